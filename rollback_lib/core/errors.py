@@ -1,0 +1,112 @@
+"""One tree of errors. The class says whether the cluster was changed; the message says what to do next.
+
+Exit codes are the contract with Jenkins and people (README, "Exit codes"). Which of 4 and 5 a failure is, and whether
+a refusal came before the first write, is decided from the journal (`core.journal.ending`), not by who raised it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+EXIT_DONE: Final = 0
+EXIT_NO: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_REFUSED: Final = 3
+EXIT_FAILED_OPEN: Final = 4
+EXIT_FAILED_CLOSED: Final = 5
+EXIT_LOCKED: Final = 6
+EXIT_NOT_APPROVED: Final = 7
+EXIT_BUG: Final = 70
+EXIT_INTERRUPTED: Final = 130
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing wrong in a file or on the command line. ``line`` and ``column`` count from 1; 0 means the whole."""
+
+    text: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    key: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line:
+            place = f"{place}:{self.line}" + (f":{self.column}" if self.column else "")
+        said = ": ".join(part for part in (place, self.key, self.text) if part)
+        return f"{said} ({self.fix})" if self.fix else said
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a rollback will not go ahead.
+
+    ``code`` is what ``--accept`` takes to go on all the same (design: ``registry-unknown``, ``skip:KIND/NAME`` …);
+    empty where nothing makes it acceptable.
+    """
+
+    text: str
+    code: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        said = self.text
+        if self.fix:
+            said = f"{said} {self.fix}"
+        return f"{said} [--accept {self.code}]" if self.code else said
+
+
+class RollbackError(Exception):
+    """Anything the product says on purpose. Never shown with a traceback."""
+
+    exit_code: int = EXIT_BUG
+
+
+class UsageError(RollbackError):
+    """The command line, an environment variable or rollback.yaml is wrong. Nothing was read from a cluster."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems = tuple(Problem(p) if isinstance(p, str) else p for p in problems)
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class RefusedError(RollbackError):
+    """Refused because of git, registry or cluster; raised only before a write, so nothing was changed."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, *refusals: Refusal | str) -> None:
+        self.refusals = tuple(Refusal(r) if isinstance(r, str) else r for r in refusals)
+        super().__init__("\n".join(str(r) for r in self.refusals))
+
+
+class FailedError(RollbackError):
+    """Something went wrong after changes began."""
+
+    exit_code = EXIT_FAILED_OPEN
+
+
+class NotApprovedError(RollbackError):
+    """Denied, expired, or not for this plan."""
+
+    exit_code = EXIT_NOT_APPROVED
+
+
+class StaleError(NotApprovedError):
+    """The cluster is no longer what the plan was made for."""
+
+
+class InterruptedRunError(RollbackError):
+    """A person or Jenkins asked us to stop."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+class BugError(RollbackError):
+    """A rule of our own was broken: never the user's fault."""
+
+    exit_code = EXIT_BUG

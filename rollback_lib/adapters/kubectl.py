@@ -1,0 +1,118 @@
+"""kubectl: the hand that writes. Arguments are built by pure functions; one object a call, so each answer is its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from rollback_lib.adapters import process
+from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject, compact, last_line, patch_text
+from rollback_lib.core.errors import FailedError, RefusedError, StaleError
+from rollback_lib.core.resources import KINDS, Object, fingerprint
+from rollback_lib.ports import RunStore
+
+FIELD_MANAGER: Final = "kubectl-client-side-apply"
+REQUEST_TIMEOUT: Final = 30  # seconds, for one request
+_PATIENCE: Final = 3 * REQUEST_TIMEOUT + 10
+
+
+class Reader(Protocol):
+    """What this needs to read an object back, and to delete with a precondition."""
+
+    def get(self, kind: str, name: str) -> Object | None: ...
+
+    def delete(self, kind: str, name: str, uid: str) -> None: ...
+
+
+def resource(kind: str, api_version: str) -> str:
+    """The resource as kubectl takes it without doubt: ``deployments.v1.apps``."""
+    group, _, version = api_version.rpartition("/")
+    return f"{KINDS[kind].plural}.{version}.{group}" if group else KINDS[kind].plural
+
+
+def patch_arguments(kind: str, api_version: str, name: str, file: str) -> tuple[str, ...]:
+    """``kubectl patch`` of one object by a JSON patch in a file."""
+    return (
+        "patch", resource(kind, api_version), "--type=json", f"--patch-file={file}", f"--field-manager={FIELD_MANAGER}",
+        "--output=json", "--", name,
+    )  # fmt: skip
+
+
+def create_arguments(file: str) -> tuple[str, ...]:
+    """``kubectl create`` of one object, with the annotation that a later ``kubectl apply`` expects."""
+    return ("create", f"--filename={file}", "--save-config", f"--field-manager={FIELD_MANAGER}", "--output=json")
+
+
+class Kubectl:
+    """`Acts` by kubectl, with what it did read back where it did not end well."""
+
+    def __init__(self, program: str, context: str, namespace: str, environ: Mapping[str, str], reader: Reader) -> None:
+        self._start = (program, *((f"--context={context}",) if context else ()), f"--namespace={namespace}",
+                       f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
+        self._environ = environ
+        self._reader = reader
+
+    def act(self, change: Change, scratch: RunStore) -> Object | None:
+        """Make the change.
+
+        Raises StaleError where the object is no longer the one that the change is for, RefusedError where the server
+        refused and the object, read back, is as before; FailedError where it is neither.
+        """
+        if isinstance(change, PatchObject):
+            return self._with_file(change, patch_text(change.operations), scratch)
+        if isinstance(change, CreateObject):
+            return self._with_file(change, compact(change.manifest), scratch)
+        if isinstance(change, DeleteObject):
+            now = self._reader.get(change.kind, change.name)
+            if now is None or now["metadata"].get("uid") != change.uid:
+                return None  # gone already, or another object of this name: nothing of ours to delete
+            if change.before and fingerprint(now) != change.before:
+                raise StaleError(f"{change.kind}/{change.name} has changed since the plan was made; it is not deleted.")
+            self._reader.delete(change.kind, change.name, change.uid)
+            return None
+        raise TypeError(type(change))
+
+    def _with_file(self, change: Change, data: bytes, scratch: RunStore) -> Object | None:
+        name = "before/" + change.key.replace("/", "-") + ".request.json"
+        scratch.write(name, data)
+        file = str(Path(scratch.place) / name)
+        try:
+            arguments = (
+                patch_arguments(change.kind, change.api_version, change.name, file)
+                if isinstance(change, PatchObject)
+                else create_arguments(file)
+            )
+            try:
+                done = process.run((*self._start, *arguments), self._environ, timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                return self._read_back(change, f"kubectl did not answer within {_PATIENCE} s")
+            except OSError as error:
+                raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
+            if done.code != 0:
+                return self._read_back(change, last_line(done.err) or f"kubectl ended with {done.code}")
+            found: Any = json.loads(done.out)
+            return found if isinstance(found, dict) else None
+        finally:
+            scratch.remove(name)
+
+    def _read_back(self, change: Change, said: str) -> Object | None:
+        """What is true after kubectl did not say yes: before, after, or something else."""
+        try:
+            now = self._reader.get(change.kind, change.name)
+        except Exception as error:
+            raise FailedError(
+                f"{change.kind}/{change.name}: {said}; and it could not be read back ({error}), so whether it was "
+                f"changed is not known."
+            ) from error
+        is_now = fingerprint(now)
+        if is_now == change.after:
+            return now
+        if is_now == change.before:
+            raise RefusedError(f"{change.kind}/{change.name} was not changed: {said}")
+        raise StaleError(
+            f"{change.kind}/{change.name} was changed by someone else since the plan was made; it is left as it is. "
+            f"Plan again."
+        )

@@ -1,0 +1,309 @@
+"""The cluster, read only, by the official Python client: its kubeconfig and transport, raw requests and plain dicts.
+
+(The generated models cost 0.5 to 1.2 s on first touch and refuse incomplete objects; discovery would cost requests
+and leaves a predictable file in the shared temporary folder.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from rollback_lib.core.errors import RefusedError, Refusal, UsageError
+from rollback_lib.core.plan import ClusterIdentity
+from rollback_lib.core.resources import KINDS, Object, name_of, path_of
+from rollback_lib.core.three_way import Operation
+from rollback_lib.ports import DryRun, Snapshot
+
+_TIMEOUT: Final = 30.0
+_PARALLEL: Final = 8
+FIELD_MANAGER: Final = "kubectl-client-side-apply"  # the dry run must be the write, to the letter
+
+
+class _Answer(msgspec.Struct):
+    status: int
+    body: bytes
+    warnings: tuple[str, ...] = ()
+
+    def json(self) -> Any:
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise RefusedError(f"the API server's answer does not read as JSON ({error}); is a proxy in between?") from None
+
+    def message(self) -> str:
+        with contextlib.suppress(Exception):
+            return str(json.loads(self.body).get("message") or "")
+        return self.body[:200].decode(errors="replace")
+
+
+class KubernetesCluster:
+    """`Cluster` for one context and namespace. Nothing is connected before the first question."""
+
+    def __init__(self, kubeconfig: str | None, context: str | None, namespace: str) -> None:
+        self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
+        self._client: Any = None
+        self._version = ""
+
+    # -- transport
+
+    def _connect(self) -> Any:
+        if self._client is not None:
+            return self._client
+        from kubernetes import config
+        from kubernetes.client import ApiClient, Configuration
+
+        settings = Configuration()
+        settings.retries = False
+        try:
+            if self._kubeconfig is None and not _default_kubeconfig().exists() and _in_cluster():
+                config.load_incluster_config(client_configuration=settings)
+            else:
+                config.load_kube_config(
+                    config_file=self._kubeconfig, context=self._context, client_configuration=settings
+                )
+        except Exception as error:
+            raise RefusedError(
+                Refusal(
+                    f"the kubeconfig cannot be used: {' '.join(str(error).split())}",
+                    fix="Set KUBECONFIG, and `context` in rollback.yaml; `kubectl config get-contexts` shows what there is.",
+                )
+            ) from None
+        settings.connection_pool_maxsize = _PARALLEL
+        self._client = ApiClient(configuration=settings)
+        return self._client
+
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
+        content: str = "application/json", accept: str = "application/json", timeout: float = _TIMEOUT,
+    ) -> _Answer:  # fmt: skip
+        client = self._connect()
+        headers = {"Accept": accept, "User-Agent": "rollback_lib"}
+        if body is not None:
+            headers["Content-Type"] = content
+        client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            found = client.call_api(method, url, header_params=headers, body=body, _request_timeout=timeout)
+            data = found.read()
+        except Exception as error:
+            raise RefusedError(
+                Refusal(
+                    f"the cluster does not answer at {client.configuration.host} ({_reason(error)}).",
+                    fix="Check the network and `kubectl version` with the same context.",
+                )
+            ) from None
+        if found.status == 401:
+            raise RefusedError(f"the cluster does not know these credentials (401 from {client.configuration.host}); log in again.")
+        return _Answer(found.status, data or b"", tuple(_warnings(found.headers)))
+
+    # -- reading
+
+    def identity(self) -> ClusterIdentity:
+        client = self._connect()
+        answer = self._ask("GET", f"/api/v1/namespaces/{self._namespace}")
+        if answer.status == 404:
+            raise RefusedError(f"namespace {self._namespace} does not exist in this cluster ({client.configuration.host}).")
+        if answer.status == 403:
+            raise RefusedError(
+                Refusal(
+                    f"we may not read namespace {self._namespace}, so nothing proves that this is the cluster that was meant.",
+                    fix=f"Allow `get` on namespaces/{self._namespace} in the Role.",
+                )
+            )
+        found = _good(answer)
+        return ClusterIdentity(
+            context=self._context_name(),
+            server=client.configuration.host,
+            namespace=self._namespace,
+            namespace_uid=str(found["metadata"].get("uid", "")),
+        )
+
+    def version(self) -> str:
+        """The server's version, ``v1.36.3``."""
+        return str(_good(self._ask("GET", "/version")).get("gitVersion", ""))
+
+    def _context_name(self) -> str:
+        if self._context:
+            return self._context
+        from kubernetes import config
+
+        with contextlib.suppress(Exception):
+            return str(config.list_kube_config_contexts(self._kubeconfig)[1]["name"])
+        return ""
+
+    def contexts(self) -> tuple[str, ...]:
+        """The names of all contexts of the kubeconfig; empty where there is none."""
+        from kubernetes import config
+
+        with contextlib.suppress(Exception):
+            return tuple(str(c["name"]) for c in config.list_kube_config_contexts(self._kubeconfig)[0])
+        return ()
+
+    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
+        """One list a kind, in parallel. A kind that we may not list, or that is not served, is in ``refused``."""
+        api = {k: (versions or {}).get(k, KINDS[k].api) for k in kinds}
+
+        def one(kind: str) -> tuple[str, dict[str, Object] | str]:
+            answer = self._ask("GET", path_of(api[kind], KINDS[kind].plural, self._namespace))
+            if answer.status == 403:
+                return kind, f"we may not list {KINDS[kind].plural} in {self._namespace}"
+            if answer.status == 404:
+                return kind, f"the cluster does not serve {api[kind]} {kind}"
+            items = _good(answer).get("items") or []
+            return kind, {name_of(i): {"apiVersion": api[kind], "kind": kind, **i} for i in items}
+
+        found: dict[str, dict[str, Object]] = {}
+        refused: dict[str, str] = {}
+        for kind, result in self._all(one, list(dict.fromkeys(kinds))):
+            if isinstance(result, str):
+                refused[kind] = result
+            else:
+                found[kind] = result
+        return Snapshot(found, refused)
+
+    def _all(self, ask: Callable[[str], Any], items: Sequence[str]) -> list[Any]:
+        self._connect()
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return list(pool.map(ask, items))
+
+    def get(self, kind: str, name: str, api_version: str = "") -> Object | None:
+        """One object, or None."""
+        api = api_version or KINDS[kind].api
+        answer = self._ask("GET", path_of(api, KINDS[kind].plural, self._namespace, quote(name)))
+        return None if answer.status == 404 else {"apiVersion": api, "kind": kind, **_good(answer)}
+
+    def exists(self, kind: str, name: str) -> bool | None:
+        answer = self._ask(
+            "GET",
+            path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)),
+            accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",  # never the content of a Secret
+        )
+        return {200: True, 404: False}.get(answer.status)
+
+    def nodes(self) -> Mapping[str, Object] | None:
+        answer = self._ask("GET", "/api/v1/nodes")
+        return {name_of(n): n for n in answer.json().get("items") or []} if answer.status == 200 else None
+
+    def events(self, kind: str, name: str) -> Sequence[str]:
+        answer = self._ask(
+            "GET",
+            f"/api/v1/namespaces/{self._namespace}/events",
+            {"fieldSelector": f"involvedObject.kind={kind},involvedObject.name={name}", "limit": "20"},
+        )
+        if answer.status != 200:
+            return ()
+        return tuple(f"{e.get('reason', '')}: {e.get('message', '')}" for e in answer.json().get("items") or [])
+
+    def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
+        query = {"container": container, "tailLines": str(lines), "limitBytes": "65536"}
+        if previous:
+            query["previous"] = "true"
+        answer = self._ask("GET", f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}/log", query, accept="*/*", timeout=5)
+        return answer.body.decode(errors="replace") if answer.status == 200 else ""
+
+    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
+        where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
+        try:
+            answer = self._ask("GET", where, accept="*/*", timeout=timeout)
+        except RefusedError:
+            return 0, b""
+        return answer.status, answer.body
+
+    # -- asking without writing
+
+    def dry_run_patch(self, kind: str, api_version: str, name: str, operations: Sequence[Operation]) -> DryRun:
+        path = path_of(api_version, KINDS[kind].plural, self._namespace, quote(name))
+        answer = self._ask(
+            "PATCH", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER},
+            msgspec.to_builtins(list(operations)), content="application/json-patch+json",
+        )  # fmt: skip
+        return self._dry_run(answer, api_version, kind)
+
+    def dry_run_create(self, manifest: Object) -> DryRun:
+        kind, api = str(manifest["kind"]), str(manifest["apiVersion"])
+        path = path_of(api, KINDS[kind].plural, self._namespace)
+        answer = self._ask("POST", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER}, manifest)
+        return self._dry_run(answer, api, kind)
+
+    def _dry_run(self, answer: _Answer, api: str, kind: str) -> DryRun:
+        if answer.status in (200, 201):
+            return DryRun({**answer.json(), "apiVersion": api, "kind": kind}, answer.warnings)
+        return DryRun(None, answer.warnings, answer.message(), answer.status)
+
+    def rules(self) -> tuple[list[dict[str, Any]], bool]:
+        """What we may do in the namespace (SelfSubjectRulesReview), and whether the server says that this is all."""
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": self._namespace}}
+        answer = self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", None, body)
+        if answer.status not in (200, 201):
+            return [], False
+        status = answer.json().get("status") or {}
+        return list(status.get("resourceRules") or []), not status.get("incomplete")
+
+    def may(self, verb: str, kind: str, name: str) -> bool:
+        """An access review with the name: without it the server says no to a role limited by ``resourceNames``."""
+        spec = {"namespace": self._namespace, "verb": verb, "group": KINDS[kind].group, "resource": KINDS[kind].plural}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {**spec, **({"name": name} if name else {})}},
+        }  # fmt: skip
+        answer = self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", None, body)
+        return bool((_good(answer).get("status") or {}).get("allowed"))
+
+    # -- for the writer
+
+    def delete(self, kind: str, name: str, uid: str) -> None:
+        """Delete this very object. kubectl cannot say which uid it means; a name alone may be another's by now."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
+        answer = self._ask("DELETE", path, {"propagationPolicy": "Background"}, body)
+        if answer.status not in (200, 202, 404):
+            raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
+
+
+def _good(answer: _Answer) -> dict[str, Any]:
+    if answer.status >= 400:
+        raise RefusedError(f"the API server answered {answer.status}: {answer.message()}")
+    found = answer.json()
+    return found if isinstance(found, dict) else {}
+
+
+def _warnings(headers: Any) -> Iterator[str]:
+    for value in headers.getlist("Warning") if hasattr(headers, "getlist") else ():
+        text = value.split(" ", 2)[-1].strip()
+        yield text.strip('"')
+
+
+def _reason(error: Exception) -> str:
+    deepest: BaseException = error
+    while (inner := getattr(deepest, "reason", None) or deepest.__cause__) and isinstance(inner, BaseException):
+        deepest = inner
+    if isinstance(deepest, ssl.SSLError):
+        return f"TLS: {deepest.reason or deepest}"
+    text = " ".join(str(deepest).split())
+    return text.rsplit(": ", 1)[-1][:160] or type(deepest).__name__
+
+
+def _default_kubeconfig() -> Path:
+    return Path.home() / ".kube" / "config"
+
+
+def _in_cluster() -> bool:
+    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+
+
+def require_context(contexts: Sequence[str], named: str | None) -> None:
+    """Raise UsageError where a run that writes would have to guess the cluster."""
+    if not named and len(contexts) > 1:
+        raise UsageError(
+            "the kubeconfig has several contexts (" + ", ".join(sorted(contexts)[:6]) + ") and rollback.yaml names none: "
+            "set environments.<name>.context, so that the cluster is not the one that someone used last"
+        )

@@ -1,0 +1,111 @@
+"""The run directory: `RunStore` on files. Written whole or not at all; the journal is fsynced line by line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core import run as records
+from rollback_lib.core.errors import BugError, UsageError
+from rollback_lib.core.journal import Event, Mark
+from rollback_lib.core.plan import Plan
+from rollback_lib.core.run import Record
+from rollback_lib.ports import R
+
+# file, and the stage that makes it
+FILES: Final[dict[type[Record], tuple[str, str]]] = {
+    records.Request: ("run.json", "resolve"),
+    records.Resolution: ("steps/resolve.json", "resolve"),
+    records.Images: ("steps/images.json", "images"),
+    records.Rewritten: ("steps/rewrite.json", "rewrite"),
+    Plan: ("plan.json", "preflight"),
+    records.Approval: ("steps/approve.json", "approve"),
+    records.Verification: ("steps/verify.json", "verify"),
+}
+
+
+class RunDirectory:
+    """One run on disk. Safe to append to from several threads of one process."""
+
+    def __init__(self, root: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.root = root
+        self._now = now
+        self._lock = threading.Lock()
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ignore = root.parent / ".gitignore"
+        if root.parent.name == ".rollback" and not ignore.exists():
+            with contextlib.suppress(OSError):
+                ignore.write_text("*\n", encoding="utf-8")
+
+    @property
+    def place(self) -> str:
+        return str(self.root)
+
+    def _path(self, name: str) -> Path:
+        parts = name.split("/")
+        if any(p in ("", ".", "..") for p in parts) or "\\" in name or ":" in parts[0]:
+            raise BugError(f"not a name within a run directory: {name!r}")
+        return self.root.joinpath(*parts)
+
+    def find(self, kind: type[R]) -> R | None:
+        try:
+            data = self._path(FILES[kind][0]).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise UsageError(f"{self.root / FILES[kind][0]} does not read: {error}") from None
+
+    def get(self, kind: type[R]) -> R:
+        found = self.find(kind)
+        if found is None:
+            name, stage = FILES[kind]
+            raise UsageError(f"{self.root} has no {name}: run `rollback stage {stage}` first")
+        return found
+
+    def put(self, record: Record) -> None:
+        data = msgspec.json.format(msgspec.json.encode(record), indent=2)
+        self.write(FILES[type(record)][0], data + b"\n")
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = path.with_name(path.name + ".tmp")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+
+    def read(self, name: str) -> bytes:
+        return self._path(name).read_bytes()
+
+    def remove(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
+    def append(self, mark: Mark, stage: str, **fields: Any) -> Event:
+        with self._lock:
+            at = self._now().isoformat(timespec="milliseconds")
+            event = Event(seq=len(self.events()), at=at, mark=mark, stage=stage, **fields)
+            with (self.root / "journal.jsonl").open("ab") as file:
+                file.write(msgspec.json.encode(event) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            return event
+
+    def events(self) -> Sequence[Event]:
+        try:
+            data = (self.root / "journal.jsonl").read_bytes()
+        except FileNotFoundError:
+            return ()
+        # what follows the last newline is a line that a crash tore
+        return tuple(msgspec.json.decode(line, type=Event) for line in data.split(b"\n")[:-1] if line)

@@ -1,0 +1,77 @@
+"""The changes that a run can make: a tagged union, and the only things that `Writer.do` takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from rollback_lib.core.resources import Object
+from rollback_lib.core.three_way import Operation
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):
+    """One write.
+
+    ``key`` is stable, so that a run entered again knows what it has done. ``before`` and ``after`` are fingerprints:
+    live is before → act; live is after → confirm; anything else → somebody changed it, stop.
+    """
+
+    key: str
+    kind: str
+    name: str
+    api_version: str
+    before: str
+    after: str
+
+    @property
+    def what(self) -> str:
+        """The change in words, for the journal and for people."""
+        return f"{self.kind}/{self.name}"
+
+
+class PatchObject(Change, frozen=True, kw_only=True, tag="patch"):
+    """Put an object back by one ``kubectl patch --type=json``, behind its own ``test`` operations."""
+
+    operations: tuple[Operation, ...]
+
+    @property
+    def what(self) -> str:
+        return f"{self.kind}/{self.name} put back"
+
+
+class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
+    """Create what the failed release removed. ``manifest`` is the object exactly as ``manifests/`` has it."""
+
+    manifest: Object
+
+    @property
+    def what(self) -> str:
+        return f"{self.kind}/{self.name} created"
+
+
+class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
+    """Delete an orphan, or a StatefulSet's stuck pod. Only the object with this ``uid``."""
+
+    uid: str
+
+    @property
+    def what(self) -> str:
+        return f"{self.kind}/{self.name} deleted"
+
+
+def patch_text(operations: Sequence[Operation]) -> bytes:
+    """The JSON patch as kubectl and the API server take it."""
+    return msgspec.json.encode(operations)
+
+
+def last_line(text: str) -> str:
+    """The last line of what a command said that is not empty."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def compact(obj: Object) -> bytes:
+    """An object as one line of JSON."""
+    return json.dumps(obj, separators=(",", ":")).encode()

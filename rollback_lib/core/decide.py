@@ -1,0 +1,211 @@
+"""What happens to each object of the target's manifests: created, put back, restarted, left or already right."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core import three_way
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.plan import CREATE, LEFT, NONE, UPDATE
+from rollback_lib.core.references import uses
+from rollback_lib.core.resources import (
+    AWAITED,
+    CHANGE_CAUSE,
+    KINDS,
+    RESTARTED_AT,
+    WORKLOADS,
+    WRITTEN,
+    Object,
+    annotations,
+    containers,
+    fingerprint,
+    kind_of,
+    label,
+    name_of,
+    template,
+    template_path,
+)
+from rollback_lib.core.three_way import Operation
+
+OURS: Final = "rollback-lib/"
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """One object on its way into the plan. ``operations`` is the patch; empty with change none or left."""
+
+    service: str
+    wave: int
+    file: str
+    target: Object
+    live: Object | None
+    change: str
+    why: str = ""
+    operations: tuple[Operation, ...] = ()
+    kept: tuple[str, ...] = ()
+    after: Object | None = None  # as the server would store it
+
+    @property
+    def label(self) -> str:
+        return label(kind_of(self.target), name_of(self.target))
+
+
+def never_written(target: Object, namespace: str) -> str:
+    """Why an object of a release is left alone whatever it says; empty where it may be written."""
+    kind = kind_of(target)
+    if (own := (target.get("metadata") or {}).get("namespace")) and own != namespace:
+        return f"it belongs to namespace {own}; a rollback writes only to {namespace}"
+    if kind == "Job":
+        return "a Job is not run again"
+    if kind == "Secret":
+        return "a Secret is never written"
+    if kind not in WRITTEN:
+        return f"a {kind} is never written by a rollback"
+    return ""
+
+
+def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str]:
+    """(change, why) for an object that is not in the cluster.
+
+    A rollback does not start what is not running: a workload comes back only where the failed release took it away.
+    """
+    if removed:
+        return CREATE, "the failed release removed it"
+    if kind_of(target) in WORKLOADS:
+        return LEFT, "it does not run, and a rollback does not start what is not running"
+    if not service_runs:
+        return LEFT, "its service does not run"
+    return CREATE, "it is not in the cluster"
+
+
+def stamps(target: Object, release: str, run: str) -> dict[str, str]:
+    """Annotations for the workload, never for its template: why it changed, for ``kubectl rollout history``."""
+    said = {f"{OURS}run": run}
+    if CHANGE_CAUSE not in annotations(target):
+        said[CHANGE_CAUSE] = f"rollback to {release}"
+    return said
+
+
+def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:
+    """Whether an HPA owns the workload's replicas."""
+    for autoscaler in autoscalers:
+        goal = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+        if (goal.get("kind"), goal.get("name")) == (kind_of(target), name_of(target)):
+            return True
+    return False
+
+
+def put_back(
+    draft: Draft, base: Object | None, *, namespace: str, autoscaled: bool, stamp: Mapping[str, str]
+) -> Draft:
+    """The draft with the patch that puts the live object back, before any dry run."""
+    assert draft.live is not None
+    workload = kind_of(draft.target) in WORKLOADS
+    merged = three_way.patch(
+        base, draft.target, draft.live, namespace=namespace, keep_replicas=autoscaled,
+        stamps=stamp if workload else None,
+    )  # fmt: skip
+    change = UPDATE if merged.operations else NONE
+    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=merged.kept)
+
+
+def restarted(target: Object, at: str) -> Object:
+    """The workload with a planned restart in its template, as ``kubectl rollout restart`` marks one."""
+    changed = copy.deepcopy(target)
+    found = template(changed)
+    assert found is not None
+    meta = found.setdefault("metadata", {})
+    meta["annotations"] = {**(meta.get("annotations") or {}), RESTARTED_AT: at}
+    return changed
+
+
+def consumes(target: Object, config_maps: Collection[str]) -> str:
+    """The first of these ConfigMaps that the workload's pods read; empty where none. A CronJob's next pod reads anew."""
+    if kind_of(target) not in AWAITED:
+        return ""
+    return next((c for c in sorted(config_maps) if uses(template(target), "ConfigMap", c)), "")
+
+
+def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
+    """Whether the server would store what it has, images that are the same one under another name aside.
+
+    ``live_is_target``: (workload, container, init) whose live reference still names the planned image, in the registry
+    and in the pods. That container needs no new pod.
+    """
+    assert draft.live is not None
+    if fingerprint(after) == fingerprint(draft.live):
+        return True
+    twin = copy.deepcopy(after)
+    live_images = {(init, c.get("name")): c.get("image") for init, c in containers(template(draft.live))}
+    swapped = False
+    for init, container in containers(template(twin)):
+        if (draft.label, container.get("name"), init) in live_is_target:
+            container["image"] = live_images.get((init, container.get("name")), container.get("image"))
+            swapped = True
+    return swapped and fingerprint(twin) == fingerprint(draft.live)
+
+
+def not_taken(draft: Draft, after: Object) -> list[Refusal]:
+    """What the server would say yes to and not do: each is refused (a dry run is read, not only survived)."""
+    kind, name = kind_of(draft.target), name_of(draft.target)
+    refused = []
+    wanted, got = template(draft.target), template(after)
+    if wanted is not None:
+        images = {(init, c["name"]): c.get("image") for init, c in containers(got)}
+        for init, container in containers(wanted):
+            if images.get((init, container["name"])) != container.get("image"):
+                refused.append(
+                    Refusal(
+                        f"{draft.label}: an admission policy changes the image of container {container['name']} "
+                        f"from {container.get('image')} to {images.get((init, container['name']))}."
+                    )
+                )
+    where = template_path(kind)
+    for operation in draft.operations:
+        if operation.op not in ("add", "replace") or operation.path == three_way.pointer(where):
+            continue
+        if operation.path.startswith("/metadata/annotations"):
+            continue
+        found = _at(after, operation.path)
+        if not three_way.covers(found, operation.value):
+            refused.append(
+                Refusal(
+                    f"{draft.label}: the server says yes to the old {operation.path.strip('/').replace('/', '.')}, but "
+                    f"keeps its own.",
+                    code=f"skip:{kind}/{name}",
+                )
+            )
+    return refused
+
+
+def _at(obj: Any, path: str) -> Any:
+    for part in path.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(obj, Mapping):
+            obj = obj.get(part)
+        elif isinstance(obj, list) and part.isdigit() and int(part) < len(obj):
+            obj = obj[int(part)]
+        else:
+            return None
+    return obj
+
+
+def refused_by_server(draft: Draft, status: int, said: str) -> Refusal:
+    """The refusal for a dry run that did not pass."""
+    kind, name = kind_of(draft.target), name_of(draft.target)
+    verb = "create" if draft.live is None else "patch"
+    if status == 403 and "forbidden: User" in said:
+        return Refusal(
+            f"we may not {verb} {KINDS[kind].plural}/{name}.",
+            code=f"permission:{name}",
+            fix=f"Allow `get` and `{verb}` on {KINDS[kind].plural} in the Role.",
+        )
+    return Refusal(f"{draft.label}: the server refuses the release's manifest: {said}", code=f"skip:{kind}/{name}")
+
+
+def selector_moves(draft: Draft) -> bool:
+    """Whether this is a Service that would select other pods: it moves only once those are Ready."""
+    return kind_of(draft.target) == "Service" and any(o.path.startswith("/spec/selector") for o in draft.operations)

@@ -1,0 +1,91 @@
+"""The journal of a run, and what it says of the run's end. Pure: events in, an ending out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from rollback_lib.core import errors
+
+
+class Mark(enum.StrEnum):
+    """What happened. A change is announced before it is tried, then done, or not done (the server took nothing)."""
+
+    STAGE_BEGIN = "stage-begin"
+    STAGE_DONE = "stage-done"
+    STAGE_FAILED = "stage-failed"
+    ANNOUNCED = "announced"
+    DONE = "done"
+    NOT_DONE = "not-done"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of ``journal.jsonl``. ``at`` is RFC 3339 UTC; ``before`` and ``after`` are fingerprints, never values."""
+
+    seq: int
+    at: str
+    mark: Mark
+    stage: str
+    key: str = ""
+    before: str = ""
+    after: str = ""
+    what: str = ""
+    result: Mapping[str, str] = msgspec.field(default_factory=dict)
+    error: str = ""
+    code: int = 0
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed."""
+
+    code: int
+    traffic: str  # open | closed
+    changed: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
+    error: str = ""
+    stage: str = ""  # where it failed
+    finished: bool = False
+
+
+def done_stages(events: Sequence[Event]) -> frozenset[str]:
+    """The stages that have ended well."""
+    return frozenset(e.stage for e in events if e.mark is Mark.STAGE_DONE)
+
+
+def result_of(events: Sequence[Event], key: str) -> Mapping[str, str] | None:
+    """What the change ``key`` returned when it was done, or None if it was not."""
+    return next((e.result for e in events if e.mark is Mark.DONE and e.key == key), None)
+
+
+def ending(events: Sequence[Event]) -> Ending:
+    """The exit code, what was changed, traffic and the first error.
+
+    A failure's own code holds only while nothing was written: after that it is 4, or 5 with traffic closed. A bug (70)
+    stays a bug. `document` never changes the code.
+    """
+    done = {e.key: e for e in events if e.mark is Mark.DONE}
+    refused = {e.key for e in events if e.mark is Mark.NOT_DONE}
+    announced = {e.key: e for e in events if e.mark is Mark.ANNOUNCED}
+    unclear = tuple(e.what for key, e in announced.items() if key not in done and key not in refused)
+    changed = tuple(e.what for e in done.values())
+    failed = next((e for e in events if e.mark is Mark.STAGE_FAILED and e.stage != "document"), None)
+    if failed is not None and any(
+        e.mark is Mark.STAGE_DONE and e.stage == failed.stage and e.seq > failed.seq for e in events
+    ):
+        failed = None  # entered again, and well this time
+    code = errors.EXIT_DONE
+    if failed is not None:
+        code = failed.code
+        if (changed or unclear) and code != errors.EXIT_BUG:
+            code = errors.EXIT_FAILED_OPEN
+    return Ending(
+        code=code,
+        traffic="open",
+        changed=changed,
+        unclear=unclear,
+        error=failed.error if failed else "",
+        stage=failed.stage if failed else "",
+        finished="document" in done_stages(events),
+    )

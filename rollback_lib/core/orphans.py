@@ -1,0 +1,43 @@
+"""Objects that only the failed release had, and what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rollback_lib.core.plan import DELETE, LEFT, Orphan
+from rollback_lib.core.references import uses
+from rollback_lib.core.resources import LAST_APPLIED, ORPHANS, Object, annotations, fingerprint, kind_of, name_of, template
+
+
+def orphan(live: Object, workloads: Sequence[Object]) -> Orphan:
+    """Deleted only where a later apply could bring all of it back and nothing needs it; else listed and left.
+
+    ``workloads``: everything with a pod template that stays: workloads, and live pods as ``{"template": …}`` alike.
+    """
+    kind, name = kind_of(live), name_of(live)
+    why = _why_left(live, workloads)
+    return Orphan(
+        kind=kind, name=name, api_version=live.get("apiVersion", ""), change=LEFT if why else DELETE,
+        why=why or "only the failed release had it", before=fingerprint(live),
+    )  # fmt: skip
+
+
+def _why_left(live: Object, workloads: Sequence[Object]) -> str:
+    kind, name = kind_of(live), name_of(live)
+    if kind not in ORPHANS:
+        return f"a {kind} is never deleted by a rollback"
+    if LAST_APPLIED not in annotations(live):
+        return "it was not made by `kubectl apply`"
+    spec = live.get("spec") or {}
+    if kind == "Service" and (spec.get("type", "ClusterIP") != "ClusterIP" or spec.get("clusterIP") == "None"):
+        return "only a ClusterIP Service is deleted: others hold an address or names"
+    if kind == "ConfigMap":
+        for workload in workloads:
+            if uses(template(workload), "ConfigMap", name):
+                return f"{kind_of(workload)}/{name_of(workload)} refers to it"
+    return ""
+
+
+def as_template(pod: Object) -> Object:
+    """A live pod in the shape of a workload, so that it is asked the same questions."""
+    return {"kind": "Pod", "metadata": pod.get("metadata"), "spec": {"template": {"spec": pod.get("spec")}}}

@@ -1,0 +1,43 @@
+"""What the deploy job sets after ``kubectl apply`` (`kubectl set env`): part of what ran, and so of what comes back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+from rollback_lib.core import manifests
+from rollback_lib.core.resources import AWAITED, Object, containers, template
+
+
+def set_env(workload: Object, variables: Mapping[str, str]) -> Object:
+    """The workload with the variables in each container, init containers aside: as ``kubectl set env`` does it."""
+    if workload.get("kind") not in AWAITED or not variables:
+        return workload
+    changed = copy.deepcopy(workload)
+    for init, container in containers(template(changed)):
+        if init:
+            continue
+        env = [dict(e) for e in container.get("env") or []]
+        for name, value in variables.items():
+            same = [e for e in env if e.get("name") == name]
+            for entry in same:
+                entry.pop("valueFrom", None)
+                entry["value"] = value
+            if not same:
+                env.append({"name": name, "value": value})
+        container["env"] = env
+    return changed
+
+
+def merge(text: bytes, file: str, variables: Mapping[str, str]) -> tuple[bytes, bool]:
+    """The file with the variables merged as data, and whether anything changed; without a change the bytes stay."""
+    objects = [d.object for d in manifests.read(text, file)]
+    changed = [set_env(o, variables) for o in objects]
+    if changed == objects:
+        return text, False
+    return replaced(changed), True
+
+
+def replaced(objects: Sequence[Object]) -> bytes:
+    """A file that holds these objects, for where values were merged and the original bytes cannot stay."""
+    return b"# Written by rollback: values were merged into the release's manifest.\n" + manifests.dump(objects).encode()

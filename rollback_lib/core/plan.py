@@ -1,0 +1,152 @@
+"""The frozen plan: everything that will be done, decided before anything is changed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.run import MutableTag, Record, ReleaseRef, canonical
+
+CREATE: Final = "create"
+UPDATE: Final = "update"
+RESTART: Final = "restart"
+DELETE: Final = "delete"
+NONE: Final = "none"
+LEFT: Final = "left"
+WRITING: Final = (CREATE, UPDATE, RESTART, DELETE)
+
+
+class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to one object. ``before`` and ``after`` are fingerprints (`core.resources.fingerprint`)."""
+
+    kind: str
+    name: str
+    change: str
+    api_version: str = ""
+    file: str = ""
+    before: str = ""
+    after: str = ""
+    after_rollout: bool = False  # only once the pods that it selects are Ready
+    why: str = ""
+    kept: tuple[str, ...] = ()  # fields that somebody else owns
+    diff: tuple[str, ...] = ()  # redacted
+
+
+class PlannedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """Which image a container gets, and how we know."""
+
+    name: str
+    workload: str
+    from_: str
+    to: str
+    digest: str = ""
+    digests: tuple[str, ...] = ()
+    rung: str = ""
+    init: bool = False
+    own: bool = True
+
+
+class PlannedService(msgspec.Struct, frozen=True, kw_only=True):
+    """One service: its objects, its containers, and when its turn is. Shared objects are the service ``(shared)``."""
+
+    name: str
+    wave: int
+    objects: tuple[PlannedObject, ...]
+    containers: tuple[PlannedContainer, ...] = ()
+
+
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a plain ``kubectl apply`` of the old manifests would leave behind; this plan removes it."""
+
+    kind: str
+    name: str
+    what: str
+
+
+class Orphan(msgspec.Struct, frozen=True, kw_only=True):
+    """An object that only the failed release had. ``change`` is delete or left."""
+
+    kind: str
+    name: str
+    change: str
+    why: str = ""
+    api_version: str = ""
+    before: str = ""
+
+
+class StuckPod(msgspec.Struct, frozen=True, kw_only=True):
+    """A StatefulSet whose not-Ready pod has to go before the old template can come back."""
+
+    workload: str
+
+
+class ClusterIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cluster: all of it stands in plan, approval and record, and in the hash."""
+
+    context: str = ""
+    server: str = ""
+    namespace: str = ""
+    namespace_uid: str = ""
+    version: str = ""
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """plan.json. ``hash`` covers the decisions only: neither who runs it, nor warnings, diffs and times."""
+
+    run: str
+    application: str
+    environment: str
+    namespace: str
+    cluster: ClusterIdentity
+    current: ReleaseRef
+    target: ReleaseRef
+    services: tuple[PlannedService, ...]
+    leftovers: tuple[Leftover, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    stuck: tuple[StuckPod, ...] = ()
+    accepted: tuple[str, ...] = ()
+    isolation: dict[str, str] = {"mode": "none"}
+    mutable_tags: tuple[MutableTag, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+    proven: bool = True
+    made_at: str = ""
+    healthy_pods: int = 0
+    hash: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be changed at all."""
+        return any(o.change in WRITING for s in self.services for o in s.objects) or any(
+            o.change == DELETE for o in self.orphans
+        )
+
+    @property
+    def waves(self) -> tuple[tuple[PlannedService, ...], ...]:
+        """The services in the order in which they are applied; the shared objects go first."""
+        numbers = sorted({s.wave for s in self.services})
+        return tuple(tuple(s for s in self.services if s.wave == n) for n in numbers)
+
+
+def freeze(plan: Plan) -> Plan:
+    """The plan with its hash: sha256 of the canonical JSON of the decisions."""
+    decisions = {
+        "application": plan.application,
+        "environment": plan.environment,
+        "cluster": [plan.cluster.context, plan.cluster.server, plan.cluster.namespace, plan.cluster.namespace_uid],
+        "target": [plan.target.release, plan.target.commit],
+        "services": [
+            [s.name, s.wave]
+            + [[o.kind, o.name, o.change, o.before, o.after, o.after_rollout] for o in s.objects]
+            + [[c.workload, c.name, c.to] for c in s.containers]
+            for s in plan.services
+        ],
+        "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
+        "accepted": sorted(plan.accepted),
+        "isolation": plan.isolation,
+        "refusals": [[r.code, r.text] for r in plan.refusals],
+    }
+    return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())

@@ -1,0 +1,133 @@
+"""Kubernetes kinds as a rollback sees them: where they live in the API, and which are never written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from rollback_lib.core.run import canonical
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+RESTARTED_AT: Final = "kubectl.kubernetes.io/restartedAt"
+CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
+
+
+class Kind(NamedTuple):
+    """A kind, its API group version and plural."""
+
+    kind: str
+    api: str  # as in apiVersion
+    plural: str
+
+    @property
+    def group(self) -> str:
+        return self.api.split("/")[0] if "/" in self.api else ""
+
+
+_KINDS: Final = (
+    Kind("ConfigMap", "v1", "configmaps"),
+    Kind("Service", "v1", "services"),
+    Kind("ServiceAccount", "v1", "serviceaccounts"),
+    Kind("Pod", "v1", "pods"),
+    Kind("LimitRange", "v1", "limitranges"),
+    Kind("ResourceQuota", "v1", "resourcequotas"),
+    Kind("ReplicationController", "v1", "replicationcontrollers"),
+    Kind("Secret", "v1", "secrets"),
+    Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
+    Kind("Deployment", "apps/v1", "deployments"),
+    Kind("StatefulSet", "apps/v1", "statefulsets"),
+    Kind("DaemonSet", "apps/v1", "daemonsets"),
+    Kind("ReplicaSet", "apps/v1", "replicasets"),
+    Kind("Job", "batch/v1", "jobs"),
+    Kind("CronJob", "batch/v1", "cronjobs"),
+    Kind("Ingress", "networking.k8s.io/v1", "ingresses"),
+    Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
+    Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"),
+    Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
+    Kind("Role", "rbac.authorization.k8s.io/v1", "roles"),
+    Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+)
+KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
+
+AWAITED: Final = ("Deployment", "StatefulSet", "DaemonSet")
+WORKLOADS: Final = (*AWAITED, "CronJob")
+# Deleting one of these loses nothing that a later apply cannot bring back.
+ORPHANS: Final = ("Deployment", "DaemonSet", "CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ConfigMap")
+# Written: what an application's manifests normally hold, in its own namespace. All else is listed and left.
+WRITTEN: Final = (
+    "ConfigMap", "Service", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Ingress", "NetworkPolicy",
+    "HorizontalPodAutoscaler", "PodDisruptionBudget",
+)  # fmt: skip
+Object = dict[str, Any]
+
+
+def kind_of(obj: Mapping[str, Any]) -> str:
+    """The object's kind, or an empty text."""
+    return str(obj.get("kind") or "")
+
+
+def name_of(obj: Mapping[str, Any]) -> str:
+    """The object's name, or an empty text."""
+    return str((obj.get("metadata") or {}).get("name") or "")
+
+
+def path_of(api_version: str, plural: str, namespace: str, name: str = "") -> str:
+    """The API path of a collection in a namespace, or of one object in it."""
+    start = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    return f"{start}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+
+
+def label(kind: str, name: str) -> str:
+    """How an object is named to people and in ``--accept``: ``Deployment/user-service``."""
+    return f"{kind}/{name}"
+
+
+def annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
+    """The object's annotations, never None."""
+    return (obj.get("metadata") or {}).get("annotations") or {}
+
+
+def template(obj: Mapping[str, Any]) -> Object | None:
+    """The pod template of a workload (a CronJob's stands deeper), or None."""
+    spec = obj.get("spec") or {}
+    if obj.get("kind") == "CronJob":
+        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
+    found = spec.get("template")
+    return found if isinstance(found, dict) else None
+
+
+def template_path(kind: str) -> tuple[str, ...]:
+    """Where the pod template stands."""
+    return ("spec", "jobTemplate", "spec", "template") if kind == "CronJob" else ("spec", "template")
+
+
+def containers(pod_template: Mapping[str, Any] | None) -> list[tuple[bool, Object]]:
+    """(is init, container) of a pod template, in order."""
+    spec = (pod_template or {}).get("spec") or {}
+    init = [(True, c) for c in spec.get("initContainers") or [] if isinstance(c, dict)]
+    return init + [(False, c) for c in spec.get("containers") or [] if isinstance(c, dict)]
+
+
+def decided(obj: Mapping[str, Any]) -> Object:
+    """What makes a plan stale when it changes: everything but status, metadata (labels aside) and replicas.
+
+    (Design §6: an untouched crash-looping Deployment changes its resourceVersion 8 times a minute.) The time in a
+    restart annotation is left out, so that the same decision has the same hash at any time.
+    """
+    kept = {k: v for k, v in obj.items() if k not in ("status", "metadata", "apiVersion")}
+    kept["name"] = name_of(obj)
+    kept["labels"] = (obj.get("metadata") or {}).get("labels") or {}
+    if isinstance(spec := kept.get("spec"), dict):
+        kept["spec"] = {k: v for k, v in spec.items() if k != "replicas"}
+        found = template(obj)
+        if found and RESTARTED_AT in ((found.get("metadata") or {}).get("annotations") or {}) and obj["kind"] != "CronJob":
+            meta = dict(found["metadata"])
+            meta["annotations"] = {**meta["annotations"], RESTARTED_AT: "*"}
+            kept["spec"]["template"] = {**found, "metadata": meta}
+    return kept
+
+
+def fingerprint(obj: Mapping[str, Any] | None) -> str:
+    """A hash of what is decided about an object; empty for one that does not exist."""
+    return hashlib.sha256(canonical(decided(obj))).hexdigest() if obj else ""

@@ -1,0 +1,165 @@
+"""What a run knows: one struct a stage, one file a struct. The run directory is the only state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rollback_lib.core.settings import Environment, Settings
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a stage found, kept as one file of the run directory."""
+
+
+class Request(Record, frozen=True, kw_only=True):
+    """Who asked for what, when, why and from where. Written once, before the first stage."""
+
+    run: str  # the run id
+    application: str
+    environment: str
+    to: str  # a release, or last-good
+    services: tuple[str, ...] = ()  # empty: all
+    reason: str = ""
+    by: str = ""
+    origin: str = ""  # a Jenkins build address, or user@host
+    started: str = ""  # RFC 3339, UTC
+    accept: tuple[str, ...] = ()
+    yes: bool = False  # approved on the command line; never from the environment
+    dry_run: bool = False
+    plan_hash: str = ""
+    offline: bool = False
+    repository: str = ""
+    settings: Settings
+
+    @property
+    def target_environment(self) -> Environment:
+        """The settings of the environment that is rolled back."""
+        return self.settings.environments[self.environment]
+
+
+class ReleaseRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells."""
+
+    release: str
+    commit: str = ""
+    date: str = ""
+    chosen_by: str = ""
+
+
+class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of the target's manifests. Names only: values may be secret."""
+
+    service: str
+    wave: int
+    file: str
+    document: int
+    part: int = -1
+    kind: str
+    name: str
+    api_version: str
+
+
+class Resolution(Record, frozen=True, kw_only=True):
+    """What `resolve` found: the target, the services, their files."""
+
+    target: ReleaseRef
+    releases: tuple[ReleaseRef, ...]  # all of them, newest first by commit date
+    objects: tuple[SourceObject, ...]
+    files: tuple[str, ...]
+    services: tuple[tuple[str, int], ...]  # name, wave
+    repository_url: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung of the ladder that was asked, and its answer."""
+
+    rung: str
+    reference: str
+    state: str
+    text: str = ""
+
+
+class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that one container gets, and the proof for it."""
+
+    service: str
+    kind: str
+    name: str
+    container: str
+    init: bool = False
+    own: bool
+    manifest: str  # as the release's manifest has it
+    live: str = ""  # as the live template has it
+    to: str
+    digest: str = ""
+    digests: tuple[str, ...] = ()
+    rung: str
+    tried: tuple[Tried, ...] = ()
+    live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
+
+
+class MutableTag(msgspec.Struct, frozen=True, kw_only=True):
+    """A mutable tag that still names the failed image."""
+
+    reference: str
+    digest: str
+
+
+class Images(Record, frozen=True, kw_only=True):
+    """What `images` proved."""
+
+    current: ReleaseRef
+    images: tuple[ContainerImage, ...] = ()
+    mutable_tags: tuple[MutableTag, ...] = ()
+    proven: bool = True  # False: `--offline`, nobody was asked
+    warnings: tuple[str, ...] = ()
+
+
+class Rewritten(Record, frozen=True, kw_only=True):
+    """Which files stand in ``manifests/``, and in which of them values were merged after the splice."""
+
+    files: tuple[str, ...]
+    merged: tuple[str, ...] = ()
+
+
+class Approval(Record, frozen=True, kw_only=True):
+    """Who approved which plan, and how."""
+
+    hash: str
+    by: str
+    how: str
+    at: str
+
+
+class VerifiedWorkload(msgspec.Struct, frozen=True, kw_only=True):
+    """One workload after the change."""
+
+    service: str
+    kind: str
+    name: str
+    health: str
+    message: str = ""
+    ready: int = 0
+    desired: int = 0
+    causes: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()  # what its pods report
+    logs: tuple[str, ...] = ()  # redacted last lines of what failed
+    unproven: str = ""
+
+
+class Verification(Record, frozen=True, kw_only=True):
+    """What `verify` saw at the end."""
+
+    healthy: bool
+    workloads: tuple[VerifiedWorkload, ...]
+    smoke: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    at: str = ""
+
+
+def canonical(value: Any) -> bytes:
+    """The one JSON form of a value: sorted keys, no blanks. Equal values have equal bytes."""
+    return msgspec.json.encode(value, order="sorted")

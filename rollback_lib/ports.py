@@ -1,0 +1,214 @@
+"""What stages and operations need from the world, as Protocols. Only `wiring` knows who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from rollback_lib.core.changes import Change
+from rollback_lib.core.image_ladder import Answer
+from rollback_lib.core.journal import Ending, Event, Mark
+from rollback_lib.core.plan import ClusterIdentity
+from rollback_lib.core.release import Tag
+from rollback_lib.core.resources import Object
+from rollback_lib.core.run import Record
+from rollback_lib.core.three_way import Operation
+
+R = TypeVar("R", bound=Record)
+
+
+class RunStore(Protocol):
+    """One run: its records, its files, its journal."""
+
+    def get(self, kind: type[R]) -> R:
+        """The record, or UsageError naming the stage that makes it."""
+        ...
+
+    def find(self, kind: type[R]) -> R | None:
+        """The record, or None."""
+        ...
+
+    def put(self, record: Record) -> None: ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """A file below the run directory, mode 0600. ``name`` has forward slashes."""
+        ...
+
+    def read(self, name: str) -> bytes: ...
+
+    def remove(self, name: str) -> None:
+        """Take a file away; no matter if it is not there."""
+        ...
+
+    def append(self, mark: Mark, stage: str, **fields: Any) -> Event:
+        """Add an event, fsynced before this returns."""
+        ...
+
+    def events(self) -> Sequence[Event]: ...
+
+    @property
+    def place(self) -> str:
+        """Where the run directory lies, for people and for kubectl."""
+        ...
+
+
+class GitHistory(Protocol):
+    """The repository, read only; never the working tree."""
+
+    def tags(self) -> Sequence[Tag]: ...
+
+    def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]: ...
+
+    def list_paths(self, commit: str) -> Sequence[str]: ...
+
+
+class Registry(Protocol):
+    """Image registries, read only."""
+
+    def look_up(self, references: Sequence[str], *, platforms: Sequence[str] = ...) -> Mapping[str, Answer]: ...
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Objects of the namespace at one time, by kind and name. ``refused`` has kinds that we may not list, and why."""
+
+    objects: Mapping[str, Mapping[str, Object]]
+    refused: Mapping[str, str] = {}
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return self.objects.get(kind, {}).get(name)
+
+    def all(self, kind: str) -> tuple[Object, ...]:
+        return tuple(self.objects.get(kind, {}).values())
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """What the server would store (``object``), what it warned of, or why it refuses (``status``, ``refused``)."""
+
+    object: Object | None
+    warnings: Sequence[str] = ()
+    refused: str = ""
+    status: int = 200
+
+
+class Cluster(Protocol):
+    """One namespace of one cluster, read only. Raises RefusedError with the reason where it cannot answer."""
+
+    def identity(self) -> ClusterIdentity: ...
+
+    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] = ...) -> Snapshot:
+        """All objects of these kinds. ``versions``: the apiVersion for a kind, where it is not the usual one."""
+        ...
+
+    def exists(self, kind: str, name: str) -> bool | None:
+        """Whether the object is there; None: we may not know. Never reads a Secret's content."""
+        ...
+
+    def nodes(self) -> Mapping[str, Object] | None:
+        """The nodes by name, or None where we may not list them."""
+        ...
+
+    def dry_run_patch(self, kind: str, api_version: str, name: str, operations: Sequence[Operation]) -> DryRun: ...
+
+    def dry_run_create(self, manifest: Object) -> DryRun: ...
+
+    def may(self, verb: str, kind: str, name: str) -> bool: ...
+
+    def events(self, kind: str, name: str) -> Sequence[str]: ...
+
+    def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
+        """The last lines, or an empty text where there is no log (any more)."""
+        ...
+
+    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
+        """GET through the API server's pod proxy: status and body; status 0 where nobody answered."""
+        ...
+
+
+class Acts(Protocol):
+    """The only way to change a cluster. Only the journalled writer calls it."""
+
+    def act(self, change: Change, scratch: RunStore) -> Object | None:
+        """Make the change; the object as it is afterwards.
+
+        Raises StaleError where the object is no longer what the change was made for, FailedError otherwise.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """What a stage gets for writing: announce, act, confirm."""
+
+    def do(self, change: Change) -> Mapping[str, str]: ...
+
+
+class Clock(Protocol):
+    """Time, injected, so that tests do not sleep."""
+
+    def now(self) -> datetime:
+        """Now, UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises InterruptedRunError as soon as somebody asks us to stop."""
+        ...
+
+    def check(self) -> None:
+        """Raise InterruptedRunError if somebody has asked us to stop."""
+        ...
+
+
+class Progress(Protocol):
+    """What a person sees while a run goes on. Never fails a run."""
+
+    def stage(self, stage: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def waiting(self, text: str) -> None:
+        """What is waited for, now: on a terminal one line that changes, elsewhere a line every 30 s."""
+        ...
+
+
+class Approver(Protocol):
+    """A person at a terminal, if there is one."""
+
+    def ask(self, question: str) -> bool | None:
+        """The answer; None where there is no terminal."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The world, made when first asked for. ``environ`` are the variables of this process, for approval."""
+
+    git: GitHistory
+    registry: Registry
+    cluster: Cluster
+    acts: Acts
+    clock: Clock
+    progress: Progress
+    approver: Approver
+    environ: Mapping[str, str]
+    user: str = ""
+
+
+class Stage(Protocol):
+    """A module with these three names."""
+
+    @property
+    def ID(self) -> str: ...
+
+    @property
+    def WRITES(self) -> bool: ...
+
+    def run(self, run: RunStore, ports: Ports, write: Writer) -> Record | None: ...
+
+
+__all__ = [
+    "Acts", "Approver", "Clock", "Cluster", "DryRun", "Ending", "GitHistory", "Ports", "Progress", "R", "Registry",
+    "RunStore", "Snapshot", "Stage", "Writer",
+]  # fmt: skip

@@ -1,0 +1,347 @@
+"""Everything that can be known before a write: who may, what is missing, what the server would store. Freezes the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core import decide, differences, grouping, health, manifests, orphans, overlay, permissions, services, splice
+from rollback_lib.core.decide import Draft
+from rollback_lib.core.errors import RefusedError, Refusal
+from rollback_lib.core.owners import owner
+from rollback_lib.core.plan import CREATE, DELETE, LEFT, NONE, RESTART, UPDATE, Leftover, Orphan, Plan, PlannedContainer
+from rollback_lib.core.plan import PlannedObject, PlannedService, StuckPod, freeze
+from rollback_lib.core.references import references
+from rollback_lib.core.resources import KINDS, ORPHANS, WORKLOADS, WRITTEN, Object, fingerprint, kind_of, label, name_of, template
+from rollback_lib.core.run import Images, Request, Resolution, SourceObject
+from rollback_lib.core.three_way import last_applied
+from rollback_lib.ports import DryRun, Ports, RunStore, Snapshot, Writer
+from rollback_lib.stages import resolve, rewrite
+
+ID = "preflight"
+WRITES = False
+_PARALLEL: Final = 8
+_ALWAYS: Final = ("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "ConfigMap", "HorizontalPodAutoscaler")
+
+
+def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
+    request, resolution, images = run.get(Request), run.get(Resolution), run.get(Images)
+    targets = rewrite.planned(run, resolution)
+    if request.offline:
+        plan = freeze(_offline(request, resolution, images, targets))
+        run.put(plan)
+        return plan
+    identity = ports.cluster.identity()
+    now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+    failed = _failed_release(request, resolution, images, ports)
+    wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
+    kinds = [k for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed}} if k in (*WRITTEN, *_ALWAYS)]
+    snapshot = ports.cluster.snapshot(kinds, wanted)
+    accepted = frozenset(request.accept)
+    refused: list[Refusal] = []
+    warnings = [*resolution.warnings, *images.warnings]
+
+    drafts = _drafts(request, targets, snapshot, failed, images, resolution, refused)
+    drafts = _restart_consumers(drafts, now)
+    same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
+    drafts = _dry_runs(drafts, ports, same, refused, warnings)
+    refused += _missing_references(drafts, snapshot, ports, warnings)
+    found = _orphans(snapshot, targets, failed)
+    refused += _permissions(drafts, found, ports)
+    stuck = _stuck(drafts, snapshot)
+    if resolution.target.chosen_by == resolve.PROPOSED and not request.dry_run:
+        refused.append(
+            Refusal(
+                f"{resolution.target.release} is only a proposal by date: nothing proves that it ever ran well.",
+                code="unproven-target", fix="Name the release with --to.",
+            )
+        )  # fmt: skip
+    open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
+    used = tuple(sorted({r.code for r in refused if r.code in accepted} | {c for c in accepted if c in images_codes(images)}))
+    plan = freeze(
+        Plan(
+            run=request.run, application=request.application, environment=request.environment,
+            namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
+            services=_services(resolution, drafts, images), leftovers=_leftovers(drafts), orphans=found, stuck=stuck,
+            accepted=used, mutable_tags=images.mutable_tags, refusals=open_refusals,
+            warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
+            made_at=now, healthy_pods=_ready_pods(snapshot),
+        )
+    )  # fmt: skip
+    run.put(plan)
+    if open_refusals:
+        raise RefusedError(*open_refusals)
+    _keep(run, drafts)
+    return plan
+
+
+def images_codes(images: Images) -> frozenset[str]:
+    """The accept codes that the images stage made use of."""
+    return frozenset(code for i in images.images for t in i.tried for code in (t.state,) if t.state.startswith("accepted:"))
+
+
+def _failed_release(request: Request, resolution: Resolution, images: Images, ports: Ports) -> dict[tuple[str, str], Object]:
+    """The objects of the release that runs now, by kind and name; empty where that is not known."""
+    if not images.current.commit:
+        return {}
+    settings = request.settings
+    texts = ports.git.files(images.current.commit, services.roots(settings.manifests.path, settings.manifests.shared))
+    found = services.discover(
+        tuple(texts), settings.manifests.path, settings.manifests.shared, (), settings.services.ignore, ()
+    )
+    mine = set(request.services)
+    files = [f for s in found.services if not mine or s.name in mine for f in s.files] + list(found.shared)
+    objects: dict[tuple[str, str], Object] = {}
+    for file in files:
+        try:
+            for document in manifests.read(texts[file], file):
+                objects[kind_of(document.object), name_of(document.object)] = document.object
+        except RefusedError:  # the failed release's own files may be what is broken about it
+            continue
+    return objects
+
+
+def _drafts(
+    request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
+    failed: Mapping[tuple[str, str], Object], images: Images, resolution: Resolution, refused: list[Refusal],
+) -> list[Draft]:  # fmt: skip
+    namespace = request.target_environment.namespace
+    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
+    running.add(grouping.SHARED)
+    autoscalers = snapshot.all("HorizontalPodAutoscaler")
+    drafts = []
+    for source, body in targets:
+        live = snapshot.get(source.kind, source.name)
+        draft = Draft(service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT)
+        skip = f"skip:{draft.label}"
+        if why := decide.never_written(body, namespace):
+            draft = msgspec.structs.replace(draft, why=why)
+        elif skip in request.accept:
+            draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
+        elif source.kind in snapshot.refused:
+            refused.append(Refusal(f"{draft.label} ({source.file}): {snapshot.refused[source.kind]}.", code=skip))
+        elif live is None:
+            removed = bool(failed) and (source.kind, source.name) not in failed
+            change, why = decide.missing(body, source.service in running, removed)
+            draft = msgspec.structs.replace(draft, change=change, why=why)
+        else:
+            base = last_applied(live) or failed.get((source.kind, source.name))
+            draft = decide.put_back(
+                draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
+                stamp=decide.stamps(body, resolution.target.release, request.run),
+            )  # fmt: skip
+        drafts.append(draft)
+    return drafts
+
+
+def _restart_consumers(drafts: Sequence[Draft], now: str) -> list[Draft]:
+    """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
+    changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
+    return [
+        msgspec.structs.replace(d, why=f"ConfigMap {used} changes") if d.change == UPDATE and (used := decide.consumes(d.target, changing)) else d
+        for d in drafts
+    ]
+
+
+def _dry_runs(
+    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]], refused: list[Refusal], warnings: list[str]
+) -> list[Draft]:
+    now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    def ask(draft: Draft) -> DryRun:
+        if draft.live is None:
+            return ports.cluster.dry_run_create(draft.target)
+        return ports.cluster.dry_run_patch(
+            kind_of(draft.target), draft.live["apiVersion"], name_of(draft.target), draft.operations
+        )
+
+    def judge(draft: Draft, answer: DryRun) -> Draft:
+        if answer.object is None:
+            refused.append(decide.refused_by_server(draft, answer.status, answer.refused))
+            return draft
+        for warning in answer.warnings:
+            if "PodSecurity" in warning:
+                refused.append(Refusal(f"{draft.label}: {warning}", code=f"policy:{name_of(draft.target)}"))
+            else:
+                warnings.append(f"{draft.label}: {warning}")
+        refused.extend(decide.not_taken(draft, answer.object))
+        draft = msgspec.structs.replace(draft, after=answer.object)
+        if draft.live is not None and decide.already(draft, answer.object, same):
+            return msgspec.structs.replace(draft, change=NONE, operations=())
+        who = owner(draft.live) if draft.live else ""
+        if who:
+            refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
+        if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
+            refused.append(Refusal(f"{draft.label}: {paused}", code=f"skip:{draft.label}"))
+        return draft
+
+    def round_of(asked: Sequence[Draft]) -> list[Draft]:
+        writing = [d for d in asked if d.change in (CREATE, UPDATE)]
+        answers = dict(zip(map(id, writing), _parallel(ask, writing), strict=True))
+        return [judge(d, answers[id(d)]) if id(d) in answers else d for d in asked]
+
+    first = round_of(drafts)
+    restarting = []
+    for draft in first:
+        if draft.change == NONE and draft.why and draft.live is not None:
+            target = decide.restarted(draft.target, now)
+            again = msgspec.structs.replace(draft, target=target, why=draft.why)
+            again = decide.put_back(again, last_applied(draft.live), namespace=_namespace(draft), autoscaled=True, stamp={})
+            restarting.append(again)
+    again = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
+    result = []
+    for draft in first:
+        second = again.get((kind_of(draft.target), name_of(draft.target)))
+        if second is not None and second.change == UPDATE:
+            result.append(msgspec.structs.replace(second, change=RESTART))
+        else:
+            result.append(draft)
+    return result
+
+
+def _namespace(draft: Draft) -> str:
+    return str((draft.live or {}).get("metadata", {}).get("namespace", ""))
+
+
+def _parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    if not items:
+        return []
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(ask, items))
+
+
+def _missing_references(drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, warnings: list[str]) -> Iterable[Refusal]:
+    needed: dict[tuple[str, str], list[str]] = {}
+    for draft in drafts:
+        if draft.change in (CREATE, UPDATE, RESTART):
+            for reference in sorted(references(template(draft.target))):
+                needed.setdefault((reference.kind, reference.name), []).append(draft.label)
+    made = {(kind_of(d.target), name_of(d.target)) for d in drafts if d.change == CREATE}
+    unknown = [r for r in needed if r not in made and snapshot.get(*r) is None]
+    for (kind, name), there in zip(unknown, _parallel(lambda r: ports.cluster.exists(*r), unknown), strict=True):
+        who = ", ".join(needed[kind, name][:3])
+        if there is False:
+            yield Refusal(f"{kind} {name} is missing; {who} cannot start without it.", code=f"missing-reference:{name}")
+        elif there is None:
+            warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
+
+
+def _orphans(snapshot: Snapshot, targets: Sequence[tuple[SourceObject, Object]], failed: Mapping[tuple[str, str], Object]) -> tuple[Orphan, ...]:
+    kept = {(s.kind, s.name) for s, _ in targets}
+    gone = [key for key in failed if key not in kept and snapshot.get(*key)]
+    deleted = {key for key in gone if key[0] in ORPHANS}
+    staying = [w for kind in (*WORKLOADS, "ReplicaSet") for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted]
+    staying = [w for w in staying if kind_of(w) != "ReplicaSet"] + [orphans.as_template(p) for p in snapshot.all("Pod")]
+    return tuple(orphans.orphan(live, staying) for key in sorted(gone) if (live := snapshot.get(*key)))
+
+
+def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
+    needed = [(verb, kind_of(d.target), name_of(d.target)) for d in drafts if d.change in (UPDATE, RESTART) for verb in ("get", "patch")]
+    needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE]
+    needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
+    if not needed:
+        return
+    rules, _ = ports.cluster.rules()
+    doubtful = [n for n in needed if not permissions.allows(rules, n[0], KINDS[n[1]].group, KINDS[n[1]].plural, n[2])]
+    for (verb, kind, name), allowed in zip(doubtful, _parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True):
+        if not allowed:
+            what = f"{KINDS[kind].plural}/{name}" if name else KINDS[kind].plural
+            yield Refusal(f"we may not {verb} {what}.", code=f"permission:{name or kind}", fix=f"Allow `{verb}` in the Role.")
+
+
+def _stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
+    return tuple(
+        StuckPod(workload=name_of(d.target))
+        for d in drafts
+        if kind_of(d.target) == "StatefulSet" and d.live is not None and d.change in (UPDATE, RESTART, NONE)
+        and health.may_stick(d.live, snapshot.all("Pod"))
+    )  # fmt: skip
+
+
+def _leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
+    return tuple(
+        found
+        for d in drafts
+        if d.live is not None and d.after is not None and d.change in (UPDATE, RESTART) and template(d.after)
+        for found in differences.leftovers(d.live, d.after)
+    )
+
+
+def _ready_pods(snapshot: Snapshot) -> int:
+    return sum(
+        any(c.get("type") == "Ready" and c.get("status") == "True" for c in (p.get("status") or {}).get("conditions") or [])
+        for p in snapshot.all("Pod")
+    )
+
+
+def _services(resolution: Resolution, drafts: Sequence[Draft], images: Images) -> tuple[PlannedService, ...]:
+    result = []
+    for name, wave in resolution.services:
+        objects = tuple(_planned(d) for d in drafts if d.service == name)
+        containers = tuple(
+            PlannedContainer(
+                name=i.container, workload=label(i.kind, i.name), from_=i.live or i.manifest, to=i.to, digest=i.digest,
+                digests=i.digests, rung=i.rung, init=i.init, own=i.own,
+            )
+            for i in images.images
+            if i.service == name
+        )  # fmt: skip
+        if objects:
+            result.append(PlannedService(name=name, wave=wave, objects=objects, containers=containers))
+    return tuple(result)
+
+
+def _planned(draft: Draft) -> PlannedObject:
+    writing = draft.change in (CREATE, UPDATE, RESTART)
+    return PlannedObject(
+        kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
+        api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
+        before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
+        after_rollout=decide.selector_moves(draft),
+        diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
+    )  # fmt: skip
+
+
+def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
+    """The exact objects as they are, the exact patches, and in ``manifests/`` only what is applied or already right."""
+    for draft in drafts:
+        name = f"before/{kind_of(draft.target).lower()}-{name_of(draft.target)}"
+        if draft.change in (UPDATE, RESTART):
+            run.write(f"{name}.json", msgspec.json.encode(draft.live))
+            run.write(f"{name}.patch.json", msgspec.json.encode(draft.operations))
+    for file in dict.fromkeys(d.file for d in drafts):
+        mine = [d for d in drafts if d.file == file]
+        left = {(kind_of(d.target), name_of(d.target)) for d in mine if d.change == LEFT}
+        if len(left) == len(mine):
+            run.remove(rewrite.FOLDER + file)
+        elif any(d.change == RESTART for d in mine):
+            run.write(rewrite.FOLDER + file, overlay.replaced([d.target for d in mine if d.change != LEFT]))
+        elif left:
+            text = splice.keep_documents(
+                run.read(rewrite.FOLDER + file), file, lambda d: (kind_of(d.object), name_of(d.object)) not in left
+            )
+            run.write(rewrite.FOLDER + file, text)
+
+
+def _offline(request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]]) -> Plan:
+    """What can be said from git alone: nothing about the cluster, and no image is proven."""
+    namespace = request.target_environment.namespace
+    drafts = [
+        Draft(service=s.service, wave=s.wave, file=s.file, target=b, live=None, change=LEFT if (why := decide.never_written(b, namespace)) else UPDATE, why=why)
+        for s, b in targets
+    ]  # fmt: skip
+    return Plan(
+        run=request.run, application=request.application, environment=request.environment, namespace=namespace,
+        cluster=msgspec.convert({"namespace": namespace, "context": request.target_environment.context or ""}, type=_identity()),
+        current=images.current, target=resolution.target, services=_services(resolution, drafts, images),
+        warnings=(*resolution.warnings, *images.warnings, "Offline: neither the cluster nor the registry was asked."), proven=False,
+    )  # fmt: skip
+
+
+def _identity() -> Any:
+    from rollback_lib.core.plan import ClusterIdentity
+
+    return ClusterIdentity

@@ -1,0 +1,52 @@
+"""The release's own manifests, pointing at the proven images; nothing else in them is touched, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rollback_lib.core import grouping, manifests, overlay, placeholders, splice
+from rollback_lib.core.errors import RefusedError, Refusal
+from rollback_lib.core.resources import Object
+from rollback_lib.core.run import Images, Request, Resolution, Rewritten, SourceObject
+from rollback_lib.ports import Ports, RunStore, Writer
+
+ID = "rewrite"
+WRITES = False
+FOLDER = "manifests/"
+
+
+def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
+    request, resolution, images = run.get(Request), run.get(Resolution), run.get(Images)
+    texts = ports.git.files(resolution.target.commit, resolution.files)
+    chosen = {(i.kind, i.name, i.container, i.init): i.to for i in images.images}
+    mine = {(o.file, o.document, o.part) for o in resolution.objects if o.kind != "Secret"}
+    environment = request.target_environment
+    refused: list[Refusal] = []
+    merged: list[str] = []
+    for file in resolution.files:
+        try:
+            text = placeholders.substitute(texts[file], file, request.settings.manifests.substitute)
+            refused += [Refusal(str(p)) for p in placeholders.find(text, file)]
+            text = splice.splice(text, file, lambda at: chosen.get((at.kind, at.name, at.container, at.init)))
+            text = splice.keep_documents(text, file, lambda d: (d.file, d.index, d.part) in mine)
+            with_overlay, touched = overlay.merge(text, file, environment.overlay.env)
+        except RefusedError as error:
+            refused += error.refusals
+            continue
+        if touched:
+            merged.append(file)
+        run.write(FOLDER + file, with_overlay)
+    if refused:
+        raise RefusedError(*refused)
+    return Rewritten(files=resolution.files, merged=tuple(merged))
+
+
+def planned(run: RunStore, resolution: Resolution) -> list[tuple[SourceObject, Object]]:
+    """The objects as ``manifests/`` has them, each once. Raises RefusedError where two files disagree."""
+    found: list[tuple[SourceObject, Object]] = []
+    by_key: Mapping[tuple[str, str, str], SourceObject] = {(o.file, o.kind, o.name): o for o in resolution.objects}
+    for file in resolution.files:
+        for document in manifests.read(run.read(FOLDER + file), file):
+            key = (file, document.object["kind"], document.object["metadata"]["name"])
+            found.append((by_key[key], document.object))
+    return grouping.unique(found)

@@ -127,9 +127,8 @@ def _within(path: str, folder: str) -> bool:
 
 
 def _root(pattern: str) -> str:
-    if SERVICE not in pattern:
-        return tidy(pattern)
-    return tidy(pattern.split(SERVICE)[0].rpartition("/")[0])
+    path = tidy(pattern)
+    return path.split(SERVICE)[0].rpartition("/")[0] if SERVICE in path else path
 
 
 class _Owner:

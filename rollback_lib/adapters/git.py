@@ -58,7 +58,7 @@ _ENVIRONMENT: Final = {
     "GIT_LITERAL_PATHSPECS": "1",
 }
 _PROTOCOLS: Final = "file:git:http:https:ssh"  # what git allows by itself, less helpers that run commands (ext::)
-# Before git 2.45 nothing turns off the fetch of missing objects; but no protocol, no fetch.
+# Older gits do not know the first and fetch missing objects all the same; but no protocol, no fetch.
 _OFFLINE: Final = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 
 

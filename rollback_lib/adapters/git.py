@@ -1,0 +1,332 @@
+"""A team's git repository, read and never written: tags, and the files that a commit has.
+
+Nothing is checked out, fetched or configured. Commands are argument lists built here; what comes from outside is a
+full hash, a path behind ``--``, or not in the command at all. Every answer of git is read with ``-z`` or NUL, as bytes.
+
+GitPython's command layer is used, and not its ``Repo``: that parses the user's configuration itself, reports a
+repository that belongs to someone else as an empty hash, and drops what git said when an object cannot be read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Final, NamedTuple, cast, get_args
+
+import msgspec
+
+from rollback_lib.core.errors import BugError, Refusal, RefusedError
+from rollback_lib.core.release import ObjectType, Tag
+from rollback_lib.core.services import is_manifest, tidy
+
+if TYPE_CHECKING:
+    from git.cmd import Git
+
+_HASH: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_MISSING: Final = re.compile(
+    r"could not fetch|missing|bad object|not a tree object|not a valid object|unable to read|could not read",
+    re.IGNORECASE,
+)
+_USERINFO: Final = re.compile(r"://[^/]*@")
+_TAG_FIELDS: Final = (
+    "refname",
+    "objecttype",
+    "objectname",
+    "*objecttype",
+    "*objectname",
+    "committerdate:iso-strict",
+    "*committerdate:iso-strict",
+    "taggerdate:iso-strict",
+)
+_SYMLINK: Final = "120000"
+_SUBMODULE: Final = "160000"
+_TAGS: Final = "refs/tags/"
+
+# Git must never ask: not on the terminal, not in a window, not through ssh (which also has no terminal, see `_run`).
+_ENVIRONMENT: Final = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a commit's hash stands for these files and no others
+    "GIT_LITERAL_PATHSPECS": "1",
+}
+_PROTOCOLS: Final = "file:git:http:https:ssh"  # what git allows by itself, less helpers that run commands (ext::)
+# Older gits do not know the first and fetch missing objects all the same; but no protocol, no fetch.
+_OFFLINE: Final = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+
+
+class RepositoryIdentity(msgspec.Struct, frozen=True):
+    """Which repository this is. ``root`` is its working tree, or its git folder if it is bare.
+
+    ``remote`` and ``url`` are the remote that would be fetched from; "" if there is none. The URL holds no
+    user, password or query.
+    """
+
+    root: str
+    remote: str
+    url: str
+
+
+class _Entry(NamedTuple):
+    mode: str
+    object: str
+    path: bytes
+
+    @property
+    def name(self) -> str:
+        return self.path.decode(errors="backslashreplace")
+
+
+class _Answer(NamedTuple):
+    code: int
+    out: bytes
+    said: str
+
+
+class GitRepository:
+    """The repository that ``path`` (a folder, or a file in it) lies in; bare, shallow, partial, worktree: all will do.
+
+    ``offline``: touch no network, not even for objects that a partial clone left with its remote.
+
+    Raises RefusedError if git is not installed, if there is no repository, or if git does not trust its owner.
+    git's own variables (``GIT_DIR``…) hold here as they do for git.
+    """
+
+    def __init__(self, path: Path, *, offline: bool = False) -> None:
+        self._folder = path if path.is_dir() else path.parent
+        self._git = _git()
+        self._git.update_environment(**_ENVIRONMENT)
+        self._git.update_environment(**_OFFLINE if offline else {"GIT_ALLOW_PROTOCOL": _allowed()})
+        self._offline = offline
+        facts = self._run("rev-parse", "--absolute-git-dir", "--is-bare-repository", "--is-shallow-repository")
+        if facts.code:
+            raise RefusedError(_not_ours(path, facts.said))
+        folder, bare, shallow = os.fsdecode(facts.out).rstrip("\n").rsplit("\n", 2)
+        self._git_folder, self._bare, self._shallow = folder, bare == "true", shallow == "true"
+
+    def close(self) -> None:
+        """Nothing outlives a call: every process has ended when its answer is here. For symmetry with other ports."""
+
+    def identity(self) -> RepositoryIdentity:
+        """Root, and the remote with its URL cleaned of credentials."""
+        root = self._git_folder
+        if not self._bare:
+            top = self._run("rev-parse", "--show-toplevel")  # fails inside a .git folder: then that is the root
+            root = os.fsdecode(top.out).removesuffix("\n") or root
+        remote, url = self._remote()
+        return RepositoryIdentity(root, remote, _USERINFO.sub("://", url.split("?")[0].split("#")[0]))
+
+    def head_commit(self) -> str:
+        """The commit that is checked out, full hash; "" in a repository without commits."""
+        return self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").out.decode().strip()
+
+    def tags(self) -> tuple[Tag, ...]:
+        """Every tag, peeled, by name. Branches are never looked at.
+
+        Raises RefusedError, with the command that fetches them, if this clone has none.
+        """
+        listed = self._ask("its tags", "for-each-ref", f"--format={'%00'.join(f'%({f})' for f in _TAG_FIELDS)}", _TAGS)
+        rows = [line.split(b"\0") for line in listed.split(b"\n") if line]
+        if not rows:
+            raise RefusedError(Refusal("This clone has no tags, so it knows no release.", fix=self.fetch_advice()))
+        nested = self._peel([row[0] for row in rows if row[3] == b"tag"])
+        tags = []
+        for name, *rest in rows:
+            kind, commit, inner_kind, inner_commit, date, inner_date, tagged = (part.decode() for part in rest)
+            annotated = kind == "tag"
+            if annotated:
+                kind, commit, date = nested.get(name) or (inner_kind, inner_commit, inner_date)
+            shown = name.removeprefix(_TAGS.encode()).decode(errors="backslashreplace")
+            tags.append(Tag(shown, commit, _object_type(kind), date, tagged, annotated))
+        return tuple(tags)
+
+    def files(self, commit: str, prefixes: Sequence[str], *, release: str = "") -> dict[str, bytes]:
+        """The manifests (.yaml, .yml, .json) of ``commit`` below these folders, or these very files; {} if none.
+
+        Names are the real ones, byte for byte. ``release`` is only for messages. A link to a folder is not followed,
+        as kubectl does not. Raises RefusedError where a manifest is a link or lies in a submodule, and where this
+        clone lacks an object.
+        """
+        wanted = [tidy(prefix) for prefix in prefixes]
+        said = release or commit[:12]
+        entries = []
+        for entry in self._entries(commit, wanted, said):
+            if entry.mode == _SUBMODULE and ("" not in wanted or entry.name in wanted):
+                raise RefusedError(f"{entry.name} is a submodule at {said}: its files are not in this repository.")
+            if entry.mode == _SYMLINK and (is_manifest(entry.name) or entry.name in wanted):
+                raise RefusedError(
+                    Refusal(f"{entry.name} is a symbolic link at {said}.", fix="Name the file or folder it stands for.")
+                )
+            if _is_file(entry) and is_manifest(entry.name):
+                entries.append(entry)
+        contents = self._contents([entry.object for entry in entries], said)
+        return {_real_name(entry.path): content for entry, content in zip(entries, contents, strict=True)}
+
+    def list_paths(self, commit: str) -> tuple[str, ...]:
+        """The names of all files of ``commit``, sorted as git does; without links and submodules.
+
+        A name that is not UTF-8 is shown with backslashes, and cannot be read.
+        """
+        return tuple(entry.name for entry in self._entries(commit, [""], commit[:12]) if _is_file(entry))
+
+    def read(self, commit: str, path: str) -> bytes:
+        """One file of ``commit``. Raises RefusedError if there is no such file, or this clone lacks it."""
+        found = [e for e in self._entries(commit, [tidy(path)], commit[:12]) if _is_file(e) and e.name == tidy(path)]
+        if not found:
+            raise RefusedError(f"Commit {commit[:12]} has no file {path}.")
+        return self._contents([found[0].object], commit[:12])[0]
+
+    def fetch_advice(self, *, objects: bool = False) -> str:
+        """The command that brings the tags (or with ``objects`` also what is missing) from the remote there is."""
+        remote, _ = self._remote()
+        if not remote:
+            again = "--refetch " if objects else ""  # a plain fetch leaves out what this clone seems to have
+            return f"It has no remote: `git remote add origin URL`, then `git fetch {again}origin --tags`."
+        options = ""
+        if objects and self._config(r"^remote\..*\.promisor$"):
+            options = " --refetch --no-filter"
+        elif objects and self._shallow:
+            options = " --unshallow"
+        return f"Fetch them: `git fetch{options} {shlex.quote(remote)} --tags`."
+
+    def _peel(self, refs: Sequence[bytes]) -> dict[bytes, tuple[str, str, str]]:
+        """Type, hash and commit date of what tags of tags stand for; git before 2.45 peels only one of them."""
+        if not refs:
+            return {}
+        asked = b"".join(ref + b"^{}\n" for ref in refs)
+        lines = self._ask("its tags", "cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked).split(b"\n")
+        found = {ref: line.decode().split(" ", 1) for ref, line in zip(refs, lines, strict=False)}
+        commits = sorted({name for kind, name in found.values() if kind == "commit"})
+        dates: dict[str, str] = {}
+        if commits:
+            shown = self._ask("its tags", "rev-list", "--no-walk=unsorted", "--format=%H %cI", *commits).decode()
+            rows = [line.split(" ") for line in shown.splitlines() if not line.startswith("commit ")]
+            dates = dict(rows)
+        return {ref: (kind, name, dates.get(name, "")) for ref, (kind, name) in found.items()}
+
+    def _entries(self, commit: str, prefixes: Sequence[str], said: str) -> Iterator[_Entry]:
+        if not _HASH.fullmatch(commit):
+            raise BugError(f"not a commit: {commit!r}")
+        paths = () if "" in prefixes else tuple(prefixes)
+        if not paths and "" not in prefixes:
+            return
+        listed = self._ask(said, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
+        for record in listed.split(b"\0"):
+            if record:
+                facts, path = record.split(b"\t", 1)
+                mode, _, found = facts.decode().split(" ")
+                yield _Entry(mode, found, path)
+
+    def _contents(self, objects: Sequence[str], said: str) -> list[bytes]:
+        if not objects:
+            return []
+        answer = self._ask(said, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in objects).encode())
+        contents, place = [], 0
+        for _ in objects:
+            end = answer.index(b"\n", place)
+            head = answer[place:end].split(b" ")
+            if len(head) != 3:  # "<hash> missing"
+                raise self._lacking(said)
+            size = int(head[2])
+            contents.append(answer[end + 1 : end + 1 + size])
+            place = end + size + 2
+        return contents
+
+    def _lacking(self, said: str, why: str = "") -> RefusedError:
+        reason = "; offline, so they were not fetched" if self._offline else f" (git: {why})" if why else ""
+        return RefusedError(
+            Refusal(f"This clone lacks objects of {said}{reason}.", fix=self.fetch_advice(objects=True))
+        )
+
+    def _remote(self) -> tuple[str, str]:
+        """Name and URL: the remote that lent objects, that of the branch, origin, or the first there is."""
+        urls = {key[7:-4]: value for key, value in reversed(self._config(r"^remote\..*\.url$"))}
+        lent = [key[7:-9] for key, value in self._config(r"^remote\..*\.promisor$") if value == "true"]
+        here = self._run("symbolic-ref", "--quiet", "--short", "HEAD").out.decode(errors="surrogateescape").strip()
+        of_branch = [value for key, value in self._config(r"^branch\..*\.remote$") if key == f"branch.{here}.remote"]
+        for name in (*lent, *of_branch, "origin", *reversed(urls)):
+            if name in urls:
+                return name, urls[name]
+        return "", ""
+
+    def _config(self, names: str) -> list[tuple[str, str]]:
+        found = self._run("config", "--null", "--get-regexp", names).out.decode(errors="backslashreplace")
+        return [(key, value) for key, _, value in (one.partition("\n") for one in found.split("\0") if one)]
+
+    def _ask(self, said: str, *arguments: str, stdin: bytes = b"") -> bytes:
+        answer = self._run(*arguments, stdin=stdin)
+        if answer.code:
+            reason = _first_line(answer.said)
+            if _MISSING.search(answer.said):
+                raise self._lacking(said, reason)
+            raise RefusedError(f"git cannot read {said}: {reason}.")
+        return answer.out
+
+    def _run(self, *arguments: str, stdin: bytes = b"") -> _Answer:
+        # `-C` and not a working directory: GitPython falls back to its own where that cannot be entered. A session of
+        # its own has no terminal, on which ssh would ask for a passphrase.
+        command = [self._git.GIT_PYTHON_GIT_EXECUTABLE, "-C", str(self._folder), *arguments]
+        started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True)
+        process = started.proc  # `started` has to live as long: it ends the process when it goes
+        assert process is not None
+        out, error = process.communicate(stdin)
+        return _Answer(process.returncode, out, error.decode(errors="replace"))
+
+
+def _git() -> Git:
+    executable = os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git"
+    if shutil.which(executable) is None:  # before the import, which fails with a page of advice for programmers
+        raise RefusedError("git is not installed, or not on PATH, and releases are read with it. Install it here.")
+    from git.cmd import Git  # 130 ms
+
+    return Git()
+
+
+def _allowed() -> str:
+    return os.environ.get("GIT_ALLOW_PROTOCOL") or _PROTOCOLS
+
+
+def _not_ours(path: Path, said: str) -> Refusal:
+    if "dubious ownership" in said:
+        named = re.search(r"safe\.directory (.+)", said)
+        folder = named[1] if named else shlex.quote(str(path.absolute()))
+        return Refusal(
+            f"git does not trust the repository: {_first_line(said)}.",
+            fix=f"If you do, run: git config --global --add safe.directory {folder}",
+        )
+    if "GIT_DIR" in os.environ and "not a git repository" in said:
+        return Refusal(f"{path} is read as GIT_DIR says, and git refuses: {_first_line(said)}.", fix="Unset GIT_DIR.")
+    if "not a git repository" in said or "cannot change to" in said:
+        return Refusal(f"{path} is not in a git repository.", fix="Run in the clone that holds the manifests.")
+    return Refusal(f"git cannot read the repository at {path}: {_first_line(said)}.")
+
+
+def _first_line(said: str) -> str:
+    lines = [line for line in said.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith("fatal: ")]
+    return (fatal or lines or ["git said nothing"])[0].removeprefix("fatal: ").rstrip(". ")
+
+
+def _object_type(kind: str) -> ObjectType:
+    if kind not in get_args(ObjectType):
+        raise RefusedError("This clone is damaged: what a tag stands for is missing. Ask `git fsck`, or clone again.")
+    return cast("ObjectType", kind)
+
+
+def _is_file(entry: _Entry) -> bool:
+    return entry.mode not in (_SYMLINK, _SUBMODULE)
+
+
+def _real_name(path: bytes) -> str:
+    try:
+        return path.decode()
+    except UnicodeDecodeError as error:
+        shown = path.decode(errors="backslashreplace")
+        raise RefusedError(Refusal(f"The name of {shown} is not UTF-8.", fix="Rename the file.")) from error

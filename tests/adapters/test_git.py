@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from rollback_lib.adapters.git import GitRepository
+from rollback_lib.core.errors import BugError, RefusedError
+from rollback_lib.core.release import Tag, find, propose_previous
+from tests.git_repository import DAY, RepositoryBuilder, isolated
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    for name, value in isolated(tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> RepositoryBuilder:
+    """Two releases; the manifests differ between them."""
+    made = RepositoryBuilder(tmp_path / "shop")
+    made.commit({"k8s/user/deploy.yaml": "version: 1.0\n", "README.md": "shop\n"})
+    made.tag("v1.0.0")
+    made.commit({"k8s/user/deploy.yaml": "version: 1.1\n"})
+    made.tag("v1.1.0", annotated=True, day=20)
+    return made
+
+
+def by_name(repository: GitRepository) -> dict[str, Tag]:
+    return {tag.name: tag for tag in repository.tags()}
+
+
+def advice(error: pytest.ExceptionInfo[RefusedError]) -> str:
+    return error.value.refusals[0].fix
+
+
+class TestTags:
+    def test_annotated_and_lightweight_are_peeled_and_dated_by_their_commit(self, shop: RepositoryBuilder) -> None:
+        tags = by_name(GitRepository(shop.folder))
+        assert tags["v1.0.0"] == Tag("v1.0.0", shop.git("rev-parse", "HEAD~1"), "commit", DAY.format(1), "", False)
+        assert tags["v1.1.0"] == Tag(
+            "v1.1.0",
+            shop.git("rev-parse", "HEAD"),
+            "commit",
+            "2025-03-02T12:00:00+01:00",
+            "2025-03-20T12:00:00+01:00",
+            True,
+        )
+
+    def test_a_tag_of_a_tag_of_a_tag_is_peeled_to_its_commit(self, shop: RepositoryBuilder) -> None:
+        shop.tag("inner", "v1.1.0", annotated=True)
+        shop.tag("outer", "inner", annotated=True)
+        assert by_name(GitRepository(shop.folder))["outer"] == Tag(
+            "outer",
+            shop.git("rev-parse", "HEAD"),
+            "commit",
+            "2025-03-02T12:00:00+01:00",
+            "2025-03-02T12:00:00+01:00",
+            True,
+        )
+
+    def test_the_tag_wins_over_a_branch_and_a_file_of_its_name(self, shop: RepositoryBuilder) -> None:
+        released = shop.git("rev-parse", "HEAD")
+        shop.branch("v1.1.0")
+        shop.commit({"k8s/user/deploy.yaml": "version: branch\n", "v1.1.0": "a file\n"})
+        repository = GitRepository(shop.folder)
+        tag = find(repository.tags(), "v1.1.0")
+        assert tag.commit == released
+        assert repository.files(tag.commit, ["k8s"]) == {"k8s/user/deploy.yaml": b"version: 1.1\n"}
+
+    def test_tags_called_head_or_tags_are_only_tags(self, shop: RepositoryBuilder) -> None:
+        first, head = shop.git("rev-parse", "HEAD~1", "HEAD").split()
+        shop.git("update-ref", "refs/tags/HEAD", first)
+        shop.git("update-ref", "refs/tags/tags/v1.1.0", first)
+        repository = GitRepository(shop.folder)
+        tags = by_name(repository)
+        assert (tags["HEAD"].commit, tags["tags/v1.1.0"].commit, tags["v1.1.0"].commit) == (first, first, head)
+        assert repository.head_commit() == head
+
+    def test_a_tag_on_a_blob_or_tree_is_refused_in_plain_words(self, shop: RepositoryBuilder) -> None:
+        shop.tag("v-blob", "HEAD:README.md")
+        shop.tag("v-tree", "HEAD^{tree}", annotated=True)
+        shop.tag("v-deep", "v-tree", annotated=True)
+        tags = GitRepository(shop.folder).tags()
+        for name, kind in {"v-blob": "blob", "v-tree": "tree", "v-deep": "tree"}.items():
+            with pytest.raises(RefusedError, match=f"{name} is on a {kind}, not on a commit"):
+                find(tags, name)
+
+    def test_names_with_accents_and_shell_signs_are_just_names(self, shop: RepositoryBuilder) -> None:
+        names = ["v1.4.0-año", "v1;touch\u2028x", "v1.4.0+a3", "release/1.4.0"]
+        for name in names:
+            shop.tag(name)
+        assert set(names) < set(by_name(GitRepository(shop.folder)))
+
+    def test_a_replaced_commit_does_not_change_what_a_release_holds(self, shop: RepositoryBuilder) -> None:
+        shop.git("replace", "HEAD", "HEAD~1")
+        repository = GitRepository(shop.folder)
+        tag = by_name(repository)["v1.1.0"]
+        assert repository.files(tag.commit, ["k8s"]) == {"k8s/user/deploy.yaml": b"version: 1.1\n"}
+
+
+def test_what_came_before_is_proposed_by_commit_date_with_its_tie(tmp_path: Path) -> None:
+    made = RepositoryBuilder(tmp_path / "shop")
+    made.commit()
+    first = made.commit()
+    made.tag("v0.9.0", "HEAD~1", annotated=True, day=28)  # made last, for the oldest commit
+    made.tag("v1.0.0")
+    current = made.commit()
+    made.tag("v1.1.0-rc1")
+    made.tag("v1.1.0", annotated=True)
+    made.tag("v1.1.0-signed", "v1.1.0", annotated=True, day=29)
+    tags = GitRepository(made.folder).tags()
+
+    proposal = propose_previous(tags, "v*", current)
+    assert (proposal.tag.name, proposal.tag.commit, proposal.by) == ("v1.0.0", first, "commit date")
+    made.commit()
+    made.tag("v1.2.0")
+    proposal = propose_previous(GitRepository(made.folder).tags(), "v*", None)
+    assert (proposal.tag.name, proposal.tie) == ("v1.1.0", ("v1.1.0-signed", "v1.1.0-rc1"))
+    assert (proposal.after, proposal.assumed) == ("v1.2.0", True)
+
+
+class TestOwner:
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+    @pytest.mark.parametrize("home", ["here", "/nonexistent"])
+    def test_someone_elses_repository_is_refused_with_the_line_that_trusts_it(
+        self, shop: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch, home: str
+    ) -> None:
+        for folder, _, names in os.walk(shop.folder):
+            for path in (folder, *(os.path.join(folder, name) for name in names)):
+                os.lchown(path, 12345, 12345)
+        configuration = shop.folder.parent / ".gitconfig"
+        monkeypatch.delenv("GIT_CONFIG_GLOBAL")
+        if home != "here":
+            monkeypatch.setenv("HOME", home)
+        with pytest.raises(RefusedError, match="dubious ownership") as error:
+            GitRepository(shop.folder)
+        assert advice(error).endswith(f"git config --global --add safe.directory {shop.folder}")
+        assert len(str(error.value).splitlines()) == 1
+        assert not configuration.exists()
+
+
+class TestClones:
+    def test_without_tags_says_how_to_fetch_them(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        clone = shop.clone(tmp_path / "ci", "--depth=1", "--no-tags", "--origin=up/stream")
+        clone.git("checkout", "--quiet", "--detach")
+        with pytest.raises(RefusedError, match="no tags") as error:
+            GitRepository(clone.folder).tags()
+        assert advice(error) == "Fetch them: `git fetch up/stream --tags`."
+        clone.git("fetch", "up/stream", "--tags")
+        repository = GitRepository(clone.folder)
+        commit = by_name(repository)["v1.0.0"].commit
+        assert repository.files(commit, ["k8s"]) == {"k8s/user/deploy.yaml": b"version: 1.0\n"}
+
+    def test_without_tags_and_without_remote(self, tmp_path: Path) -> None:
+        made = RepositoryBuilder(tmp_path / "shop")
+        assert GitRepository(made.folder).head_commit() == ""
+        made.commit()
+        with pytest.raises(RefusedError, match="no tags") as error:
+            GitRepository(made.folder).tags()
+        assert "git remote add origin URL" in advice(error)
+
+    def test_a_partial_clone_fetches_what_it_needs(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        clone = shop.clone(tmp_path / "ci", "--filter=blob:none")
+        repository = GitRepository(clone.folder)
+        assert repository.files(by_name(repository)["v1.0.0"].commit, ["k8s"])
+
+    def test_offline_nothing_is_fetched_even_if_it_could_be(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        clone = shop.clone(tmp_path / "ci", "--filter=blob:none")
+        clone.git("remote", "rename", "origin", "up/stream")
+        repository = GitRepository(clone.folder, offline=True)
+        commit = by_name(repository)["v1.0.0"].commit
+        for _ in range(2):
+            with pytest.raises(RefusedError, match=r"lacks objects of v1\.0\.0; offline") as error:
+                repository.files(commit, ["k8s"], release="v1.0.0")
+        assert advice(error) == "Fetch them: `git fetch --refetch --no-filter up/stream --tags`."
+        clone.git("fetch", "--quiet", "--refetch", "--no-filter", "up/stream", "--tags")
+        assert repository.files(commit, ["k8s"]) == {"k8s/user/deploy.yaml": b"version: 1.0\n"}
+
+    @pytest.mark.parametrize("gone", ["folder", "remote"])
+    def test_a_partial_clone_whose_remote_is_away(self, shop: RepositoryBuilder, tmp_path: Path, gone: str) -> None:
+        clone = shop.clone(tmp_path / "ci", "--filter=blob:none", "--origin=up/stream")
+        if gone == "remote":
+            clone.git("remote", "remove", "up/stream")
+        else:
+            shutil.rmtree(shop.folder)
+        repository = GitRepository(clone.folder)
+        commit = by_name(repository)["v1.0.0"].commit
+        with pytest.raises(RefusedError, match=r"lacks objects of v1\.0\.0") as error:
+            repository.files(commit, ["k8s"], release="v1.0.0")
+        assert ("up/stream" if gone == "folder" else "git fetch --refetch origin --tags") in advice(error)
+
+    def test_a_commit_that_is_not_here(self, shop: RepositoryBuilder) -> None:
+        with pytest.raises(RefusedError, match=r"lacks objects of v9"):
+            GitRepository(shop.folder).files("ab" * 20, ["k8s"], release="v9")
+
+    def test_bare_worktree_and_subfolder_are_found(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        bare = shop.clone(tmp_path / "bare.git", "--bare")
+        shop.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"), "v1.0.0")
+        expected = by_name(GitRepository(shop.folder))
+        for folder in (bare.folder, tmp_path / "tree", shop.folder / "k8s" / "user", shop.folder / "README.md"):
+            assert by_name(GitRepository(folder)) == expected
+        assert GitRepository(bare.folder).identity().root == str(bare.folder)
+        assert GitRepository(tmp_path / "tree").identity().root == str(tmp_path / "tree")
+        assert GitRepository(tmp_path / "tree").head_commit() == expected["v1.0.0"].commit
+
+    @pytest.mark.parametrize(
+        ("url", "shown"),
+        [
+            ("https://ana:s3cret@git.example/shop.git", "https://git.example/shop.git"),
+            ("https://oauth2:t@k@git.example/a@b?private_token=s3cret", "https://git.example/a@b"),
+            ("git@git.example:team/shop.git", "git@git.example:team/shop.git"),
+        ],
+    )
+    def test_identity_shows_no_credentials(self, shop: RepositoryBuilder, url: str, shown: str) -> None:
+        shop.git("remote", "add", "up/stream", url)
+        identity = GitRepository(shop.folder).identity()
+        assert (identity.root, identity.remote, identity.url) == (str(shop.folder), "up/stream", shown)
+
+    def test_not_a_repository(self, tmp_path: Path) -> None:
+        for folder in (tmp_path, tmp_path / "missing" / "deep"):
+            with pytest.raises(RefusedError, match="is not in a git repository"):
+                GitRepository(folder)
+
+    def test_git_is_not_installed(self, shop: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", str(shop.folder))
+        with pytest.raises(RefusedError, match="git is not installed"):
+            GitRepository(shop.folder)
+
+    def test_a_remote_that_runs_a_command_is_not_run(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        clone = shop.clone(tmp_path / "ci", "--filter=blob:none")
+        clone.git("config", "remote.origin.url", f"ext::touch {tmp_path}/ran")
+        clone.git("config", "protocol.ext.allow", "always")
+        repository = GitRepository(clone.folder)
+        with pytest.raises(RefusedError, match="lacks objects"):
+            repository.files(by_name(repository)["v1.0.0"].commit, ["k8s"])
+        assert not (tmp_path / "ran").exists()
+
+
+class TestFiles:
+    def test_files_are_read_under_their_real_names(self, shop: RepositoryBuilder) -> None:
+        names = [
+            unicodedata.normalize("NFC", "k8s/envío/despliegue año.yaml"),
+            unicodedata.normalize("NFD", "k8s/envío/despliegue año.yaml"),
+            "k8s/a\u2028b.yml",
+            'k8s/"quoted"\t\n.json',
+            "k8s/--upload-pack=touch x.yaml",
+        ]
+        commit = shop.commit({name: f"number: {n}\r\n" for n, name in enumerate(names)})
+        repository = GitRepository(shop.folder)
+        read = repository.files(commit, ["k8s"])
+        assert {name: read[name] for name in names} == {n: f"number: {i}\r\n".encode() for i, n in enumerate(names)}
+        for name in names:
+            assert repository.files(commit, [name]) == {name: read[name]}
+            assert repository.read(commit, name) == read[name]
+        assert set(names) < set(repository.list_paths(commit))
+
+    def test_only_manifests_below_the_prefixes_and_nothing_twice(self, shop: RepositoryBuilder) -> None:
+        commit = shop.commit({"k8s/x.txt": "x", "k8s2/x.yaml": "x", "shared.yaml": "", "k8s/empty.json": ""})
+        repository = GitRepository(shop.folder)
+        assert set(repository.files(commit, ["./k8s/", "k8s/user", "shared.yaml", "gone"])) == {
+            "k8s/user/deploy.yaml",
+            "k8s/empty.json",
+            "shared.yaml",
+        }
+        assert set(repository.files(commit, [""])) >= {"k8s2/x.yaml", "shared.yaml"}
+        assert repository.files(commit, ["gone", "k"]) == {}
+        assert repository.files(commit, []) == {}
+        assert repository.files(commit, [":(top)k8s", "k8s/*"]) == {}
+
+    def test_the_working_tree_does_not_matter_and_is_left_alone(self, shop: RepositoryBuilder) -> None:
+        shop.write({"k8s/user/deploy.yaml": "version: edited\n", "k8s/new.yaml": ""})
+        before = shop.git("status", "--porcelain")
+        repository = GitRepository(shop.folder)
+        assert repository.files(repository.head_commit(), ["k8s"]) == {"k8s/user/deploy.yaml": b"version: 1.1\n"}
+        assert shop.git("status", "--porcelain") == before
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+    def test_a_manifest_that_is_a_link_is_refused_other_links_are_not_followed(self, shop: RepositoryBuilder) -> None:
+        (shop.folder / "k8s" / "latest").symlink_to("user")
+        commit = shop.commit()
+        repository = GitRepository(shop.folder)
+        assert set(repository.files(commit, ["k8s"])) == {"k8s/user/deploy.yaml"}
+        with pytest.raises(RefusedError, match="k8s/latest is a symbolic link"):
+            repository.files(commit, ["k8s/latest"])
+        (shop.folder / "k8s" / "same.yaml").symlink_to("user/deploy.yaml")
+        commit = shop.commit()
+        with pytest.raises(RefusedError, match=r"k8s/same\.yaml is a symbolic link"):
+            repository.files(commit, ["k8s"])
+        assert "k8s/same.yaml" not in repository.list_paths(commit)
+
+    def test_manifests_in_a_submodule_are_refused(self, shop: RepositoryBuilder) -> None:
+        shop.git("update-index", "--add", "--cacheinfo", f"160000,{'ab' * 20},docs")
+        shop.git("commit", "--quiet", "--message=submodule")
+        repository = GitRepository(shop.folder)
+        head = repository.head_commit()
+        assert set(repository.files(head, [""])) == set(repository.files(head, ["k8s"])) == {"k8s/user/deploy.yaml"}
+        with pytest.raises(RefusedError, match="docs is a submodule"):
+            repository.files(head, ["docs"])
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+    def test_a_name_that_is_not_utf8_is_refused_by_name(self, shop: RepositoryBuilder) -> None:
+        Path(os.fsdecode(os.fsencode(shop.folder) + b"/k8s/a\xf1o.yaml")).write_text("")
+        commit = shop.commit()
+        with pytest.raises(RefusedError, match=r"a\\xf1o\.yaml is not UTF-8"):
+            GitRepository(shop.folder).files(commit, ["k8s"])
+
+    def test_only_full_hashes_reach_git(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        for commit in ("v1.0.0", "HEAD", f"--output={tmp_path}/x", "", "ab" * 20 + "\n"):
+            with pytest.raises(BugError):
+                GitRepository(shop.folder).files(commit, ["k8s"])
+        assert not (tmp_path / "x").exists()
+
+    def test_a_file_that_is_not_there(self, shop: RepositoryBuilder) -> None:
+        repository = GitRepository(shop.folder)
+        for path in ("none.yaml", "k8s"):
+            with pytest.raises(RefusedError, match=f"has no file {path}"):
+                repository.read(repository.head_commit(), path)

@@ -104,7 +104,7 @@ def _ended(pod: Json, role: str, spec: Json, status: Json, patience: Patience) -
     if not ended:
         what = "exit code unknown"
     times = number(status, "restartCount") + (1 if backing_off or now_over else 0)
-    again = "once" if times <= 1 else f"{times} times"
+    again = {0: "once", 1: "once", 2: "twice"}.get(times, f"{times} times")
     sentence = f"{role} {text(status, 'name')} crashed {again}, {what}" + (f"; last line: {line}" if line else "")
     down = backing_off or bool(now_over)
     return Cause(name, f"{sentence}; {advice}", pods.name_of(pod), text(status, "name"), down and restarts >= allowed)

@@ -21,11 +21,13 @@ def tally(view: View, patience: Patience) -> Tally:
     old = tuple(p for p in live if p not in newest and not pods.is_lost(p, view))
     ready = sum(pods.is_serving(p, patience) for p in judged)
 
+    lost = tuple(p for p in newest if pods.is_lost(p, view))
+
     holds = []
     replica_set = newest_replica_set(view)
     if replica_set is None:
         holds.append("no ReplicaSet of the newest template yet")
-    if old and ready >= desired:
+    if old and ready >= desired - len(lost):
         holds.append(f"{len(old)} of the old pods still run")
     pause = number(view.workload, "spec", "minReadySeconds")
     if pause and number(replica_set, "status", "availableReplicas") < min(desired, ready):
@@ -42,7 +44,7 @@ def tally(view: View, patience: Patience) -> Tally:
         newest=newest,
         ready=ready,
         updated=len(judged),
-        unjudged=tuple(p for p in newest if pods.is_lost(p, view)),
+        unjudged=lost,
         causes=(*troubles.causes(view, patience), *found),
         holds=tuple(holds),
         nothing="restored, but at 0 replicas, so nothing is proven" if desired == 0 else "",

@@ -33,7 +33,11 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What one look says. ``updated`` and ``ready`` count judged pods of the newest template; ``pods`` names all."""
+    """What one look says.
+
+    ``updated`` and ``ready`` count judged pods of the newest template; ``pods`` names all of them. UNPROVEN with
+    ``desired`` above 0 may still change: a node may come back.
+    """
 
     kind: str
     name: str

@@ -104,14 +104,13 @@ def _is_wanted(workload: object, pod: Json) -> bool:
 
 
 def _is_free(workload: object, pod: Json) -> bool:
-    """Whether the partition lets the pod have the newest template (it counts from 0, whatever the first ordinal)."""
-    return _ordinal(pod) >= number(part(workload, "spec", "updateStrategy", "rollingUpdate"), "partition")
+    """Whether the partition lets the pod have the newest template."""
+    return _ordinal(pod) >= number(workload, "spec", "ordinals", "start") + _partition(workload)
 
 
 def _partition(workload: object) -> int:
-    """How many of its pods the partition keeps at the old revision."""
-    partition = number(part(workload, "spec", "updateStrategy", "rollingUpdate"), "partition")
-    return max(0, partition - number(workload, "spec", "ordinals", "start"))
+    """How many of its pods, from the first ordinal on, the partition keeps at the old revision."""
+    return number(part(workload, "spec", "updateStrategy", "rollingUpdate"), "partition")
 
 
 def _ordinal(pod: Json) -> int:

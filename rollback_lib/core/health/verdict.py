@@ -27,16 +27,18 @@ class Tally(msgspec.Struct, frozen=True):
 def conclude(view: View, tally: Tally) -> Report:
     name = pods.name_of(view.workload)
     wanted = max(0, tally.desired - len(tally.unjudged))
+    # What gives up first, then what a pod says; that Kubernetes lost patience explains least.
+    known = tuple(sorted(tally.causes, key=lambda cause: (not cause.final, cause.name == "ProgressDeadline")))
     causes: tuple[Cause, ...] = ()
     if not observed(view.workload):
         health, said = Health.PROGRESSING, "its controller has not seen the newest spec yet"
     elif tally.nothing:
         health, said = Health.UNPROVEN, tally.nothing
-    elif any(cause.final for cause in tally.causes):
-        causes = tuple(sorted(tally.causes, key=lambda cause: not cause.final))
+    elif any(cause.final for cause in known):
+        causes = known
         health, said = Health.FAILED, causes[0].text
     elif min(tally.ready, tally.updated) < wanted or tally.holds:
-        causes = tally.causes
+        causes = known
         health = Health.PROGRESSING
         said = "; ".join((f"{tally.ready} of {wanted} new pods ready", *tally.holds, *(c.text for c in causes[:1])))
     elif wanted == 0 and tally.unjudged:

@@ -1,0 +1,27 @@
+"""Health of workloads: a pure reading of what the API server returned, with its reason.
+
+`assess` judges one snapshot, `look` remembers it for the next round, `limit` says how long to go on. `ready_now`
+opens the next wave, `stuck_pod` names what must be deleted by hand, `refusable` is preflight's question.
+"""
+
+from rollback_lib.core.health.assess import assess, ready_now, refusable
+from rollback_lib.core.health.limits import limit
+from rollback_lib.core.health.report import Cause, Crash, Health, Patience, Report, Seen, View
+from rollback_lib.core.health.rounds import look
+from rollback_lib.core.health.stateful_set import stuck_pod
+
+__all__ = [
+    "Cause",
+    "Crash",
+    "Health",
+    "Patience",
+    "Report",
+    "Seen",
+    "View",
+    "assess",
+    "limit",
+    "look",
+    "ready_now",
+    "refusable",
+    "stuck_pod",
+]

@@ -39,6 +39,7 @@ _KINDS: Final = (
     Kind("StatefulSet", "apps/v1", "statefulsets"),
     Kind("DaemonSet", "apps/v1", "daemonsets"),
     Kind("ReplicaSet", "apps/v1", "replicasets"),
+    Kind("ControllerRevision", "apps/v1", "controllerrevisions"),
     Kind("Job", "batch/v1", "jobs"),
     Kind("CronJob", "batch/v1", "cronjobs"),
     Kind("Ingress", "networking.k8s.io/v1", "ingresses"),

@@ -115,6 +115,7 @@ class Images(Record, frozen=True, kw_only=True):
     images: tuple[ContainerImage, ...] = ()
     mutable_tags: tuple[MutableTag, ...] = ()
     proven: bool = True  # False: `--offline`, nobody was asked
+    accepted: tuple[str, ...] = ()  # codes that made a difference
     warnings: tuple[str, ...] = ()
 
 

@@ -60,7 +60,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             )
         )  # fmt: skip
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
-    used = tuple(sorted({r.code for r in refused if r.code in accepted} | {c for c in accepted if c in images_codes(images)}))
+    used = tuple(sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | skipped(drafts)))
     plan = freeze(
         Plan(
             run=request.run, application=request.application, environment=request.environment,
@@ -78,9 +78,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     return plan
 
 
-def images_codes(images: Images) -> frozenset[str]:
-    """The accept codes that the images stage made use of."""
-    return frozenset(code for i in images.images for t in i.tried for code in (t.state,) if t.state.startswith("accepted:"))
+def skipped(drafts: Sequence[Draft]) -> set[str]:
+    """The accept codes that left an object alone."""
+    return {d.why.removeprefix("--accept ") for d in drafts if d.why.startswith("--accept ")}
 
 
 def _failed_release(request: Request, resolution: Resolution, images: Images, ports: Ports) -> dict[tuple[str, str], Object]:
@@ -257,7 +257,7 @@ def _stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
         StuckPod(workload=name_of(d.target))
         for d in drafts
         if kind_of(d.target) == "StatefulSet" and d.live is not None and d.change in (UPDATE, RESTART, NONE)
-        and health.may_stick(d.live, snapshot.all("Pod"))
+        and health.may_stick(health.View(d.live, pods=snapshot.all("Pod")))
     )  # fmt: skip
 
 

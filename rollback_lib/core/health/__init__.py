@@ -6,9 +6,11 @@ opens the next wave, `stuck_pod` names what must be deleted by hand, `refusable`
 
 from rollback_lib.core.health.assess import assess, ready_now, refusable
 from rollback_lib.core.health.limits import limit
+from rollback_lib.core.health.newest import newest_pods
+from rollback_lib.core.health.pods import is_ready, owned
 from rollback_lib.core.health.report import Cause, Crash, Health, Patience, Report, Seen, View
 from rollback_lib.core.health.rounds import look
-from rollback_lib.core.health.stateful_set import stuck_pod
+from rollback_lib.core.health.stateful_set import may_stick, stuck_pod
 
 __all__ = [
     "Cause",
@@ -19,8 +21,12 @@ __all__ = [
     "Seen",
     "View",
     "assess",
+    "is_ready",
     "limit",
     "look",
+    "may_stick",
+    "newest_pods",
+    "owned",
     "ready_now",
     "refusable",
     "stuck_pod",

@@ -71,6 +71,13 @@ def stuck_pod(view: View) -> str | None:
     return None if last is None or pods.is_lost(last, view) else pods.name_of(last)
 
 
+def may_stick(view: View) -> bool:
+    """Whether a pod that is not Ready now would hold up another template: then its deletion belongs into the plan."""
+    if text(view.workload, "kind") != "StatefulSet" or text(view.workload, "spec", "podManagementPolicy") == "Parallel":
+        return False
+    return any(not pods.is_ready(p) for p in pods.live(pods.owned(view)))
+
+
 def refusable(workload: object) -> bool:
     return text(workload, "spec", "updateStrategy", "type") == "OnDelete"
 

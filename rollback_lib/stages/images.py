@@ -1,0 +1,270 @@
+"""Proves that every image of the target exists, and which digest it is; tells which release runs now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rollback_lib.core import health, image_ladder
+from rollback_lib.core.errors import RefusedError, Refusal
+from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted
+from rollback_lib.core.image_reference import digest_of
+from rollback_lib.core.manifests import read
+from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.resources import Object, containers, kind_of, label, name_of, template
+from rollback_lib.core.run import ContainerImage, Images, MutableTag, ReleaseRef, Request, Resolution, Tried
+from rollback_lib.ports import Ports, RunStore, Snapshot, Writer
+
+ID = "images"
+WRITES = False
+_ASKED: Final = 3  # releases that are asked whether they are the one that runs
+_READ: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "ReplicaSet", "ControllerRevision", "Pod")
+_Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, container, init)
+
+
+def run(run: RunStore, ports: Ports, write: Writer) -> Images:
+    request, resolution = run.get(Request), run.get(Resolution)
+    wanted = _wanted(ports, resolution)
+    settings = ladder_settings(request, resolution)
+    if request.offline:
+        return Images(current=ReleaseRef(release="unknown"), images=_unproven(wanted, settings), proven=False)
+    snapshot = ports.cluster.snapshot(_READ)
+    if "Pod" in snapshot.refused:
+        raise RefusedError(Refusal(snapshot.refused["Pod"] + ".", code="", fix="Allow `list` on pods in the Role."))
+    running = _running(snapshot)
+    platforms = _platforms(ports)
+    release = resolution.target.release
+    asker = _Asker(ports, platforms)
+    pods = {w: _pods_of(w, running, image_ladder.is_own(w, settings)) for w in wanted}
+    while missing := {r for w in wanted for r in image_ladder.to_ask(w, release, settings, asker.answers, pods[w])}:
+        asker.ask(missing)
+    accepted = frozenset(request.accept)
+    choices: list[Choice] = []
+    refused: list[Refusal] = []
+    used: set[str] = set()
+    for w in wanted:
+        choice, refusals = image_ladder.choose(w, release, settings, asker.answers, pods[w], accepted)
+        refused += refusals
+        if choice is not None:
+            choices.append(choice)
+            if accepted and not image_ladder.choose(w, release, settings, asker.answers, pods[w])[0]:
+                used |= {c for c in accepted if not image_ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]}
+    if refused:
+        raise RefusedError(*_gathered(refused))
+    live = _live_images(snapshot)
+    own_live = {live[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in live}
+    mutable = {r for r in own_live if _tag_of(r) in settings.mutable_tags}
+    mutable |= {c.before for c in choices if c.own and _tag_of(c.before) in settings.mutable_tags}
+    asker.ask(mutable)
+    current = _current(resolution, choices, running, settings, asker)
+    return Images(
+        current=current,
+        images=tuple(_image(c, live, running, asker.answers) for c in choices),
+        mutable_tags=_still_failed(choices, mutable, running, asker.answers),
+        accepted=tuple(sorted(used)),
+        warnings=tuple(dict.fromkeys(text for c in choices for text in c.warnings)),
+    )
+
+
+def ladder_settings(request: Request, resolution: Resolution) -> ImageSettings:
+    """What the ladder needs of rollback.yaml."""
+    images = request.settings.images
+    return ImageSettings(
+        repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
+        reference_tag=images.reference_tag, services=tuple(name for name, _ in resolution.services),
+    )  # fmt: skip
+
+
+class _Asker:
+    """Asks the registry about each reference once."""
+
+    def __init__(self, ports: Ports, platforms: Sequence[str]) -> None:
+        self._ports, self._platforms = ports, platforms
+        self.answers: dict[str, Answer] = {}
+
+    def ask(self, references: Sequence[str] | set[str]) -> None:
+        new = sorted(set(references) - set(self.answers))
+        if new:
+            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms)
+
+
+def _wanted(ports: Ports, resolution: Resolution) -> list[Wanted]:
+    texts = ports.git.files(resolution.target.commit, resolution.files)
+    services = {(o.file, o.document, o.part): o.service for o in resolution.objects}
+    found: dict[tuple[str, str, bool], Wanted] = {}
+    for file in resolution.files:
+        for document in read(texts[file], file):
+            service = services.get((file, document.index, document.part))
+            if service is None or kind_of(document.object) == "Job":
+                continue
+            workload = label(kind_of(document.object), name_of(document.object))
+            for init, container in containers(template(document.object)):
+                w = Wanted(
+                    service=service, workload=workload, container=str(container.get("name") or ""), init=init,
+                    image=str(container.get("image") or ""), pull_policy=str(container.get("imagePullPolicy") or ""),
+                )  # fmt: skip
+                found[workload, w.container, init] = w
+    return list(found.values())
+
+
+def _running(snapshot: Snapshot) -> _Pods:
+    """What pods report for each container of each workload."""
+    found: dict[tuple[str, str, bool], list[Running]] = {}
+    pods = snapshot.all("Pod")
+    for kind in ("Deployment", "StatefulSet", "DaemonSet"):
+        for workload in snapshot.all(kind):
+            view = health.View(
+                workload, replica_sets=snapshot.all("ReplicaSet"), pods=pods, revisions=snapshot.all("ControllerRevision")
+            )
+            newest = {name_of(p) for p in health.newest_pods(view)}
+            for pod in health.owned(view):
+                for init, status in _statuses(pod):
+                    found.setdefault((label(kind, name_of(workload)), status.get("name", ""), init), []).append(
+                        Running(
+                            image_id=str(status.get("imageID") or ""), image=_spec_image(pod, status.get("name", "")),
+                            ready=health.is_ready(pod), newest=name_of(pod) in newest,
+                            node=str((pod.get("spec") or {}).get("nodeName") or ""),
+                        )
+                    )  # fmt: skip
+    return {key: tuple(values) for key, values in found.items()}
+
+
+def _statuses(pod: Object) -> list[tuple[bool, Object]]:
+    status = pod.get("status") or {}
+    return [(True, s) for s in status.get("initContainerStatuses") or []] + [
+        (False, s) for s in status.get("containerStatuses") or []
+    ]
+
+
+def _spec_image(pod: Object, container: str) -> str:
+    return next((str(c.get("image") or "") for _, c in containers(pod) if c.get("name") == container), "")
+
+
+def _pods_of(wanted: Wanted, running: _Pods, own: bool) -> tuple[Running, ...]:
+    if own:
+        return running.get((wanted.workload, wanted.container, wanted.init), ())
+    return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
+
+
+def _platforms(ports: Ports) -> tuple[str, ...]:
+    """The platforms of the nodes; linux/amd64 where we may not list them."""
+    nodes = ports.cluster.nodes() or {}
+    found = {
+        f"{info.get('operatingSystem')}/{info.get('architecture')}"
+        for n in nodes.values()
+        if (info := (n.get("status") or {}).get("nodeInfo") or {}).get("architecture")
+    }
+    return tuple(sorted(found)) or ("linux/amd64",)
+
+
+def _live_images(snapshot: Snapshot) -> dict[tuple[str, str, bool], str]:
+    return {
+        (label(kind, name_of(w)), str(c.get("name")), init): str(c.get("image") or "")
+        for kind in ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
+        for w in snapshot.all(kind)
+        for init, c in containers(template(w))
+    }
+
+
+def _tag_of(image: str) -> str:
+    name = image.partition("@")
+    if name[1]:
+        return ""
+    last = name[0].rsplit("/", 1)[-1]
+    return last.partition(":")[2] or "latest"
+
+
+def _image(choice: Choice, live: Mapping[tuple[str, str, bool], str], running: _Pods, answers: Mapping[str, Answer]) -> ContainerImage:
+    kind, _, name = choice.workload.partition("/")
+    key = (choice.workload, choice.container, choice.init)
+    is_live = live.get(key, "")
+    newest = [r for r in running.get(key, ()) if r.newest]
+    answer = answers.get(is_live)
+    still = bool(
+        newest
+        and all(image_ladder.same_image(choice.digests, r.image_id) for r in newest)
+        and (digest_of(is_live) in choice.digests or (answer and answer.digest and answer.digest in choice.digests))
+    )
+    return ContainerImage(
+        service=choice.service, kind=kind, name=name, container=choice.container, init=choice.init, own=choice.own,
+        manifest=choice.before, live=is_live, to=choice.image, digest=choice.digest, digests=choice.digests,
+        rung=choice.rung, live_is_target=still,
+        tried=tuple(Tried(rung=t.rung, reference=t.reference, state=t.state, text=t.text) for t in choice.tried),
+    )  # fmt: skip
+
+
+def _unproven(wanted: Sequence[Wanted], settings: ImageSettings) -> tuple[ContainerImage, ...]:
+    found = []
+    for w in wanted:
+        kind, _, name = w.workload.partition("/")
+        found.append(
+            ContainerImage(
+                service=w.service, kind=kind, name=name, container=w.container, init=w.init,
+                own=image_ladder.is_own(w, settings), manifest=w.image, to=w.image, rung="unproven",
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _still_failed(choices: Sequence[Choice], mutable: set[str], running: _Pods, answers: Mapping[str, Answer]) -> tuple[MutableTag, ...]:
+    """Mutable tags that name something else than the target: the next ordinary deploy would bring that back."""
+    found = []
+    for reference in sorted(mutable):
+        answer = answers.get(reference)
+        if answer is None or not answer.digest:
+            continue
+        repository = reference.rsplit(":", 1)[0]
+        theirs = [c for c in choices if c.own and c.digest and _repository(c.image) == repository]
+        if theirs and all(answer.digest not in c.digests for c in theirs):
+            found.append(MutableTag(reference=reference, digest=answer.digest))
+    return tuple(found)
+
+
+def _repository(image: str) -> str:
+    name = image.partition("@")[0]
+    head, _, last = name.rpartition("/")
+    return (f"{head}/" if head else "") + last.partition(":")[0]
+
+
+def _current(resolution: Resolution, choices: Sequence[Choice], running: _Pods, settings: ImageSettings, asker: _Asker) -> ReleaseRef:
+    """The release whose registry tags are what every newest pod runs; unknown where that is not so.
+
+    Worked out from what runs, never from an annotation. Only the newest releases are asked about, and only while the
+    first service fits.
+    """
+    own = [c for c in choices if c.own]
+    ids = {c: [r.image_id for r in running.get((c.workload, c.container, c.init), ()) if r.newest and r.image_id] for c in own}
+    seen = [c for c in own if ids[c]]
+    if not seen:
+        return ReleaseRef(release="unknown")
+    others = [r for r in resolution.releases if r.release != resolution.target.release][:_ASKED]
+    for release in (resolution.target, *others):
+        def tags(choice: Choice, release: ReleaseRef = release) -> list[str]:
+            return [
+                f"{_repository(choice.image)}:{tag}"
+                for pattern in settings.release_tags
+                if (tag := pattern.replace("{release}", release.release).replace("{service}", choice.service)) not in settings.mutable_tags
+            ]
+
+        def fits(choice: Choice, release: ReleaseRef = release) -> bool:
+            if release.release == resolution.target.release:
+                return bool(choice.digests) and all(image_ladder.same_image(choice.digests, i) for i in ids[choice])
+            asker.ask([t for t in tags(choice, release) if _legal(t)])
+            answers = [a for t in tags(choice, release) if (a := asker.answers.get(t))]
+            return any(a.digest and all(image_ladder.same_image((a.digest, *a.digests), i) for i in ids[choice]) for a in answers)
+
+        if fits(seen[0]):
+            asker.ask([t for c in seen for t in tags(c) if _legal(t) and release.release != resolution.target.release])
+            if all(fits(c) for c in seen):
+                return ReleaseRef(release=release.release, commit=release.commit, date=release.date, chosen_by="what runs: the digests of its registry tags")
+    return ReleaseRef(release="unknown")
+
+
+def _legal(reference: str) -> bool:
+    from rollback_lib.core.image_reference import is_registry_tag
+
+    return is_registry_tag(reference.rsplit(":", 1)[-1])
+
+
+def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
+    return list(dict.fromkeys(refused))

@@ -63,9 +63,7 @@ def parse(text: str) -> ImageReference:
     if not host or not path:
         raise ValueError(f"{text!r} is not an image reference: it names no repository")
     if host != host.lower() and not re.search(r"[.:]", host):
-        raise ValueError(
-            f"{text!r} is not an image reference: {host} is no registry (a placeholder that was not filled?)"
-        )
+        raise ValueError(f"{text!r} is not an image reference: {host} is no registry (an unfilled placeholder?)")
     if digest and not is_digest(digest):
         raise ValueError(f"{text!r} is not an image reference: {digest} is no sha256 or sha512 digest")
     written = text.removesuffix(f"@{digest}") if digest else text
@@ -74,14 +72,14 @@ def parse(text: str) -> ImageReference:
 
 def _reason(text: str, problem: Exception) -> str:
     if "lowercase" in str(problem):
-        return "a repository name has no capitals (a placeholder that was not filled?)"
+        return "a repository name has no capitals (an unfilled placeholder?)"
     if "64-byte" in str(problem):
         return "it is a bare hash, without a repository"
     return "it does not read as [registry/]name[:tag][@digest]"
 
 
 def is_registry_tag(text: str) -> bool:
-    """Whether a registry can hold a tag of this name. A git tag may be more: ``v1.4.0+a3`` and ``release/1.4`` are not."""
+    """Whether a registry can hold a tag of this name; git allows more (``v1.4.0+a3``, ``release/1.4``)."""
     return _TAG.fullmatch(text) is not None
 
 

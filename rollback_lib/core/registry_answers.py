@@ -50,7 +50,8 @@ class Reply(msgspec.Struct, frozen=True):
     """One reply as it came, or why none did (``failure``; then ``status`` is 0).
 
     ``headers`` have lower-case names. ``target`` is the tag or digest asked for. ``who`` is whom we asked as.
-    ``at`` is when, in seconds since 1970; it is used only to say when a quota is free again.
+    ``at`` is when, in seconds since 1970; it is used only to say when a quota is free again. ``hung``: no reply
+    came in time.
     """
 
     method: Literal["HEAD", "GET"]
@@ -62,6 +63,7 @@ class Reply(msgspec.Struct, frozen=True):
     who: str = "anonymously"
     failure: str = ""
     at: float = 0.0
+    hung: bool = False
 
 
 class Present(msgspec.Struct, frozen=True):
@@ -83,7 +85,7 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class CannotTell(msgspec.Struct, frozen=True):
-    """Nothing is proven. ``limited`` is set where asking again would only cost more quota."""
+    """Nothing is proven. ``limited`` is set where asking this registry more would only cost quota or time."""
 
     text: str
     limited: bool = False
@@ -99,7 +101,7 @@ Verdict = Present | Absent | CannotTell | AskBody
 def read_reply(reply: Reply) -> Verdict:
     """What this reply proves."""
     if reply.failure:
-        return CannotTell(f"{_asked(reply)}: {reply.failure}")
+        return CannotTell(f"{_asked(reply)}: {reply.failure}", limited=reply.hung)
     status, head = reply.status, reply.method == "HEAD"
     if status == 200:
         return _read_head(reply) if head else _read_body(reply)
@@ -184,7 +186,7 @@ def retry_after(headers: Mapping[str, str], at: float) -> float | None:
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One entry of an index. ``platform`` is ``os/architecture[/variant]``, empty for what is no image (attestations)."""
+    """One entry of an index. ``platform`` is ``os/architecture[/variant]``, empty for attestations."""
 
     digest: str
     platform: str
@@ -248,5 +250,5 @@ def config_digest(body: bytes) -> str:
 
 
 def for_platform(parts: Iterable[Part], platform: str) -> tuple[Part, ...]:
-    """The entries that a node of this platform may take. Nodes do not report a variant, so every variant counts then."""
+    """The entries that a node of this platform may take. Nodes report no variant, so each variant counts."""
     return tuple(p for p in parts if p.platform == platform or p.platform.startswith(f"{platform}/"))

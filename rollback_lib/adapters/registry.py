@@ -1,0 +1,278 @@
+"""Asks registries whether images exist, and which digest they are. Each distinct reference is asked once a client.
+
+**What is asked.** HEAD for a tag, then HEAD for the digest that it named, since that is what the nodes will pull. GET
+only where a body is needed: for an index (it proves nothing until the manifest of each node platform answers), and
+where HEAD does not decide. Docker Hub counts a GET of a manifest as a pull, HEAD is free; a checker that GETs
+everything spends the quota that the real pulls need (goharbor/harbor#20632).
+
+**The price**: the digest set of a plain image has its manifest digest only, and that of an index has no configuration
+digests. Runtimes report a configuration digest only for images that were not pulled (imported, or built on the node),
+or through cri-dockerd. Whoever meets such an ``imageID`` asks again with ``configs=True``: one GET a manifest.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+from urllib.parse import urlsplit
+
+from rollback_lib.adapters.registry_credentials import HUB, CredentialStore
+from rollback_lib.adapters.registry_http import RegistryHttp, is_loopback, new_session
+from rollback_lib.core.errors import Problem, UsageError
+from rollback_lib.core.image_reference import ImageReference, is_digest, parse
+from rollback_lib.core.registry_answers import (
+    Absent,
+    Answer,
+    AskBody,
+    CannotTell,
+    Present,
+    config_digest,
+    for_platform,
+    read_index,
+    read_reply,
+)
+
+HUB_URL: Final = "https://registry-1.docker.io"
+NODE_PLATFORMS: Final = ("linux/amd64",)
+AT_ONCE: Final = 8
+"""Questions at one registry at the same time."""
+
+_Decided = Present | Absent | CannotTell
+
+
+class RegistryClient:
+    """Looks references up. Close it, or use it in a ``with``.
+
+    ``mirrors`` says where to ask for a host's images (``images.registries``); UsageError for a mirror that is no URL,
+    holds a password, or is plain http and not on this machine. ``own_hosts`` are the hosts (as in image references)
+    that the environment's user and password are for. ``deadline`` is in seconds, for one `look_up`.
+    """
+
+    def __init__(
+        self,
+        mirrors: Mapping[str, str] | None = None,
+        docker_config: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        own_hosts: Collection[str] = (HUB,),
+        deadline: float = 20.0,
+        helper_timeout: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._mirrors = dict(mirrors or {})
+        problems = [p for host, url in self._mirrors.items() if (p := _mirror_problem(host, url))]
+        if problems:
+            raise UsageError(*problems)
+        self._store = CredentialStore(docker_config, environ or {}, own_hosts, helper_timeout)
+        self._deadline, self._clock, self._sleep = deadline, clock, sleep
+        self._ends = 0.0
+        self._session = new_session(AT_ONCE)
+        self._lock = threading.Lock()
+        self._hosts: dict[str, RegistryHttp] = {}
+        self._asking: dict[tuple[str, str, str], threading.Lock] = {}
+        self._decided: dict[tuple[str, str, str, bool], _Decided] = {}
+        self._limited: dict[tuple[str, str], CannotTell] = {}
+        self._answers: dict[tuple[str, tuple[str, ...], bool], Answer] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    def look_up(
+        self, references: Sequence[str], *, platforms: Sequence[str] = NODE_PLATFORMS, configs: bool = False
+    ) -> dict[str, Answer]:
+        """One answer for each distinct reference, in the order given; never raises for what a registry does.
+
+        An index is present when it has each of ``platforms`` and their manifests answer. Without platforms only the
+        digest is asked for (HEAD): enough to see where a mutable tag points. ``configs`` completes the digest sets.
+        """
+        wanted, key = tuple(dict.fromkeys(references)), (tuple(platforms), configs)
+        by_host: dict[str, list[tuple[str, ImageReference]]] = {}
+        found: dict[str, Answer] = {}
+        for text in wanted:
+            if known := self._answers.get((text, *key)):
+                found[text] = known
+                continue
+            try:
+                reference = parse(text)
+            except ValueError as e:
+                found[text] = Answer(text, "absent", text=str(e))
+            else:
+                by_host.setdefault(reference.host, []).append((text, reference))
+        self._ends = self._clock() + self._deadline
+        found |= self._look_up_all(by_host, *key)
+        self._answers |= {(text, *key): answer for text, answer in found.items() if answer.state != "unknown"}
+        return {text: found[text] for text in wanted}
+
+    def _look_up_all(
+        self, by_host: Mapping[str, list[tuple[str, ImageReference]]], platforms: tuple[str, ...], configs: bool
+    ) -> dict[str, Answer]:
+        pools = {host: concurrent.futures.ThreadPoolExecutor(AT_ONCE, "registry") for host in by_host}
+        running = {
+            pools[host].submit(self._look_up, text, reference, platforms, configs): text
+            for host, questions in by_host.items()
+            for text, reference in questions
+        }
+        try:
+            done, late = concurrent.futures.wait(running, self._deadline + 1.0)
+        finally:
+            for pool in pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
+        over = f"no answer within {self._deadline:g} s"
+        return {running[f]: f.result() for f in done} | {
+            running[f]: Answer(running[f], "unknown", text=f"{running[f]}: {over}") for f in late
+        }
+
+    def _look_up(self, text: str, reference: ImageReference, platforms: tuple[str, ...], configs: bool) -> Answer:
+        named = reference.digest
+        known = (named,) if named else ()
+        first = self._manifest(reference, reference.target)
+        if isinstance(first, Present) and not first.body and not first.is_index and not named:
+            confirmed = self._manifest(reference, first.digest)
+            if isinstance(confirmed, Absent):
+                return self._not_by_digest(text, reference, first.digest)
+            elif isinstance(confirmed, CannotTell):
+                return Answer(text, "unknown", first.digest, (first.digest,), text=confirmed.text)
+            elif confirmed.is_index:
+                first = confirmed
+        if isinstance(first, Absent):
+            return Answer(text, "absent", named, known, text=first.text)
+        if isinstance(first, CannotTell):
+            return Answer(text, "unknown", named, known, text=first.text)
+        if first.is_index and platforms:
+            return self._look_into(text, reference, first, platforms, configs)
+        digests = [first.digest]
+        if configs and not first.is_index:
+            digests += self._config(reference, first)
+        return Answer(text, "present", first.digest, tuple(digests), text=f"{text} is {first.digest}")
+
+    def _look_into(
+        self, text: str, reference: ImageReference, index: Present, platforms: tuple[str, ...], configs: bool
+    ) -> Answer:
+        whole: _Decided = index if index.body else self._manifest(reference, index.digest, body=True)
+        only = (index.digest,)
+        if isinstance(whole, Absent):
+            if not reference.digest:
+                return self._not_by_digest(text, reference, index.digest)
+            return Answer(text, "absent", index.digest, only, text=whole.text)
+        if isinstance(whole, CannotTell):
+            return Answer(text, "unknown", index.digest, only, text=whole.text)
+        parts = read_index(whole.body)
+        digests = [index.digest, *(part.digest for part in parts if part.platform)]
+        missing: list[str] = []
+        unknown: list[str] = []
+        said: list[str] = []
+        for platform in platforms:
+            fitting = for_platform(parts, platform)
+            if not fitting:
+                missing.append(platform)
+                said.append(f"the index has nothing for {platform}")
+            for part in fitting:
+                found = self._manifest(reference, part.digest)
+                if isinstance(found, Absent):
+                    missing.append(platform)
+                    said.append(f"the index names {part.digest} for {part.platform}, and it is not there")
+                elif isinstance(found, CannotTell):
+                    unknown.append(platform)
+                    said.append(found.text)
+                elif configs:
+                    digests += self._config(reference, found)
+        return Answer(
+            reference=text,
+            state="absent" if missing else "unknown" if unknown else "present",
+            digest=index.digest,
+            digests=tuple(dict.fromkeys(digests)),
+            platforms=tuple(p for p in platforms if p not in missing and p not in unknown),
+            missing_platforms=tuple(dict.fromkeys(missing)),
+            text=f"{text}: " + "; ".join(said) if said else f"{text} is {index.digest}",
+        )
+
+    def _not_by_digest(self, text: str, reference: ImageReference, named: str) -> Answer:
+        """The tag's header named a digest that is not there, and by which the nodes would pull. What does it hold?"""
+        whole = self._manifest(reference, reference.target, body=True)
+        if isinstance(whole, Absent):
+            return Answer(text, "absent", text=whole.text)
+        if isinstance(whole, CannotTell):
+            return Answer(text, "unknown", text=whole.text)
+        said = f"the registry says that {text} is {named} and does not have that digest; the body has {whole.digest}"
+        return Answer(text, "unknown", text=said)
+
+    def _config(self, reference: ImageReference, found: Present) -> list[str]:
+        whole: _Decided = found if found.body else self._manifest(reference, found.digest, body=True)
+        digest = config_digest(whole.body) if isinstance(whole, Present) else ""
+        return [digest] if digest else []
+
+    def _manifest(self, reference: ImageReference, target: str, *, body: bool = False) -> _Decided:
+        """What the registry has under a tag or digest, asked once however many threads want to know."""
+        key = (reference.host, reference.path, target)
+        with self._lock:
+            lock = self._asking.setdefault(key, threading.Lock())
+        with lock:
+            known = self._decided.get((*key, True)) or (None if body else self._decided.get((*key, False)))
+            if known is not None:
+                return known
+            found: _Decided | AskBody = AskBody() if body else self._ask("HEAD", reference, target)
+            whole = isinstance(found, AskBody)
+            if isinstance(found, AskBody):
+                asked = self._ask("GET", reference, target)
+                found = CannotTell("GET was not answered") if isinstance(asked, AskBody) else asked
+                if isinstance(found, Present) and is_digest(target) and found.digest != target:
+                    found = CannotTell(f"{reference.repository}: asked for {target} and given {found.digest}")
+            if not isinstance(found, CannotTell):
+                self._decided[(*key, whole)] = found
+            return found
+
+    def _ask(self, method: Literal["HEAD", "GET"], reference: ImageReference, target: str) -> _Decided | AskBody:
+        if limited := self._limited.get((reference.host, method)):
+            return limited  # a spent quota and a registry that hangs are not the image's: asking on only costs more
+        verdict = read_reply(self._registry(reference.host).manifest(method, reference.path, target))
+        if isinstance(verdict, CannotTell) and verdict.limited:
+            self._limited[(reference.host, method)] = verdict
+        return verdict
+
+    def _registry(self, host: str) -> RegistryHttp:
+        with self._lock:
+            if host not in self._hosts:
+                url = self._mirrors.get(host) or (HUB_URL if host == HUB else _own_url(host))
+                asked = HUB if url == HUB_URL else urlsplit(url).netloc
+                self._hosts[host] = RegistryHttp(
+                    url,
+                    self._session,
+                    lambda: self._store.find(host, asked),
+                    lambda: self._ends,
+                    self._clock,
+                    self._sleep,
+                )
+            return self._hosts[host]
+
+
+def _own_url(host: str) -> str:
+    return f"http://{host}" if is_loopback(f"http://{host}") else f"https://{host}"
+
+
+def _mirror_problem(host: str, url: str) -> Problem | None:
+    key = f"images.registries.{host}.url"
+    try:
+        parts = urlsplit(url)
+        port_ok = parts.port is None or parts.port > 0
+    except ValueError:
+        return Problem("this is no URL", key=key)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok or parts.query or parts.fragment:
+        return Problem("a registry's URL is https://host[:port][/path]", key=key)
+    if "@" in parts.netloc:
+        return Problem("a registry's URL must not hold a user or password", key=key, fix="use Docker's config.json")
+    if parts.scheme == "http" and not is_loopback(url):
+        return Problem("plain http is only for a registry on this machine", key=key, fix="use https")
+    return None

@@ -1,0 +1,253 @@
+"""HTTP to one registry: authorization, redirects, retries and limits, so that what comes back is one plain `Reply`.
+
+Rules that hold here: credentials never follow a redirect to another host, nor a token realm that is neither https nor
+the same host; plain http only to this machine; nothing of ``.netrc``; a 429 is never waited for; no text holds a
+secret (an exception's own words may: it is told by its class).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final, Literal
+from urllib.parse import urljoin, urlsplit
+from urllib.request import parse_http_list, parse_keqv_list
+
+import msgspec
+import requests
+import urllib3
+
+from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
+from rollback_lib.core.registry_answers import ACCEPT, Reply, retry_after
+
+CONNECT_TIMEOUT: Final = 5.0
+READ_TIMEOUT: Final = 10.0
+LARGEST_BODY: Final = 4 << 20  # what registries accept as a manifest at most (OCI distribution)
+LONGEST_WAIT: Final = 2.0
+_RETRIED: Final = (502, 503, 504)
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether this URL names this machine: 127.0.0.0/8, ``::1`` or ``localhost``."""
+    name = urlsplit(url).hostname or ""
+    octets = name.split(".")
+    number = len(octets) == 4 and all(o.isascii() and o.isdigit() for o in octets)
+    return name in ("localhost", "::1") or (number and octets[0] == "127")
+
+
+class _Failure(Exception):
+    """Nothing usable came back; the text is for a person. ``again``: a reset, which is worth another try."""
+
+    def __init__(self, text: str, again: bool = False, hung: bool = False) -> None:
+        super().__init__(text)
+        self.again, self.hung = again, hung
+
+
+class _Raw(msgspec.Struct, frozen=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    url: str
+
+
+class _NoNetrc(requests.auth.AuthBase):
+    """requests reads ~/.netrc unless it is given something to authorize with."""
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        return r
+
+
+class RegistryHttp:
+    """One registry at ``base`` (``https://host[:port][/path]``). Safe to use from several threads.
+
+    ``credentials`` is called at most once, when the registry first asks who we are. ``ends`` is the moment on
+    ``clock`` after which nothing is sent.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        session: requests.Session,
+        credentials: Callable[[], Credentials],
+        ends: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base = base.rstrip("/")
+        self._session = session
+        self._find_credentials = credentials
+        self._ends, self._clock, self._sleep = ends, clock, sleep
+        self._lock = threading.Lock()
+        self._known: Credentials | None = None
+        self._problem = ""
+        self._tokens: dict[str, str] = {}  # repository → Authorization
+
+    def manifest(self, method: Literal["HEAD", "GET"], path: str, target: str) -> Reply:
+        """Ask for one manifest. Whatever goes wrong is in the reply."""
+        url = f"{self.base}/v2/{path}/manifests/{target}"
+        who = "anonymously"
+
+        def reply(status: int = 0, failure: str = "", raw: _Raw | None = None, hung: bool = False) -> Reply:
+            headers, body = (raw.headers, raw.body) if raw else ({}, b"")
+            return Reply(method, url, target, status, headers, body, who, failure, time.time(), hung)
+
+        try:
+            header = self._tokens.get(path, "")
+            who = self._known.who if header and self._known else who
+            raw = self._send(method, url, {"Accept": ACCEPT, "Authorization": header})
+            if raw.status == 401 and urlsplit(raw.url).netloc == urlsplit(url).netloc:
+                known = self._credentials()
+                who = known.who
+                header = self._authorize(raw.headers.get("www-authenticate", ""), path, known)
+                if header:
+                    self._tokens[path] = header
+                    raw = self._send(method, url, {"Accept": ACCEPT, "Authorization": header})
+        except _Failure as e:
+            return reply(failure=str(e), hung=e.hung)
+        return reply(raw.status, raw=raw)
+
+    def _credentials(self) -> Credentials:
+        with self._lock:
+            if self._known is None and not self._problem:
+                try:
+                    self._known = self._find_credentials()
+                except CredentialsError as e:
+                    self._problem = f"{e}; not asked anonymously instead"
+            if self._known is None:
+                raise _Failure(self._problem)
+            return self._known
+
+    def _authorize(self, challenge: str, path: str, known: Credentials) -> str:
+        """The Authorization that answers this challenge; empty where there is none to give."""
+        scheme, _, rest = challenge.strip().partition(" ")
+        if scheme.lower() == "basic":
+            return known.basic if known.user else ""
+        if scheme.lower() != "bearer":
+            return ""
+        try:
+            said = parse_keqv_list(parse_http_list(rest))
+        except ValueError:
+            raise _Failure("the registry's way to log in does not read") from None
+        realm, here = said.get("realm", ""), urlsplit(self.base)
+        there = urlsplit(realm)
+        same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
+        if not there.hostname or not (there.scheme == "https" or (same and is_loopback(realm))):
+            raise _Failure(f"the registry sends us to {there.netloc or 'nowhere'} for a token, not over https")
+        asked = {"service": said.get("service", ""), "scope": said.get("scope") or f"repository:{path}:pull"}
+        asked = {key: value for key, value in asked.items() if value}
+        if known.token:
+            form = {"grant_type": "refresh_token", "refresh_token": known.token, "client_id": "rollback-lib", **asked}
+            raw = self._send("POST", realm, {}, data=form)
+        else:
+            raw = self._send("GET", realm, {"Authorization": known.basic if known.user else ""}, params=asked)
+        place = f"{there.scheme}://{there.netloc}{there.path}"
+        if raw.status in (401, 403):
+            raise _Failure(f"{place} gave no token ({raw.status}): wrong credentials, or no right to see it")
+        if raw.status != 200:
+            raise _Failure(f"{place} gave no token ({raw.status})")
+        try:
+            found = msgspec.json.decode(raw.body)
+            token = found.get("token") or found.get("access_token")
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
+            token = None
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise _Failure(f"{place} gave no token")
+        return f"Bearer {token}"
+
+    def _send(self, method: str, url: str, headers: dict[str, str], **more: Any) -> _Raw:
+        """One request, its redirects followed, and sent again twice at most where that may help."""
+        for attempt in range(3):
+            last = attempt == 2
+            wait = 0.1 * (attempt + 1)
+            try:
+                raw = self._follow(method, url, headers, **more)
+            except _Failure as e:
+                if last or not e.again:
+                    raise
+            else:
+                wants = retry_after(raw.headers, time.time())
+                if last or not (raw.status in _RETRIED or (raw.status == 429 and wants is not None)):
+                    return raw
+                if (wants or 0.0) > LONGEST_WAIT:
+                    return raw
+                wait = max(wait, wants or 0.0)
+            if self._clock() + wait >= self._ends():
+                raise _Failure("no answer within the time for all questions")
+            self._sleep(wait)
+        raise AssertionError("unreachable")
+
+    def _follow(self, method: str, url: str, headers: dict[str, str], **more: Any) -> _Raw:
+        raw = self._once(method, url, headers, **more)
+        for _ in range(3):
+            if raw.status not in _REDIRECTS or "location" not in raw.headers or method == "POST":
+                break
+            there = urljoin(raw.url, raw.headers["location"])
+            if not (there.startswith("https://") or (there.startswith("http://") and is_loopback(there))):
+                break
+            if urlsplit(there)[:2] != urlsplit(url)[:2]:
+                headers = {key: value for key, value in headers.items() if key != "Authorization"}
+            raw = self._once(method, there, headers)
+        return raw
+
+    def _once(self, method: str, url: str, headers: dict[str, str], **more: Any) -> _Raw:
+        left = self._ends() - self._clock()
+        if left <= 0:
+            raise _Failure("not asked: the time for all questions was over")
+        sent = {"Accept-Encoding": "identity", **{key: value for key, value in headers.items() if value}}
+        direct = {"http": "", "https": "", "all": ""} if is_loopback(url) else None
+        limits = (min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left))
+        try:
+            with self._session.request(
+                method, url, headers=sent, auth=_NoNetrc(), allow_redirects=False, stream=True, timeout=limits,
+                proxies=direct, **more,
+            ) as got:  # fmt: skip
+                body = got.content if method == "HEAD" else self._body(got)  # read: else the connection is lost
+                return _Raw(got.status_code, {k.lower(): v for k, v in got.headers.items()}, body, url)
+        except requests.RequestException as e:
+            raise _failure(e) from None
+        except (UnicodeError, urllib3.exceptions.HTTPError):
+            raise _Failure("this address cannot be asked") from None
+
+    def _body(self, got: requests.Response) -> bytes:
+        body = bytearray()
+        for chunk in got.iter_content(1 << 16):
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise _Failure("the answer is larger than any manifest")
+            if self._clock() > self._ends():
+                raise _Failure("no answer within the time for all questions")
+        return bytes(body)
+
+
+def new_session(connections: int) -> requests.Session:
+    """Keeps connections, no cookies. Proxies and certificate authorities come from the environment."""
+    session = requests.Session()
+    session.headers["User-Agent"] = "rollback-lib"
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections))
+    return session
+
+
+def _failure(problem: requests.RequestException) -> _Failure:
+    words = repr(problem)  # looked at, never shown: it may hold a proxy's password
+    if isinstance(problem, requests.exceptions.SSLError):
+        return _Failure("no trusted TLS connection (certificate, or REQUESTS_CA_BUNDLE)")
+    if isinstance(problem, requests.exceptions.ProxyError):
+        return _Failure("no way through the proxy")
+    if isinstance(problem, requests.Timeout):
+        return _Failure("no answer in time", hung=True)
+    if "NameResolutionError" in words or "getaddrinfo" in words:
+        return _Failure("its name is not known here (DNS)")
+    if "refused" in words:
+        return _Failure("the connection was refused")
+    if "NewConnectionError" in words or "unreachable" in words:
+        return _Failure("no route to it")
+    if "Read timed out" in words:
+        return _Failure("no answer in time", hung=True)
+    if isinstance(problem, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        return _Failure("the connection broke", again=True)
+    return _Failure(f"the request failed ({type(problem).__name__})")

@@ -1,0 +1,339 @@
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback_lib.adapters.registry import RegistryClient
+from rollback_lib.adapters.registry_http import is_loopback
+from rollback_lib.core.errors import UsageError
+from rollback_lib.core.registry_answers import Answer
+from tests.fake_registry import FakeRegistry, closed_port, digest_of
+
+REPO = "sanjodb/x"
+BOTH = ("linux/amd64", "linux/arm64")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as registry:
+        yield registry
+
+
+def client(fake: FakeRegistry, tmp_path: Path, environ: dict[str, str] | None = None, **more: Any) -> RegistryClient:
+    config = more.pop("docker_config", tmp_path / "config.json")
+    return RegistryClient({"docker.io": fake.url}, config, environ or {}, sleep=lambda s: None, **more)
+
+
+def ask(fake: FakeRegistry, tmp_path: Path, reference: str = f"{REPO}:v1", **more: Any) -> Answer:
+    look = {key: more.pop(key) for key in ("platforms", "configs") if key in more}
+    with client(fake, tmp_path, **more) as registry:
+        return registry.look_up([reference], **look)[reference]
+
+
+def test_an_image_is_found_with_heads_alone(fake: FakeRegistry, tmp_path: Path) -> None:
+    digest = fake.push(REPO, "v1")
+    answer = ask(fake, tmp_path)
+    assert (answer.state, answer.digest, answer.digests) == ("present", digest, (digest,))
+    assert (fake.count("GET"), [a.target for a in fake.asked]) == (0, ["v1", digest])
+
+
+def test_an_index_is_present_when_the_manifest_of_each_platform_answers(fake: FakeRegistry, tmp_path: Path) -> None:
+    digest = fake.push(REPO, "v1", BOTH)
+    answer = ask(fake, tmp_path, platforms=BOTH)
+    assert (answer.state, answer.digest, answer.platforms) == ("present", digest, BOTH)
+    assert len(answer.digests) == 3  # the index and two manifests, not the attestation
+    assert fake.count("GET") == 1
+
+
+def test_an_index_without_a_platform_of_the_nodes_is_not_there_for_them(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1", ("linux/amd64",))
+    answer = ask(fake, tmp_path, platforms=BOTH)
+    assert (answer.state, answer.missing_platforms) == ("absent", ("linux/arm64",))
+    assert "nothing for linux/arm64" in answer.text
+
+
+def test_an_index_whose_manifest_was_deleted_proves_nothing(fake: FakeRegistry, tmp_path: Path) -> None:
+    digest = fake.push(REPO, "v1", ("linux/amd64",))
+    kept = {k: v for k, v in fake.stored.items() if k[1] in ("v1", digest)}
+    fake.stored = kept
+    answer = ask(fake, tmp_path)
+    assert (answer.state, answer.missing_platforms) == ("absent", ("linux/amd64",))
+
+
+def test_configuration_digests_are_read_when_asked_for(fake: FakeRegistry, tmp_path: Path) -> None:
+    plain = ask(fake, tmp_path, f"{REPO}@{fake.push(REPO, 'v1')}", configs=True)
+    assert plain.digests[1:] == (digest_of(f"{REPO}v1".encode()),)
+    fake.push(REPO, "v2", ("linux/amd64",))
+    assert len(ask(fake, tmp_path, f"{REPO}:v2", configs=True).digests) == 3
+
+
+def test_without_platforms_only_the_digest_is_asked_for(fake: FakeRegistry, tmp_path: Path) -> None:
+    digest = fake.push(REPO, "prod", BOTH)
+    answer = ask(fake, tmp_path, f"{REPO}:prod", platforms=())
+    assert (answer.state, answer.digest, fake.count("GET")) == ("present", digest, 0)
+
+
+def test_each_reference_is_asked_once(fake: FakeRegistry, tmp_path: Path) -> None:
+    references = []
+    for n in range(10):
+        fake.push(f"sanjodb/s{n}", "v1", ("linux/amd64",))
+        references += [f"sanjodb/s{n}:v1"] * 3
+    with client(fake, tmp_path) as registry:
+        first = registry.look_up(references)
+        assert registry.look_up(references) == first
+    assert list(first) == references[::3]
+    assert {a.state for a in first.values()} == {"present"}
+    assert len({(a.method, a.path) for a in fake.asked}) == len(fake.asked)
+    assert fake.count("GET") == 10
+
+
+def test_what_is_no_reference_is_answered_and_not_asked(fake: FakeRegistry, tmp_path: Path) -> None:
+    assert ask(fake, tmp_path, "BUILD_TAG").state == "absent"
+    assert fake.asked == []
+
+
+# Moods
+
+
+def test_absent_only_when_get_agrees(fake: FakeRegistry, tmp_path: Path) -> None:
+    assert ask(fake, tmp_path).state == "absent"
+    assert [a.method for a in fake.asked] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_registry_that_does_not_serve_head(fake: FakeRegistry, tmp_path: Path, status: int) -> None:
+    digest = fake.push(REPO, "v1")
+    fake.mood(status, "HEAD")
+    answer = ask(fake, tmp_path)
+    assert (answer.state, answer.digest) == ("present", digest)
+
+
+@pytest.mark.parametrize("platforms", [(), ("linux/amd64",)])
+def test_a_registry_without_a_digest_header(fake: FakeRegistry, tmp_path: Path, platforms: tuple[str, ...]) -> None:
+    digest = fake.push(REPO, "v1", platforms)
+
+    def mood(handler: Any, repository: str, target: str) -> bool:
+        kind, body = fake.stored[(repository, target)]
+        handler.send_response(200)
+        handler.send_header("Content-Type", kind)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        if handler.command == "GET":
+            handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        return True
+
+    fake.moods.append(mood)
+    answer = ask(fake, tmp_path)
+    assert (answer.state, answer.digest) == ("present", digest)
+
+
+@pytest.mark.parametrize("platforms", [(), ("linux/amd64",)])
+def test_a_wrong_digest_header_proves_nothing(fake: FakeRegistry, tmp_path: Path, platforms: tuple[str, ...]) -> None:
+    digest, wrong = fake.push(REPO, "v1", platforms), "sha256:" + "0" * 64
+
+    def mood(handler: Any, repository: str, target: str) -> bool:
+        if target != "v1":
+            return False
+        kind, body = fake.stored[(repository, target)]
+        handler.answer(200, body, {"Content-Type": kind, "Docker-Content-Digest": wrong})
+        return True
+
+    fake.moods.append(mood)
+    answer = ask(fake, tmp_path)
+    assert answer.state == "unknown"
+    assert digest in answer.text
+    assert wrong in answer.text
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+def test_trouble_is_not_absence(fake: FakeRegistry, tmp_path: Path, status: int) -> None:
+    fake.push(REPO, "v1")
+    fake.mood(status)
+    answer = ask(fake, tmp_path)
+    assert answer.state == "unknown"
+    assert f"{fake.url}/v2/{REPO}/manifests/v1" in answer.text
+    assert str(status) in answer.text
+
+
+def test_a_short_trouble_is_tried_again(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1")
+    left = [503, 502]
+
+    def mood(handler: Any, repository: str, target: str) -> bool:
+        if left:
+            handler.answer(left.pop(), b"", {"Retry-After": "1"})
+            return True
+        return False
+
+    fake.moods.append(mood)
+    assert ask(fake, tmp_path).state == "present"
+
+
+def test_a_connection_that_breaks_is_tried_again(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1")
+    left = [1]
+
+    def mood(handler: Any, repository: str, target: str) -> bool:
+        handler.close_connection = bool(left)
+        return bool(left and left.pop())
+
+    fake.moods.append(mood)
+    assert ask(fake, tmp_path).state == "present"
+
+
+def test_a_spent_quota_is_said_at_once_and_the_digests_that_head_told_are_kept(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    digests = {f"sanjodb/s{n}:v1": fake.push(f"sanjodb/s{n}", "v1", ("linux/amd64",)) for n in range(10)}
+    fake.mood(429, "GET", after=5, Retry_After="900")
+    started = time.monotonic()
+    with client(fake, tmp_path) as registry:
+        found = registry.look_up(list(digests))
+    assert time.monotonic() - started < 5
+    states = [a.state for a in found.values()]
+    assert (states.count("present"), states.count("unknown")) == (5, 5)
+    assert {r: a.digest for r, a in found.items()} == digests
+    assert all("free again at" in a.text for a in found.values() if a.state == "unknown")
+
+
+def test_a_quota_that_is_spent_from_the_start_is_not_asked_on(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.mood(429, Retry_After="900")
+    with client(fake, tmp_path) as registry:
+        assert {a.state for a in registry.look_up([f"a/s{n}:v1" for n in range(40)]).values()} == {"unknown"}
+    assert len(fake.asked) <= 8
+
+
+def test_a_registry_that_hangs_is_given_up_by_the_deadline(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.hang()
+    started = time.monotonic()
+    with client(fake, tmp_path, deadline=0.4) as registry:
+        found = registry.look_up([f"a/s{n}:v1" for n in range(20)])
+    assert time.monotonic() - started < 2
+    assert {a.state for a in found.values()} == {"unknown"}
+    assert "no answer" in found["a/s0:v1"].text
+
+
+def test_a_closed_port_is_no_answer(tmp_path: Path) -> None:
+    with RegistryClient({"docker.io": f"http://127.0.0.1:{closed_port()}"}, tmp_path / "no", {}) as registry:
+        answer = registry.look_up(["a/b:1"])["a/b:1"]
+    assert (answer.state, "refused" in answer.text) == ("unknown", True)
+
+
+def test_a_loopback_registry_in_the_reference_itself_is_asked_over_plain_http(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.push("a/b", "1")
+    assert ask(fake, tmp_path, f"{fake.host}/a/b:1").state == "present"
+
+
+# Who we are
+
+
+def test_basic_credentials_from_the_environment_arrive_byte_for_byte(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1")
+    fake.auth, fake.users = "basic", {"robot$ci+x": "p:a$$ä "}
+    environ = {"ROLLBACK_REGISTRY_USER": "robot$ci+x", "ROLLBACK_REGISTRY_PASSWORD": "p:a$$ä "}
+    assert ask(fake, tmp_path, environ=environ).state == "present"
+
+
+def test_the_teams_password_is_not_sent_to_other_registries(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.auth = "basic"
+    environ = {"ROLLBACK_REGISTRY_USER": "u", "ROLLBACK_REGISTRY_PASSWORD": "secret"}
+    answer = ask(fake, tmp_path, environ=environ, own_hosts=("registry.example",))
+    assert answer.state == "unknown"
+    assert "anonymously" in answer.text
+    assert not any("authorization" in a.headers for a in fake.asked)
+
+
+def test_a_token_is_fetched_once_a_repository(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1", BOTH)
+    fake.auth = "bearer"
+    assert ask(fake, tmp_path).state == "present"
+    assert fake.tokens == 1
+
+
+@pytest.mark.parametrize("key", ["auth", "identitytoken"])
+def test_credentials_from_dockers_configuration(fake: FakeRegistry, tmp_path: Path, key: str) -> None:
+    fake.push(REPO, "v1")
+    fake.auth, fake.users = "bearer", {"bob": "pw"}
+    value = base64.b64encode(b"bob:pw").decode() if key == "auth" else "identity-token"
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {fake.host: {key: value}}}))
+    assert ask(fake, tmp_path).state == "present"
+
+
+def test_wrong_credentials_are_no_answer_and_stay_out_of_the_text(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.auth, fake.users = "bearer", {"bob": "right"}
+    answer = ask(fake, tmp_path, environ={"ROLLBACK_REGISTRY_USER": "bob", "ROLLBACK_REGISTRY_PASSWORD": "wr0ng"})
+    assert answer.state == "unknown"
+    assert "as user 'bob'" in answer.text
+    assert "wr0ng" not in answer.text
+
+
+@pytest.mark.parametrize("realm", ["http://localhost:1/token", "http://registry.example/token", "nonsense", ""])
+def test_a_token_realm_that_is_not_https_nor_here_gets_nothing(fake: FakeRegistry, tmp_path: Path, realm: str) -> None:
+    fake.auth, fake.realm = "bearer", realm or "file:///etc/passwd"
+    answer = ask(fake, tmp_path, environ={"ROLLBACK_REGISTRY_USER": "bob", "ROLLBACK_REGISTRY_PASSWORD": "pw"})
+    assert (answer.state, "not over https" in answer.text) == ("unknown", True)
+
+
+def test_credentials_never_follow_a_redirect_to_another_host(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.auth, fake.users = "basic", {"bob": "pw"}
+    with FakeRegistry() as other:
+        digest = other.push(REPO, "v1")
+        for target in ("v1", digest):
+            fake.mood(307, target=target, Location=f"{other.url}/v2/{REPO}/manifests/{target}")
+        answer = ask(fake, tmp_path, environ={"ROLLBACK_REGISTRY_USER": "bob", "ROLLBACK_REGISTRY_PASSWORD": "pw"})
+        assert (answer.state, answer.digest) == ("present", digest)
+        assert other.asked
+        assert not any("authorization" in a.headers for a in other.asked)
+
+
+def test_a_redirect_to_plain_http_elsewhere_is_not_followed(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.mood(302, Location="http://registry.example/v2/")
+    assert "redirect" in ask(fake, tmp_path).text
+
+
+def test_netrc_stays_home(fake: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    fake.push(REPO, "v1")
+    ask(fake, tmp_path)
+    assert not any("authorization" in a.headers for a in fake.asked)
+
+
+def test_a_broken_helper_means_cannot_tell_not_anonymous(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1")
+    fake.auth = "bearer"
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "not-here"}))
+    answer = ask(fake, tmp_path)
+    assert answer.state == "unknown"
+    assert "docker-credential-not-here" in answer.text
+    assert fake.tokens == 0
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        *[("http://127.0.0.1:5000", True), ("http://127.9.9.9", True), ("http://[::1]:5000", True)],
+        *[("http://localhost", True), ("http://127.0.0.1.example", False), ("http://127.evil.0.1", False)],
+        *[("http://10.0.0.1", False), ("http://localhost.example", False)],
+    ],
+)
+def test_what_this_machine_is(url: str, here: bool) -> None:
+    assert is_loopback(url) is here
+
+
+def test_mirrors_that_are_wrong_are_all_refused_at_once() -> None:
+    mirrors = {"a.example": "http://10.0.0.1:5000", "b.example": "https://u:p@b.example", "c.example": "c.example"}
+    with pytest.raises(UsageError) as e:
+        RegistryClient(mirrors, None, {})
+    assert [p.key for p in e.value.problems] == [f"images.registries.{h}.url" for h in mirrors]

@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from rollback_lib.core.changes import Change
-from rollback_lib.core.image_ladder import Answer
-from rollback_lib.core.journal import Ending, Event, Mark
+from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import Object
@@ -117,7 +117,17 @@ class Cluster(Protocol):
 
     def may(self, verb: str, kind: str, name: str) -> bool: ...
 
-    def events(self, kind: str, name: str) -> Sequence[str]: ...
+    def events(self) -> Sequence[Object]:
+        """The namespace's events; empty where we may not read them."""
+        ...
+
+    def contexts(self) -> Sequence[str]:
+        """The contexts that the kubeconfig offers; empty where there is only one answer."""
+        ...
+
+    def rules(self) -> tuple[list[dict[str, Any]], bool]:
+        """The rules of a SelfSubjectRulesReview, and whether they are all there is."""
+        ...
 
     def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
         """The last lines, or an empty text where there is no log (any more)."""
@@ -206,9 +216,3 @@ class Stage(Protocol):
     def WRITES(self) -> bool: ...
 
     def run(self, run: RunStore, ports: Ports, write: Writer) -> Record | None: ...
-
-
-__all__ = [
-    "Acts", "Approver", "Clock", "Cluster", "DryRun", "Ending", "GitHistory", "Ports", "Progress", "R", "Registry",
-    "RunStore", "Snapshot", "Stage", "Writer",
-]  # fmt: skip

@@ -193,15 +193,9 @@ class KubernetesCluster:
         answer = self._ask("GET", "/api/v1/nodes")
         return {name_of(n): n for n in answer.json().get("items") or []} if answer.status == 200 else None
 
-    def events(self, kind: str, name: str) -> Sequence[str]:
-        answer = self._ask(
-            "GET",
-            f"/api/v1/namespaces/{self._namespace}/events",
-            {"fieldSelector": f"involvedObject.kind={kind},involvedObject.name={name}", "limit": "20"},
-        )
-        if answer.status != 200:
-            return ()
-        return tuple(f"{e.get('reason', '')}: {e.get('message', '')}" for e in answer.json().get("items") or [])
+    def events(self) -> Sequence[Object]:
+        answer = self._ask("GET", f"/api/v1/namespaces/{self._namespace}/events", {"limit": "500"})
+        return tuple(answer.json().get("items") or []) if answer.status == 200 else ()
 
     def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
         query = {"container": container, "tailLines": str(lines), "limitBytes": "65536"}

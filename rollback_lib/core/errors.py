@@ -84,6 +84,12 @@ class RefusedError(RollbackError):
         super().__init__("\n".join(str(r) for r in self.refusals))
 
 
+class CheckError(RollbackError):
+    """A check ran and the answer is no. After changes that is 4 or 5; the journal decides."""
+
+    exit_code = EXIT_NO
+
+
 class FailedError(RollbackError):
     """Something went wrong after changes began."""
 

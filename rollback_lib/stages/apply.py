@@ -1,0 +1,203 @@
+"""kubectl, wave by wave. What only the failed release had goes last, once every wave is healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Final
+
+import msgspec
+
+from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
+from rollback_lib.core import health
+from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
+from rollback_lib.core.errors import FailedError, StaleError
+from rollback_lib.core.journal import result_of
+from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
+from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, label, name_of
+from rollback_lib.core.run import Approval, Request, Resolution
+from rollback_lib.core.settings import seconds
+from rollback_lib.core.three_way import Operation
+from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.stages import rewrite
+
+ID = "apply"
+WRITES = True
+_PARALLEL: Final = 4  # kubectl processes at a time: more only wait for each other's CPU
+
+
+def run(run: RunStore, ports: Ports, write: Writer) -> None:
+    request, plan = run.get(Request), run.get(Plan)
+    approval = run.get(Approval)
+    if approval.hash != plan.hash:
+        raise StaleError("the approval is for another plan.")
+    if not plan.writes:
+        return
+    _still_as_planned(run, ports, plan)
+    bodies = _bodies(run)
+    settings = request.settings
+    rollouts = Rollouts(
+        ports, watched(plan), rollout_timeout=seconds(settings.verify.rollout_timeout),
+        crash_restarts=settings.verify.crash_restarts,
+    )  # fmt: skip
+    waves = plan.waves
+    for number, wave in enumerate(waves):
+        objects = [o for s in wave for o in s.objects if o.change in (CREATE, UPDATE, RESTART) and not o.after_rollout]
+        if objects:
+            ports.progress.say(_wave_line(number, len(waves), wave))
+        for group in (
+            [o for o in objects if o.kind not in WORKLOADS],
+            [o for o in objects if o.kind in WORKLOADS],
+        ):
+            _all([lambda o=o: write.do(_change(run, o, bodies)) for o in group])
+        _free_stuck(run, ports, write, plan, wave, rollouts)
+        later = any(o.change in (CREATE, UPDATE, RESTART) for w in waves[number + 1 :] for s in w for o in s.objects)
+        if later:
+            _before_next_wave(rollouts, waves[: number + 1], settings.services.order_wait)
+    last = [o for s in plan.services for o in s.objects if o.after_rollout and o.change == UPDATE]
+    orphans = [o for o in plan.orphans if o.change == DELETE]
+    if last or orphans:
+        reports = rollouts.until_over("Before what comes last")
+        if not all_well(reports):
+            return  # verify says what is wrong; nothing is taken away in a run that failed
+        for planned in last:
+            write.do(_change(run, planned, bodies))
+        live = ports.cluster.snapshot([o.kind for o in orphans]) if orphans else None
+        for orphan in orphans:
+            found = live.get(orphan.kind, orphan.name) if live else None
+            if found is not None:
+                write.do(_deletion(orphan.kind, orphan.name, found, orphan.before))
+
+
+def watched(plan: Plan) -> list[Watched]:
+    """The workloads of the plan that are waited for."""
+    return [
+        Watched(o.kind, o.name, s.wave, o.change in (CREATE, UPDATE, RESTART))
+        for s in plan.services
+        for o in s.objects
+        if o.kind in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE)
+    ]
+
+
+def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
+    """Nothing that was decided about may have changed since; what this run itself has done already is as it should be."""
+    identity = ports.cluster.identity()
+    if (identity.server, identity.namespace_uid) != (plan.cluster.server, plan.cluster.namespace_uid):
+        raise StaleError(
+            f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at {plan.cluster.server}, "
+            f"and this is {identity.namespace_uid} at {identity.server}."
+        )
+    planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
+    versions = {o.kind: o.api_version for o in planned}
+    snapshot = ports.cluster.snapshot(list(versions), versions)
+    done = run.events()
+    moved = [
+        label(o.kind, o.name)
+        for o in planned
+        if fingerprint(snapshot.get(o.kind, o.name)) not in (o.before, *([o.after] if result_of(done, _key(o)) else []))
+    ]
+    if moved:
+        raise StaleError(
+            f"{', '.join(moved[:5])} changed since the plan was made, so the plan is stale. Plan again: someone else is "
+            f"at work here."
+        )
+
+
+def _bodies(run: RunStore) -> dict[tuple[str, str], Object]:
+    resolution = run.get(Resolution)
+    found = {}
+    kept = [f for f in resolution.files if _there(run, rewrite.FOLDER + f)]
+    for source, body in rewrite.planned(run, msgspec.structs.replace(resolution, files=tuple(kept))):
+        found[source.kind, source.name] = body
+    return found
+
+
+def _there(run: RunStore, name: str) -> bool:
+    try:
+        run.read(name)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _key(planned: PlannedObject) -> str:
+    return f"apply/{planned.kind.lower()}/{planned.name}"
+
+
+def _change(run: RunStore, planned: PlannedObject, bodies: dict[tuple[str, str], Object]) -> Change:
+    if planned.change == CREATE:
+        return CreateObject(
+            key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+            before="", after=planned.after, manifest=bodies[planned.kind, planned.name],
+        )  # fmt: skip
+    data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
+    return PatchObject(
+        key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+        before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
+    )  # fmt: skip
+
+
+def _deletion(kind: str, name: str, live: Object, before: str = "") -> DeleteObject:
+    uid = str(live["metadata"]["uid"])
+    return DeleteObject(
+        key=f"delete/{kind.lower()}/{name}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api,
+        before=before, after="", uid=uid,
+    )  # fmt: skip
+
+
+def _all(calls: Sequence[Callable[[], object]]) -> None:
+    """All at once; what has begun is finished, nothing new is begun after the first failure, and that one is raised."""
+    if len(calls) == 1:
+        calls[0]()
+        return
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        futures = [pool.submit(c) for c in calls]
+        done, waiting = wait(futures, return_when="FIRST_EXCEPTION")
+        for future in waiting:
+            future.cancel()
+    for future in futures:
+        if not future.cancelled() and (error := future.exception()):
+            raise error
+
+
+def _wave_line(number: int, count: int, wave: Sequence[PlannedService]) -> str:
+    names = ", ".join(s.name for s in wave)
+    return f"wave {number + 1} of {count}: {names}" if count > 1 else names
+
+
+def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedService]], wait_for: str) -> None:
+    """Every earlier service has a Ready pod, old or new; with ``order_wait: updated`` its rollout is done."""
+    mine = {label(o.kind, o.name) for w in waves for s in w for o in s.objects if o.kind in AWAITED}
+
+    def enough(reports: object) -> bool:
+        known = {k: v for k, v in rollouts.views.items() if k in mine}
+        if wait_for == "updated":
+            return all_well({k: r for k, r in reports.items() if k in mine})  # type: ignore[attr-defined]
+        return all(health.ready_now(view) for view in known.values())
+
+    reports = rollouts.until(enough, "Before the next wave")
+    if not enough(reports):
+        failed = [r.message for k, r in reports.items() if k in mine and r.health is health.Health.FAILED]
+        if failed:
+            raise FailedError(failed[0])
+
+
+def _free_stuck(
+    run: RunStore, ports: Ports, write: Writer, plan: Plan, wave: Sequence[PlannedService], rollouts: Rollouts
+) -> None:
+    """Delete the not-Ready pods of another revision that an OrderedReady StatefulSet waits for, one at a time."""
+    names = {label("StatefulSet", s.workload) for s in plan.stuck}
+    mine = {label(o.kind, o.name) for s in wave for o in s.objects} & names
+    while mine:
+        reports = rollouts.look()
+        assert rollouts.snapshot is not None
+        for key in sorted(mine):
+            pod = health.stuck_pod(rollouts.views[key]) if key in rollouts.views else None
+            live = rollouts.snapshot.get("Pod", pod) if pod else None
+            if live is not None:
+                ports.progress.say(f"{key} waits for pod {name_of(live)} of another revision: it is deleted, as planned")
+                write.do(_deletion("Pod", name_of(live), live))
+        mine = {k for k in mine if k in reports and reports[k].health is health.Health.PROGRESSING}
+        if mine:
+            ports.progress.waiting("Waiting for " + ", ".join(sorted(mine)))
+            ports.clock.sleep(0.5)

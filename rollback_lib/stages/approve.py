@@ -1,0 +1,67 @@
+"""A person, the command line or the policy says yes, to this plan's hash only."""
+
+from __future__ import annotations
+
+from rollback_lib.core.errors import NotApprovedError, RefusedError, StaleError, UsageError
+from rollback_lib.core.plan import Plan
+from rollback_lib.core.run import Approval, Request
+from rollback_lib.ports import Ports, RunStore, Writer
+
+ID = "approve"
+WRITES = False
+
+
+def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
+    request, plan = run.get(Request), run.get(Plan)
+    if plan.refusals:
+        raise RefusedError(*plan.refusals)
+    if request.plan_hash and request.plan_hash != plan.hash:
+        raise StaleError(
+            f"the plan is no longer the one with hash {request.plan_hash[:12]}…: it is {plan.hash[:12]}… now. "
+            f"Look at it again with `rollback plan`."
+        )
+    if not plan.writes:
+        return _approval(plan, ports, "", "nothing to do")
+    _sure_of_cluster(request, plan, ports)
+    if request.yes:
+        return _approval(plan, ports, request.by, "--yes")
+    given, by = (ports.environ.get(f"ROLLBACK_APPROVED_{name}", "").strip() for name in ("HASH", "BY"))
+    if given:
+        if given != plan.hash:
+            raise StaleError(f"the approval is for plan {given[:12]}…, and the plan is {plan.hash[:12]}… now.")
+        if not by:
+            raise UsageError("ROLLBACK_APPROVED_HASH is set without ROLLBACK_APPROVED_BY: nobody approved this plan")
+        return _approval(plan, ports, by, "ROLLBACK_APPROVED_HASH")
+    if request.target_environment.approval == "auto":
+        return _approval(plan, ports, "policy", "approval: auto")
+    answer = ports.approver.ask(f"Roll {plan.environment} back to {plan.target.release} as planned?")
+    if answer is None:
+        raise NotApprovedError(
+            f"this needs a yes and there is no terminal: use --yes, or ROLLBACK_APPROVED_HASH={plan.hash} with "
+            f"ROLLBACK_APPROVED_BY."
+        )
+    if not answer:
+        raise NotApprovedError("not approved.")
+    return _approval(plan, ports, request.by, "terminal")
+
+
+def _approval(plan: Plan, ports: Ports, by: str, how: str) -> Approval:
+    return Approval(hash=plan.hash, by=by, how=how, at=ports.clock.now().isoformat(timespec="seconds"))
+
+
+def _sure_of_cluster(request: Request, plan: Plan, ports: Ports) -> None:
+    """A run that writes must not guess the cluster that someone used last (design §6, "Which cluster")."""
+    contexts = ports.cluster.contexts()
+    if request.target_environment.context or len(contexts) <= 1:
+        return
+    answer = ports.approver.ask(
+        f"rollback.yaml names no context and the kubeconfig has {len(contexts)}. Is {plan.cluster.context} "
+        f"({plan.cluster.server}) the cluster that is meant?"
+    )
+    if answer is None:
+        raise UsageError(
+            f"the kubeconfig has several contexts ({', '.join(sorted(contexts)[:6])}) and rollback.yaml names none: "
+            f"set environments.{plan.environment}.context"
+        )
+    if not answer:
+        raise NotApprovedError("not the cluster that is meant.")

@@ -1,0 +1,137 @@
+"""Proves what runs: rollouts healthy, the planned digests in the pods, the live template the planned one, smoke tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rollback_lib.collectors.rollout import Rollouts, all_well
+from rollback_lib.core import health, smoke
+from rollback_lib.core.errors import CheckError
+from rollback_lib.core.health import Health, Report, View
+from rollback_lib.core.image_ladder import same_image
+from rollback_lib.core.image_reference import digest_of
+from rollback_lib.core.plan import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
+from rollback_lib.core.redact import redact
+from rollback_lib.core.resources import AWAITED, containers, fingerprint, label, name_of, template
+from rollback_lib.core.run import Request, Verification, VerifiedWorkload
+from rollback_lib.core.settings import seconds
+from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.stages import apply
+
+ID = "verify"
+WRITES = False
+_LOG_LINES: Final = 12
+
+
+def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
+    request, plan = run.get(Request), run.get(Plan)
+    rollouts = Rollouts(
+        ports, apply.watched(plan), rollout_timeout=seconds(request.settings.verify.rollout_timeout),
+        crash_restarts=request.settings.verify.crash_restarts,
+    )  # fmt: skip
+    reports = rollouts.until_over()
+    problems = _missing(plan, reports)
+    problems += [r.message for r in reports.values() if r.health is not Health.HEALTHY and r.desired]
+    workloads = tuple(_verified(plan, key, r, rollouts.views[key], ports) for key, r in sorted(reports.items()))
+    problems += [w.unproven for w in workloads if w.unproven and w.desired]
+    if all_well(reports):
+        problems += _not_as_planned(plan, ports)
+    smoked: list[str] = []
+    if not problems:
+        for test in request.settings.verify.smoke:
+            said, good = _smoke(test, plan, rollouts, ports)
+            smoked.append(said)
+            if not good:
+                problems.append(said)
+    found = Verification(
+        healthy=not problems, workloads=workloads, smoke=tuple(smoked), problems=tuple(problems),
+        at=ports.clock.now().isoformat(timespec="seconds"),
+    )  # fmt: skip
+    if problems:
+        run.put(found)
+        raise CheckError("\n".join(problems))
+    return found
+
+
+def _missing(plan: Plan, reports: Mapping[str, Report]) -> list[str]:
+    return [
+        f"{label(o.kind, o.name)} is gone."
+        for s in plan.services
+        for o in s.objects
+        if o.kind in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE) and label(o.kind, o.name) not in reports
+    ]
+
+
+def _verified(plan: Plan, key: str, report: Report, view: View, ports: Ports) -> VerifiedWorkload:
+    service = next(s for s in plan.services if any(label(o.kind, o.name) == key for o in s.objects))
+    wanted = [c for c in service.containers if c.workload == key]
+    digests, unproven = _digests(wanted, view)
+    logs: list[str] = []
+    if report.health is Health.FAILED:
+        for cause in report.causes[:3]:
+            if cause.pod and cause.container:
+                logs += _logs(ports, cause.pod, cause.container)
+    return VerifiedWorkload(
+        service=service.name, kind=report.kind, name=report.name, health=str(report.health), message=report.message,
+        ready=report.ready, desired=report.desired, causes=tuple(c.name for c in report.causes), digests=digests,
+        logs=tuple(logs), unproven=unproven if report.health is Health.HEALTHY else "",
+    )  # fmt: skip
+
+
+def _logs(ports: Ports, pod: str, container: str) -> list[str]:
+    for previous in (True, False):
+        if text := ports.cluster.logs(pod, container, previous=previous, lines=_LOG_LINES):
+            return [redact(f"{pod}/{container}: {line}") for line in text.splitlines()]
+    return []
+
+
+def _digests(wanted: Sequence[PlannedContainer], view: View) -> tuple[tuple[str, ...], str]:
+    """(what the newest pods run, why that is not what was planned)."""
+    seen: list[str] = []
+    for pod in health.newest_pods(view):
+        status = pod.get("status") or {}
+        for kind, init in (("initContainerStatuses", True), ("containerStatuses", False)):
+            for one in status.get(kind) or []:
+                image = str(one.get("imageID") or "")
+                seen.append(digest_of(image) or image)
+                planned = next((c for c in wanted if (c.name, c.init) == (one.get("name"), init)), None)
+                if planned and planned.digests and image and not same_image(planned.digests, image):
+                    return tuple(seen), (
+                        f"{planned.workload}: pod {name_of(pod)} runs {digest_of(image) or image} in container "
+                        f"{planned.name}, and the plan says {planned.digest}."
+                    )
+    return tuple(dict.fromkeys(seen)), ""
+
+
+def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
+    planned = [o for s in plan.services for o in s.objects if o.change not in (LEFT,)]
+    versions = {o.kind: o.api_version for o in planned}
+    snapshot = ports.cluster.snapshot(list(versions), versions)
+    return [
+        f"{label(o.kind, o.name)} is not what the plan says any more: something changed it after the rollback."
+        for o in planned
+        if fingerprint(snapshot.get(o.kind, o.name)) != o.after
+    ]
+
+
+def _smoke(test: Any, plan: Plan, rollouts: Rollouts, ports: Ports) -> tuple[str, bool]:
+    """Ask one Ready pod of the service, through the API server, so that it works with traffic closed as well."""
+    service = next((s for s in plan.services if s.name == test.service), None)
+    keys = [label(o.kind, o.name) for o in service.objects if o.kind in AWAITED] if service else []
+    for key in keys:
+        view = rollouts.views.get(key)
+        for pod in health.newest_pods(view) if view else ():
+            port = test.port or _first_port(view.workload if view else {})
+            if health.is_ready(pod) and port:
+                status, body = ports.cluster.pod_get(name_of(pod), port, test.path, 10.0)
+                return smoke.judge(test.service, test.path, test.status, test.json, status, body)
+    return f"{test.service}{test.path}: no Ready pod with a known port to ask.", False
+
+
+def _first_port(workload: Mapping[str, Any]) -> int:
+    for _, container in containers(template(workload)):
+        for port in container.get("ports") or []:
+            return int(port.get("containerPort") or 0)
+    return 0
+

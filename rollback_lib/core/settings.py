@@ -257,8 +257,9 @@ def schema() -> dict[str, Any]:
 
     It says what types can say; the rules between keys are only in `load`.
     """
-    made = msgspec.json.schema(Settings)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FILE, **made}
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FILE, **msgspec.json.schema(Settings)}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))  # tuples become lists, as in the file
+    return plain
 
 
 def _placeholder_rules(text: str, key: str, known: tuple[str, ...]) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ import yaml
 from msgspec import inspect as shapes
 
 from rollback_lib.core.errors import Problem, UsageError
-from rollback_lib.core.yaml_nodes import MAX_DEPTH, UnreadableError, compose, decode, is_null
+from rollback_lib.core.yaml_nodes import MAX_DEPTH, UnreadableError, compose, decode, is_null, is_plain
 
 T = TypeVar("T")
 
@@ -202,7 +202,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return self._list(node, shapes.ListType(kind), key)
         text: str = node.value
-        if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+        if not is_plain(node):
             return text
         if text.lower() in _ALMOST_TRUTHS:
             said = _ALMOST_TRUTHS[text.lower()]

@@ -64,8 +64,8 @@ def compose(text: str) -> yaml.Node:
     except yaml.YAMLError as e:  # the reader's: characters that YAML does not allow
         said = str(e).splitlines()[0]
         raise UnreadableError(f"not readable as YAML: {said}") from None
-    except RecursionError:
-        raise UnreadableError("nested too deeply") from None
+    except (ValueError, OverflowError):  # PyYAML without libyaml: an escape that is no character
+        raise UnreadableError("not readable as YAML: an escape that is no character") from None
     if root is None or is_null(root):
         mark = yaml.Mark("", 0, 0, 0, None, 0)
         return yaml.MappingNode("tag:yaml.org,2002:map", [], mark, mark)
@@ -85,6 +85,8 @@ def _look_at_events(text: str) -> None:
                 raise UnreadableError("nested too deeply", event.start_mark)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if isinstance(event, yaml.ScalarEvent):
+            event.value.encode()  # without libyaml an escape can make half a character, which nothing can write again
         tag = getattr(event, "tag", None)
         if tag is not None:
             raise UnreadableError(f"the tag {tag!r} means nothing here", event.start_mark, "leave it out")
@@ -107,6 +109,11 @@ def _syntax(e: yaml.MarkedYAMLError, text: str) -> tuple[str, Any, str]:
     return said, mark, fix
 
 
+def is_plain(node: yaml.Node) -> bool:
+    """Whether a scalar is written without quotes (libyaml says so with an empty style, PyYAML with None)."""
+    return isinstance(node, yaml.ScalarNode) and not node.style
+
+
 def is_null(node: yaml.Node) -> bool:
     """Whether nothing is written there (`key:`), or nothing on purpose (`~`, `null`)."""
-    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in _NULLS
+    return is_plain(node) and node.value in _NULLS

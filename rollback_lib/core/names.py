@@ -1,0 +1,50 @@
+"""What a name from outside may look like, before it is put into a command, an address or a file name.
+
+Plain patterns and nothing else, so that reading the command line stays cheap. All of them are anchored; use them with
+``fullmatch`` (Python's ``$`` alone also matches before a last newline).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# RFC 1123 labels as Kubernetes has them: names of namespaces and of most objects that we meet.
+DNS_LABEL: Final = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+DNS_LABEL_MEANS: Final = "lower-case letters, digits and '-', at most 63, starting and ending with a letter or digit"
+
+# Short enough for `rollback-ledger-<application>-<environment>-<10 hex>` and for a label's 63 characters.
+SHORT_LABEL: Final = r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$"
+SHORT_LABEL_MEANS: Final = "lower-case letters, digits and '-', at most 40, starting and ending with a letter or digit"
+
+# What the API server accepts as the name of a container's environment variable (IsEnvVarName).
+ENV_NAME: Final = r"^[A-Za-z_][-._A-Za-z0-9]*$"
+ENV_NAME_MEANS: Final = "letters, digits, '_', '-' and '.', not starting with a digit"
+
+# distribution/reference: a tag.
+IMAGE_TAG: Final = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+IMAGE_TAG_MEANS: Final = "letters, digits, '_', '.' and '-', at most 128"
+
+_TAG_NAME = re.compile(r"[A-Za-z0-9][\w./+-]*")
+_TAG_LIMIT = 250  # bytes: a tag is a file's name in a clone
+
+
+def is_label(text: str, pattern: str = DNS_LABEL) -> bool:
+    return re.fullmatch(pattern, text) is not None
+
+
+def is_tag_name(text: str) -> bool:
+    """Whether ``text`` can be a release's tag: never an option, a range or a path out of ``refs/tags``.
+
+    Narrower than git (`git check-ref-format`): it must begin with an ASCII letter or digit and hold only word
+    characters of any language and ``. / + -``.
+    """
+    if not _TAG_NAME.fullmatch(text) or len(text.encode("utf-8", "replace")) > _TAG_LIMIT:
+        return False
+    parts = text.split("/")
+    return ".." not in text and all(p and p[0] != "." and p[-1] != "." and not p.endswith(".lock") for p in parts)
+
+
+def is_plain(text: str) -> bool:
+    """Whether every character prints: no control characters, line breaks, direction marks or lone surrogates."""
+    return text.isprintable()

@@ -1,0 +1,230 @@
+"""The one schema of options: the command line, the environment and Jenkins' parameters are all made from it.
+
+Cheap on purpose: `rollback --help` reads this and must not wait for YAML or msgspec, so errors are imported only when
+there is one to raise.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from rollback_lib.core import names
+
+if TYPE_CHECKING:
+    from rollback_lib.core.errors import Problem
+
+Kind = Literal["text", "list", "flag", "path", "choice"]
+Value = str | bool | tuple[str, ...]
+
+LAST_GOOD: Final = "last-good"
+REASON_LIMIT: Final = 2000  # characters
+
+RUNS: Final = ("run", "stage", "resume", "undo")
+PLANS: Final = ("plan", "run", "stage")
+KEEPS: Final = ("plan", *RUNS)
+LOOKS: Final = ("status", "history", "verify", "doctor", "report")
+ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "init")
+
+
+class Parameter(NamedTuple):
+    """One option. ``name`` is the keyword in code; an empty ``env`` means that the environment cannot give it.
+
+    ``commands`` are those that take it. A ``list`` is separated by spaces or commas in the environment, and given by
+    repeating the option on the command line. ``default`` is for help; None means that the command decides.
+    """
+
+    name: str
+    option: str
+    env: str
+    kind: Kind
+    help: str
+    commands: tuple[str, ...]
+    default: str | None = None
+    short: str = ""
+    choices: tuple[str, ...] = ()
+    from_environment: bool = True
+    empty_is_error: bool = False
+
+
+_V = "ROLLBACK_"
+PARAMETERS: Final = (
+    Parameter("config", "--config", _V + "CONFIG", "path", "The settings file; found upwards.", ALL, "rollback.yaml"),
+    Parameter(
+        "environment",
+        "--environment",
+        _V + "ENVIRONMENT",
+        "text",
+        "Which environment of the settings; may be left out when there is one.",
+        ALL,
+        short="-e",
+    ),
+    Parameter("to", "--to", _V + "TO", "text", "The release to go back to, or last-good.", PLANS, LAST_GOOD),
+    Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).", (*PLANS, "verify")),
+    Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
+    Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
+    Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", RUNS, from_environment=False),
+    Parameter(
+        "dry_run",
+        "--dry-run",
+        _V + "DRY_RUN",
+        "flag",
+        "Only look: end after preflight.",
+        RUNS,
+        empty_is_error=True,
+    ),
+    Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
+    Parameter("accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", KEEPS),
+    Parameter("offline", "--offline", _V + "OFFLINE", "flag", "Plan without cluster and registry.", ("plan",)),
+    Parameter(
+        "output",
+        "--output",
+        _V + "OUTPUT",
+        "choice",
+        "Text for people, or one JSON document.",
+        ALL,
+        "text",
+        choices=("text", "json"),
+    ),
+    Parameter("verbose", "--verbose", _V + "VERBOSE", "flag", "Say more on stderr.", ALL, short="-v"),
+)
+BY_NAME: Final = {p.name: p for p in PARAMETERS}
+
+# What stands after a code, if anything does (README, "Accepting a refusal").
+ACCEPT_CODES: Final[dict[str, str]] = {
+    "registry-unknown": "",
+    "image-on-nodes-only": "",
+    "reference-image": "",
+    "schema": "MIGRATION",
+    "unproven-target": "",
+    "quarantined": "",
+    "healthy": "",
+    "owner": "NAME",
+    "missing-reference": "NAME",
+    "permission": "NAME",
+    "skip": "KIND/NAME",
+    "recreate": "KIND/NAME",
+    "policy": "NAME",
+    "moved-tag": "RELEASE",
+}
+
+_TRUE = frozenset({"true", "1", "yes"})
+_FALSE = frozenset({"false", "0", "no"})
+
+
+def of_command(command: str) -> tuple[Parameter, ...]:
+    """The parameters that a command takes, in the order of the schema."""
+    return tuple(p for p in PARAMETERS if command in p.commands)
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
+    """What the environment gives, by parameter name; what is not given is not in it.
+
+    Values are trimmed and an empty one is not given, except for `ROLLBACK_DRY_RUN`: a job that meant to only look must
+    not change a cluster because a parameter came out empty. Raises UsageError with every problem; what
+    `validate` refuses is refused here too, under the variable's name.
+    """
+    given: dict[str, Value] = {}
+    problems: list[Problem] = []
+    for p in PARAMETERS:
+        if not p.from_environment or p.env not in environ:
+            continue
+        text = environ[p.env].strip(" \t\r\n")
+        if not text:
+            if p.empty_is_error:
+                problems.append(_problem(p.env, "is set but empty", "set it to true or false, or not at all"))
+        elif p.kind == "flag":
+            if text.lower() in _TRUE | _FALSE:
+                given[p.name] = text.lower() in _TRUE
+            else:
+                problems.append(_problem(p.env, f"{text!r} is neither true nor false", "write true or false"))
+        elif p.kind == "list":
+            if words := tuple(dict.fromkeys(w for w in re.split(r"[ \t\r\n,]+", text) if w)):
+                given[p.name] = words
+        else:
+            given[p.name] = text
+    problems += _wrong(given, lambda p: p.env)
+    _raise(problems)
+    return given
+
+
+def validate(values: Mapping[str, object]) -> None:
+    """Refuse values that cannot be meant, before they reach git, kubectl or a file name.
+
+    ``values`` are by parameter name; None, False and empty lists are not given. Raises UsageError with every problem.
+    """
+    _raise(_wrong(values, lambda p: p.option))
+
+
+def _wrong(values: Mapping[str, object], called: Callable[[Parameter], str]) -> list[Problem]:
+    found: list[Problem] = []
+    for name, value in values.items():
+        p = BY_NAME.get(name)
+        if p is None or value is None or isinstance(value, bool):
+            continue
+        for word in [value] if isinstance(value, str) else value if isinstance(value, Iterable) else [str(value)]:
+            text, fix = _word_problem(p, str(word))
+            if text:
+                found.append(_problem(called(p), text, fix))
+    return found
+
+
+def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
+    """What is wrong with one value and the fix; two empty texts if nothing is."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8", ""
+    if p.name == "reason":  # shown escaped, so anything a person types may come
+        return (f"is longer than {REASON_LIMIT} characters", "") if len(word) > REASON_LIMIT else ("", "")
+    if not word:
+        return "is empty", "give a value, or leave it out"
+    if word.startswith("-"):
+        return f"{word!r} begins with '-', as options do", ""
+    if not names.is_plain(word):
+        return f"{word!r} holds characters that do not print", ""
+    if p.kind == "choice" and word not in p.choices:
+        return f"{word!r} is not one of the choices", _suggest(word, p.choices)
+    if p.name == "to" and not names.is_tag_name(word):
+        return f"{word!r} cannot be a release's tag", f"name a tag, such as v1.4.0, or {LAST_GOOD}"
+    if p.name == "service" and not names.is_label(word):
+        return f"{word!r} cannot be a service", names.DNS_LABEL_MEANS
+    if p.name == "environment" and not names.is_label(word, names.SHORT_LABEL):
+        return f"{word!r} cannot be an environment", names.SHORT_LABEL_MEANS
+    if p.name == "plan_hash" and not re.fullmatch(r"[0-9a-f]{64}", word):
+        return f"{word!r} is not a plan's hash", "64 characters 0-9 and a-f, as the plan prints it"
+    return _accept_problem(word) if p.name == "accept" else ("", "")
+
+
+def _accept_problem(word: str) -> tuple[str, str]:
+    code, colon, name = word.partition(":")
+    wanted = ACCEPT_CODES.get(code)
+    if wanted is None:
+        return f"{code!r} is not a code that can be accepted", _suggest(code, ACCEPT_CODES)
+    if not wanted:
+        return (f"{code!r} takes no name", f"write {code}") if colon else ("", "")
+    shape = r"[A-Za-z][A-Za-z0-9.]*/[A-Za-z0-9][-A-Za-z0-9._:]*" if wanted == "KIND/NAME" else r"[^\s,:-][^\s,]*"
+    if not re.fullmatch(shape, name) or (wanted == "RELEASE" and not names.is_tag_name(name)):
+        return f"{word!r} does not say for what", f"write {code}:{wanted}"
+    return "", ""
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(word[:80], known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _problem(key: str, text: str, fix: str) -> Problem:
+    from rollback_lib.core.errors import Problem
+
+    return Problem(text, key=key, fix=fix)
+
+
+def _raise(problems: list[Problem]) -> None:
+    if problems:
+        from rollback_lib.core.errors import UsageError
+
+        raise UsageError(*problems)

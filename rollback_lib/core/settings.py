@@ -1,0 +1,321 @@
+"""rollback.yaml: what a team says once about its application (README, "rollback.yaml").
+
+Models, the rules that a type cannot say, and reading. The smallest file that works names the application, where its
+manifests are, and one environment with its namespace.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from rollback_lib.core import names, strict
+from rollback_lib.core.errors import Problem, UsageError
+
+FILE: Final = "rollback.yaml"
+
+# `isolation.default: true` is refused until stages can close traffic. This is the only place to change then.
+CLOSING_TRAFFIC_IS_BUILT: Final = False
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = r"^[1-9][0-9]{0,6}(ms|s|m|h)$"
+_REPOSITORY = r"^([A-Za-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9{}_.-]+(/[a-z0-9{}_.-]+)*$"
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def _word(pattern: str, means: str) -> msgspec.Meta:
+    return msgspec.Meta(pattern=pattern, description=means[0].upper() + means[1:] + ".", extra={"means": means})
+
+
+Application = Annotated[str, _word(names.SHORT_LABEL, names.SHORT_LABEL_MEANS)]
+Label = Annotated[str, _word(names.DNS_LABEL, names.DNS_LABEL_MEANS)]
+ImageTag = Annotated[str, _word(names.IMAGE_TAG, names.IMAGE_TAG_MEANS)]
+EnvName = Annotated[str, _word(names.ENV_NAME, names.ENV_NAME_MEANS)]
+Host = Annotated[str, _word(r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$", "a registry's host as images name it, with its port")]
+Duration = Annotated[str, _word(_DURATION, "a number above 0 and its unit: ms, s, m or h, such as 30s or 5m")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Status = Annotated[int, msgspec.Meta(ge=100, le=599)]
+Restarts = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of the file; ``rules`` gives what is wrong with it beyond its types, keys relative to it."""
+
+    def rules(self) -> Iterable[Problem]:
+        return ()
+
+
+class Releases(Section, frozen=True, kw_only=True):
+    """Which git tags are releases: a pattern as `git tag --list` has it (`*`, `?`, `[0-9]`)."""
+
+    tag: str = "v*"
+
+    def rules(self) -> Iterator[Problem]:
+        if not self.tag or not names.is_plain(self.tag) or re.search(r"[\s~^:\\]|^-|\.\.", self.tag):
+            yield Problem("cannot match a tag's name", key="tag", fix='a pattern such as "v*"')
+
+    def matches(self, tag: str) -> bool:
+        """Whether a tag's short name is a release's."""
+        return fnmatch.fnmatchcase(tag, self.tag)
+
+
+class Manifests(Section, frozen=True, kw_only=True):
+    """Where manifests are, relative to the repository: a folder or file, with ``{service}`` where services differ."""
+
+    path: str
+    shared: tuple[str, ...] = ()
+    substitute: Mapping[EnvName, str] = {}
+
+    def rules(self) -> Iterator[Problem]:
+        yield from _path_rules(self.path, "path", ("service",))
+        for i, path in enumerate(self.shared):
+            yield from _path_rules(path, f"shared[{i}]", ())
+
+    def path_of(self, service: str) -> str:
+        """The folder or file of one service; the same for all where ``path`` has no ``{service}``."""
+        return self.path.replace("{service}", service)
+
+
+class Services(Section, frozen=True, kw_only=True):
+    """In which waves services go, which are not ours, and what a wave waits for before it (``order_wait``)."""
+
+    order: tuple[tuple[Label, ...], ...] = ()
+    ignore: tuple[Label, ...] = ()
+    order_wait: Literal["ready", "updated"] = "ready"
+
+    def rules(self) -> Iterator[Problem]:
+        first: dict[str, int] = {}
+        for i, wave in enumerate(self.order):
+            if not wave:
+                yield Problem("a wave without services", key=f"order[{i}]", fix="leave it out")
+            for j, service in enumerate(wave):
+                key = f"order[{i}][{j}]"
+                if service in first:
+                    yield Problem(f"{service!r} is in wave {first[service]} already", key=key, fix="name it once")
+                first.setdefault(service, i + 1)
+                if service in self.ignore:
+                    yield Problem(f"{service!r} is both ordered and ignored", key=key, fix="take it out of one")
+
+
+class Registry(Section, frozen=True, kw_only=True):
+    """Where to ask for a host's images instead of the host itself (a mirror)."""
+
+    url: str
+
+    def rules(self) -> Iterator[Problem]:
+        if said := _url_problem(self.url):
+            yield Problem(said, key="url", fix="such as https://mirror.example.com")
+
+
+class Images(Section, frozen=True, kw_only=True):
+    """How the team's images are named. Without ``repository`` the manifests' own names are used."""
+
+    repository: str | None = None
+    release_tags: tuple[str, ...] = ("{release}",)
+    mutable_tags: tuple[ImageTag, ...] = ("latest", "prod", "dev", "stage")
+    reference_tag: ImageTag = "latest"
+    registries: Mapping[Host, Registry] = {}
+
+    def rules(self) -> Iterator[Problem]:
+        if self.repository is not None:
+            yield from _repository_rules(self.repository)
+        for i, tag in enumerate(self.release_tags):
+            key = f"release_tags[{i}]"
+            yield from _placeholder_rules(tag, key, ("release",))
+            if not re.fullmatch(names.IMAGE_TAG, tag.replace("{release}", "v1")):
+                yield Problem(f"{tag!r} cannot be an image's tag", key=key, fix=f"allowed: {names.IMAGE_TAG_MEANS}")
+            elif "{release}" not in tag:
+                fix = 'name the release in it, as "{release}"'
+                yield Problem("the same tag for every release proves none", key=key, fix=fix)
+
+    def repository_of(self, service: str) -> str | None:
+        """The repository of one service's own image, or None where the file does not say."""
+        return self.repository.replace("{service}", service) if self.repository else None
+
+    def tags_of(self, release: str) -> tuple[str, ...]:
+        """The registry tags to look for at a release, best first; `/` and `+`, which no image tag has, become `-`."""
+        safe = re.sub(r"[^A-Za-z0-9_.-]", "-", release)
+        return tuple(tag.replace("{release}", safe) for tag in self.release_tags)
+
+
+class Overlay(Section, frozen=True, kw_only=True):
+    """What the deploy job sets after `kubectl apply`: variables of every container of the team's services."""
+
+    env: Mapping[EnvName, str] = {}
+
+
+class Isolation(Section, frozen=True, kw_only=True):
+    """How traffic is closed, on which Services or Ingresses, and whether a run does so without being asked."""
+
+    mode: Literal["none", "service", "ingress"] = "none"
+    targets: tuple[Label, ...] = ()
+    default: bool = False
+
+    def rules(self) -> Iterator[Problem]:
+        if self.default and not CLOSING_TRAFFIC_IS_BUILT:
+            yield Problem("closing traffic is not available in this version", key="default", fix="leave it out")
+        if self.default and self.mode == "none":
+            yield Problem("nothing can be closed with mode 'none'", key="mode", fix="mode: service, or ingress")
+        if self.mode != "none" and not self.targets:
+            yield Problem(f"mode {self.mode!r} needs targets", key="targets", fix="name what to close")
+
+
+class Environment(Section, frozen=True, kw_only=True):
+    """One place where the application runs. Without ``context`` the kubeconfig must leave no choice."""
+
+    namespace: Label
+    context: str | None = None
+    overlay: Overlay = Overlay()
+    approval: Literal["required", "auto"] = "required"
+    isolation: Isolation = Isolation()
+
+    def rules(self) -> Iterator[Problem]:
+        if self.context is not None and (not self.context.strip() or not names.is_plain(self.context)):
+            yield Problem("not the name of a kubeconfig context", key="context", fix="see: kubectl config get-contexts")
+        elif self.context is not None and self.context.startswith("-"):
+            yield Problem("a context may not begin with '-'", key="context", fix="kubectl would take it for an option")
+
+
+class Smoke(Section, frozen=True, kw_only=True):
+    """One request to a service after the rollback. ``port`` None: the Service's only port; ``json``: a part of it."""
+
+    service: Label
+    path: str = "/"
+    port: Port | None = None
+    status: Status = 200
+    json: Mapping[str, Any] | None = None
+
+    def rules(self) -> Iterator[Problem]:
+        bad = not names.is_plain(self.path) or re.search(r"[\s#\\]|/\.\.?(/|\?|$)", self.path)
+        if bad or not self.path.startswith("/") or self.path.startswith("//"):
+            yield Problem(f"{self.path!r} is not a path on the service", key="path", fix="such as /actuator/health")
+
+
+class Verify(Section, frozen=True, kw_only=True):
+    """When a rollback counts as good. ``rollout_timeout`` is the least that a workload is given."""
+
+    rollout_timeout: Duration = "5m"
+    smoke: tuple[Smoke, ...] = ()
+    crash_restarts: Restarts = 3
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    application: Application
+    manifests: Manifests
+    environments: Mapping[Application, Environment]
+    releases: Releases = Releases()
+    services: Services = Services()
+    images: Images = Images()
+    verify: Verify = Verify()
+
+    def rules(self) -> Iterator[Problem]:
+        if not self.environments:
+            fix = "such as: prod: {namespace: shop}"
+            yield Problem("at least one environment is needed", key="environments", fix=fix)
+
+
+def load(data: str | bytes, file: str = FILE) -> Settings:
+    """The settings that a file's content spells. Raises UsageError with every problem; ``file`` stands in each."""
+    return strict.read(data, Settings, file)
+
+
+def environment(settings: Settings, name: str | None) -> tuple[str, Environment]:
+    """The environment that is meant; ``name`` may be None or empty when there is only one. Raises UsageError."""
+    known = list(settings.environments)
+    if not name and len(known) == 1:
+        return known[0], settings.environments[known[0]]
+    there = f"there are: {', '.join(known)}"
+    if not name:
+        raise UsageError(
+            Problem("there is more than one environment, so one must be named", key="--environment", fix=there)
+        )
+    if name not in settings.environments:
+        near = difflib.get_close_matches(name[:80], known, 1)
+        fix = f"did you mean {near[0]!r}? {there}" if near else there
+        raise UsageError(Problem(f"there is no environment {name!r}", key="--environment", fix=fix))
+    return name, settings.environments[name]
+
+
+def seconds(text: str) -> float:
+    """A duration of the file (`250ms`, `30s`, `5m`, `1h`) in seconds. Raises ValueError for anything else."""
+    found = re.fullmatch(r"([0-9]{1,7})(ms|s|m|h)", text)
+    if not found:
+        raise ValueError(f"{text!r} is not a duration such as 30s or 5m")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors; shipped as ``rollback_lib/rollback.schema.json``.
+
+    It says what types can say; the rules between keys are only in `load`.
+    """
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FILE, **msgspec.json.schema(Settings)}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))  # tuples become lists, as in the file
+    return plain
+
+
+def _placeholder_rules(text: str, key: str, known: tuple[str, ...]) -> Iterator[Problem]:
+    for name in _PLACEHOLDER.findall(text):
+        if name not in known:
+            fix = f"known: {', '.join('{' + k + '}' for k in known)}" if known else "write the path itself"
+            yield Problem(f"unknown placeholder {{{name}}}", key=key, fix=fix)
+    if re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
+        yield Problem(f"{text!r} has a brace without its other half", key=key)
+
+
+def _path_rules(path: str, key: str, known: tuple[str, ...]) -> Iterator[Problem]:
+    yield from _placeholder_rules(path, key, known)
+    fix = "relative to the repository, such as k8s/{service}"
+    if not path or not names.is_plain(path):
+        yield Problem("empty, or with characters that do not print", key=key, fix=fix)
+    elif "\\" in path:
+        yield Problem("paths in git are written with '/'", key=key, fix=f"write {path.replace(chr(92), '/')}")
+    elif path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
+        yield Problem("an absolute path", key=key, fix=fix)
+    elif path.startswith(("-", ":")):
+        yield Problem(f"begins with {path[0]!r}, which git would not take for a path", key=key, fix=fix)
+    elif ".." in path.split("/"):
+        yield Problem("leads out with '..'", key=key, fix=fix)
+
+
+def _repository_rules(repository: str) -> Iterator[Problem]:
+    yield from _placeholder_rules(repository, "repository", ("service",))
+    last = repository.rpartition("/")[2]
+    if ":" in last or "@" in last:
+        text = "names a tag or digest, which the release decides"
+        yield Problem(text, key="repository", fix=f"write {re.split('[:@]', repository)[0]!r}")
+    elif not re.fullmatch(_REPOSITORY, repository):
+        fix = 'lower case and no address scheme, such as "team/{service}"'
+        yield Problem(f"{repository!r} is not an image repository", key="repository", fix=fix)
+
+
+def _url_problem(url: str) -> str:
+    """What is wrong with a registry's address; empty if nothing is. Credentials never belong into the file."""
+    found = re.fullmatch(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]*)?", url)
+    if not found:
+        if re.match(r"https?://[^/]*@", url):
+            return "holds a user name or password, which belongs into the environment"
+        return f"{url!r} is not an https address"
+    scheme, host, port = found[1], found[2], found[3]
+    if port is not None and not 1 <= int(port) <= 65535:
+        return f"there is no port {port}"
+    if scheme == "http" and not _is_loopback(host):
+        return "plain http is only for this machine; others could answer in its place"
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

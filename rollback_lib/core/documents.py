@@ -17,7 +17,7 @@ from typing import Final, Literal
 import msgspec
 import yaml
 
-from rollback_lib.core.errors import Problem, RefusedError, Refusal
+from rollback_lib.core.errors import Problem, Refusal, RefusedError
 
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH: Final = 150
@@ -112,7 +112,11 @@ def decode(data: bytes, file: str) -> Text:
     """
     encoding: Encoding = "utf-8"
     mark = b""
-    for bom, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+    for bom, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
         if data.startswith(bom):
             encoding, mark = name, bom  # type: ignore[assignment]
             break

@@ -31,6 +31,11 @@ _MASKABLE: Final = re.compile(
 )
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
+_MARKS: Final[dict[Encoding, bytes]] = {
+    "utf-8": codecs.BOM_UTF8,
+    "utf-16-le": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+}
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -137,8 +142,7 @@ def _not_text(file: str, line: int) -> RefusedError:
 
 def encode(text: Text) -> bytes:
     """The bytes that `decode` was given."""
-    marks = {"utf-8": codecs.BOM_UTF8, "utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
-    return (marks[text.encoding] if text.bom else b"") + text.text.encode(text.encoding)
+    return (_MARKS[text.encoding] if text.bom else b"") + text.text.encode(text.encoding)
 
 
 def compose(data: bytes, file: str) -> Source:
@@ -291,7 +295,7 @@ def _nodes(source: Source, text: str, base: int) -> Node | None:
                 node.style = event.style or None
             elif isinstance(event, yaml.AliasEvent):
                 node = Node("alias", start, end)
-                target = anchors.get(event.anchor)
+                target = anchors.get(str(event.anchor))
                 if target is None:
                     raise _ParseError(source.problem(start, f"unknown anchor '{event.anchor}' referenced"))
                 node.target = target if id(target) not in open_nodes else None

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from rollback_lib.core import scalars
-from rollback_lib.core.documents import HELM_FIX, Chunk, Node, Source, Text, compose, decode, encode, refused
+from rollback_lib.core.documents import HELM_FIX, MAX_DEPTH, Chunk, Node, Source, Text, compose, decode, encode, refused
 from rollback_lib.core.errors import Problem
 
 __all__ = ["Document", "Reader", "Text", "decode", "documents", "dump", "encode", "read"]
@@ -46,7 +46,8 @@ class Reader:
         self.problems: list[Problem] = []
         self.count = 0
         self.aliased = 0
-        self._depth = 0
+        self._depth = 0  # of aliases
+        self._level = 0  # of everything
         self._keyed: dict[int, dict[str, tuple[Node, Node]]] = {}
 
     def say(self, node: Node, text: str, fix: str = "") -> None:
@@ -112,19 +113,32 @@ class Reader:
             if not any("excessive" in p.text for p in self.problems):
                 self.say(node, "document contains excessive aliasing")
             return None
-        if node.kind == "alias":
-            if node.target is None or self._depth > 100:
-                self.say(node, "an anchor's value contains itself")
-                return None
-            self._depth += 1
-            try:
-                return self.value(node.target)
-            finally:
-                self._depth -= 1
-        if node.kind == "map":
-            return {name: self.value(value) for name, (_, value) in self.pairs(node).items()}
-        if node.kind == "seq":
-            return [self.value(item) for item in node.items]
+        if node.kind == "scalar":
+            return self._scalar(node)
+        if self._level >= MAX_DEPTH:
+            self.say(node, f"nested more than {MAX_DEPTH} levels deep")
+            return None
+        self._level += 1
+        try:
+            if node.kind == "map":
+                return {name: self.value(value) for name, (_, value) in self.pairs(node).items()}
+            if node.kind == "seq":
+                return [self.value(item) for item in node.items]
+            return self._alias(node)
+        finally:
+            self._level -= 1
+
+    def _alias(self, node: Node) -> Any:
+        if node.target is None:
+            self.say(node, "an anchor's value contains itself")
+            return None
+        self._depth += 1
+        try:
+            return self.value(node.target)
+        finally:
+            self._depth -= 1
+
+    def _scalar(self, node: Node) -> Any:
         try:
             return scalars.as_json(scalars.resolve(node.text, node.tag, node.style is None))
         except scalars.NotReadError as error:

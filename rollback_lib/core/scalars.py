@@ -1,8 +1,8 @@
 """What a YAML scalar means to kubectl, and how to write text so that it stays text.
 
 kubectl reads through sigs.k8s.io/yaml, that is goyaml v2 and then JSON; the rules here are those of its ``resolve.go``
-and of ``convertToJSONableObject``, and are compared with a real kubectl in the tests. PyYAML's own resolver is not used:
-it differs on ``=``, ``2024-01-01``, ``22:22``, ``0o555``, ``12e3``, ``08``, ``y`` and others.
+and of ``convertToJSONableObject``, and are compared with a real kubectl in the tests. PyYAML's own resolver is not
+used: it differs on ``=``, ``2024-01-01``, ``22:22``, ``0o555``, ``12e3``, ``08``, ``y`` and others.
 """
 
 from __future__ import annotations

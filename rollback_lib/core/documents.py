@@ -1,0 +1,337 @@
+"""Bytes of a manifest file → its text, its documents, and the YAML nodes of each with their exact places.
+
+Documents are split as kubectl splits them (``YAMLOrJSONDecoder``: lines that begin with ``---``, or JSON objects one
+after the other), nodes are composed from PyYAML's events rather than by its composer, which refuses a doubly defined
+anchor and loses where an alias stands.
+"""
+
+from __future__ import annotations
+
+import bisect
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+import yaml
+
+from rollback_lib.core.errors import Problem, Refusal, RefusedError
+
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEPTH: Final = 150
+HELM_FIX: Final = "This is a template, not a manifest: render it first (helm template) and keep the result in git."
+
+_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BREAK: Final = re.compile(r"\r\n|\n|\r")
+_SEPARATOR: Final = re.compile(r"^---([^\n]*)(?:\n|\Z)", re.MULTILINE)
+_MASKABLE: Final = re.compile(
+    r"^(?:[ \t]*-[ \t]+)*[ \t]*(?:-[ \t]+|[^\s#'\"{\[][^\n]*?:[ \t]+)(\{\{[ \t]*[A-Za-z_]\w*[ \t]*\}\})", re.MULTILINE
+)
+
+Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
+_MARKS: Final[dict[Encoding, bytes]] = {
+    "utf-8": codecs.BOM_UTF8,
+    "utf-16-le": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+}
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A file's text without its byte order mark, and what is needed to give the same bytes back."""
+
+    text: str
+    encoding: Encoding = "utf-8"
+    bom: bool = False
+
+
+class Node:
+    """A YAML node. ``start``/``end`` are offsets in the whole text and take in anchor and tag.
+
+    ``kind``: ``scalar`` (``text``), ``map`` (``pairs``), ``seq`` (``items``) or ``alias`` (``target``, None while the
+    anchored node is still open, that is for an alias inside itself).
+    """
+
+    __slots__ = ("anchor", "end", "items", "kind", "pairs", "start", "style", "tag", "target", "text")
+
+    def __init__(self, kind: str, start: int, end: int, anchor: str | None = None, tag: str | None = None) -> None:
+        self.kind, self.start, self.end, self.anchor, self.tag = kind, start, end, anchor, tag
+        self.text = ""
+        self.style: str | None = None  # None for plain, else ' " | >
+        self.pairs: list[tuple[Node, Node]] = []
+        self.items: list[Node] = []
+        self.target: Node | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One YAML document, or one object of a JSON stream.
+
+    ``separator`` is where its ``---`` line begins (equal to ``start`` if it has none). ``root`` is None where nothing
+    but blanks and comments is there.
+    """
+
+    index: int
+    separator: int
+    start: int
+    end: int
+    json: bool
+    root: Node | None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A decoded file and its documents."""
+
+    file: str
+    decoded: Text
+    chunks: tuple[Chunk, ...]
+    breaks: list[int]
+
+    @property
+    def text(self) -> str:
+        return self.decoded.text
+
+    def line(self, offset: int) -> int:
+        """The 1-based line, as editors count, of an offset in the text."""
+        return bisect.bisect_right(self.breaks, offset) + 1
+
+    def column(self, offset: int) -> int:
+        """The 1-based column of an offset in the text."""
+        at = bisect.bisect_right(self.breaks, offset)
+        return offset - (self.breaks[at - 1] if at else 0) + 1
+
+    def problem(self, offset: int, text: str, fix: str = "", key: str = "") -> Problem:
+        return Problem(text, file=self.file, line=self.line(offset), key=key, fix=fix)
+
+
+def refused(problems: list[Problem]) -> RefusedError:
+    """One refusal a problem, each with its place and its way out, in the order of the file and without repeats."""
+    seen = dict.fromkeys(sorted(problems, key=lambda p: p.line))
+    return RefusedError(*(Refusal(str(msgspec.structs.replace(p, fix="")), fix=p.fix) for p in seen))
+
+
+def decode(data: bytes, file: str) -> Text:
+    """UTF-8, or UTF-16 that says so with a byte order mark (Windows PowerShell's ``>``).
+
+    Raises `RefusedError` naming the file for anything else: guessing turns ñ into something that looks right.
+    """
+    encoding: Encoding = "utf-8"
+    mark = b""
+    for bom, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if data.startswith(bom):
+            encoding, mark = name, bom  # type: ignore[assignment]
+            break
+    try:
+        text = data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1 if encoding == "utf-8" else 0
+        raise _not_text(file, line) from None
+    if "\0" in text:
+        raise _not_text(file, text.count("\n", 0, text.index("\0")) + 1)
+    return Text(text, encoding, bool(mark))
+
+
+def _not_text(file: str, line: int) -> RefusedError:
+    fix = "Save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)."
+    return refused([Problem("not UTF-8", file=file, line=line, fix=fix)])
+
+
+def encode(text: Text) -> bytes:
+    """The bytes that `decode` was given."""
+    return (_MARKS[text.encoding] if text.bom else b"") + text.text.encode(text.encoding)
+
+
+def compose(data: bytes, file: str) -> Source:
+    """Every document of a file as nodes. Raises `RefusedError` with every document that kubectl could not parse.
+
+    A placeholder such as ``{{IMAGE_NAME}}`` alone in the place of a value, which YAML itself cannot read, is a scalar.
+    """
+    decoded = decode(data, file)
+    text = decoded.text
+    source = Source(file, decoded, (), [m.end() for m in _BREAK.finditer(text)])
+    bad = _FORBIDDEN.search(text)
+    if bad:
+        raise refused([source.problem(bad.start(), f"control character U+{ord(bad[0]):04X} is not allowed in YAML")])
+    problems: list[Problem] = []
+    chunks: list[Chunk] = []
+    for separator, start, end, is_json in _split(text):
+        rest = text[separator + 3 : start].strip() if separator < start else ""
+        if rest and not rest.startswith("#"):
+            fix = "kubectl allows only a comment after ---: put the content on the next line."
+            problems.append(source.problem(separator, f"invalid document separator ---{rest[:40]}", fix))
+            continue
+        try:
+            root = _parse(source, start, end)
+        except RefusedError as error:
+            raise error
+        except _ParseError as error:
+            problems.append(error.problem)
+            continue
+        chunks.append(Chunk(len(chunks), separator, start, end, is_json, root))
+    if problems:
+        raise refused(problems)
+    return msgspec.structs.replace(source, chunks=tuple(chunks))
+
+
+def _split(text: str) -> Iterator[tuple[int, int, int, bool]]:
+    """(separator, start, end, json) of each document."""
+    at = 0
+    if text.lstrip().startswith("{"):
+        decoder = json.JSONDecoder(parse_int=str, parse_float=str)
+        while True:
+            begin = len(text) - len(text[at:].lstrip())
+            if begin == len(text):
+                return
+            try:
+                _, end = decoder.raw_decode(text, begin)
+            except (ValueError, RecursionError):
+                break
+            yield at, at, end, True
+            at = end
+    separator = start = at
+    for match in _SEPARATOR.finditer(text, at):
+        if match.start() > separator or match.start() > at:
+            yield separator, start, match.start(), False
+        separator, start = match.start(), match.end()
+    yield separator, start, len(text), False
+
+
+class _ParseError(Exception):
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+def _parse(source: Source, start: int, end: int) -> Node | None:
+    text = source.text[start:end]
+    if text.startswith("\ufeff"):  # kubectl reads each document on its own, so each may have one
+        start, text = start + 1, text[1:]
+    masks: list[tuple[int, int]] = []
+    try:
+        root = _nodes(source, text, start)
+        if "{{" not in text or not _has_template_key(root, source.text):
+            return root
+        failed = _ParseError(source.problem(start + text.index("{{"), "{{ … }} is not YAML", HELM_FIX))
+    except _ParseError as error:
+        if "{{" not in text:
+            raise
+        failed = error
+    found = _MASKABLE.finditer(text)
+    masks = [(start + m.start(1), start + m.end(1)) for m in found]
+    for _ in range(2):
+        masked = list(text)
+        for a, b in masks:
+            masked[a - start : b - start] = "x" * (b - a)
+        try:
+            root = _nodes(source, "".join(masked), start)
+        except _ParseError:
+            root = None
+        if not masks or root is None or _has_template_key(root, source.text):
+            raise _ParseError(source.problem(start + text.index("{{"), "{{ … }} is not YAML", HELM_FIX)) from failed
+        wrong = _unmask(root, source.text, masks)
+        if not wrong:
+            return root
+        masks = [m for m in masks if m not in wrong]  # inside a quoted or block scalar: plain text there
+    raise failed
+
+
+def _has_template_key(root: Node | None, text: str) -> bool:
+    return any(n.kind == "map" and text.startswith("{{", n.start) for n in _walk(root))
+
+
+def _walk(root: Node | None) -> Iterator[Node]:
+    stack = [root] if root else []
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(node.items)
+        for pair in node.pairs:
+            stack.extend(pair)
+
+
+def _unmask(root: Node, text: str, masks: list[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Give plain scalars their own text back; return the masks that lie in any other scalar."""
+    starts = [a for a, _ in masks]
+    wrong: set[tuple[int, int]] = set()
+    for node in _walk(root):
+        if node.kind != "scalar":
+            continue
+        inside = masks[bisect.bisect_left(starts, node.start) : bisect.bisect_left(starts, node.end)]
+        if inside and node.style is None and "\n" not in text[node.start : node.end]:
+            node.text = text[inside[0][0] : node.end]
+            node.style = "{{"
+        else:
+            wrong.update(inside)
+    return wrong
+
+
+def _nodes(source: Source, text: str, base: int) -> Node | None:
+    """The first document of ``text`` as nodes. Raises `_ParseError`."""
+    loader = LOADER(text)
+    root: Node | None = None
+    stack: list[tuple[Node, list[Node]]] = []
+    anchors: dict[str, Node] = {}
+    open_nodes: set[int] = set()
+    began = False
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            start, end = base + event.start_mark.index, base + event.end_mark.index
+            node: Node | None = None
+            if isinstance(event, yaml.DocumentStartEvent):
+                if began:
+                    said = "kubectl reads nothing after ... : what follows would silently vanish"
+                    raise _ParseError(source.problem(start, said, "Begin each document with a line ---."))
+                began = True
+                if event.version and tuple(event.version) != (1, 1):
+                    raise _ParseError(source.problem(start, "kubectl reads YAML 1.1 only", "Remove the %YAML line."))
+            elif isinstance(event, yaml.ScalarEvent):
+                node = Node("scalar", start, end, event.anchor, event.tag)
+                node.text = event.value
+                node.style = event.style or None
+            elif isinstance(event, yaml.AliasEvent):
+                node = Node("alias", start, end)
+                target = anchors.get(str(event.anchor))
+                if target is None:
+                    raise _ParseError(source.problem(start, f"unknown anchor '{event.anchor}' referenced"))
+                node.target = target if id(target) not in open_nodes else None
+            elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
+                kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
+                container = Node(kind, start, end, event.anchor, event.tag)
+                if container.anchor:
+                    anchors[container.anchor] = container
+                stack.append((container, []))
+                open_nodes.add(id(container))
+                if len(stack) > MAX_DEPTH:
+                    raise _ParseError(source.problem(start, f"nested more than {MAX_DEPTH} levels deep"))
+                continue
+            elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+                node, children = stack.pop()
+                open_nodes.discard(id(node))
+                node.end = end
+                if node.kind == "seq":
+                    node.items = children
+                else:
+                    node.pairs = list(zip(children[::2], children[1::2], strict=True))
+            if node is None:
+                continue
+            if node.anchor and node.kind == "scalar":
+                anchors[node.anchor] = node
+            if stack:
+                stack[-1][1].append(node)
+            else:
+                root = node
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = base + (min(mark.index, len(text)) if mark else 0)
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise _ParseError(source.problem(at, f"not YAML: {said}")) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise _ParseError(source.problem(base, f"not YAML: {str(error).splitlines()[0]}")) from None
+    finally:
+        loader.dispose()
+    return root

@@ -60,7 +60,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     """
     problem: BaseException | None = None
     for stage in STAGES:
-        if only is not None and stage.ID != only:
+        if only is not None and only != stage.ID:
             continue
         if problem is not None and stage.ID != "document":
             continue
@@ -71,7 +71,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
         except Exception as error:
             if stage.ID != "document" and problem is None:
                 problem = error
-        if stage.ID == until:
+        if until == stage.ID:
             break
     return ending(run.events())
 

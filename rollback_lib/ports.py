@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from rollback_lib.core.changes import Change
-from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.plan import ClusterIdentity
+from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import Object
 from rollback_lib.core.run import Record
@@ -140,6 +140,10 @@ class Cluster(Protocol):
 
 class Acts(Protocol):
     """The only way to change a cluster. Only the journalled writer calls it."""
+
+    def problem(self) -> str:
+        """Why nothing could be written at all; empty where it could."""
+        ...
 
     def act(self, change: Change, scratch: RunStore) -> Object | None:
         """Make the change; the object as it is afterwards.

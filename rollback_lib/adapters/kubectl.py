@@ -55,6 +55,10 @@ class Kubectl:
         self._environ = environ
         self._reader = reader
 
+    def problem(self) -> str:
+        """Why nothing could be written at all; empty where it could."""
+        return "" if self._start[0] else "kubectl is not on the PATH. Install it; every write goes through it."
+
     def act(self, change: Change, scratch: RunStore) -> Object | None:
         """Make the change.
 

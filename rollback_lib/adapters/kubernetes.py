@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from rollback_lib.core.errors import RefusedError, Refusal, UsageError
+from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
 from rollback_lib.core.three_way import Operation
@@ -37,7 +37,9 @@ class _Answer(msgspec.Struct):
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
-            raise RefusedError(f"the API server's answer does not read as JSON ({error}); is a proxy in between?") from None
+            raise RefusedError(
+                f"the API server's answer does not read as JSON ({error}); is a proxy in between?"
+            ) from None
 
     def message(self) -> str:
         with contextlib.suppress(Exception):
@@ -81,6 +83,11 @@ class KubernetesCluster:
         self._client = ApiClient(configuration=settings)
         return self._client
 
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.rest_client.pool_manager.clear()
+
     def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
         content: str = "application/json", accept: str = "application/json", timeout: float = _TIMEOUT,
@@ -102,7 +109,9 @@ class KubernetesCluster:
                 )
             ) from None
         if found.status == 401:
-            raise RefusedError(f"the cluster does not know these credentials (401 from {client.configuration.host}); log in again.")
+            raise RefusedError(
+                f"the cluster does not know these credentials (401 from {client.configuration.host}); log in again."
+            )
         return _Answer(found.status, data or b"", tuple(_warnings(found.headers)))
 
     # -- reading
@@ -111,7 +120,9 @@ class KubernetesCluster:
         client = self._connect()
         answer = self._ask("GET", f"/api/v1/namespaces/{self._namespace}")
         if answer.status == 404:
-            raise RefusedError(f"namespace {self._namespace} does not exist in this cluster ({client.configuration.host}).")
+            raise RefusedError(
+                f"namespace {self._namespace} does not exist in this cluster ({client.configuration.host})."
+            )
         if answer.status == 403:
             raise RefusedError(
                 Refusal(
@@ -140,8 +151,7 @@ class KubernetesCluster:
             return str(config.list_kube_config_contexts(self._kubeconfig)[1]["name"])
         return ""
 
-    def contexts(self) -> tuple[str, ...]:
-        """The names of all contexts of the kubeconfig; empty where there is none."""
+    def contexts(self) -> Sequence[str]:
         from kubernetes import config
 
         with contextlib.suppress(Exception):
@@ -201,7 +211,9 @@ class KubernetesCluster:
         query = {"container": container, "tailLines": str(lines), "limitBytes": "65536"}
         if previous:
             query["previous"] = "true"
-        answer = self._ask("GET", f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}/log", query, accept="*/*", timeout=5)
+        answer = self._ask(
+            "GET", f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}/log", query, accept="*/*", timeout=5
+        )
         return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
     def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
@@ -235,7 +247,11 @@ class KubernetesCluster:
 
     def rules(self) -> tuple[list[dict[str, Any]], bool]:
         """What we may do in the namespace (SelfSubjectRulesReview), and whether the server says that this is all."""
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": self._namespace}}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": self._namespace},
+        }
         answer = self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", None, body)
         if answer.status not in (200, 201):
             return [], False
@@ -292,12 +308,3 @@ def _default_kubeconfig() -> Path:
 
 def _in_cluster() -> bool:
     return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
-
-
-def require_context(contexts: Sequence[str], named: str | None) -> None:
-    """Raise UsageError where a run that writes would have to guess the cluster."""
-    if not named and len(contexts) > 1:
-        raise UsageError(
-            "the kubeconfig has several contexts (" + ", ".join(sorted(contexts)[:6]) + ") and rollback.yaml names none: "
-            "set environments.<name>.context, so that the cluster is not the one that someone used last"
-        )

@@ -30,9 +30,7 @@ class Finished(NamedTuple):
 def short_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The part of an environment that kubectl, and the login plugins that it starts, get."""
     return {
-        name: value
-        for name, value in environ.items()
-        if name.upper() in _PASSED or name.upper().startswith(_PREFIXES)
+        name: value for name, value in environ.items() if name.upper() in _PASSED or name.upper().startswith(_PREFIXES)
     }
 
 

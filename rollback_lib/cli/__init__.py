@@ -1,0 +1,107 @@
+"""The command ``rollback``: a lazy table of commands; errors become exit codes here, and only here."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from rollback_lib import __version__
+
+# name → (module, what it does). `--help` reads this and imports none of them.
+COMMANDS: Final = {
+    "plan": "What a rollback would do, with its diff; changes nothing.",
+    "run": "Roll back: plan, approve, apply, verify, write it down.",
+    "stage": "One stage of a run; what Jenkins calls.",
+    "status": "What runs now, per service.",
+    "verify": "Whether a release runs, whole and healthy (0 or 1).",
+    "doctor": "Whether everything that a rollback needs is there (0 or 1).",
+    "init": "Write rollback.yaml from what the repository shows.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"rollback_lib.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="Exit codes: 0 done, 1 a check says no, 2 wrong request, 3 refused and nothing changed, 4 failed with traffic "
+    "open, 5 failed with traffic closed, 6 locked, 7 not approved, 70 a bug, 130 interrupted before the first write.",
+)
+@click.version_option(__version__, prog_name="rollback")
+def group() -> None:
+    """Turn a team's written rollback plan for Kubernetes into a run that proves itself."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code. The only place where an error becomes one."""
+    _degrade_output()
+    try:
+        code = group.main(args=list(argv) if argv is not None else None, prog_name="rollback", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as wrong:
+        _say(f"rollback: {wrong.format_message()}")
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        _say("rollback: interrupted. Nothing was changed; traffic is open.")
+        return 130
+    except BrokenPipeError:
+        # whoever read the output is gone; what was done stays done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    from rollback_lib.core.errors import RollbackError
+    from rollback_lib.core.redact import redact
+
+    if isinstance(error, RollbackError):
+        for line in redact(str(error)).splitlines():
+            _say(f"rollback: {line}")
+        if error.exit_code in (2, 3, 7):
+            _say("Nothing was changed; traffic is open.")
+        return error.exit_code
+    _say(f"rollback: this is a bug of rollback: {type(error).__name__}: {redact(str(error))}")
+    if os.environ.get("ROLLBACK_TRACEBACK"):
+        import traceback
+
+        _say(redact("".join(traceback.format_exception(error))))
+    return 70
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass  # a console that is gone must not change the exit code
+
+
+def _degrade_output() -> None:
+    """A console that cannot say "año" gets an escape, not an error (cp1252 on Windows agents)."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

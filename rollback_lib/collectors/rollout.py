@@ -36,7 +36,9 @@ class Watched(msgspec.Struct, frozen=True):
 class Rollouts:
     """The same workloads over many rounds; what must stand for a while is remembered between them."""
 
-    def __init__(self, ports: Ports, watched: Sequence[Watched], *, rollout_timeout: float, crash_restarts: int) -> None:
+    def __init__(
+        self, ports: Ports, watched: Sequence[Watched], *, rollout_timeout: float, crash_restarts: int
+    ) -> None:
         self._ports = ports
         self._watched = tuple(w for w in watched if w.kind in AWAITED)
         self._timeout, self._crash_restarts = rollout_timeout, crash_restarts

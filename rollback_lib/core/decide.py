@@ -20,12 +20,12 @@ from rollback_lib.core.resources import (
     WORKLOADS,
     WRITTEN,
     Object,
-    annotations,
     containers,
     fingerprint,
     kind_of,
     label,
     name_of,
+    notes_of,
     template,
     template_path,
 )
@@ -84,7 +84,7 @@ def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str
 def stamps(target: Object, release: str, run: str) -> dict[str, str]:
     """Annotations for the workload, never for its template: why it changed, for ``kubectl rollout history``."""
     said = {f"{OURS}run": run}
-    if CHANGE_CAUSE not in annotations(target):
+    if CHANGE_CAUSE not in notes_of(target):
         said[CHANGE_CAUSE] = f"rollback to {release}"
     return said
 
@@ -98,9 +98,7 @@ def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:
     return False
 
 
-def put_back(
-    draft: Draft, base: Object | None, *, namespace: str, autoscaled: bool, stamp: Mapping[str, str]
-) -> Draft:
+def put_back(draft: Draft, base: Object | None, *, namespace: str, autoscaled: bool, stamp: Mapping[str, str]) -> Draft:
     """The draft with the patch that puts the live object back, before any dry run."""
     assert draft.live is not None
     workload = kind_of(draft.target) in WORKLOADS

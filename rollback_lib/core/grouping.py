@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core.errors import RefusedError, Refusal, UsageError
+from rollback_lib.core.errors import Refusal, RefusedError, UsageError
 from rollback_lib.core.manifests import Document
 from rollback_lib.core.resources import WORKLOADS, Object, label, template
 from rollback_lib.core.run import SourceObject

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from rollback_lib.core.plan import DELETE, LEFT, Orphan
 from rollback_lib.core.references import uses
-from rollback_lib.core.resources import LAST_APPLIED, ORPHANS, Object, annotations, fingerprint, kind_of, name_of, template
+from rollback_lib.core.resources import (
+    LAST_APPLIED,
+    ORPHANS,
+    Object,
+    fingerprint,
+    kind_of,
+    name_of,
+    notes_of,
+    template,
+)
 
 
 def orphan(live: Object, workloads: Sequence[Object]) -> Orphan:
@@ -26,7 +35,7 @@ def _why_left(live: Object, workloads: Sequence[Object]) -> str:
     kind, name = kind_of(live), name_of(live)
     if kind not in ORPHANS:
         return f"a {kind} is never deleted by a rollback"
-    if LAST_APPLIED not in annotations(live):
+    if LAST_APPLIED not in notes_of(live):
         return "it was not made by `kubectl apply`"
     spec = live.get("spec") or {}
     if kind == "Service" and (spec.get("type", "ClusterIP") != "ClusterIP" or spec.get("clusterIP") == "None"):

@@ -40,4 +40,6 @@ def merge(text: bytes, file: str, variables: Mapping[str, str]) -> tuple[bytes, 
 
 def replaced(objects: Sequence[Object]) -> bytes:
     """A file that holds these objects, for where values were merged and the original bytes cannot stay."""
-    return b"# Written by rollback: values were merged into the release's manifest.\n" + manifests.dump(objects).encode()
+    return (
+        b"# Written by rollback: values were merged into the release's manifest.\n" + manifests.dump(objects).encode()
+    )

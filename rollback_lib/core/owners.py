@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rollback_lib.core.resources import annotations
+from rollback_lib.core.resources import notes_of
 
 
 def owner(obj: Mapping[str, Any]) -> str:
@@ -15,7 +15,7 @@ def owner(obj: Mapping[str, Any]) -> str:
     a controller in ownerReferences.)
     """
     meta = obj.get("metadata") or {}
-    labels, notes = meta.get("labels") or {}, annotations(obj)
+    labels, notes = meta.get("labels") or {}, notes_of(obj)
     if notes.get("meta.helm.sh/release-name") or labels.get("app.kubernetes.io/managed-by") == "Helm":
         return f"Helm (release {notes.get('meta.helm.sh/release-name', '?')}): use `helm rollback`"
     if tracking := notes.get("argocd.argoproj.io/tracking-id") or labels.get("argocd.argoproj.io/instance"):

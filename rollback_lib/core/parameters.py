@@ -24,7 +24,7 @@ REASON_LIMIT: Final = 2000  # characters
 
 RUNS: Final = ("run", "stage", "resume", "undo")
 PLANS: Final = ("plan", "run", "stage")
-KEEPS: Final = ("plan", *RUNS)
+KEEPS: Final = ("plan", "verify", *RUNS)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
 ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "init")
 
@@ -61,7 +61,9 @@ PARAMETERS: Final = (
         ALL,
         short="-e",
     ),
-    Parameter("to", "--to", _V + "TO", "text", "The release to go back to, or last-good.", PLANS, LAST_GOOD),
+    Parameter(
+        "to", "--to", _V + "TO", "text", "The release to go back to, or last-good.", (*PLANS, "verify"), LAST_GOOD
+    ),
     Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).", (*PLANS, "verify")),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),

@@ -9,7 +9,9 @@ import re
 from typing import Final
 
 HIDDEN: Final = "[hidden]"
-_NAME: Final = r"[\w.-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|private[_-]?key|credential|authorization)[\w.-]*"
+_NAME: Final = (
+    r"[\w.-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|private[_-]?key|credential|authorization)[\w.-]*"
+)
 _NAMED: Final = re.compile(rf"(?i)(\b{_NAME}[\"']?\s*[:=]\s*[\"']?)(?!\[hidden\])([^\s\"',;&]+)")
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.S)

@@ -54,7 +54,15 @@ KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
 AWAITED: Final = ("Deployment", "StatefulSet", "DaemonSet")
 WORKLOADS: Final = (*AWAITED, "CronJob")
 # Deleting one of these loses nothing that a later apply cannot bring back.
-ORPHANS: Final = ("Deployment", "DaemonSet", "CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ConfigMap")
+ORPHANS: Final = (
+    "Deployment",
+    "DaemonSet",
+    "CronJob",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "Service",
+    "ConfigMap",
+)
 # Written: what an application's manifests normally hold, in its own namespace. All else is listed and left.
 WRITTEN: Final = (
     "ConfigMap", "Service", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Ingress", "NetworkPolicy",
@@ -84,7 +92,7 @@ def label(kind: str, name: str) -> str:
     return f"{kind}/{name}"
 
 
-def annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
+def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     """The object's annotations, never None."""
     return (obj.get("metadata") or {}).get("annotations") or {}
 
@@ -122,7 +130,11 @@ def decided(obj: Mapping[str, Any]) -> Object:
     if isinstance(spec := kept.get("spec"), dict):
         kept["spec"] = {k: v for k, v in spec.items() if k != "replicas"}
         found = template(obj)
-        if found and RESTARTED_AT in ((found.get("metadata") or {}).get("annotations") or {}) and obj["kind"] != "CronJob":
+        if (
+            found
+            and RESTARTED_AT in ((found.get("metadata") or {}).get("annotations") or {})
+            and obj["kind"] != "CronJob"
+        ):
             meta = dict(found["metadata"])
             meta["annotations"] = {**meta["annotations"], RESTARTED_AT: "*"}
             kept["spec"]["template"] = {**found, "metadata": meta}

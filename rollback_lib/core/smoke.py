@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 
-def judge(service: str, path: str, status: int, asked: Mapping[str, Any] | None, got: int, body: bytes) -> tuple[str, bool]:
+def judge(
+    service: str, path: str, status: int, asked: Mapping[str, Any] | None, got: int, body: bytes
+) -> tuple[str, bool]:
     """(a sentence, whether it is good). ``asked``: what the JSON body must contain; more is fine."""
     where = f"{service}{path}"
     if got == 0:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core.resources import LAST_APPLIED, Object, annotations, kind_of, template, template_path
+from rollback_lib.core.resources import LAST_APPLIED, Object, kind_of, notes_of, template, template_path
 
 # Fields whose list items have a name: merged item by item, so that a node port given by hand stays.
 _NAMED: Final = {"ports": ("port", "protocol")}
@@ -67,7 +67,7 @@ def covers(live: Any, asked: Any) -> bool:
 
 def last_applied(live: Mapping[str, Any]) -> Object | None:
     """What the last ``kubectl apply`` asked for, from its annotation; None where there is none, or it does not read."""
-    text = annotations(live).get(LAST_APPLIED)
+    text = notes_of(live).get(LAST_APPLIED)
     if not text:
         return None
     try:
@@ -88,7 +88,13 @@ def last_applied_text(manifest: Mapping[str, Any], namespace: str) -> str:
     meta["annotations"] = notes
     meta.setdefault("namespace", namespace)
     text = json.dumps({**manifest, "metadata": meta}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    for plain, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
+    for plain, escaped in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
         text = text.replace(plain, escaped)
     return text + "\n"
 
@@ -149,7 +155,14 @@ class _Merge:
             return
         self.put(path, live, target)
 
-    def mapping(self, path: tuple[str, ...], base: Mapping[str, Any], target: Mapping[str, Any], live: Mapping[str, Any], known: bool) -> None:
+    def mapping(
+        self,
+        path: tuple[str, ...],
+        base: Mapping[str, Any],
+        target: Mapping[str, Any],
+        live: Mapping[str, Any],
+        known: bool,
+    ) -> None:
         for name in sorted({*base, *target}):
             asked = target.get(name)
             self.field(
@@ -167,6 +180,7 @@ def _same(base: Any, target: Any) -> bool:
 
 def _items(live: list[Any], base: Any, target: list[Any], key: tuple[str, ...]) -> list[Any] | None:
     """The target's items, each with what the live item of the same key has and nobody asked to change."""
+
     def of(item: Any) -> tuple[str, ...]:
         return tuple(str(item.get(k, _DEFAULT_PROTOCOL)) for k in key)
 
@@ -185,7 +199,9 @@ def _items(live: list[Any], base: Any, target: list[Any], key: tuple[str, ...]) 
     return result
 
 
-def merge(base: Mapping[str, Any] | None, target: Mapping[str, Any], live: Mapping[str, Any], *, keep_replicas: bool = False) -> Merged:
+def merge(
+    base: Mapping[str, Any] | None, target: Mapping[str, Any], live: Mapping[str, Any], *, keep_replicas: bool = False
+) -> Merged:
     """How to put ``live`` back to ``target``, the pod template aside (`patch_workload` replaces that whole).
 
     ``base`` None: nobody recorded what was asked for; then every field that the target names is put where live differs.
@@ -250,7 +266,7 @@ def patch(
         operations += [Operation("test", where, is_now), Operation("replace", where, wanted)]
     if not operations:
         return merged
-    if annotations(live).get(LAST_APPLIED):
+    if notes_of(live).get(LAST_APPLIED):
         text = last_applied_text(target, namespace)
         where = pointer(("metadata", "annotations", LAST_APPLIED))
         if len(text.encode()) < ANNOTATION_LIMIT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -49,7 +50,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
             [o for o in objects if o.kind not in WORKLOADS],
             [o for o in objects if o.kind in WORKLOADS],
         ):
-            _all([lambda o=o: write.do(_change(run, o, bodies)) for o in group])
+            _all([partial(write.do, _change(run, o, bodies)) for o in group])
         _free_stuck(run, ports, write, plan, wave, rollouts)
         later = any(o.change in (CREATE, UPDATE, RESTART) for w in waves[number + 1 :] for s in w for o in s.objects)
         if later:
@@ -195,7 +196,9 @@ def _free_stuck(
             pod = health.stuck_pod(rollouts.views[key]) if key in rollouts.views else None
             live = rollouts.snapshot.get("Pod", pod) if pod else None
             if live is not None:
-                ports.progress.say(f"{key} waits for pod {name_of(live)} of another revision: it is deleted, as planned")
+                ports.progress.say(
+                    f"{key} waits for pod {name_of(live)} of another revision: it is deleted, as planned"
+                )
                 write.do(_deletion("Pod", name_of(live), live))
         mine = {k for k in mine if k in reports and reports[k].health is health.Health.PROGRESSING}
         if mine:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from rollback_lib.core import health, image_ladder
-from rollback_lib.core.errors import RefusedError, Refusal
+from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted
 from rollback_lib.core.image_reference import digest_of
 from rollback_lib.core.manifests import read
@@ -48,7 +48,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         if choice is not None:
             choices.append(choice)
             if accepted and not image_ladder.choose(w, release, settings, asker.answers, pods[w])[0]:
-                used |= {c for c in accepted if not image_ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]}
+                used |= {
+                    c
+                    for c in accepted
+                    if not image_ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]
+                }
     if refused:
         raise RefusedError(*_gathered(refused))
     live = _live_images(snapshot)
@@ -114,7 +118,10 @@ def _running(snapshot: Snapshot) -> _Pods:
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
         for workload in snapshot.all(kind):
             view = health.View(
-                workload, replica_sets=snapshot.all("ReplicaSet"), pods=pods, revisions=snapshot.all("ControllerRevision")
+                workload,
+                replica_sets=snapshot.all("ReplicaSet"),
+                pods=pods,
+                revisions=snapshot.all("ControllerRevision"),
             )
             newest = {name_of(p) for p in health.newest_pods(view)}
             for pod in health.owned(view):
@@ -129,14 +136,14 @@ def _running(snapshot: Snapshot) -> _Pods:
     return {key: tuple(values) for key, values in found.items()}
 
 
-def _statuses(pod: Object) -> list[tuple[bool, Object]]:
+def _statuses(pod: Mapping[str, Any]) -> list[tuple[bool, Object]]:
     status = pod.get("status") or {}
     return [(True, s) for s in status.get("initContainerStatuses") or []] + [
         (False, s) for s in status.get("containerStatuses") or []
     ]
 
 
-def _spec_image(pod: Object, container: str) -> str:
+def _spec_image(pod: Mapping[str, Any], container: str) -> str:
     return next((str(c.get("image") or "") for _, c in containers(pod) if c.get("name") == container), "")
 
 
@@ -174,7 +181,9 @@ def _tag_of(image: str) -> str:
     return last.partition(":")[2] or "latest"
 
 
-def _image(choice: Choice, live: Mapping[tuple[str, str, bool], str], running: _Pods, answers: Mapping[str, Answer]) -> ContainerImage:
+def _image(
+    choice: Choice, live: Mapping[tuple[str, str, bool], str], running: _Pods, answers: Mapping[str, Answer]
+) -> ContainerImage:
     kind, _, name = choice.workload.partition("/")
     key = (choice.workload, choice.container, choice.init)
     is_live = live.get(key, "")
@@ -206,7 +215,9 @@ def _unproven(wanted: Sequence[Wanted], settings: ImageSettings) -> tuple[Contai
     return tuple(found)
 
 
-def _still_failed(choices: Sequence[Choice], mutable: set[str], running: _Pods, answers: Mapping[str, Answer]) -> tuple[MutableTag, ...]:
+def _still_failed(
+    choices: Sequence[Choice], mutable: set[str], running: _Pods, answers: Mapping[str, Answer]
+) -> tuple[MutableTag, ...]:
     """Mutable tags that name something else than the target: the next ordinary deploy would bring that back."""
     found = []
     for reference in sorted(mutable):
@@ -226,24 +237,31 @@ def _repository(image: str) -> str:
     return (f"{head}/" if head else "") + last.partition(":")[0]
 
 
-def _current(resolution: Resolution, choices: Sequence[Choice], running: _Pods, settings: ImageSettings, asker: _Asker) -> ReleaseRef:
+def _current(
+    resolution: Resolution, choices: Sequence[Choice], running: _Pods, settings: ImageSettings, asker: _Asker
+) -> ReleaseRef:
     """The release whose registry tags are what every newest pod runs; unknown where that is not so.
 
     Worked out from what runs, never from an annotation. Only the newest releases are asked about, and only while the
     first service fits.
     """
     own = [c for c in choices if c.own]
-    ids = {c: [r.image_id for r in running.get((c.workload, c.container, c.init), ()) if r.newest and r.image_id] for c in own}
+    ids = {
+        c: [r.image_id for r in running.get((c.workload, c.container, c.init), ()) if r.newest and r.image_id]
+        for c in own
+    }
     seen = [c for c in own if ids[c]]
     if not seen:
         return ReleaseRef(release="unknown")
     others = [r for r in resolution.releases if r.release != resolution.target.release][:_ASKED]
     for release in (resolution.target, *others):
+
         def tags(choice: Choice, release: ReleaseRef = release) -> list[str]:
             return [
                 f"{_repository(choice.image)}:{tag}"
                 for pattern in settings.release_tags
-                if (tag := pattern.replace("{release}", release.release).replace("{service}", choice.service)) not in settings.mutable_tags
+                if (tag := pattern.replace("{release}", release.release).replace("{service}", choice.service))
+                not in settings.mutable_tags
             ]
 
         def fits(choice: Choice, release: ReleaseRef = release) -> bool:
@@ -251,12 +269,20 @@ def _current(resolution: Resolution, choices: Sequence[Choice], running: _Pods, 
                 return bool(choice.digests) and all(image_ladder.same_image(choice.digests, i) for i in ids[choice])
             asker.ask([t for t in tags(choice, release) if _legal(t)])
             answers = [a for t in tags(choice, release) if (a := asker.answers.get(t))]
-            return any(a.digest and all(image_ladder.same_image((a.digest, *a.digests), i) for i in ids[choice]) for a in answers)
+            return any(
+                a.digest and all(image_ladder.same_image((a.digest, *a.digests), i) for i in ids[choice])
+                for a in answers
+            )
 
         if fits(seen[0]):
             asker.ask([t for c in seen for t in tags(c) if _legal(t) and release.release != resolution.target.release])
             if all(fits(c) for c in seen):
-                return ReleaseRef(release=release.release, commit=release.commit, date=release.date, chosen_by="what runs: the digests of its registry tags")
+                return ReleaseRef(
+                    release=release.release,
+                    commit=release.commit,
+                    date=release.date,
+                    chosen_by="what runs: the digests of its registry tags",
+                )
     return ReleaseRef(release="unknown")
 
 

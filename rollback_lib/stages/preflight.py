@@ -8,14 +8,50 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import decide, differences, grouping, health, manifests, orphans, overlay, permissions, services, splice
+from rollback_lib.core import (
+    decide,
+    differences,
+    grouping,
+    health,
+    manifests,
+    orphans,
+    overlay,
+    permissions,
+    services,
+    splice,
+)
 from rollback_lib.core.decide import Draft
-from rollback_lib.core.errors import RefusedError, Refusal
+from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.owners import owner
-from rollback_lib.core.plan import CREATE, DELETE, LEFT, NONE, RESTART, UPDATE, Leftover, Orphan, Plan, PlannedContainer
-from rollback_lib.core.plan import PlannedObject, PlannedService, StuckPod, freeze
+from rollback_lib.core.plan import (
+    CREATE,
+    DELETE,
+    LEFT,
+    NONE,
+    RESTART,
+    UPDATE,
+    Leftover,
+    Orphan,
+    Plan,
+    PlannedContainer,
+    PlannedObject,
+    PlannedService,
+    StuckPod,
+    freeze,
+)
 from rollback_lib.core.references import references
-from rollback_lib.core.resources import KINDS, ORPHANS, WORKLOADS, WRITTEN, Object, fingerprint, kind_of, label, name_of, template
+from rollback_lib.core.resources import (
+    KINDS,
+    ORPHANS,
+    WORKLOADS,
+    WRITTEN,
+    Object,
+    fingerprint,
+    kind_of,
+    label,
+    name_of,
+    template,
+)
 from rollback_lib.core.run import Images, Request, Resolution, SourceObject
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import DryRun, Ports, RunStore, Snapshot, Writer
@@ -51,6 +87,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(snapshot, targets, failed)
     refused += _permissions(drafts, found, ports)
+    if problem := ports.acts.problem():
+        refused.append(Refusal(problem))
     stuck = _stuck(drafts, snapshot)
     if resolution.target.chosen_by == resolve.PROPOSED and not request.dry_run:
         refused.append(
@@ -83,7 +121,9 @@ def skipped(drafts: Sequence[Draft]) -> set[str]:
     return {d.why.removeprefix("--accept ") for d in drafts if d.why.startswith("--accept ")}
 
 
-def _failed_release(request: Request, resolution: Resolution, images: Images, ports: Ports) -> dict[tuple[str, str], Object]:
+def _failed_release(
+    request: Request, resolution: Resolution, images: Images, ports: Ports
+) -> dict[tuple[str, str], Object]:
     """The objects of the release that runs now, by kind and name; empty where that is not known."""
     if not images.current.commit:
         return {}
@@ -141,7 +181,9 @@ def _restart_consumers(drafts: Sequence[Draft], now: str) -> list[Draft]:
     """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
     changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
     return [
-        msgspec.structs.replace(d, why=f"ConfigMap {used} changes") if d.change == UPDATE and (used := decide.consumes(d.target, changing)) else d
+        msgspec.structs.replace(d, why=f"ConfigMap {used} changes")
+        if d.change == UPDATE and (used := decide.consumes(d.target, changing))
+        else d
         for d in drafts
     ]
 
@@ -189,12 +231,14 @@ def _dry_runs(
         if draft.change == NONE and draft.why and draft.live is not None:
             target = decide.restarted(draft.target, now)
             again = msgspec.structs.replace(draft, target=target, why=draft.why)
-            again = decide.put_back(again, last_applied(draft.live), namespace=_namespace(draft), autoscaled=True, stamp={})
+            again = decide.put_back(
+                again, last_applied(draft.live), namespace=_namespace(draft), autoscaled=True, stamp={}
+            )
             restarting.append(again)
-    again = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
+    twice = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
     result = []
     for draft in first:
-        second = again.get((kind_of(draft.target), name_of(draft.target)))
+        second = twice.get((kind_of(draft.target), name_of(draft.target)))
         if second is not None and second.change == UPDATE:
             result.append(msgspec.structs.replace(second, change=RESTART))
         else:
@@ -213,7 +257,9 @@ def _parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         return list(pool.map(ask, items))
 
 
-def _missing_references(drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, warnings: list[str]) -> Iterable[Refusal]:
+def _missing_references(
+    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, warnings: list[str]
+) -> Iterable[Refusal]:
     needed: dict[tuple[str, str], list[str]] = {}
     for draft in drafts:
         if draft.change in (CREATE, UPDATE, RESTART):
@@ -229,17 +275,26 @@ def _missing_references(drafts: Sequence[Draft], snapshot: Snapshot, ports: Port
             warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
 
 
-def _orphans(snapshot: Snapshot, targets: Sequence[tuple[SourceObject, Object]], failed: Mapping[tuple[str, str], Object]) -> tuple[Orphan, ...]:
+def _orphans(
+    snapshot: Snapshot, targets: Sequence[tuple[SourceObject, Object]], failed: Mapping[tuple[str, str], Object]
+) -> tuple[Orphan, ...]:
     kept = {(s.kind, s.name) for s, _ in targets}
     gone = [key for key in failed if key not in kept and snapshot.get(*key)]
     deleted = {key for key in gone if key[0] in ORPHANS}
-    staying = [w for kind in (*WORKLOADS, "ReplicaSet") for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted]
+    staying = [
+        w for kind in (*WORKLOADS, "ReplicaSet") for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted
+    ]
     staying = [w for w in staying if kind_of(w) != "ReplicaSet"] + [orphans.as_template(p) for p in snapshot.all("Pod")]
     return tuple(orphans.orphan(live, staying) for key in sorted(gone) if (live := snapshot.get(*key)))
 
 
 def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
-    needed = [(verb, kind_of(d.target), name_of(d.target)) for d in drafts if d.change in (UPDATE, RESTART) for verb in ("get", "patch")]
+    needed = [
+        (verb, kind_of(d.target), name_of(d.target))
+        for d in drafts
+        if d.change in (UPDATE, RESTART)
+        for verb in ("get", "patch")
+    ]
     needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE]
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
     if not needed:
@@ -249,7 +304,9 @@ def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports)
     for (verb, kind, name), allowed in zip(doubtful, _parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True):
         if not allowed:
             what = f"{KINDS[kind].plural}/{name}" if name else KINDS[kind].plural
-            yield Refusal(f"we may not {verb} {what}.", code=f"permission:{name or kind}", fix=f"Allow `{verb}` in the Role.")
+            yield Refusal(
+                f"we may not {verb} {what}.", code=f"permission:{name or kind}", fix=f"Allow `{verb}` in the Role."
+            )
 
 
 def _stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
@@ -272,7 +329,10 @@ def _leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
 
 def _ready_pods(snapshot: Snapshot) -> int:
     return sum(
-        any(c.get("type") == "Ready" and c.get("status") == "True" for c in (p.get("status") or {}).get("conditions") or [])
+        any(
+            c.get("type") == "Ready" and c.get("status") == "True"
+            for c in (p.get("status") or {}).get("conditions") or []
+        )
         for p in snapshot.all("Pod")
     )
 
@@ -326,7 +386,9 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
             run.write(rewrite.FOLDER + file, text)
 
 
-def _offline(request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]]) -> Plan:
+def _offline(
+    request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]]
+) -> Plan:
     """What can be said from git alone: nothing about the cluster, and no image is proven."""
     namespace = request.target_environment.namespace
     drafts = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollback_lib.core import grouping, manifests, release, services
-from rollback_lib.core.errors import RefusedError, Refusal
+from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.run import ReleaseRef, Request, Resolution, SourceObject
 from rollback_lib.ports import Ports, RunStore, Writer
 
@@ -27,7 +27,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     refused: list[Refusal] = []
     objects: list[SourceObject] = []
     whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
-    whole |= {file: (grouping.SHARED, 0) for file in found.shared}
+    whole |= dict.fromkeys(found.shared, (grouping.SHARED, 0))
     for file, (service, wave) in whole.items():
         try:
             documents = manifests.read(texts[file], file)
@@ -49,7 +49,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
         )
     if any(not o.service for o in objects):
         read = {file: manifests.read(texts[file], file) for file in whole}
-        objects = grouping.by_workload(objects, read, settings.services.order, settings.services.ignore, request.services)
+        objects = grouping.by_workload(
+            objects, read, settings.services.order, settings.services.ignore, request.services
+        )
     waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))
     return Resolution(
         target=target,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rollback_lib.core import grouping, manifests, overlay, placeholders, splice
-from rollback_lib.core.errors import RefusedError, Refusal
+from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.resources import Object
 from rollback_lib.core.run import Images, Request, Resolution, Rewritten, SourceObject
 from rollback_lib.ports import Ports, RunStore, Writer

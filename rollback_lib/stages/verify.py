@@ -134,4 +134,3 @@ def _first_port(workload: Mapping[str, Any]) -> int:
         for port in container.get("ports") or []:
             return int(port.get("containerPort") or 0)
     return 0
-

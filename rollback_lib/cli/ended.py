@@ -1,0 +1,38 @@
+"""Showing how a run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollback_lib.cli.console import Console, json_out, out
+from rollback_lib.core import plan_text
+from rollback_lib.core.errors import EXIT_DONE
+from rollback_lib.core.redact import redact
+from rollback_lib.operations.run import Outcome
+from rollback_lib.ports import RunStore
+
+
+def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str, Any], *, plan: bool) -> int:
+    """Print the end; the exit code. With ``--output json`` one document, else text with the last line last."""
+    ending = outcome.ending
+    if values.get("output") == "json":
+        json_out(
+            {
+                "exit_code": ending.code, "traffic": ending.traffic, "changed": ending.changed, "unclear": ending.unclear,
+                "failed_in": ending.stage, "error": ending.error, "message": outcome.text, "run_dir": run.place,
+                "plan": outcome.plan, "verification": outcome.verification,
+            }
+        )  # fmt: skip
+        return ending.code
+    if plan and outcome.plan is not None:
+        out(plan_text.text(outcome.plan))
+    if ending.code != EXIT_DONE and ending.error and not (outcome.plan and outcome.plan.refusals and plan):
+        for line in redact(ending.error).splitlines():
+            console.say(f"  ✗ {line}")
+    for w in outcome.verification.workloads if outcome.verification and ending.code != EXIT_DONE else ():
+        for line in w.logs[-6:]:
+            console.say(f"    {line}")
+    console.say(f"Run directory: {run.place}")
+    out(outcome.text)
+    return ending.code

@@ -1,0 +1,51 @@
+"""Options of a command, made from the one schema; the command line goes before the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from rollback_lib.core import parameters
+from rollback_lib.core.parameters import Parameter
+
+
+def takes(command: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a command's function with its options; it is called with one dictionary, ``values``."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(**given: Any) -> Any:
+            extra = {k: v for k, v in given.items() if k not in parameters.BY_NAME}
+            line = {k: v for k, v in given.items() if k in parameters.BY_NAME and v not in (None, (), False)}
+            parameters.validate(line)
+            known = {p.name for p in parameters.of_command(command)}
+            environment = {k: v for k, v in parameters.from_environment(os.environ).items() if k in known}
+            return function({**environment, **line}, **extra)
+
+        called.__doc__ = function.__doc__
+        called.__name__ = function.__name__
+        for parameter in reversed(parameters.of_command(command)):
+            called = _option(parameter)(called)
+        return called
+
+    return decorate
+
+
+def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    names = [parameter.option, *([parameter.short] if parameter.short else []), parameter.name]
+    text = parameter.help + (f" [{parameter.env}]" if parameter.env else "")
+    if parameter.kind == "flag":
+        return click.option(*names, is_flag=True, help=text)
+    if parameter.kind == "choice":
+        return click.option(*names, type=click.Choice(parameter.choices), help=text)
+    return click.option(
+        *names, multiple=parameter.kind == "list", help=text, metavar=_METAVAR.get(parameter.name, "TEXT")
+    )
+
+
+_METAVAR = {
+    "config": "FILE", "environment": "NAME", "to": "RELEASE", "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH",
+    "accept": "CODE[:NAME]",
+}  # fmt: skip

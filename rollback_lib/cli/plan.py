@@ -1,0 +1,19 @@
+"""rollback plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("plan", help="Show what a rollback would do, with its diff. Changes nothing, tells nobody.")
+@takes("plan")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import ended, entering
+    from rollback_lib.operations import run as operation
+
+    with entering.entered(values, dry_run=True) as (run, ports, console):
+        return ended.show(operation.plan(run, ports), run, console, values, plan=True)

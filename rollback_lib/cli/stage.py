@@ -1,0 +1,23 @@
+"""rollback stage ID."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("stage", help="Run one stage of the run in --run-dir (default .rollback/current).")
+@click.argument("stage", metavar="ID")
+@takes("stage")
+def command(values: dict[str, Any], stage: str) -> int:
+    from rollback_lib.cli import ended, entering
+    from rollback_lib.core.errors import UsageError
+    from rollback_lib.operations import run as operation
+
+    if stage not in operation.STAGES:
+        raise UsageError(f"there is no stage {stage!r}; the stages are {', '.join(operation.STAGES)}")
+    with entering.entered(values, run_dir=".rollback/current") as (run, ports, console):
+        return ended.show(operation.one(run, ports, stage), run, console, values, plan=stage == "preflight")

@@ -1,0 +1,19 @@
+"""rollback verify."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("verify", help="Whether the release runs, whole and healthy: 0 or 1. Changes nothing.")
+@takes("verify")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import ended, entering
+    from rollback_lib.operations import run as operation
+
+    with entering.entered(values, dry_run=True) as (run, ports, console):
+        return ended.show(operation.verify(run, ports), run, console, values, plan=False)

@@ -1,0 +1,52 @@
+"""The last line of every ending: what was changed, and whether traffic is open."""
+
+from __future__ import annotations
+
+from rollback_lib.core import errors
+from rollback_lib.core.journal import Ending
+from rollback_lib.core.plan import Plan
+from rollback_lib.core.plan_text import mutable_warning
+from rollback_lib.core.run import Verification
+
+
+def last_line(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> str:
+    """One line, for terminals, logs and pagers alike. ``seconds``: since the run began."""
+    return " ".join(_sentences(ending, plan, verification, seconds))
+
+
+def _sentences(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> list[str]:
+    changed = f"{len(ending.changed)} objects were changed" if ending.changed else "Nothing was changed"
+    if ending.unclear:
+        changed += f", and it is not certain whether {', '.join(ending.unclear[:3])}"
+    traffic = f"traffic is {ending.traffic}"
+    target = plan.target.release if plan else ""
+    if ending.code == errors.EXIT_DONE and plan is not None and verification is not None:
+        ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
+        of = len(verification.workloads)
+        if not ending.changed:
+            said = f"Nothing to do: {plan.environment} runs {target} ({ready} of {of} ready). Nothing was changed; {traffic}."
+        else:
+            said = f"Done in {seconds:.0f} s: {plan.environment} runs {target} again, {ready} of {of} ready. {changed}; {traffic}."
+    elif ending.code == errors.EXIT_DONE:
+        said = f"Only looked. {changed}; {traffic}."
+    elif ending.code == errors.EXIT_REFUSED:
+        said = f"Refused (3). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_NOT_APPROVED:
+        said = f"Not approved (7). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_INTERRUPTED:
+        said = f"Interrupted (130). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_BUG:
+        said = f"This is a bug of rollback (70); the traceback is in the run directory. {changed}; {traffic}."
+    elif ending.code == errors.EXIT_USAGE:
+        said = f"The request is wrong (2). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_NO:
+        said = f"No (1): {first_line(ending.error)} {changed}; {traffic}."
+    else:
+        said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}. Running it again goes on from here."
+    warning = mutable_warning(plan) if plan is not None and ending.code in (0, 4, 5) else ""
+    return [said, *([warning] if warning else [])]
+
+
+def first_line(text: str) -> str:
+    """The first line of a text."""
+    return text.splitlines()[0] if text else ""

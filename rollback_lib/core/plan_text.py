@@ -1,0 +1,152 @@
+"""The plan for a person at three in the morning: 80 columns, the dangerous things first, nothing to scroll for."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from rollback_lib.core.plan import DELETE, LEFT, NONE, Plan, PlannedContainer, PlannedService
+from rollback_lib.core.redact import visible
+
+_WIDTH = 80
+_RUNGS = {
+    "release-tag": "registry tag of the release",
+    "manifest": "named by the release's manifest",
+    "history": "pods of an older revision run it",
+    "reference": "REFERENCE TAG: nothing proves the release",
+    "as-is": "not the team's: as the manifest has it",
+    "unproven": "not asked (offline)",
+}
+
+
+def text(plan: Plan, *, diff: bool = True) -> str:
+    """The whole plan. Never holds a secret: what it shows was redacted when it was made."""
+    return visible("\n".join(_lines(plan, diff))) + "\n"
+
+
+def headline(plan: Plan) -> str:
+    """From where to where, in one line."""
+    known = plan.current.release if plan.current.release != "unknown" else "what runs now (no release that we can name)"
+    return f"{plan.application} {plan.environment}: {known} → {plan.target.release}"
+
+
+def _lines(plan: Plan, diff: bool) -> Iterator[str]:
+    yield headline(plan)
+    yield f"  commit   {plan.target.commit[:12]} of {plan.target.date or 'unknown date'} (chosen by {plan.target.chosen_by})"
+    yield f"  cluster  {plan.cluster.context or '(default context)'}  {plan.cluster.server}"
+    yield f"           namespace {plan.namespace} ({plan.cluster.namespace_uid or 'not asked'})"
+    if plan.proven:
+        yield f"  traffic  stays open; {plan.healthy_pods} pods are Ready now"
+    yield f"  plan     {plan.hash}"
+    if plan.refusals:
+        yield ""
+        yield "REFUSED, nothing was changed:"
+        for refusal in plan.refusals:
+            yield from _wrapped(str(refusal), "  ✗ ")
+    for wave in plan.waves:
+        yield ""
+        for service in wave:
+            yield from _service(service, diff)
+    if plan.leftovers:
+        yield ""
+        yield "Left over from the failed release, taken away:"
+        yield from (f"  - {x.kind}/{x.name}: {x.what}" for x in plan.leftovers)
+    if plan.orphans:
+        yield ""
+        yield "Only the failed release had:"
+        yield from (
+            line for o in plan.orphans for line in _wrapped(f"{o.kind}/{o.name} {_word(o.change)}: {o.why}", "  - ")
+        )
+    for stuck in plan.stuck:
+        yield from _wrapped(f"StatefulSet/{stuck.workload}: its stuck pods are deleted, one at a time", "  - ")
+    for title, texts in (("Warnings:", plan.warnings), ("Accepted:", plan.accepted)):
+        if texts:
+            yield ""
+            yield title
+            for said in texts:
+                yield from _wrapped(said, "  ! ")
+    if warning := mutable_warning(plan):
+        yield ""
+        yield from _wrapped(warning, "  ! ")
+    yield ""
+    yield summary(plan)
+
+
+def _word(change: str) -> str:
+    return {DELETE: "is deleted, last", LEFT: "is left"}.get(change, change)
+
+
+def _service(service: PlannedService, diff: bool) -> Iterator[str]:
+    changed = [o for o in service.objects if o.change not in (NONE, LEFT)]
+    what = ", ".join(sorted({o.change for o in changed})) or (
+        "left" if all(o.change == LEFT for o in service.objects) else "unchanged"
+    )
+    yield f"{service.name}  [{what}]" + (f"  wave {service.wave}" if service.wave else "")
+    if changed:
+        for container in service.containers:
+            yield from _container(container)
+    for planned in service.objects:
+        if planned.change == LEFT:
+            yield from _wrapped(f"{planned.kind}/{planned.name} left: {planned.why}", "    · ")
+        elif planned.change != NONE:
+            why = f" ({planned.why})" if planned.why else ""
+            yield f"    {planned.kind}/{planned.name}: {planned.change}{why}"
+            if diff:
+                yield from (f"      {line}"[: _WIDTH * 2] for line in planned.diff)
+        for field in planned.kept:
+            yield from _wrapped(f"{planned.kind}/{planned.name}: {field} is somebody else's and is kept", "    · ")
+
+
+def _container(container: PlannedContainer) -> Iterator[str]:
+    kind = "init container" if container.init else "container"
+    yield f"    {kind} {container.name}: {_RUNGS.get(container.rung, container.rung)}"
+    yield f"      {container.from_}"
+    yield f"      → {container.to}"
+
+
+def _wrapped(said: str, start: str) -> list[str]:
+    return textwrap.wrap(
+        said,
+        _WIDTH,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def mutable_warning(plan: Plan) -> str:
+    """What the team's next ordinary deploy would bring back; empty where no mutable tag names the failed image."""
+    if not plan.mutable_tags:
+        return ""
+    tags = sorted({m.reference.rsplit(":", 1)[-1] for m in plan.mutable_tags})
+    failed = (
+        plan.current.release
+        if plan.current.release not in ("unknown", plan.target.release)
+        else "another image than the restored one"
+    )
+    where = (
+        plan.mutable_tags[0].reference.rsplit(":", 1)[0]
+        if len(plan.mutable_tags) == 1
+        else f"{len(plan.mutable_tags)} repositories"
+    )
+    names = ", ".join(f":{t}" for t in tags)
+    return f"{names} in {where} is still {failed}: the next ordinary deploy brings it back."
+
+
+def summary(plan: Plan) -> str:
+    """How much is done, in one line."""
+    counts: dict[str, int] = {}
+    for service in plan.services:
+        for planned in service.objects:
+            counts[planned.change] = counts.get(planned.change, 0) + 1
+    for orphan in plan.orphans:
+        if orphan.change == DELETE:
+            counts[DELETE] = counts.get(DELETE, 0) + 1
+    if plan.refusals:
+        return "Refused. Nothing was changed."
+    if not plan.writes:
+        return f"Nothing to do: {plan.target.release} is what runs." if plan.proven else "Nothing to do."
+    parts = [f"{n} to {change}" for change, n in sorted(counts.items()) if change not in (NONE, LEFT)]
+    rest = [f"{n} {word}" for change, word in ((NONE, "unchanged"), (LEFT, "left")) if (n := counts.get(change))]
+    return f"{', '.join(parts)}; {', '.join(rest) or 'nothing else'}."

@@ -1,0 +1,85 @@
+"""plan, run and one stage: three ways into the same loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from rollback_lib import pipeline
+from rollback_lib.core.ending_text import last_line
+from rollback_lib.core.errors import EXIT_DONE, CheckError
+from rollback_lib.core.journal import Ending
+from rollback_lib.core.plan import Plan
+from rollback_lib.core.run import Request, Verification
+from rollback_lib.core.settings import Settings
+from rollback_lib.ports import Ports, RunStore
+
+STAGES = tuple(stage.ID for stage in pipeline.STAGES)
+
+
+class Outcome(NamedTuple):
+    """How it ended. ``text`` is the last line that a person reads."""
+
+    ending: Ending
+    plan: Plan | None
+    verification: Verification | None
+    text: str
+
+
+def request(
+    values: Mapping[str, Any], settings: Settings, environment: str, *, run: str, by: str, origin: str, started: datetime,
+    repository: str,
+) -> Request:  # fmt: skip
+    """The request of a new run, from the options as they were given."""
+    return Request(
+        run=run, application=settings.application, environment=environment, to=str(values.get("to") or "last-good"),
+        services=tuple(values.get("service") or ()), reason=str(values.get("reason") or ""), by=by, origin=origin,
+        started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
+        yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
+        offline=bool(values.get("offline")), repository=repository, settings=settings,
+    )  # fmt: skip
+
+
+def plan(run: RunStore, ports: Ports) -> Outcome:
+    """Stages up to preflight: only looks."""
+    return _outcome(run, ports, pipeline.advance(run, ports, until="preflight"))
+
+
+def execute(run: RunStore, ports: Ports) -> Outcome:
+    """All stages; with ``dry_run`` only those that look."""
+    if run.get(Request).dry_run:
+        return plan(run, ports)
+    return _outcome(run, ports, pipeline.advance(run, ports))
+
+
+def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
+    """One stage, as Jenkins calls them. A dry run enters none that writes."""
+    if run.get(Request).dry_run and stage in _AFTER_LOOKING:
+        return _outcome(run, ports, pipeline.advance(run, ports, until="", only=""))
+    return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
+
+
+_AFTER_LOOKING: Sequence[str] = ("approve", "apply", "verify")
+
+
+def verify(run: RunStore, ports: Ports) -> Outcome:
+    """Whether the release runs, whole and healthy; changes nothing. Code 1 where it does not."""
+    looked = pipeline.advance(run, ports, until="preflight")
+    found = run.find(Plan)
+    if looked.code != EXIT_DONE or found is None:
+        return _outcome(run, ports, looked)
+    if found.writes:
+        differs = [f"{o.kind}/{o.name}" for s in found.services for o in s.objects if o.change not in ("none", "left")]
+        raise CheckError(
+            f"{found.environment} does not run {found.target.release}: {len(differs)} objects differ "
+            f"({', '.join(differs[:6])}{' …' if len(differs) > 6 else ''}). `rollback plan` shows how."
+        )
+    return _outcome(run, ports, pipeline.advance(run, ports, only="verify"))
+
+
+def _outcome(run: RunStore, ports: Ports, ending: Ending) -> Outcome:
+    found, verification = run.find(Plan), run.find(Verification)
+    started = datetime.fromisoformat(run.get(Request).started)
+    seconds = (ports.clock.now() - started).total_seconds()
+    return Outcome(ending, found, verification, last_line(ending, found, verification, seconds))

@@ -1,0 +1,194 @@
+"""The only module that knows the adapters: settings in, ports out, each made when first asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import secrets
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rollback_lib.adapters.clock import SystemClock
+from rollback_lib.adapters.git import GitRepository
+from rollback_lib.adapters.kubectl import Kubectl
+from rollback_lib.adapters.kubernetes import KubernetesCluster
+from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.core import settings as core_settings
+from rollback_lib.core.errors import UsageError
+from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.run import Request
+from rollback_lib.core.settings import Settings
+from rollback_lib.ports import Approver, Ports, Progress
+
+CONFIG: Final = "rollback.yaml"
+RUNS: Final = ".rollback"
+
+
+def find_config(given: str | None, start: Path) -> Path | None:
+    """The settings file: the one that is named, else the nearest one upwards; None where there is none."""
+    if given:
+        path = Path(given)
+        if not path.is_file():
+            raise UsageError(f"{given}: there is no such file")
+        return path.resolve()
+    for folder in (start, *start.parents):
+        if (folder / CONFIG).is_file():
+            return folder / CONFIG
+        if (folder / ".git").exists():
+            return None
+    return None
+
+
+def read_settings(config: Path) -> Settings:
+    """The settings of a file. Raises UsageError with every problem."""
+    try:
+        data = config.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{config}: {error.strerror}") from None
+    return core_settings.load(data, config.name)
+
+
+def repository(start: Path, *, offline: bool = False) -> GitRepository:
+    """The git repository that holds ``start``."""
+    return GitRepository(start, offline=offline)
+
+
+def who(environ: Mapping[str, str]) -> tuple[str, str]:
+    """(who asks, from where): the person and build that Jenkins names, else the user of this machine."""
+    name = environ.get("BUILD_USER_ID") or environ.get("BUILD_USER") or ""
+    if not name:
+        with contextlib.suppress(Exception):
+            name = getpass.getuser()
+    return name or "unknown", environ.get("BUILD_URL") or socket.gethostname()
+
+
+def new_run_id(environment: str, now: datetime) -> str:
+    """Sorts by time, and is legal in the name of a ConfigMap."""
+    return f"{now:%Y%m%d-%H%M%S}-{environment}-{secrets.token_hex(2)}"
+
+
+class _LazyRegistry:
+    """The registry client, whose library is loaded only when a registry is asked."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings, self._environ = settings, environ
+        self._client: Any = None
+
+    def look_up(
+        self, references: Sequence[str], *, platforms: Sequence[str] = ("linux/amd64",)
+    ) -> Mapping[str, Answer]:
+        if self._client is None:
+            from rollback_lib.adapters.registry import RegistryClient
+            from rollback_lib.core.image_reference import parse
+
+            images = self._settings.images
+            hosts = ["docker.io"]
+            if images.repository:
+                with contextlib.suppress(ValueError):
+                    hosts = [parse(images.repository.replace("{service}", "x")).host]
+            self._client = RegistryClient(
+                {host: r.url for host, r in images.registries.items()}, _docker_config(self._environ), self._environ,
+                own_hosts=tuple(hosts),
+            )  # fmt: skip
+        found: Mapping[str, Answer] = self._client.look_up(references, platforms=platforms)
+        return found
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+def _docker_config(environ: Mapping[str, str]) -> Path:
+    folder = environ.get("DOCKER_CONFIG")
+    return (Path(folder) if folder else Path.home() / ".docker") / "config.json"
+
+
+class World:
+    """The adapters of one process, and their end."""
+
+    def __init__(
+        self, settings: Settings, environment: str, start: Path, environ: Mapping[str, str], *, offline: bool
+    ) -> None:
+        self.settings, self.environment = settings, environment
+        self.environ = environ
+        self.clock = SystemClock()
+        self._registry = _LazyRegistry(settings, environ)
+        self.git = repository(start, offline=offline)
+        where = settings.environments[environment]
+        self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
+        self.kubectl = Kubectl(
+            shutil.which("kubectl", path=environ.get("PATH")) or "",
+            where.context or "",
+            where.namespace,
+            environ,
+            self.cluster,
+        )
+        if not offline:
+            # 0.4 s of import, most of it while git and the first answers are waited for
+            threading.Thread(target=_load_client, daemon=True).start()
+
+    def ports(self, progress: Progress, approver: Approver) -> Ports:
+        return Ports(
+            git=self.git, registry=self._registry, cluster=self.cluster, acts=self.kubectl, clock=self.clock,
+            progress=progress, approver=approver, environ=self.environ, user=who(self.environ)[0],
+        )  # fmt: skip
+
+    def stop_on_signals(self) -> None:
+        """SIGINT and SIGTERM end the run before its next write; a second one ends the process at once."""
+
+        def asked(number: int, frame: object) -> None:
+            self.clock.stop(signal.Signals(number).name)
+            signal.signal(number, signal.SIG_DFL)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, asked)
+
+    def close(self) -> None:
+        self._registry.close()
+        self.cluster.close()
+        self.git.close()
+
+
+def _load_client() -> None:
+    with contextlib.suppress(Exception):
+        import kubernetes.client
+        import kubernetes.config  # noqa: F401
+
+
+def open_run(root: Path, request: Request) -> RunDirectory:
+    """The run directory, new or entered again; the request is written once."""
+    run = RunDirectory(root)
+    if run.find(Request) is None:
+        run.put(request)
+    return run
+
+
+def run_directory(config_folder: Path, run_id: str) -> Path:
+    """Where a new run keeps its files."""
+    return config_folder / RUNS / run_id
+
+
+def latest_run(config_folder: Path) -> RunDirectory | None:
+    """The newest run below the folder; None where there is none."""
+    folder = config_folder / RUNS
+    with contextlib.suppress(OSError):
+        found = [p for p in folder.iterdir() if (p / "run.json").is_file()]
+        if found:
+            return RunDirectory(max(found, key=lambda p: p.stat().st_mtime))
+    return None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def current_folder() -> Path:
+    return Path(os.getcwd())

@@ -14,12 +14,18 @@ from typing import Any, Self
 
 import pytest
 
-from tests.cluster.control_plane import ClusterState
+from tests.cluster.control_plane import USER_AGENT, ClusterState
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 # Questions that are asked with POST. They change nothing.
 REVIEWS = frozenset(
-    {"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews", "subjectaccessreviews", "tokenreviews"}
+    {
+        "selfsubjectaccessreviews",
+        "selfsubjectrulesreviews",
+        "selfsubjectreviews",
+        "subjectaccessreviews",
+        "tokenreviews",
+    }
 )
 
 
@@ -64,10 +70,18 @@ class Cluster:
         scope = () if namespace is None else (f"--namespace={namespace}",)
         command = (self.kubectl_path, f"--kubeconfig={self.kubeconfig(user)}", *scope, *arguments)
         done = subprocess.run(
-            command, input=input, capture_output=True, text=True, timeout=timeout, env=dict(self.environment), check=False
+            command,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=dict(self.environment),
+            check=False,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"kubectl {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"kubectl {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def get(self, *what: str, namespace: str | None = None) -> Any:
@@ -134,7 +148,7 @@ class Cluster:
         return [
             entry
             for entry in requests.values()
-            if entry["userAgent"] != BARRIER_AGENT
+            if entry["userAgent"] != USER_AGENT
             and (user is None or entry["user"]["username"] == user)
             and (namespace is None or entry.get("objectRef", {}).get("namespace") == namespace)
             and (verbs is None or entry["verb"] in verbs)
@@ -154,7 +168,7 @@ class Cluster:
         """Wait until the log has what was answered so far, and return its size."""
         state = self._own("an audit log")
         mark = f"barrier-{uuid.uuid4().hex}"
-        request_one(state, f"/version?{mark}")
+        state.get(f"/version?{mark}")
         file = Path(state.audit_log)
         deadline = time.monotonic() + 5
         while True:
@@ -179,7 +193,9 @@ class Cluster:
         command = ("ctr", f"--address={work}/containerd.sock", "--namespace=k8s.io", "images", "pull")
         started = [
             subprocess.Popen(
-                (*command, f"--hosts-dir={work}/hosts", f"docker.io/{name}"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                (*command, f"--hosts-dir={work}/hosts", f"docker.io/{name}"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
             for name in names
         ]
@@ -197,13 +213,6 @@ class Cluster:
         if self.state is None:
             pytest.skip(f"needs {what} of the tests' own cluster")
         return self.state
-
-
-BARRIER_AGENT = "test-cluster"
-
-
-def request_one(state: ClusterState, path: str) -> None:
-    state.get(path)
 
 
 def kubectl_environment() -> dict[str, str]:

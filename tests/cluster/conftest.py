@@ -15,6 +15,7 @@ from tests.cluster.control_plane import ClusterState, ControlPlane, default_stat
 from tests.cluster.shop import Shop
 
 ShopFactory = Callable[..., Shop]
+OWNED = pytest.StashKey[ExitStack]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,6 +37,30 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
         report.outcome = "failed"
         report.longrepr = f"skipped, and here that is a failure: {report.longrepr[2]}"
     return report
+
+
+def is_xdist_controller(config: pytest.Config) -> bool:
+    return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With xdist the controller starts the cluster that all workers share, before it starts them."""
+    programs = Programs.cached()
+    if not is_xdist_controller(session.config) or os.environ.get("ROLLBACK_TEST_KUBECONFIG") or refusal(programs):
+        return
+    if ClusterState.read(default_state_file()) is None:
+        stack = ExitStack()
+        session.config.stash[OWNED] = stack
+        state = stack.enter_context(ControlPlane(programs))
+        file = Path(state.work) / "state.json"
+        state.write(file)
+        os.environ["ROLLBACK_TEST_CLUSTER_STATE"] = str(file)  # the workers inherit it
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (stack := session.config.stash.get(OWNED, None)) is not None:
+        stack.close()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,11 @@ SERVICES = (
     "user-service",
     "shipping-service",
 )
-RELEASES = {"v1.0.0": "2026-01-12T09:00:00+00:00", "v1.1.0": "2026-02-02T09:00:00+00:00", "v1.2.0": "2026-02-23T09:00:00+00:00"}
+RELEASES = {
+    "v1.0.0": "2026-01-12T09:00:00+00:00",
+    "v1.1.0": "2026-02-02T09:00:00+00:00",
+    "v1.2.0": "2026-02-23T09:00:00+00:00",
+}
 PORT = 8080
 SHARED = "k8s/common-config.yaml"
 
@@ -117,7 +121,9 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
 
 
 def deployment(shop: "Shop", release: str, service: str, *, replicas: int = 1) -> str:
-    variables = "".join(f'        - name: {name}\n          value: "{value}"\n' for name, value in VARIABLES[release].items())
+    variables = "".join(
+        f'        - name: {name}\n          value: "{value}"\n' for name, value in VARIABLES[release].items()
+    )
     return DEPLOYMENT.format(
         service=service,
         upper=service.upper(),
@@ -206,7 +212,9 @@ class Shop:
         names = self.git("ls-tree", "-r", "--name-only", release, "--", "k8s").split()
         wanted = tuple(f"k8s/{service}/" for service in (services or self.services))
         chosen = [SHARED, *(name for name in names if name.startswith(wanted))]
-        return "---\n".join(self.git("show", f"{release}:{name}").rstrip("\n") + "\n" for name in chosen if name in names)
+        return "---\n".join(
+            self.git("show", f"{release}:{name}").rstrip("\n") + "\n" for name in chosen if name in names
+        )
 
     def deploy(
         self,
@@ -257,6 +265,18 @@ class Shop:
             if time.monotonic() > deadline:
                 raise AssertionError("pods are still Terminating after 30 s")
             time.sleep(0.1)
+
+    def wait_waiting(self, service: str, *, timeout: float = 30.0) -> str:
+        """Wait until a container of the service that has failed before waits for another try; return the reason."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for pod in self.pods(service):
+                for status in pod["status"].get("containerStatuses", []):
+                    reason = str(status["state"].get("waiting", {}).get("reason", ""))
+                    if reason.endswith(("BackOff", "Error", "ErrImagePull", "InvalidImageName")):
+                        return reason
+            time.sleep(0.1)
+        raise AssertionError(f"no container of {service} got into trouble within {timeout:.0f} s")
 
     def pods(self, service: str | None = None) -> list[dict[str, Any]]:
         selector = () if service is None else (f"--selector=app={service}",)

@@ -69,7 +69,11 @@ class GitHistory(Protocol):
 class Registry(Protocol):
     """Image registries, read only."""
 
-    def look_up(self, references: Sequence[str], *, platforms: Sequence[str] = ...) -> Mapping[str, Answer]: ...
+    def look_up(
+        self, references: Sequence[str], *, platforms: Sequence[str] = ..., configs: bool = False
+    ) -> Mapping[str, Answer]:
+        """An answer for each reference. ``configs``: with the config digests, at the price of one GET a manifest."""
+        ...
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -82,7 +82,7 @@ class _LazyRegistry:
         self._client: Any = None
 
     def look_up(
-        self, references: Sequence[str], *, platforms: Sequence[str] = ("linux/amd64",)
+        self, references: Sequence[str], *, platforms: Sequence[str] = ("linux/amd64",), configs: bool = False
     ) -> Mapping[str, Answer]:
         if self._client is None:
             from rollback_lib.adapters.registry import RegistryClient
@@ -97,7 +97,7 @@ class _LazyRegistry:
                 {host: r.url for host, r in images.registries.items()}, _docker_config(self._environ), self._environ,
                 own_hosts=tuple(hosts),
             )  # fmt: skip
-        found: Mapping[str, Answer] = self._client.look_up(references, platforms=platforms)
+        found: Mapping[str, Answer] = self._client.look_up(references, platforms=platforms, configs=configs)
         return found
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -108,7 +109,7 @@ class Plan(Record, frozen=True, kw_only=True):
     orphans: tuple[Orphan, ...] = ()
     stuck: tuple[StuckPod, ...] = ()
     accepted: tuple[str, ...] = ()
-    isolation: dict[str, str] = {"mode": "none"}
+    isolation: Mapping[str, str] = msgspec.field(default_factory=lambda: {"mode": "none"})
     mutable_tags: tuple[MutableTag, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -34,7 +34,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     running = _running(snapshot)
     platforms = _platforms(ports)
     release = resolution.target.release
-    asker = _Asker(ports, platforms)
+    # A node that was given an image by other means than a pull names it by its config's digest.
+    bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
+    asker = _Asker(ports, platforms, configs=bare)
     pods = {w: _pods_of(w, running, image_ladder.is_own(w, settings)) for w in wanted}
     while missing := {r for w in wanted for r in image_ladder.to_ask(w, release, settings, asker.answers, pods[w])}:
         asker.ask(missing)
@@ -82,14 +84,16 @@ def ladder_settings(request: Request, resolution: Resolution) -> ImageSettings:
 class _Asker:
     """Asks the registry about each reference once."""
 
-    def __init__(self, ports: Ports, platforms: Sequence[str]) -> None:
-        self._ports, self._platforms = ports, platforms
+    def __init__(self, ports: Ports, platforms: Sequence[str], *, configs: bool) -> None:
+        self._ports, self._platforms, self._configs = ports, platforms, configs
         self.answers: dict[str, Answer] = {}
 
     def ask(self, references: Sequence[str] | set[str]) -> None:
         new = sorted(set(references) - set(self.answers))
         if new:
-            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms)
+            self.answers |= self._ports.registry.look_up(
+                new, platforms=self._platforms, configs=self._configs
+            )
 
 
 def _wanted(ports: Ports, resolution: Resolution) -> list[Wanted]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-import msgspec
-
 from rollback_lib.core.changes import Change
 from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.plan import ClusterIdentity
@@ -16,6 +14,7 @@ from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import Object
 from rollback_lib.core.run import Record
+from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
 
 R = TypeVar("R", bound=Record)
@@ -74,28 +73,6 @@ class Registry(Protocol):
     ) -> Mapping[str, Answer]:
         """An answer for each reference. ``configs``: with the config digests, at the price of one GET a manifest."""
         ...
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """Objects of the namespace at one time, by kind and name. ``refused`` has kinds that we may not list, and why."""
-
-    objects: Mapping[str, Mapping[str, Object]]
-    refused: Mapping[str, str] = {}
-
-    def get(self, kind: str, name: str) -> Object | None:
-        return self.objects.get(kind, {}).get(name)
-
-    def all(self, kind: str) -> tuple[Object, ...]:
-        return tuple(self.objects.get(kind, {}).values())
-
-
-class DryRun(msgspec.Struct, frozen=True):
-    """What the server would store (``object``), what it warned of, or why it refuses (``status``, ``refused``)."""
-
-    object: Object | None
-    warnings: Sequence[str] = ()
-    refused: str = ""
-    status: int = 200
 
 
 class Cluster(Protocol):

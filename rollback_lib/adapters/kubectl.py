@@ -1,4 +1,4 @@
-"""kubectl: the hand that writes. Arguments are built by pure functions; one object a call, so each answer is its own."""
+"""kubectl: the hand that writes. Arguments come from pure functions; one object a call, so each answer is its own."""
 
 from __future__ import annotations
 

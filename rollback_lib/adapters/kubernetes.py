@@ -20,8 +20,8 @@ import msgspec
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
+from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
-from rollback_lib.ports import DryRun, Snapshot
 
 _TIMEOUT: Final = 30.0
 _PARALLEL: Final = 8
@@ -76,7 +76,7 @@ class KubernetesCluster:
             raise RefusedError(
                 Refusal(
                     f"the kubeconfig cannot be used: {' '.join(str(error).split())}",
-                    fix="Set KUBECONFIG, and `context` in rollback.yaml; `kubectl config get-contexts` shows what there is.",
+                    fix="Set KUBECONFIG, and `context` in rollback.yaml; see `kubectl config get-contexts`.",
                 )
             ) from None
         settings.connection_pool_maxsize = _PARALLEL
@@ -126,7 +126,7 @@ class KubernetesCluster:
         if answer.status == 403:
             raise RefusedError(
                 Refusal(
-                    f"we may not read namespace {self._namespace}, so nothing proves that this is the cluster that was meant.",
+                    f"we may not read namespace {self._namespace}: nothing proves that this is the right cluster.",
                     fix=f"Allow `get` on namespaces/{self._namespace} in the Role.",
                 )
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -43,8 +44,8 @@ class _Lazy(click.Group):
 @click.group(
     cls=_Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 done, 1 a check says no, 2 wrong request, 3 refused and nothing changed, 4 failed with traffic "
-    "open, 5 failed with traffic closed, 6 locked, 7 not approved, 70 a bug, 130 interrupted before the first write.",
+    epilog="Exit codes: 0 done, 1 a check says no, 2 wrong request, 3 refused and nothing changed, 4 failed with "
+    "traffic open, 5 failed with traffic closed, 6 locked, 7 not approved, 70 a bug, 130 interrupted before a write.",
 )
 @click.version_option(__version__, prog_name="rollback")
 def group() -> None:
@@ -93,10 +94,8 @@ def _failed(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    try:
+    with contextlib.suppress(OSError, ValueError):  # a console that is gone must not change the exit code
         print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass  # a console that is gone must not change the exit code
 
 
 def _degrade_output() -> None:

@@ -36,7 +36,7 @@ def settings_of(values: Mapping[str, Any]) -> tuple[Settings, Path]:
         return core_settings.load(text, "(inferred)"), root
     except UsageError as error:
         raise UsageError(
-            f"there is no {wiring.CONFIG} here, and the repository does not show enough to go without: run `rollback init`",
+            f"there is no {wiring.CONFIG} here, and the repository does not show enough: run `rollback init`",
             *error.problems,
         ) from None
 

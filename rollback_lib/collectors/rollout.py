@@ -12,7 +12,8 @@ from rollback_lib.core import health
 from rollback_lib.core.health import Health, Patience, Report, Seen, View
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import AWAITED, Object, label, name_of
-from rollback_lib.ports import Ports, Snapshot
+from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.ports import Ports
 
 INTERVAL: Final = 0.4  # seconds between rounds: a rollout of one pod takes 0.8
 _EVENTS_EVERY: Final = 8  # rounds

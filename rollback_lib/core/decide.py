@@ -121,7 +121,7 @@ def restarted(target: Object, at: str) -> Object:
 
 
 def consumes(target: Object, config_maps: Collection[str]) -> str:
-    """The first of these ConfigMaps that the workload's pods read; empty where none. A CronJob's next pod reads anew."""
+    """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
         return ""
     return next((c for c in sorted(config_maps) if uses(template(target), "ConfigMap", c)), "")

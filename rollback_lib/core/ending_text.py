@@ -24,9 +24,10 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
         of = len(verification.workloads)
         if not ending.changed:
-            said = f"Nothing to do: {plan.environment} runs {target} ({ready} of {of} ready). Nothing was changed; {traffic}."
+            said = f"Nothing to do: {plan.environment} runs {target}, {ready} of {of} ready. {changed}; {traffic}."
         else:
-            said = f"Done in {seconds:.0f} s: {plan.environment} runs {target} again, {ready} of {of} ready. {changed}; {traffic}."
+            said = f"Done in {seconds:.0f} s: {plan.environment} runs {target} again, {ready} of {of} ready. "
+            said += f"{changed}; {traffic}."
     elif ending.code == errors.EXIT_DONE:
         said = f"Only looked. {changed}; {traffic}."
     elif ending.code == errors.EXIT_REFUSED:

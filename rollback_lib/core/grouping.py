@@ -77,7 +77,7 @@ def unique(documents: Sequence[tuple[SourceObject, Object]]) -> list[tuple[Sourc
         if first[1] != body:
             refused.append(
                 Refusal(
-                    f"{label(source.kind, source.name)} stands in {first[0].file} and in {source.file}, and they differ.",
+                    f"{label(source.kind, source.name)} stands in {first[0].file} and {source.file}, and they differ.",
                     fix="Take one of them out, or point `manifests.path` at the files that are applied.",
                 )
             )

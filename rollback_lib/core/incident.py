@@ -17,9 +17,15 @@ class Story:
     """Everything that is known of a run; what it did not get to is None."""
 
     def __init__(
-        self, request: Request, events: Sequence[Event], ending: Ending, resolution: Resolution | None, plan: Plan | None,
-        approval: Approval | None, verification: Verification | None,
-    ) -> None:  # fmt: skip
+        self,
+        request: Request,
+        events: Sequence[Event],
+        ending: Ending,
+        resolution: Resolution | None,
+        plan: Plan | None,
+        approval: Approval | None,
+        verification: Verification | None,
+    ) -> None:
         self.request, self.events, self.ending = request, tuple(events), ending
         self.resolution, self.plan, self.approval, self.verification = resolution, plan, approval, verification
 
@@ -94,10 +100,12 @@ def _markdown(story: Story) -> Iterator[str]:
     yield f"- Why: {_cell(request.reason) or '(no reason was given)'}"
     yield f"- Who: {_cell(request.by)} from {_cell(request.origin) or '(unknown)'}"
     if story.approval:
-        yield f"- Approved: by {_cell(story.approval.by) or '-'} ({story.approval.how}), plan `{story.approval.hash[:12]}`"
+        approval = story.approval
+        yield f"- Approved: by {_cell(approval.by) or '-'} ({approval.how}), plan `{approval.hash[:12]}`"
     if plan:
         yield f"- From: {plan.current.release}; to: {plan.target.release} (`{plan.target.commit[:12]}`)"
-        yield f"- Cluster: {plan.cluster.context} {plan.cluster.server}, namespace {plan.namespace} ({plan.cluster.namespace_uid})"
+        where = plan.cluster
+        yield f"- Cluster: {where.context} {where.server}, namespace {plan.namespace} ({where.namespace_uid})"
         yield f"- Accepted: {', '.join(f'`{a}`' for a in plan.accepted) or 'nothing'}"
     yield f"- Traffic: {ending.traffic}"
     restore = story.seconds_to_restore
@@ -151,7 +159,8 @@ def _changes(plan: Plan) -> Iterator[str]:
             mine = [c for c in service.containers if c.workload == f"{planned.kind}/{planned.name}"]
             for c in mine or (None,):
                 cells = (c.name, f"`{c.from_}`", f"`{c.to}`", c.rung) if c else ("", "", "", "")
-                yield f"| {service.name} | {planned.kind}/{planned.name} | {planned.change} | {' | '.join(map(_cell, cells))} |"
+                row = (service.name, f"{planned.kind}/{planned.name}", planned.change, *cells)
+                yield f"| {' | '.join(map(_cell, row))} |"
     for title, lines in (
         (
             "Kept, because somebody else owns it",

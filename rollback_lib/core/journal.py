@@ -22,7 +22,7 @@ class Mark(enum.StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of ``journal.jsonl``. ``at`` is RFC 3339 UTC; ``before`` and ``after`` are fingerprints, never values."""
+    """One line of ``journal.jsonl``. ``at`` is RFC 3339; ``before`` and ``after`` are fingerprints, never values."""
 
     seq: int
     at: str

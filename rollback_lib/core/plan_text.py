@@ -32,7 +32,7 @@ def headline(plan: Plan) -> str:
 
 def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     yield headline(plan)
-    yield f"  commit   {plan.target.commit[:12]} of {plan.target.date or 'unknown date'} (chosen by {plan.target.chosen_by})"
+    yield f"  commit   {plan.target.commit[:12]} of {plan.target.date or 'unknown date'} ({plan.target.chosen_by})"
     yield f"  cluster  {plan.cluster.context or '(default context)'}  {plan.cluster.server}"
     yield f"           namespace {plan.namespace} ({plan.cluster.namespace_uid or 'not asked'})"
     if plan.proven:

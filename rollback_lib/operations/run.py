@@ -28,9 +28,16 @@ class Outcome(NamedTuple):
 
 
 def request(
-    values: Mapping[str, Any], settings: Settings, environment: str, *, run: str, by: str, origin: str, started: datetime,
+    values: Mapping[str, Any],
+    settings: Settings,
+    environment: str,
+    *,
+    run: str,
+    by: str,
+    origin: str,
+    started: datetime,
     repository: str,
-) -> Request:  # fmt: skip
+) -> Request:
     """The request of a new run, from the options as they were given."""
     return Request(
         run=run, application=settings.application, environment=environment, to=str(values.get("to") or "last-good"),

@@ -41,7 +41,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
         ports, watched(plan), rollout_timeout=seconds(settings.verify.rollout_timeout),
         crash_restarts=settings.verify.crash_restarts,
     )  # fmt: skip
-    waves = plan.waves
+    waves = [w for w in plan.waves if any(o.change in (CREATE, UPDATE, RESTART) for s in w for o in s.objects)]
     for number, wave in enumerate(waves):
         objects = [o for s in wave for o in s.objects if o.change in (CREATE, UPDATE, RESTART) and not o.after_rollout]
         if objects:
@@ -81,12 +81,12 @@ def watched(plan: Plan) -> list[Watched]:
 
 
 def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
-    """Nothing that was decided about may have changed since; what this run itself has done already is as it should be."""
+    """Nothing that was decided about may have changed since; what this run has done itself is as it should be."""
     identity = ports.cluster.identity()
     if (identity.server, identity.namespace_uid) != (plan.cluster.server, plan.cluster.namespace_uid):
         raise StaleError(
-            f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at {plan.cluster.server}, "
-            f"and this is {identity.namespace_uid} at {identity.server}."
+            f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at "
+            f"{plan.cluster.server}, and this is {identity.namespace_uid} at {identity.server}."
         )
     planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
     versions = {o.kind: o.api_version for o in planned}
@@ -99,8 +99,8 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
     ]
     if moved:
         raise StaleError(
-            f"{', '.join(moved[:5])} changed since the plan was made, so the plan is stale. Plan again: someone else is "
-            f"at work here."
+            f"{', '.join(moved[:5])} changed since the plan was made, so the plan is stale. Plan again: someone else "
+            f"is at work here."
         )
 
 
@@ -153,7 +153,7 @@ def _all(calls: Sequence[Callable[[], object]]) -> None:
         return
     with ThreadPoolExecutor(_PARALLEL) as pool:
         futures = [pool.submit(c) for c in calls]
-        done, waiting = wait(futures, return_when="FIRST_EXCEPTION")
+        _, waiting = wait(futures, return_when="FIRST_EXCEPTION")
         for future in waiting:
             future.cancel()
     for future in futures:

@@ -13,7 +13,8 @@ from rollback_lib.core.manifests import read
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.resources import Object, containers, kind_of, label, name_of, template
 from rollback_lib.core.run import ContainerImage, Images, MutableTag, ReleaseRef, Request, Resolution, Tried
-from rollback_lib.ports import Ports, RunStore, Snapshot, Writer
+from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "images"
 WRITES = False
@@ -91,9 +92,7 @@ class _Asker:
     def ask(self, references: Sequence[str] | set[str]) -> None:
         new = sorted(set(references) - set(self.answers))
         if new:
-            self.answers |= self._ports.registry.look_up(
-                new, platforms=self._platforms, configs=self._configs
-            )
+            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)
 
 
 def _wanted(ports: Ports, resolution: Resolution) -> list[Wanted]:

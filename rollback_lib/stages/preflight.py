@@ -1,8 +1,8 @@
-"""Everything that can be known before a write: who may, what is missing, what the server would store. Freezes the plan."""
+"""What can be known before a write: who may, what is missing, what the server would store. Freezes the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -10,13 +10,11 @@ import msgspec
 
 from rollback_lib.core import (
     decide,
-    differences,
-    grouping,
     health,
     manifests,
-    orphans,
     overlay,
     permissions,
+    planning,
     services,
     splice,
 )
@@ -30,31 +28,24 @@ from rollback_lib.core.plan import (
     NONE,
     RESTART,
     UPDATE,
-    Leftover,
     Orphan,
     Plan,
-    PlannedContainer,
-    PlannedObject,
-    PlannedService,
-    StuckPod,
     freeze,
 )
 from rollback_lib.core.references import references
 from rollback_lib.core.resources import (
     KINDS,
-    ORPHANS,
-    WORKLOADS,
     WRITTEN,
     Object,
-    fingerprint,
     kind_of,
     label,
     name_of,
     template,
 )
-from rollback_lib.core.run import Images, Request, Resolution, SourceObject
+from rollback_lib.core.run import Images, Request, Resolution
+from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import last_applied
-from rollback_lib.ports import DryRun, Ports, RunStore, Snapshot, Writer
+from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import resolve, rewrite
 
 ID = "preflight"
@@ -67,7 +58,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     request, resolution, images = run.get(Request), run.get(Resolution), run.get(Images)
     targets = rewrite.planned(run, resolution)
     if request.offline:
-        plan = freeze(_offline(request, resolution, images, targets))
+        plan = freeze(planning.offline(request, resolution, images, targets))
         run.put(plan)
         return plan
     identity = ports.cluster.identity()
@@ -80,16 +71,16 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused: list[Refusal] = []
     warnings = [*resolution.warnings, *images.warnings]
 
-    drafts = _drafts(request, targets, snapshot, failed, images, resolution, refused)
-    drafts = _restart_consumers(drafts, now)
+    drafts = planning.drafts(request, targets, snapshot, failed, images, resolution, refused)
+    drafts = planning.with_reasons_to_restart(drafts, now)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     drafts = _dry_runs(drafts, ports, same, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
-    found = _orphans(snapshot, targets, failed)
+    found = planning.orphans_of(snapshot, targets, failed)
     refused += _permissions(drafts, found, ports)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
-    stuck = _stuck(drafts, snapshot)
+    stuck = planning.stuck(drafts, snapshot)
     if resolution.target.chosen_by == resolve.PROPOSED and not request.dry_run:
         refused.append(
             Refusal(
@@ -98,15 +89,18 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             )
         )  # fmt: skip
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
-    used = tuple(sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | skipped(drafts)))
+    used = tuple(
+        sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts))
+    )
     plan = freeze(
         Plan(
             run=request.run, application=request.application, environment=request.environment,
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
-            services=_services(resolution, drafts, images), leftovers=_leftovers(drafts), orphans=found, stuck=stuck,
+            services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
+            orphans=found, stuck=stuck,
             accepted=used, mutable_tags=images.mutable_tags, refusals=open_refusals,
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
-            made_at=now, healthy_pods=_ready_pods(snapshot),
+            made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
     )  # fmt: skip
     run.put(plan)
@@ -114,11 +108,6 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         raise RefusedError(*open_refusals)
     _keep(run, drafts)
     return plan
-
-
-def skipped(drafts: Sequence[Draft]) -> set[str]:
-    """The accept codes that left an object alone."""
-    return {d.why.removeprefix("--accept ") for d in drafts if d.why.startswith("--accept ")}
 
 
 def _failed_release(
@@ -142,50 +131,6 @@ def _failed_release(
         except RefusedError:  # the failed release's own files may be what is broken about it
             continue
     return objects
-
-
-def _drafts(
-    request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
-    failed: Mapping[tuple[str, str], Object], images: Images, resolution: Resolution, refused: list[Refusal],
-) -> list[Draft]:  # fmt: skip
-    namespace = request.target_environment.namespace
-    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
-    running.add(grouping.SHARED)
-    autoscalers = snapshot.all("HorizontalPodAutoscaler")
-    drafts = []
-    for source, body in targets:
-        live = snapshot.get(source.kind, source.name)
-        draft = Draft(service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT)
-        skip = f"skip:{draft.label}"
-        if why := decide.never_written(body, namespace):
-            draft = msgspec.structs.replace(draft, why=why)
-        elif skip in request.accept:
-            draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
-        elif source.kind in snapshot.refused:
-            refused.append(Refusal(f"{draft.label} ({source.file}): {snapshot.refused[source.kind]}.", code=skip))
-        elif live is None:
-            removed = bool(failed) and (source.kind, source.name) not in failed
-            change, why = decide.missing(body, source.service in running, removed)
-            draft = msgspec.structs.replace(draft, change=change, why=why)
-        else:
-            base = last_applied(live) or failed.get((source.kind, source.name))
-            draft = decide.put_back(
-                draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
-                stamp=decide.stamps(body, resolution.target.release, request.run),
-            )  # fmt: skip
-        drafts.append(draft)
-    return drafts
-
-
-def _restart_consumers(drafts: Sequence[Draft], now: str) -> list[Draft]:
-    """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
-    changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
-    return [
-        msgspec.structs.replace(d, why=f"ConfigMap {used} changes")
-        if d.change == UPDATE and (used := decide.consumes(d.target, changing))
-        else d
-        for d in drafts
-    ]
 
 
 def _dry_runs(
@@ -232,7 +177,11 @@ def _dry_runs(
             target = decide.restarted(draft.target, now)
             again = msgspec.structs.replace(draft, target=target, why=draft.why)
             again = decide.put_back(
-                again, last_applied(draft.live), namespace=_namespace(draft), autoscaled=True, stamp={}
+                again,
+                last_applied(draft.live),
+                namespace=str(draft.live["metadata"].get("namespace", "")),
+                autoscaled=True,
+                stamp={},
             )
             restarting.append(again)
     twice = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
@@ -244,10 +193,6 @@ def _dry_runs(
         else:
             result.append(draft)
     return result
-
-
-def _namespace(draft: Draft) -> str:
-    return str((draft.live or {}).get("metadata", {}).get("namespace", ""))
 
 
 def _parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -275,19 +220,6 @@ def _missing_references(
             warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
 
 
-def _orphans(
-    snapshot: Snapshot, targets: Sequence[tuple[SourceObject, Object]], failed: Mapping[tuple[str, str], Object]
-) -> tuple[Orphan, ...]:
-    kept = {(s.kind, s.name) for s, _ in targets}
-    gone = [key for key in failed if key not in kept and snapshot.get(*key)]
-    deleted = {key for key in gone if key[0] in ORPHANS}
-    staying = [
-        w for kind in (*WORKLOADS, "ReplicaSet") for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted
-    ]
-    staying = [w for w in staying if kind_of(w) != "ReplicaSet"] + [orphans.as_template(p) for p in snapshot.all("Pod")]
-    return tuple(orphans.orphan(live, staying) for key in sorted(gone) if (live := snapshot.get(*key)))
-
-
 def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
     needed = [
         (verb, kind_of(d.target), name_of(d.target))
@@ -309,62 +241,6 @@ def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports)
             )
 
 
-def _stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
-    return tuple(
-        StuckPod(workload=name_of(d.target))
-        for d in drafts
-        if kind_of(d.target) == "StatefulSet" and d.live is not None and d.change in (UPDATE, RESTART, NONE)
-        and health.may_stick(health.View(d.live, pods=snapshot.all("Pod")))
-    )  # fmt: skip
-
-
-def _leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
-    return tuple(
-        found
-        for d in drafts
-        if d.live is not None and d.after is not None and d.change in (UPDATE, RESTART) and template(d.after)
-        for found in differences.leftovers(d.live, d.after)
-    )
-
-
-def _ready_pods(snapshot: Snapshot) -> int:
-    return sum(
-        any(
-            c.get("type") == "Ready" and c.get("status") == "True"
-            for c in (p.get("status") or {}).get("conditions") or []
-        )
-        for p in snapshot.all("Pod")
-    )
-
-
-def _services(resolution: Resolution, drafts: Sequence[Draft], images: Images) -> tuple[PlannedService, ...]:
-    result = []
-    for name, wave in resolution.services:
-        objects = tuple(_planned(d) for d in drafts if d.service == name)
-        containers = tuple(
-            PlannedContainer(
-                name=i.container, workload=label(i.kind, i.name), from_=i.live or i.manifest, to=i.to, digest=i.digest,
-                digests=i.digests, rung=i.rung, init=i.init, own=i.own,
-            )
-            for i in images.images
-            if i.service == name
-        )  # fmt: skip
-        if objects:
-            result.append(PlannedService(name=name, wave=wave, objects=objects, containers=containers))
-    return tuple(result)
-
-
-def _planned(draft: Draft) -> PlannedObject:
-    writing = draft.change in (CREATE, UPDATE, RESTART)
-    return PlannedObject(
-        kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
-        api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
-        before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
-        after_rollout=decide.selector_moves(draft),
-        diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
-    )  # fmt: skip
-
-
 def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
     """The exact objects as they are, the exact patches, and in ``manifests/`` only what is applied or already right."""
     for draft in drafts:
@@ -380,30 +256,8 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         elif any(d.change == RESTART for d in mine):
             run.write(rewrite.FOLDER + file, overlay.replaced([d.target for d in mine if d.change != LEFT]))
         elif left:
-            text = splice.keep_documents(
-                run.read(rewrite.FOLDER + file), file, lambda d: (kind_of(d.object), name_of(d.object)) not in left
-            )
-            run.write(rewrite.FOLDER + file, text)
+            run.write(rewrite.FOLDER + file, _without(run.read(rewrite.FOLDER + file), file, left))
 
 
-def _offline(
-    request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]]
-) -> Plan:
-    """What can be said from git alone: nothing about the cluster, and no image is proven."""
-    namespace = request.target_environment.namespace
-    drafts = [
-        Draft(service=s.service, wave=s.wave, file=s.file, target=b, live=None, change=LEFT if (why := decide.never_written(b, namespace)) else UPDATE, why=why)
-        for s, b in targets
-    ]  # fmt: skip
-    return Plan(
-        run=request.run, application=request.application, environment=request.environment, namespace=namespace,
-        cluster=msgspec.convert({"namespace": namespace, "context": request.target_environment.context or ""}, type=_identity()),
-        current=images.current, target=resolution.target, services=_services(resolution, drafts, images),
-        warnings=(*resolution.warnings, *images.warnings, "Offline: neither the cluster nor the registry was asked."), proven=False,
-    )  # fmt: skip
-
-
-def _identity() -> Any:
-    from rollback_lib.core.plan import ClusterIdentity
-
-    return ClusterIdentity
+def _without(text: bytes, file: str, left: Collection[tuple[str, str]]) -> bytes:
+    return splice.keep_documents(text, file, lambda d: (kind_of(d.object), name_of(d.object)) not in left)

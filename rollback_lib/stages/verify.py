@@ -1,4 +1,4 @@
-"""Proves what runs: rollouts healthy, the planned digests in the pods, the live template the planned one, smoke tests."""
+"""Proves what runs: rollouts healthy, the planned digests in the pods, the live template as planned, smoke tests."""
 
 from __future__ import annotations
 

@@ -1,0 +1,178 @@
+"""From the release's objects and the live ones to what the plan says of each. Pure; `preflight` asks the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from rollback_lib.core import decide, differences, grouping, health, orphans
+from rollback_lib.core.decide import Draft
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.plan import (
+    CREATE,
+    LEFT,
+    NONE,
+    RESTART,
+    UPDATE,
+    ClusterIdentity,
+    Leftover,
+    Orphan,
+    Plan,
+    PlannedContainer,
+    PlannedObject,
+    PlannedService,
+    StuckPod,
+)
+from rollback_lib.core.resources import ORPHANS, WORKLOADS, Object, fingerprint, kind_of, label, name_of, template
+from rollback_lib.core.run import Images, Request, Resolution, SourceObject
+from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.three_way import last_applied
+
+
+def skipped(drafts: Sequence[Draft]) -> set[str]:
+    """The accept codes that left an object alone."""
+    return {d.why.removeprefix("--accept ") for d in drafts if d.why.startswith("--accept ")}
+
+
+def drafts(
+    request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
+    failed: Mapping[tuple[str, str], Object], images: Images, resolution: Resolution, refused: list[Refusal],
+) -> list[Draft]:  # fmt: skip
+    namespace = request.target_environment.namespace
+    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
+    running.add(grouping.SHARED)
+    autoscalers = snapshot.all("HorizontalPodAutoscaler")
+    drafts = []
+    for source, body in targets:
+        live = snapshot.get(source.kind, source.name)
+        draft = Draft(service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT)
+        skip = f"skip:{draft.label}"
+        if why := decide.never_written(body, namespace):
+            draft = msgspec.structs.replace(draft, why=why)
+        elif skip in request.accept:
+            draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
+        elif source.kind in snapshot.refused:
+            refused.append(Refusal(f"{draft.label} ({source.file}): {snapshot.refused[source.kind]}.", code=skip))
+        elif live is None:
+            removed = bool(failed) and (source.kind, source.name) not in failed
+            change, why = decide.missing(body, source.service in running, removed)
+            draft = msgspec.structs.replace(draft, change=change, why=why)
+        else:
+            base = last_applied(live) or failed.get((source.kind, source.name))
+            draft = decide.put_back(
+                draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
+                stamp=decide.stamps(body, resolution.target.release, request.run),
+            )  # fmt: skip
+        drafts.append(draft)
+    return drafts
+
+
+def with_reasons_to_restart(drafts: Sequence[Draft], now: str) -> list[Draft]:
+    """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
+    changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
+    return [
+        msgspec.structs.replace(d, why=f"ConfigMap {used} changes")
+        if d.change == UPDATE and (used := decide.consumes(d.target, changing))
+        else d
+        for d in drafts
+    ]
+
+
+def orphans_of(
+    snapshot: Snapshot, targets: Sequence[tuple[SourceObject, Object]], failed: Mapping[tuple[str, str], Object]
+) -> tuple[Orphan, ...]:
+    kept = {(s.kind, s.name) for s, _ in targets}
+    gone = [key for key in failed if key not in kept and snapshot.get(*key)]
+    deleted = {key for key in gone if key[0] in ORPHANS}
+    staying = [
+        w for kind in (*WORKLOADS, "ReplicaSet") for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted
+    ]
+    staying = [w for w in staying if kind_of(w) != "ReplicaSet"] + [orphans.as_template(p) for p in snapshot.all("Pod")]
+    return tuple(orphans.orphan(live, staying) for key in sorted(gone) if (live := snapshot.get(*key)))
+
+
+def stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
+    return tuple(
+        StuckPod(workload=name_of(d.target))
+        for d in drafts
+        if kind_of(d.target) == "StatefulSet" and d.live is not None and d.change in (UPDATE, RESTART, NONE)
+        and health.may_stick(health.View(d.live, pods=snapshot.all("Pod")))
+    )  # fmt: skip
+
+
+def leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
+    return tuple(
+        found
+        for d in drafts
+        if d.live is not None and d.after is not None and d.change in (UPDATE, RESTART) and template(d.after)
+        for found in differences.leftovers(d.live, d.after)
+    )
+
+
+def ready_pods(snapshot: Snapshot) -> int:
+    return sum(
+        any(
+            c.get("type") == "Ready" and c.get("status") == "True"
+            for c in (p.get("status") or {}).get("conditions") or []
+        )
+        for p in snapshot.all("Pod")
+    )
+
+
+def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) -> tuple[PlannedService, ...]:
+    result = []
+    for name, wave in resolution.services:
+        objects = tuple(_planned(d) for d in drafts if d.service == name)
+        containers = tuple(
+            PlannedContainer(
+                name=i.container, workload=label(i.kind, i.name), from_=i.live or i.manifest, to=i.to, digest=i.digest,
+                digests=i.digests, rung=i.rung, init=i.init, own=i.own,
+            )
+            for i in images.images
+            if i.service == name
+        )  # fmt: skip
+        if objects:
+            result.append(PlannedService(name=name, wave=wave, objects=objects, containers=containers))
+    return tuple(result)
+
+
+def _planned(draft: Draft) -> PlannedObject:
+    writing = draft.change in (CREATE, UPDATE, RESTART)
+    return PlannedObject(
+        kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
+        api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
+        before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
+        after_rollout=decide.selector_moves(draft),
+        diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
+    )  # fmt: skip
+
+
+def offline(
+    request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]]
+) -> Plan:
+    """What can be said from git alone: nothing about the cluster, and no image is proven."""
+    environment = request.target_environment
+    found = []
+    for source, body in targets:
+        why = decide.never_written(body, environment.namespace)
+        change = LEFT if why else UPDATE
+        found.append(
+            Draft(
+                service=source.service,
+                wave=source.wave,
+                file=source.file,
+                target=body,
+                live=None,
+                change=change,
+                why=why,
+            )
+        )
+    said = "Offline: neither the cluster nor the registry was asked."
+    return Plan(
+        run=request.run, application=request.application, environment=request.environment,
+        namespace=environment.namespace,
+        cluster=ClusterIdentity(context=environment.context or "", namespace=environment.namespace),
+        current=images.current, target=resolution.target, services=services(resolution, found, images),
+        warnings=(*resolution.warnings, *images.warnings, said), proven=False,
+    )  # fmt: skip

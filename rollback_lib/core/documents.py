@@ -271,7 +271,9 @@ def _unmask(root: Node, text: str, masks: list[tuple[int, int]]) -> set[tuple[in
 
 def _nodes(source: Source, text: str, base: int) -> Node | None:
     """The first document of ``text`` as nodes. Raises `_ParseError`."""
-    loader = LOADER(text)
+    limit = base + len(text)
+    # kubectl ends every line it reads: a block at the end of a file without a last newline has one all the same.
+    loader = LOADER(text if text.endswith("\n") else text + "\n")
     root: Node | None = None
     stack: list[tuple[Node, list[Node]]] = []
     anchors: dict[str, Node] = {}
@@ -280,7 +282,7 @@ def _nodes(source: Source, text: str, base: int) -> Node | None:
     try:
         while loader.check_event():
             event = loader.get_event()
-            start, end = base + event.start_mark.index, base + event.end_mark.index
+            start, end = min(base + event.start_mark.index, limit), min(base + event.end_mark.index, limit)
             node: Node | None = None
             if isinstance(event, yaml.DocumentStartEvent):
                 if began:

@@ -254,6 +254,10 @@ def test_every_plain_scalar_and_key_is_what_kubectl_makes_of_it() -> None:
         "---\n---\n--- # comment\n" + HEAD,
         "a: 'quoted --- text'\nb: |\n  x\n  ---\n  y\n",
         "a: \t1\n",
+        "a: |\n  no newline at the end",
+        "a: |+\n  x\n\n---\n" + HEAD + "a: |\n  x\n\n  ",
+        "a: >\n  x\n  y",
+        "a: no newline # c",
     ],
 )
 def test_documents_tags_anchors_and_merges_are_read_as_kubectl_does(body: str) -> None:

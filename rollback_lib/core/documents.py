@@ -26,6 +26,7 @@ HELM_FIX: Final = "This is a template, not a manifest: render it first (helm tem
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _SEPARATOR: Final = re.compile(r"^---([^\n]*)(?:\n|\Z)", re.MULTILINE)
+_TEMPLATE: Final = re.compile(r"^[^#\n]*?\{\{", re.MULTILINE)
 _MASKABLE: Final = re.compile(
     r"^(?:[ \t]*-[ \t]+)*[ \t]*(?:-[ \t]+|[^\s#'\"{\[][^\n]*?:[ \t]+)(\{\{[ \t]*[A-Za-z_]\w*[ \t]*\}\})", re.MULTILINE
 )
@@ -107,7 +108,8 @@ class Source(msgspec.Struct, frozen=True):
 def refused(problems: list[Problem]) -> RefusedError:
     """One refusal a problem, each with its place and its way out, in the order of the file and without repeats."""
     seen = dict.fromkeys(sorted(problems, key=lambda p: p.line))
-    return RefusedError(*(Refusal(str(msgspec.structs.replace(p, fix="")), fix=p.fix) for p in seen))
+    said = [(str(msgspec.structs.replace(p, fix="")) + ("." if p.fix else ""), p.fix) for p in seen]
+    return RefusedError(*(Refusal(text, fix=fix) for text, fix in said))
 
 
 def decode(data: bytes, file: str) -> Text:
@@ -165,9 +167,7 @@ def compose(data: bytes, file: str) -> Source:
             problems.append(source.problem(separator, f"invalid document separator ---{rest[:40]}", fix))
             continue
         try:
-            root = _parse(source, start, end)
-        except RefusedError as error:
-            raise error
+            root = _parse(source, start, end, is_json)
         except _ParseError as error:
             problems.append(error.problem)
             continue
@@ -206,37 +206,36 @@ class _ParseError(Exception):
         super().__init__(str(problem))
 
 
-def _parse(source: Source, start: int, end: int) -> Node | None:
+def _parse(source: Source, start: int, end: int, is_json: bool) -> Node | None:
     text = source.text[start:end]
     if text.startswith("\ufeff"):  # kubectl reads each document on its own, so each may have one
         start, text = start + 1, text[1:]
-    masks: list[tuple[int, int]] = []
+    if is_json:  # valid JSON has tabs between values only, and YAML does not like them everywhere
+        return _nodes(source, text.replace("\t", " "), start)
+    template = _TEMPLATE.search(text)
     try:
         root = _nodes(source, text, start)
-        if "{{" not in text or not _has_template_key(root, source.text):
+        if template is None or not _has_template_key(root, source.text):
             return root
-        failed = _ParseError(source.problem(start + text.index("{{"), "{{ … }} is not YAML", HELM_FIX))
-    except _ParseError as error:
-        if "{{" not in text:
+    except _ParseError:
+        if template is None:
             raise
-        failed = error
-    found = _MASKABLE.finditer(text)
-    masks = [(start + m.start(1), start + m.end(1)) for m in found]
-    for _ in range(2):
+    masks = [(start + m.start(1), start + m.end(1)) for m in _MASKABLE.finditer(text)]
+    while masks:
         masked = list(text)
         for a, b in masks:
             masked[a - start : b - start] = "x" * (b - a)
         try:
             root = _nodes(source, "".join(masked), start)
         except _ParseError:
-            root = None
-        if not masks or root is None or _has_template_key(root, source.text):
-            raise _ParseError(source.problem(start + text.index("{{"), "{{ … }} is not YAML", HELM_FIX)) from failed
+            break
+        if root is None or _has_template_key(root, source.text):
+            break
         wrong = _unmask(root, source.text, masks)
         if not wrong:
             return root
         masks = [m for m in masks if m not in wrong]  # inside a quoted or block scalar: plain text there
-    raise failed
+    raise _ParseError(source.problem(start + template.end() - 2, "{{ … }} is not YAML", HELM_FIX))
 
 
 def _has_template_key(root: Node | None, text: str) -> bool:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rollback_lib.core import manifests
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.placeholders import find, substitute
 from rollback_lib.core.splice import ImageAt, images, keep_documents, same, splice
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "corpus"
@@ -218,6 +219,12 @@ def test_documents_are_left_out_and_the_others_stay_byte_for_byte(before: str, a
         assert keep_documents(data, "f.yaml", no_secrets) == after.replace("\n", ends).encode(encoding)
 
 
+def test_an_object_of_a_json_stream_is_left_out() -> None:
+    one, two = (json.dumps(manifests.read(t.encode(), "f")[0].object) for t in (SECRET, OTHER))
+    assert keep_documents(f"{one}\n{two}\n".encode(), "f", no_secrets) == f"\n{two}\n".encode()
+    assert keep_documents(f"{two}{one}".encode(), "f", no_secrets) == two.encode()
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_item_of_a_list_is_left_out(as_json: bool) -> None:
     things = [manifests.read(t.encode(), "f")[0].object for t in (SECRET, OTHER)]
@@ -226,6 +233,23 @@ def test_an_item_of_a_list_is_left_out(as_json: bool) -> None:
     after = keep_documents(data, "f", no_secrets)
     assert b"hunter2" not in after
     assert [d.object for d in manifests.read(after, "f")] == things[1:]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text("{}[]&*!|>'\"%@`,:?#- \n\t$<x~.é", max_size=20), st.sampled_from(["image: ", "image:\n  ", "- ", ""]))
+def test_whatever_stands_there_is_replaced_exactly_or_refused(text: str, field: str) -> None:
+    data = (HEAD + indented("- name: a\n  " + field + text + "\n- image: b\n")).encode()
+    for act in (
+        lambda: splice(data, "f.yaml", to(NEW)),
+        lambda: find(data, "f.yaml"),
+        lambda: substitute(data, "f.yaml", {"x": "1"}),
+        lambda: keep_documents(data, "f.yaml", lambda d: False),
+    ):
+        try:
+            act()
+        except RefusedError as error:
+            said = str(error)
+            assert "f.yaml:" in said
 
 
 PIECES = st.lists(

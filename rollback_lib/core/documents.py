@@ -27,9 +27,7 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U0
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _SEPARATOR: Final = re.compile(r"^---([^\n]*)(?:\n|\Z)", re.MULTILINE)
 _TEMPLATE: Final = re.compile(r"^[^#\n]*?\{\{", re.MULTILINE)
-_MASKABLE: Final = re.compile(
-    r"^(?:[ \t]*-[ \t]+)*[ \t]*(?:-[ \t]+|[^\s#'\"{\[][^\n]*?:[ \t]+)(\{\{[ \t]*[A-Za-z_]\w*[ \t]*\}\})", re.MULTILINE
-)
+_PLACEHOLDER: Final = re.compile(r"(?<=[ \t])\{\{[ \t]{0,8}[A-Za-z_]\w*[ \t]{0,8}\}\}")
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
 _MARKS: Final[dict[Encoding, bytes]] = {
@@ -220,7 +218,7 @@ def _parse(source: Source, start: int, end: int, is_json: bool) -> Node | None:
     except _ParseError:
         if template is None:
             raise
-    masks = [(start + m.start(1), start + m.end(1)) for m in _MASKABLE.finditer(text)]
+    masks = [(start + m.start(), start + m.end()) for m in _PLACEHOLDER.finditer(text) if _is_value(text, m.start())]
     while masks:
         masked = list(text)
         for a, b in masks:
@@ -236,6 +234,12 @@ def _parse(source: Source, start: int, end: int, is_json: bool) -> Node | None:
             return root
         masks = [m for m in masks if m not in wrong]  # inside a quoted or block scalar: plain text there
     raise _ParseError(source.problem(start + template.end() - 2, "{{ … }} is not YAML", HELM_FIX))
+
+
+def _is_value(text: str, at: int) -> bool:
+    """Whether what stands there is the whole beginning of a plain value: after ``key:`` or after dashes."""
+    before = text[text.rfind("\n", 0, at) + 1 : at].strip()
+    return before.endswith(":") and before[0] not in "#'\"{[" if before.strip("- ") else before.endswith("-")
 
 
 def _has_template_key(root: Node | None, text: str) -> bool:

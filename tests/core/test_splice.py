@@ -327,3 +327,10 @@ def test_kubectl_reads_back_the_new_images() -> None:
     done = subprocess.run(command, input=after, capture_output=True, check=True)
     containers = json.loads(done.stdout)["spec"]["template"]["spec"]["containers"]
     assert {c["image"] for c in containers} == {NEW}
+
+
+def test_large_and_hostile_files_take_no_long_time() -> None:
+    many = "".join(f"- name: c{i}\n  image: &a{i} i:{i}\n" for i in range(1000))
+    assert spliced(many, to(NEW)).count(NEW) == 1000
+    with pytest.raises(RefusedError):
+        images(b"- " * 100_000 + b"{{", "f")

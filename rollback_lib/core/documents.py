@@ -26,9 +26,8 @@ HELM_FIX: Final = "This is a template, not a manifest: render it first (helm tem
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _SEPARATOR: Final = re.compile(r"^---([^\n]*)(?:\n|\Z)", re.MULTILINE)
-_MASKABLE: Final = re.compile(
-    r"^(?:[ \t]*-[ \t]+)*[ \t]*(?:-[ \t]+|[^\s#'\"{\[][^\n]*?:[ \t]+)(\{\{[ \t]*[A-Za-z_]\w*[ \t]*\}\})", re.MULTILINE
-)
+_TEMPLATE: Final = re.compile(r"^[^#\n]*?\{\{", re.MULTILINE)
+_PLACEHOLDER: Final = re.compile(r"(?<=[ \t])\{\{[ \t]{0,8}[A-Za-z_]\w*[ \t]{0,8}\}\}")
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
 _MARKS: Final[dict[Encoding, bytes]] = {
@@ -107,7 +106,8 @@ class Source(msgspec.Struct, frozen=True):
 def refused(problems: list[Problem]) -> RefusedError:
     """One refusal a problem, each with its place and its way out, in the order of the file and without repeats."""
     seen = dict.fromkeys(sorted(problems, key=lambda p: p.line))
-    return RefusedError(*(Refusal(str(msgspec.structs.replace(p, fix="")), fix=p.fix) for p in seen))
+    said = [(str(msgspec.structs.replace(p, fix="")) + ("." if p.fix else ""), p.fix) for p in seen]
+    return RefusedError(*(Refusal(text, fix=fix) for text, fix in said))
 
 
 def decode(data: bytes, file: str) -> Text:
@@ -165,9 +165,7 @@ def compose(data: bytes, file: str) -> Source:
             problems.append(source.problem(separator, f"invalid document separator ---{rest[:40]}", fix))
             continue
         try:
-            root = _parse(source, start, end)
-        except RefusedError as error:
-            raise error
+            root = _parse(source, start, end, is_json)
         except _ParseError as error:
             problems.append(error.problem)
             continue
@@ -206,37 +204,42 @@ class _ParseError(Exception):
         super().__init__(str(problem))
 
 
-def _parse(source: Source, start: int, end: int) -> Node | None:
+def _parse(source: Source, start: int, end: int, is_json: bool) -> Node | None:
     text = source.text[start:end]
     if text.startswith("\ufeff"):  # kubectl reads each document on its own, so each may have one
         start, text = start + 1, text[1:]
-    masks: list[tuple[int, int]] = []
+    if is_json:  # valid JSON has tabs between values only, and YAML does not like them everywhere
+        return _nodes(source, text.replace("\t", " "), start)
+    template = _TEMPLATE.search(text)
     try:
         root = _nodes(source, text, start)
-        if "{{" not in text or not _has_template_key(root, source.text):
+        if template is None or not _has_template_key(root, source.text):
             return root
-        failed = _ParseError(source.problem(start + text.index("{{"), "{{ … }} is not YAML", HELM_FIX))
-    except _ParseError as error:
-        if "{{" not in text:
+    except _ParseError:
+        if template is None:
             raise
-        failed = error
-    found = _MASKABLE.finditer(text)
-    masks = [(start + m.start(1), start + m.end(1)) for m in found]
-    for _ in range(2):
+    masks = [(start + m.start(), start + m.end()) for m in _PLACEHOLDER.finditer(text) if _is_value(text, m.start())]
+    while masks:
         masked = list(text)
         for a, b in masks:
             masked[a - start : b - start] = "x" * (b - a)
         try:
             root = _nodes(source, "".join(masked), start)
         except _ParseError:
-            root = None
-        if not masks or root is None or _has_template_key(root, source.text):
-            raise _ParseError(source.problem(start + text.index("{{"), "{{ … }} is not YAML", HELM_FIX)) from failed
+            break
+        if root is None or _has_template_key(root, source.text):
+            break
         wrong = _unmask(root, source.text, masks)
         if not wrong:
             return root
         masks = [m for m in masks if m not in wrong]  # inside a quoted or block scalar: plain text there
-    raise failed
+    raise _ParseError(source.problem(start + template.end() - 2, "{{ … }} is not YAML", HELM_FIX))
+
+
+def _is_value(text: str, at: int) -> bool:
+    """Whether what stands there is the whole beginning of a plain value: after ``key:`` or after dashes."""
+    before = text[text.rfind("\n", 0, at) + 1 : at].strip()
+    return before.endswith(":") and before[0] not in "#'\"{[" if before.strip("- ") else before.endswith("-")
 
 
 def _has_template_key(root: Node | None, text: str) -> bool:
@@ -271,7 +274,9 @@ def _unmask(root: Node, text: str, masks: list[tuple[int, int]]) -> set[tuple[in
 
 def _nodes(source: Source, text: str, base: int) -> Node | None:
     """The first document of ``text`` as nodes. Raises `_ParseError`."""
-    loader = LOADER(text)
+    limit = base + len(text)
+    # kubectl ends every line it reads: a block at the end of a file without a last newline has one all the same.
+    loader = LOADER(text if text.endswith("\n") else text + "\n")
     root: Node | None = None
     stack: list[tuple[Node, list[Node]]] = []
     anchors: dict[str, Node] = {}
@@ -280,7 +285,7 @@ def _nodes(source: Source, text: str, base: int) -> Node | None:
     try:
         while loader.check_event():
             event = loader.get_event()
-            start, end = base + event.start_mark.index, base + event.end_mark.index
+            start, end = min(base + event.start_mark.index, limit), min(base + event.end_mark.index, limit)
             node: Node | None = None
             if isinstance(event, yaml.DocumentStartEvent):
                 if began:

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
-import yaml
 
 from rollback_lib.core import scalars
-from rollback_lib.core.documents import LOADER, Chunk, Node, Source, compose, encode, refused
+from rollback_lib.core.documents import Chunk, Node, Source, compose, encode, refused
 from rollback_lib.core.errors import Problem
 from rollback_lib.core.manifests import Document, Reader, documents, dump
 
@@ -29,6 +28,7 @@ POD_SPECS: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 _BLOCK_HEADER: Final = re.compile(r"[|>][^\s#]*([ \t]+#[^\r\n]*)?")
+_PROPERTY: Final = re.compile(r"[&!]\S*\s+")
 _REWRITE_BY_HAND: Final = "Write the image as a plain value of its own container."
 
 
@@ -229,18 +229,15 @@ def _edits(source: Source, found: list[_Found], new: dict[int, str]) -> dict[tup
     return edits
 
 
-def _after_properties(source: Source, chunk: Chunk, node: Node) -> int:
+def _after_properties(source: Source, node: Node) -> int:
     """Where a scalar's own text begins, behind its anchor and tag."""
-    if not (node.anchor or node.tag):
-        return node.start
-    begin = chunk.start + source.text.startswith("\ufeff", chunk.start)
-    try:
-        for token in yaml.scan(source.text[begin : chunk.end], Loader=LOADER):
-            if isinstance(token, yaml.ScalarToken) and begin + token.start_mark.index >= node.start:
-                return int(begin + token.start_mark.index)
-    except yaml.YAMLError:
-        pass
-    raise refused([source.problem(node.start, "this image cannot be replaced alone", _REWRITE_BY_HAND)])
+    at = node.start
+    for _ in filter(None, (node.anchor, node.tag)):
+        found = _PROPERTY.match(source.text, at, node.end)
+        if found is None:
+            raise refused([source.problem(at, "this image cannot be replaced alone", _REWRITE_BY_HAND)])
+        at = found.end()
+    return at
 
 
 def _written(source: Source, chunk: Chunk, node: Node, image: str, style: str | None) -> str:
@@ -257,7 +254,7 @@ def _scalar_edit(source: Source, chunk: Chunk, node: Node, image: str) -> tuple[
         end = start + len(text[start:end].rstrip()) if start < end else len(text[:start].rstrip())
         after = text[end : end + 1]
         return (end, end), " " + written + ("" if not after or after.isspace() or after in ",}]" else " ")
-    start = _after_properties(source, chunk, node)
+    start = _after_properties(source, node)
     if node.style in ("|", ">"):
         raw = text[start:end]
         header = _BLOCK_HEADER.match(raw)

@@ -240,6 +240,24 @@ def test_every_plain_scalar_and_key_is_what_kubectl_makes_of_it() -> None:
     assert ours["keys"] == theirs[0]["keys"]
 
 
+ODD = st.text("0123456789_.+-eExXoObBaf10", min_size=1, max_size=8).filter(
+    lambda w: w not in ("-", "---", "...") and not re.fullmatch(r"[-+]?\.(inf|nan)", w, re.IGNORECASE)
+)
+
+
+@needs_kubectl
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(ODD, min_size=100, max_size=300, unique=True))
+def test_anything_like_a_number_is_what_kubectl_makes_of_it(words: list[str]) -> None:
+    text = (
+        HEAD + "values:\n" + "".join(f"- {w}\n" for w in words) + "keys:\n" + "".join(f"- {{{w}: x}}\n" for w in words)
+    )
+    theirs, ours = kubectl(text), read(text)[0]
+    assert theirs is not None
+    assert same(as_kubectl(ours["values"]), as_kubectl(theirs[0]["values"]))
+    assert ours["keys"] == theirs[0]["keys"]
+
+
 @needs_kubectl
 @pytest.mark.parametrize(
     "body",
@@ -254,6 +272,10 @@ def test_every_plain_scalar_and_key_is_what_kubectl_makes_of_it() -> None:
         "---\n---\n--- # comment\n" + HEAD,
         "a: 'quoted --- text'\nb: |\n  x\n  ---\n  y\n",
         "a: \t1\n",
+        "a: |\n  no newline at the end",
+        "a: |+\n  x\n\n---\n" + HEAD + "a: |\n  x\n\n  ",
+        "a: >\n  x\n  y",
+        "a: no newline # c",
     ],
 )
 def test_documents_tags_anchors_and_merges_are_read_as_kubectl_does(body: str) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rollback_lib.core import manifests
-from rollback_lib.core.resources import AWAITED, Object, containers, template
+from rollback_lib.core.resources import AWAITED, Object, containers, kind_of, name_of, template
 
 
-def set_env(workload: Object, variables: Mapping[str, str]) -> Object:
-    """The workload with the variables in each container, init containers aside: as ``kubectl set env`` does it."""
-    if workload.get("kind") not in AWAITED or not variables:
-        return workload
+Own = Collection[tuple[str, str, str]]  # (kind, name, container) whose image is the team's
+
+
+def set_env(workload: Object, variables: Mapping[str, str], own: Own) -> Object:
+    """The workload with the variables in the team's own containers, as the job's ``kubectl set env`` leaves them.
+
+    Init containers have none, and neither have other people's images: the job sets its own services.
+    """
     changed = copy.deepcopy(workload)
     for init, container in containers(template(changed)):
-        if init:
+        if init or (kind_of(workload), name_of(workload), container.get("name")) not in own:
             continue
         env = [dict(e) for e in container.get("env") or []]
         for name, value in variables.items():
@@ -29,10 +33,12 @@ def set_env(workload: Object, variables: Mapping[str, str]) -> Object:
     return changed
 
 
-def merge(text: bytes, file: str, variables: Mapping[str, str]) -> tuple[bytes, bool]:
+def merge(text: bytes, file: str, variables: Mapping[str, str], own: Own) -> tuple[bytes, bool]:
     """The file with the variables merged as data, and whether anything changed; without a change the bytes stay."""
+    if not variables:
+        return text, False
     objects = [d.object for d in manifests.read(text, file)]
-    changed = [set_env(o, variables) for o in objects]
+    changed = [set_env(o, variables, own) if kind_of(o) in AWAITED else o for o in objects]
     if changed == objects:
         return text, False
     return replaced(changed), True

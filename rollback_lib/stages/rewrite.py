@@ -20,16 +20,17 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
     texts = ports.git.files(resolution.target.commit, resolution.files)
     chosen = {(i.kind, i.name, i.container, i.init): i.to for i in images.images}
     mine = {(o.file, o.document, o.part) for o in resolution.objects if o.kind != "Secret"}
-    environment = request.target_environment
+    variables = request.target_environment.overlay.env
+    own = {(i.kind, i.name, i.container) for i in images.images if i.own and not i.init}
     refused: list[Refusal] = []
     merged: list[str] = []
     for file in resolution.files:
         try:
             text = placeholders.substitute(texts[file], file, request.settings.manifests.substitute)
-            refused += [Refusal(str(p)) for p in placeholders.find(text, file)]
+            refused += [Refusal(str(p.problem())) for p in placeholders.find(text, file)]
             text = splice.splice(text, file, lambda at: chosen.get((at.kind, at.name, at.container, at.init)))
             text = splice.keep_documents(text, file, lambda d: (d.file, d.index, d.part) in mine)
-            with_overlay, touched = overlay.merge(text, file, environment.overlay.env)
+            with_overlay, touched = overlay.merge(text, file, variables, own)
         except RefusedError as error:
             refused += error.refusals
             continue

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from rollback_lib.core import manifests
 from rollback_lib.core.resources import AWAITED, Object, containers, kind_of, name_of, template
 
-
 Own = Collection[tuple[str, str, str]]  # (kind, name, container) whose image is the team's
 
 

@@ -95,3 +95,15 @@ def digest_of(image_id: str) -> str:
     """
     tail = image_id.rpartition("@")[2].rpartition("//")[2]
     return tail if is_digest(tail) else ""
+
+
+def repository_of(image: str) -> str:
+    """The repository as written, without tag and digest; no check that it is a name."""
+    head, slash, last = image.partition("@")[0].rpartition("/")
+    return head + slash + last.partition(":")[0]
+
+
+def tag_of(image: str) -> str:
+    """The tag as written, ``latest`` where there is none, empty where a digest says which image it is."""
+    name, at, _ = image.partition("@")
+    return "" if at else name.rpartition("/")[2].partition(":")[2] or "latest"

@@ -120,16 +120,13 @@ def mutable_warning(plan: Plan) -> str:
     if not plan.mutable_tags:
         return ""
     tags = sorted({m.reference.rsplit(":", 1)[-1] for m in plan.mutable_tags})
-    failed = (
-        plan.current.release
-        if plan.current.release not in ("unknown", plan.target.release)
-        else "another image than the restored one"
-    )
-    where = (
-        plan.mutable_tags[0].reference.rsplit(":", 1)[0]
-        if len(plan.mutable_tags) == 1
-        else f"{len(plan.mutable_tags)} repositories"
-    )
+    releases = sorted({m.release for m in plan.mutable_tags})
+    known = " or ".join(releases) if all(releases) else ""
+    if not known and plan.current.release not in ("unknown", plan.target.release):
+        known = plan.current.release
+    failed = known or "another image than the restored one"
+    many = len(plan.mutable_tags)
+    where = plan.mutable_tags[0].reference.rsplit(":", 1)[0] if many == 1 else f"{many} repositories"
     names = ", ".join(f":{t}" for t in tags)
     return f"{names} in {where} is still {failed}: the next ordinary deploy brings it back."
 

@@ -102,10 +102,11 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MutableTag(msgspec.Struct, frozen=True, kw_only=True):
-    """A mutable tag that still names the failed image."""
+    """A mutable tag that names another image than the restored one. ``release`` is empty where nothing tells."""
 
     reference: str
     digest: str
+    release: str = ""
 
 
 class Images(Record, frozen=True, kw_only=True):

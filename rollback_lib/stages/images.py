@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from rollback_lib.core import health, image_ladder
+from rollback_lib.core import current, health, image_ladder
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted
-from rollback_lib.core.image_reference import digest_of
+from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
 from rollback_lib.core.manifests import read
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.resources import Object, containers, kind_of, label, name_of, template
-from rollback_lib.core.run import ContainerImage, Images, MutableTag, ReleaseRef, Request, Resolution, Tried
+from rollback_lib.core.run import ContainerImage, Images, Request, Resolution, Tried
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 
@@ -28,7 +28,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     wanted = _wanted(ports, resolution)
     settings = ladder_settings(request, resolution)
     if request.offline:
-        return Images(current=ReleaseRef(release="unknown"), images=_unproven(wanted, settings), proven=False)
+        return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
     snapshot = ports.cluster.snapshot(_READ)
     if "Pod" in snapshot.refused:
         raise RefusedError(Refusal(snapshot.refused["Pod"] + ".", code="", fix="Allow `list` on pods in the Role."))
@@ -60,14 +60,30 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         raise RefusedError(*_gathered(refused))
     live = _live_images(snapshot)
     own_live = {live[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in live}
-    mutable = {r for r in own_live if _tag_of(r) in settings.mutable_tags}
-    mutable |= {c.before for c in choices if c.own and _tag_of(c.before) in settings.mutable_tags}
+    mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
+    mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
     asker.ask(mutable)
-    current = _current(resolution, choices, running, settings, asker)
+    seen = [
+        current.Seen(c.service, repository_of(c.image), ids)
+        for c in choices
+        if c.own and (ids := _newest_ids(running.get((c.workload, c.container, c.init), ())))
+    ]
+    for choice in choices:
+        if choice.rung == "release-tag" and choice.digest:
+            tag = choice.image.partition("@")[0]
+            asker.answers.setdefault(tag, Answer(tag, "present", choice.digest, choice.digests))
+    others = [r for r in resolution.releases if r.release != release][:_ASKED]
+    for other in others:
+        asker.ask(t for one in seen[:1] for t in current.tags(one, other.release, settings))
+        if seen and current.tells(seen[0], other.release, settings, asker.answers, mutable):
+            asker.ask(t for one in seen for t in current.tags(one, other.release, settings))
+            break
+    running_release = current.release_of(seen, (resolution.target, *others), settings, asker.answers)
+    named = [running_release.release, *(r.release for r in others)]
     return Images(
-        current=current,
+        current=running_release,
         images=tuple(_image(c, live, running, asker.answers) for c in choices),
-        mutable_tags=_still_failed(choices, mutable, running, asker.answers),
+        mutable_tags=current.still_failed(choices, mutable, named, settings, asker.answers),
         accepted=tuple(sorted(used)),
         warnings=tuple(dict.fromkeys(text for c in choices for text in c.warnings)),
     )
@@ -89,7 +105,7 @@ class _Asker:
         self._ports, self._platforms, self._configs = ports, platforms, configs
         self.answers: dict[str, Answer] = {}
 
-    def ask(self, references: Sequence[str] | set[str]) -> None:
+    def ask(self, references: Iterable[str]) -> None:
         new = sorted(set(references) - set(self.answers))
         if new:
             self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)
@@ -156,6 +172,10 @@ def _pods_of(wanted: Wanted, running: _Pods, own: bool) -> tuple[Running, ...]:
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
 
 
+def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:
+    return tuple(r.image_id for r in pods if r.newest and r.image_id)
+
+
 def _platforms(ports: Ports) -> tuple[str, ...]:
     """The platforms of the nodes; linux/amd64 where we may not list them."""
     nodes = ports.cluster.nodes() or {}
@@ -174,14 +194,6 @@ def _live_images(snapshot: Snapshot) -> dict[tuple[str, str, bool], str]:
         for w in snapshot.all(kind)
         for init, c in containers(template(w))
     }
-
-
-def _tag_of(image: str) -> str:
-    name = image.partition("@")
-    if name[1]:
-        return ""
-    last = name[0].rsplit("/", 1)[-1]
-    return last.partition(":")[2] or "latest"
 
 
 def _image(
@@ -216,83 +228,6 @@ def _unproven(wanted: Sequence[Wanted], settings: ImageSettings) -> tuple[Contai
             )
         )  # fmt: skip
     return tuple(found)
-
-
-def _still_failed(
-    choices: Sequence[Choice], mutable: set[str], running: _Pods, answers: Mapping[str, Answer]
-) -> tuple[MutableTag, ...]:
-    """Mutable tags that name something else than the target: the next ordinary deploy would bring that back."""
-    found = []
-    for reference in sorted(mutable):
-        answer = answers.get(reference)
-        if answer is None or not answer.digest:
-            continue
-        repository = reference.rsplit(":", 1)[0]
-        theirs = [c for c in choices if c.own and c.digest and _repository(c.image) == repository]
-        if theirs and all(answer.digest not in c.digests for c in theirs):
-            found.append(MutableTag(reference=reference, digest=answer.digest))
-    return tuple(found)
-
-
-def _repository(image: str) -> str:
-    name = image.partition("@")[0]
-    head, _, last = name.rpartition("/")
-    return (f"{head}/" if head else "") + last.partition(":")[0]
-
-
-def _current(
-    resolution: Resolution, choices: Sequence[Choice], running: _Pods, settings: ImageSettings, asker: _Asker
-) -> ReleaseRef:
-    """The release whose registry tags are what every newest pod runs; unknown where that is not so.
-
-    Worked out from what runs, never from an annotation. Only the newest releases are asked about, and only while the
-    first service fits.
-    """
-    own = [c for c in choices if c.own]
-    ids = {
-        c: [r.image_id for r in running.get((c.workload, c.container, c.init), ()) if r.newest and r.image_id]
-        for c in own
-    }
-    seen = [c for c in own if ids[c]]
-    if not seen:
-        return ReleaseRef(release="unknown")
-    others = [r for r in resolution.releases if r.release != resolution.target.release][:_ASKED]
-    for release in (resolution.target, *others):
-
-        def tags(choice: Choice, release: ReleaseRef = release) -> list[str]:
-            return [
-                f"{_repository(choice.image)}:{tag}"
-                for pattern in settings.release_tags
-                if (tag := pattern.replace("{release}", release.release).replace("{service}", choice.service))
-                not in settings.mutable_tags
-            ]
-
-        def fits(choice: Choice, release: ReleaseRef = release) -> bool:
-            if release.release == resolution.target.release:
-                return bool(choice.digests) and all(image_ladder.same_image(choice.digests, i) for i in ids[choice])
-            asker.ask([t for t in tags(choice, release) if _legal(t)])
-            answers = [a for t in tags(choice, release) if (a := asker.answers.get(t))]
-            return any(
-                a.digest and all(image_ladder.same_image((a.digest, *a.digests), i) for i in ids[choice])
-                for a in answers
-            )
-
-        if fits(seen[0]):
-            asker.ask([t for c in seen for t in tags(c) if _legal(t) and release.release != resolution.target.release])
-            if all(fits(c) for c in seen):
-                return ReleaseRef(
-                    release=release.release,
-                    commit=release.commit,
-                    date=release.date,
-                    chosen_by="what runs: the digests of its registry tags",
-                )
-    return ReleaseRef(release="unknown")
-
-
-def _legal(reference: str) -> bool:
-    from rollback_lib.core.image_reference import is_registry_tag
-
-    return is_registry_tag(reference.rsplit(":", 1)[-1])
 
 
 def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-CLUSTER_CACHE ?=
+PAIRS  ?= 9
 
 .PHONY: check test cluster test-cluster bench lock clean
 
@@ -30,7 +30,7 @@ test-cluster: $(VENV)/.done
 	$(BIN)/pytest tests/cluster
 
 bench: $(VENV)/.done
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --pairs $(PAIRS)
 
 # Names no index: whoever installs decides where packages come from.
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,7 +1,7 @@
 """Build the test cluster's programs once, from published sources, into a cache folder.
 
-Kubernetes comes as Go modules (go.mod beside this file pins it), everything else from Debian. Nothing here needs Docker,
-and nothing is downloaded but through the ordinary clients of Go and Debian. Run it with `make cluster`.
+Kubernetes comes as Go modules (go.mod beside this file pins it), everything else from Debian. Nothing here needs
+Docker, and nothing is downloaded but through the ordinary clients of Go and Debian. Run it with `make cluster`.
 """
 
 import glob
@@ -131,7 +131,17 @@ def compile_kubernetes(name: str, target: Path) -> None:
     stamp = "k8s.io/component-base/version"
     flags = f"-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
     subprocess.run(
-        ("go", "build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", str(target), f"k8s.io/kubernetes/cmd/{name}"),
+        (
+            "go",
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            flags,
+            "-o",
+            str(target),
+            f"k8s.io/kubernetes/cmd/{name}",
+        ),
         check=True,
         cwd=HERE,
         env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
@@ -153,7 +163,9 @@ def main() -> int:
         say(f"Kubernetes {kubernetes_version()} is built already: {programs.folder}")
         return 0
     if any(name in COMMANDS for name in missing) and shutil.which("go") is None:
-        raise SystemExit("The test cluster is compiled with Go (the version that tests/cluster/go.mod says, or newer): install it.")
+        raise SystemExit(
+            "The test cluster is compiled with Go (the version that tests/cluster/go.mod says, or newer): install it."
+        )
     say(f"building {len(missing)} programs of Kubernetes {kubernetes_version()} into {programs.folder}")
     say("the first time takes about 10 minutes on two cores and 2 GB of memory; later it takes seconds")
     try:

@@ -42,7 +42,16 @@ SERVICE_RANGE = "10.197.0.0/16"
 POD_RANGE = "10.198.0.0/16"
 NODE = "localhost"  # the API server reaches the kubelet by this name
 CONTEXT = "test"
-USERS = ("admin", "operator", "smallrole", "named", "reader", "deployer", "nobody")  # all but admin start with no rights
+USER_AGENT = "test-cluster"  # of the tests' own questions, which are not counted
+USERS = (
+    "admin",
+    "operator",
+    "smallrole",
+    "named",
+    "reader",
+    "deployer",
+    "nobody",
+)  # all but admin start with no rights
 COMPONENTS = {
     "controller-manager": "system:kube-controller-manager",
     "scheduler": "system:kube-scheduler",
@@ -51,7 +60,7 @@ COMPONENTS = {
 }
 STARTUP_LIMIT = 90.0
 
-# The components' own reading would be nine tenths of the log. Their writes stay: they show who scaled or restarted what.
+# The components' own reading would be nine tenths of the log. Their writes stay: they show who scaled what.
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -158,6 +167,7 @@ maxPods: 250
 imageGCHighThresholdPercent: 100
 nodeStatusUpdateFrequency: 5s
 resolvConf: ""
+makeIPTablesUtilChains: false
 """
 
 
@@ -202,7 +212,7 @@ class ClusterState:
     def get(self, path: str, timeout: float = 5.0) -> bytes:
         """A GET of the API server as the administrator."""
         request = urllib.request.Request(
-            self.server + path, headers={"Authorization": f"Bearer {self.admin_token}", "User-Agent": "test-cluster"}
+            self.server + path, headers={"Authorization": f"Bearer {self.admin_token}", "User-Agent": USER_AGENT}
         )
         certificates = create_default_context(cafile=f"{self.work}/certs/apiserver.crt")
         with urllib.request.urlopen(request, timeout=timeout, context=certificates) as answer:
@@ -210,7 +220,9 @@ class ClusterState:
         return body
 
     def answers(self) -> bool:
+        """Whether it serves and is looked after. What a killed owner left may still serve, but is about to be swept."""
         try:
+            os.kill(self.pid, 0)
             return self.get("/readyz") == b"ok"
         except (OSError, ValueError):
             return False
@@ -288,7 +300,16 @@ class ControlPlane:
 
     def _write_files(self) -> None:
         work, write = self._work, self._write
-        for folder in ("certs", "etcd", "registry", "cni", "hosts/docker.io", "hosts/_default", "kubeconfigs", "pod-logs"):
+        for folder in (
+            "certs",
+            "etcd",
+            "registry",
+            "cni",
+            "hosts/docker.io",
+            "hosts/_default",
+            "kubeconfigs",
+            "pod-logs",
+        ):
             (work / folder).mkdir(parents=True)
         write("registry.yaml", REGISTRY_CONFIG.format(root=work / "registry", port=self._ports["registry"]))
         write("containerd.toml", CONTAINERD_CONFIG.format(work=work, snapshotter=snapshotter(work)))
@@ -296,7 +317,9 @@ class ControlPlane:
             write(f"hosts/{name}/hosts.toml", REGISTRY_HOSTS.format(url=self._registry_url))
         write("kubelet.yaml", KUBELET_CONFIG.format(work=work, port=self._ports["kubelet"]))
         write("cni/10-bridge.conflist", json.dumps(network(work)))
-        write("audit-policy.yaml", AUDIT_POLICY.format(components=", ".join(f'"{name}"' for name in COMPONENTS.values())))
+        write(
+            "audit-policy.yaml", AUDIT_POLICY.format(components=", ".join(f'"{name}"' for name in COMPONENTS.values()))
+        )
         write("tokens.csv", "".join(self._token_lines()))
         for user, token in self._tokens.items():
             values = {"context": CONTEXT, "server": self._server, "user": user, "token": token}
@@ -450,7 +473,9 @@ class ControlPlane:
             if words := self.dead():
                 raise ClusterError(words)
             if time.monotonic() > deadline:
-                raise ClusterError(f"{name} was not ready in {STARTUP_LIMIT:.0f} s; the end of its log:\n{self._tail(name)}")
+                raise ClusterError(
+                    f"{name} was not ready in {STARTUP_LIMIT:.0f} s; the end of its log:\n{self._tail(name)}"
+                )
             time.sleep(0.05)
 
     def _tail(self, name: str) -> str:
@@ -479,7 +504,9 @@ def refuse_other_kubelets() -> None:
     """Two kubelets on one machine remove each other's containers, so a node that is in use is left alone."""
     for pid, command in processes():
         if Path(command[0]).name in ("kubelet", "k3s", "k0s") and PREFIX not in " ".join(command):
-            raise ClusterError(f"this machine is a Kubernetes node (process {pid}, {command[0]}); use KUBECONFIG instead")
+            raise ClusterError(
+                f"this machine is a Kubernetes node (process {pid}, {command[0]}); use KUBECONFIG instead"
+            )
 
 
 def processes() -> Iterator[tuple[int, list[str]]]:
@@ -505,6 +532,10 @@ def sweep(work: Path) -> None:
     for link in Path("/var/log/containers").glob("*.log"):
         if link.is_symlink() and os.readlink(link).startswith(f"{work}/"):
             link.unlink(missing_ok=True)
+    for result in Path("/var/lib/cni/results").glob("*"):
+        with suppress(OSError):
+            if f"{work}/" in result.read_text(errors="replace"):
+                result.unlink()
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -639,7 +670,10 @@ def up(state_file: Path) -> int:
     try:
         with plane as state:
             state.write(state_file)
-            print(f"Kubernetes {state.version} is up after {time.monotonic() - started:.1f} s; Ctrl-C stops it", flush=True)
+            print(
+                f"Kubernetes {state.version} is up after {time.monotonic() - started:.1f} s; Ctrl-C stops it",
+                flush=True,
+            )
             print(f"export KUBECONFIG={state.kubeconfigs['admin']}")
             print(f"kubectl    {state.kubectl}\nregistry   {state.registry_url}\naudit log  {state.audit_log}")
             print(f"state file {state_file}", flush=True)
@@ -658,7 +692,9 @@ def up(state_file: Path) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The test cluster of this project.")
     parser.add_argument("command", choices=["up"], help="start it in the foreground, until Ctrl-C")
-    parser.add_argument("--state", type=Path, default=default_state_file(), help="the state file (default: %(default)s)")
+    parser.add_argument(
+        "--state", type=Path, default=default_state_file(), help="the state file (default: %(default)s)"
+    )
     return up(parser.parse_args(arguments).state)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.cluster.control_plane import USER_AGENT, ClusterState
+from tests.cluster.state import USER_AGENT, ClusterState
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 # Questions that are asked with POST. They change nothing.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from rollback_lib.core.plan import DELETE, LEFT, NONE, Plan, PlannedContainer, PlannedService
+from rollback_lib.core.plan import DELETE, LEFT, NONE, Leftover, Plan, PlannedContainer, PlannedObject, PlannedService
 from rollback_lib.core.redact import visible
 
 _WIDTH = 80
@@ -44,13 +44,12 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         for refusal in plan.refusals:
             yield from _wrapped(str(refusal), "  ✗ ")
     for wave in plan.waves:
-        yield ""
         for service in wave:
             yield from _service(service, diff)
     if plan.leftovers:
         yield ""
         yield "Left over from the failed release, taken away:"
-        yield from (f"  - {x.kind}/{x.name}: {x.what}" for x in plan.leftovers)
+        yield from _leftovers(plan.leftovers)
     if plan.orphans:
         yield ""
         yield "Only the failed release had:"
@@ -77,31 +76,48 @@ def _word(change: str) -> str:
 
 
 def _service(service: PlannedService, diff: bool) -> Iterator[str]:
-    changed = [o for o in service.objects if o.change not in (NONE, LEFT)]
-    what = ", ".join(sorted({o.change for o in changed})) or (
-        "left" if all(o.change == LEFT for o in service.objects) else "unchanged"
-    )
-    yield f"{service.name}  [{what}]" + (f"  wave {service.wave}" if service.wave else "")
-    if changed:
-        for container in service.containers:
+    said = [line for planned in service.objects for line in _object(service, planned, diff)]
+    if said:
+        yield ""
+        yield f"{service.name}" + (f"  (wave {service.wave})" if service.wave else "")
+        yield from said
+
+
+def _object(service: PlannedService, planned: PlannedObject, diff: bool) -> Iterator[str]:
+    name = f"{planned.kind}/{planned.name}"
+    if planned.change == LEFT:
+        yield from _wrapped(f"{name}: left, {planned.why}", "  ")
+    elif planned.change != NONE:
+        late = "; last, once the new pods are Ready" if planned.after_rollout else ""
+        yield from _wrapped(f"{name}: {planned.change}" + (f" ({planned.why})" if planned.why else "") + late, "  ")
+        shown = [c for c in service.containers if c.workload == name and c.from_ != c.to]
+        for container in shown:
             yield from _container(container)
-    for planned in service.objects:
-        if planned.change == LEFT:
-            yield from _wrapped(f"{planned.kind}/{planned.name} left: {planned.why}", "    · ")
-        elif planned.change != NONE:
-            why = f" ({planned.why})" if planned.why else ""
-            yield f"    {planned.kind}/{planned.name}: {planned.change}{why}"
-            if diff:
-                yield from (f"      {line}"[: _WIDTH * 2] for line in planned.diff)
-        for field in planned.kept:
-            yield from _wrapped(f"{planned.kind}/{planned.name}: {field} is somebody else's and is kept", "    · ")
+        images = {f"ontainers[{c.name}].image" for c in shown}
+        lines = [line for line in planned.diff if not any(i in line for i in images)]
+        yield from (f"    {line}" for line in lines if diff)
+    for field in planned.kept:
+        yield from _wrapped(f"{name}: {field} is somebody else's and is kept", "  · ")
 
 
 def _container(container: PlannedContainer) -> Iterator[str]:
-    kind = "init container" if container.init else "container"
-    yield f"    {kind} {container.name}: {_RUNGS.get(container.rung, container.rung)}"
-    yield f"      {container.from_}"
-    yield f"      → {container.to}"
+    """From and to, the repository once where it stays, the digest as far as people compare it."""
+    kind = "init container " if container.init else ""
+    to, _, digest = container.to.partition("@")
+    proof = _RUNGS.get(container.rung, container.rung)
+    yield f"    {kind}{container.name}: {container.from_}"
+    yield f"      → {to}" + (f"@{digest[:19]}…" if digest else "")
+    yield f"        {proof}"
+
+
+def _leftovers(leftovers: Sequence[Leftover]) -> Iterator[str]:
+    """The same thing in ten services is one line."""
+    groups: dict[str, list[str]] = {}
+    for leftover in leftovers:
+        what = leftover.what.removesuffix(f" of container {leftover.name}")
+        groups.setdefault(what, []).append(leftover.name)
+    for what, names in groups.items():
+        yield from _wrapped(f"{what}: {', '.join(names)}", "  - ")
 
 
 def _wrapped(said: str, start: str) -> list[str]:

@@ -162,8 +162,9 @@ def _all(calls: Sequence[Callable[[], object]]) -> None:
 
 
 def _wave_line(number: int, count: int, wave: Sequence[PlannedService]) -> str:
-    names = ", ".join(s.name for s in wave)
-    return f"wave {number + 1} of {count}: {names}" if count > 1 else names
+    names = [s.name for s in wave]
+    said = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"  wave {number + 1} of {count}: {said}" if count > 1 else f"  {said}"
 
 
 def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedService]], wait_for: str) -> None:

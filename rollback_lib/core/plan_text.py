@@ -131,6 +131,11 @@ def _wrapped(said: str, start: str) -> list[str]:
     )
 
 
+def wrapped(said: str, start: str) -> str:
+    """A sentence in 80 columns, behind a mark; what cannot be broken (an address, a digest) stays whole."""
+    return "\n".join(_wrapped(said, start))
+
+
 def mutable_warning(plan: Plan) -> str:
     """What the team's next ordinary deploy would bring back; empty where no mutable tag names the failed image."""
     if not plan.mutable_tags:

@@ -9,8 +9,9 @@ import secrets
 import shutil
 import signal
 import socket
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
 from rollback_lib.ports import Approver, Ports, Progress
@@ -110,6 +112,32 @@ def _docker_config(environ: Mapping[str, str]) -> Path:
     return (Path(folder) if folder else Path.home() / ".docker") / "config.json"
 
 
+class LazyRepository:
+    """The repository, opened when it is first asked: what cannot be opened fails that question, not the start."""
+
+    def __init__(self, start: Path, *, offline: bool) -> None:
+        self._start, self._offline = start, offline
+        self._opened: GitRepository | None = None
+
+    def _open(self) -> GitRepository:
+        if self._opened is None:
+            self._opened = repository(self._start, offline=self._offline)
+        return self._opened
+
+    def tags(self) -> Sequence[Tag]:
+        return self._open().tags()
+
+    def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
+        return self._open().files(commit, prefixes)
+
+    def list_paths(self, commit: str) -> Sequence[str]:
+        return self._open().list_paths(commit)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+
 class World:
     """The adapters of one process, and their end."""
 
@@ -120,7 +148,7 @@ class World:
         self.environ = environ
         self.clock = SystemClock()
         self._registry = _LazyRegistry(settings, environ)
-        self.git = repository(start, offline=offline)
+        self.git = LazyRepository(start, offline=offline)
         where = settings.environments[environment]
         self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
         self.kubectl = Kubectl(
@@ -171,6 +199,13 @@ def open_run(root: Path, request: Request) -> RunDirectory:
     return run
 
 
+@contextlib.contextmanager
+def scratch_run(request: Request) -> Iterator[RunDirectory]:
+    """A run directory that is gone afterwards: for questions that need the stages and leave no trace."""
+    with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
+        yield open_run(Path(folder) / "run", request)
+
+
 def run_directory(config_folder: Path, run_id: str) -> Path:
     """Where a new run keeps its files."""
     return config_folder / RUNS / run_id
@@ -182,7 +217,7 @@ def latest_run(config_folder: Path) -> RunDirectory | None:
     with contextlib.suppress(OSError):
         found = [p for p in folder.iterdir() if (p / "run.json").is_file()]
         if found:
-            return RunDirectory(max(found, key=lambda p: p.stat().st_mtime))
+            return RunDirectory(max(found, key=lambda p: (p / "run.json").stat().st_mtime_ns))
     return None
 
 

@@ -75,10 +75,17 @@ def _shown(path: str, value: Any) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
-def leftovers(before: Object, after: Object) -> tuple[Leftover, ...]:
-    """What a plain apply of the old manifest could leave in the pod template, and this plan takes away."""
+def leftovers(before: Object, after: Object, base: Object | None) -> tuple[Leftover, ...]:
+    """What a plain apply of the old manifest would leave in the pod template, and this plan takes away.
+
+    ``base`` is what the last apply asked for: what stands in it and not in the target, any apply takes away.
+    """
+    asked = template(base or {}) or {}
+    taken = {d.path for d in differences(asked, template(after) or {}) if d.new is _GONE}
     found = []
     for difference in differences(template(before) or {}, template(after) or {}):
+        if difference.path in taken:
+            continue
         if difference.new is _GONE and (what := _what(difference.path)):
             found.append(Leftover(kind=kind_of(before), name=name_of(before), what=what))
     return tuple(found)

@@ -48,7 +48,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
             yield from _service(service, diff)
     if plan.leftovers:
         yield ""
-        yield "Left over from the failed release, taken away:"
+        yield "An ordinary apply would leave these behind; they are taken away:"
         yield from _leftovers(plan.leftovers)
     if plan.orphans:
         yield ""

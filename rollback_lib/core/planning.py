@@ -106,7 +106,7 @@ def leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
         found
         for d in drafts
         if d.live is not None and d.after is not None and d.change in (UPDATE, RESTART) and template(d.after)
-        for found in differences.leftovers(d.live, d.after)
+        for found in differences.leftovers(d.live, d.after, last_applied(d.live))
     )
 
 

@@ -50,8 +50,8 @@ def examine(run: RunStore, ports: Ports) -> Iterator[Finding]:
         yield Finding("fail", "manifests", ending.error or "no release could be read")
         return
     count = len(resolution.objects)
-    workloads = {o.service for o in resolution.objects}
-    said = f"{resolution.target.release}: {len(workloads)} services, {count} objects in {len(resolution.files)} files"
+    names = {name for name, wave in resolution.services if wave}
+    said = f"{resolution.target.release}: {len(names)} services, {count} objects in {len(resolution.files)} files"
     yield Finding("ok", "manifests", said)
     if not connected:
         return

@@ -14,7 +14,7 @@ from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
 from rollback_lib.core.manifests import read
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.resources import Object, containers, kind_of, label, name_of, template
-from rollback_lib.core.run import ContainerImage, Images, Request, Resolution, Tried
+from rollback_lib.core.run import ContainerImage, Images, ReleaseRef, Request, Resolution, Tried
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 

@@ -50,6 +50,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...] = ()
     kept: tuple[str, ...] = ()
     after: Object | None = None  # as the server would store it
+    merged: bool = False  # target is no longer what its file says: the file is written anew
 
     @property
     def label(self) -> str:
@@ -144,6 +145,11 @@ def restarted(target: Object, at: str) -> Object:
     return changed
 
 
+def restarted_at(obj: Mapping[str, Any]) -> str:
+    """When the workload's pods were last restarted by its template; empty where they were not."""
+    return str((((template(obj) or {}).get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT) or "")
+
+
 def consumes(target: Object, config_maps: Collection[str]) -> str:
     """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
@@ -160,14 +166,28 @@ def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, s
     assert draft.live is not None
     if fingerprint(after) == fingerprint(draft.live):
         return True
-    twin = copy.deepcopy(after)
-    live_images = {(init, c.get("name")): c.get("image") for init, c in containers(template(draft.live))}
-    swapped = False
+    return fingerprint(_alike(after, draft, live_is_target)) == fingerprint(draft.live)
+
+
+def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Draft:
+    """The draft of an object that is right already: its manifest says what is live, so an apply changes nothing."""
+    target = _alike(draft.target, draft, live_is_target)
+    return msgspec.structs.replace(draft, change=NONE, operations=(), target=target, merged=target != draft.target)
+
+
+def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Object:
+    """``obj`` with what the live template has and what is no reason for a rollout: a restart, an image's other name."""
+    live = template(draft.live or {})
+    if template(obj) is None or live is None:
+        return obj
+    twin = copy.deepcopy(obj)
+    if at := restarted_at(draft.live or {}):
+        twin = restarted(twin, at)
+    images = {(init, c.get("name")): c.get("image") for init, c in containers(live)}
     for init, container in containers(template(twin)):
         if (draft.label, container.get("name"), init) in live_is_target:
-            container["image"] = live_images.get((init, container.get("name")), container.get("image"))
-            swapped = True
-    return swapped and fingerprint(twin) == fingerprint(draft.live)
+            container["image"] = images.get((init, container.get("name")), container.get("image"))
+    return twin
 
 
 def not_taken(draft: Draft, after: Object) -> list[Refusal]:

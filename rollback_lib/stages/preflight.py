@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ from rollback_lib.core.resources import (
     name_of,
     template,
 )
-from rollback_lib.core.run import Images, Request, Resolution
+from rollback_lib.core.run import Images, Request, Resolution, SourceObject
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -76,7 +76,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     drafts = _dry_runs(drafts, ports, same, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
-    found = planning.orphans_of(snapshot, targets, failed)
+    found = (*planning.orphans_of(snapshot, targets, failed), *_only_listed(snapshot, targets, failed, ports))
     refused += _permissions(drafts, found, ports)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
@@ -157,7 +157,7 @@ def _dry_runs(
         refused.extend(decide.not_taken(draft, answer.object))
         draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
         if draft.live is not None and decide.already(draft, answer.object, same):
-            return msgspec.structs.replace(draft, change=NONE, operations=())
+            return decide.left_alone(draft, same)
         who = owner(draft.live) if draft.live else ""
         if who:
             refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
@@ -175,7 +175,7 @@ def _dry_runs(
     for draft in first:
         if draft.change == NONE and draft.why and draft.live is not None:
             target = decide.restarted(draft.target, now)
-            again = msgspec.structs.replace(draft, target=target, why=draft.why)
+            again = msgspec.structs.replace(draft, target=target, merged=True)
             again = decide.put_back(
                 again,
                 last_applied(draft.live),
@@ -220,6 +220,23 @@ def _missing_references(
             warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
 
 
+def _only_listed(
+    snapshot: Snapshot,
+    targets: Sequence[tuple[SourceObject, Object]],
+    failed: Mapping[tuple[str, str], Object],
+    ports: Ports,
+) -> list[Orphan]:
+    """What only the failed release had, of kinds that are never read nor deleted: Secrets, claims and the like."""
+    kept = {(s.kind, s.name) for s, _ in targets}
+    keys = [k for k in failed if k not in kept and k[0] in KINDS and k[0] not in snapshot.objects]
+    there = dict(zip(keys, _parallel(lambda k: ports.cluster.exists(*k), keys), strict=True))
+    return [
+        Orphan(kind=kind, name=name, change=LEFT, why=f"a {kind} is never deleted by a rollback")
+        for kind, name in keys
+        if there[kind, name]
+    ]
+
+
 def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
     needed = [
         (verb, kind_of(d.target), name_of(d.target))
@@ -253,7 +270,7 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         left = {(kind_of(d.target), name_of(d.target)) for d in mine if d.change == LEFT}
         if len(left) == len(mine):
             run.remove(rewrite.FOLDER + file)
-        elif any(d.change == RESTART for d in mine):
+        elif any(d.merged for d in mine):
             run.write(rewrite.FOLDER + file, overlay.replaced([d.target for d in mine if d.change != LEFT]))
         elif left:
             run.write(rewrite.FOLDER + file, _without(run.read(rewrite.FOLDER + file), file, left))

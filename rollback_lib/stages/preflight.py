@@ -11,13 +11,13 @@ import msgspec
 from rollback_lib.core import (
     decide,
     health,
-    manifests,
     overlay,
     permissions,
     planning,
     services,
     splice,
 )
+from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.owners import owner
@@ -36,7 +36,6 @@ from rollback_lib.core.references import references
 from rollback_lib.core.resources import (
     KINDS,
     WRITTEN,
-    Object,
     kind_of,
     label,
     name_of,
@@ -51,7 +50,9 @@ from rollback_lib.stages import resolve, rewrite
 ID = "preflight"
 WRITES = False
 _PARALLEL: Final = 8
-_ALWAYS: Final = ("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "ConfigMap", "HorizontalPodAutoscaler")
+_ALWAYS: Final = (
+    "Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "ConfigMap", "HorizontalPodAutoscaler",
+)  # fmt: skip
 
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
@@ -63,9 +64,13 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         return plan
     identity = ports.cluster.identity()
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-    failed = _failed_release(request, resolution, images, ports)
+    failed = _failed_release(request, images, ports)
     wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
-    kinds = [k for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed}} if k in (*WRITTEN, *_ALWAYS)]
+    kinds = [
+        k
+        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed.objects}}
+        if k in (*WRITTEN, *_ALWAYS)
+    ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
@@ -76,7 +81,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     drafts = _dry_runs(drafts, ports, same, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
-    found = planning.orphans_of(snapshot, targets, failed)
+    found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
@@ -110,27 +115,27 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     return plan
 
 
-def _failed_release(
-    request: Request, resolution: Resolution, images: Images, ports: Ports
-) -> dict[tuple[str, str], Object]:
-    """The objects of the release that runs now, by kind and name; empty where that is not known."""
-    if not images.current.commit:
-        return {}
-    settings = request.settings
-    texts = ports.git.files(images.current.commit, services.roots(settings.manifests.path, settings.manifests.shared))
-    found = services.discover(
-        tuple(texts), settings.manifests.path, settings.manifests.shared, (), settings.services.ignore, ()
+def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:
+    """What the release that runs now holds; empty where that is not known."""
+    return _contents(request, images.current.commit, ports) if images.current.commit else Contents()
+
+
+def _contents(request: Request, commit: str, ports: Ports, *, ignored: bool = False) -> Contents:
+    paths = request.settings.manifests
+    return contents(
+        ports.git.files(commit, services.roots(paths.path, paths.shared)), request.settings, ignored=ignored
     )
-    mine = set(request.services)
-    files = [f for s in found.services if not mine or s.name in mine for f in s.files] + list(found.shared)
-    objects: dict[tuple[str, str], Object] = {}
-    for file in files:
-        try:
-            for document in manifests.read(texts[file], file):
-                objects[kind_of(document.object), name_of(document.object)] = document.object
-        except RefusedError:  # the failed release's own files may be what is broken about it
-            continue
-    return objects
+
+
+def _orphans(
+    request: Request, resolution: Resolution, failed: Contents, snapshot: Snapshot, ports: Ports
+) -> tuple[Orphan, ...]:
+    """What only the failed release had. Kinds that are never written are only asked for by name, never read."""
+    kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
+    gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
+    unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
+    there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
+    return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
 
 
 def _dry_runs(

@@ -50,6 +50,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...] = ()
     kept: tuple[str, ...] = ()
     after: Object | None = None  # as the server would store it
+    merged: bool = False  # the target is no longer what its file says to the letter: it has a restart in its template
 
     @property
     def label(self) -> str:
@@ -84,7 +85,7 @@ def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str
     return CREATE, "it is not in the cluster"
 
 
-def stamps(target: Object, release: str, run: str) -> dict[str, str]:
+def stamps(target: Mapping[str, Any], release: str, run: str) -> dict[str, str]:
     """Annotations for the workload, never for its template: why it changed, for ``kubectl rollout history``."""
     said = {f"{OURS}run": run, RELEASE: release}
     if CHANGE_CAUSE not in notes_of(target):
@@ -144,6 +145,23 @@ def restarted(target: Object, at: str) -> Object:
     return changed
 
 
+def restarted_at(obj: Mapping[str, Any] | None) -> str:
+    """When somebody last asked for new pods of the same template; empty where nobody has, or it was taken out again."""
+    return str(notes_of(template(obj or {}) or {}).get(RESTARTED_AT) or "")
+
+
+def keeping_restart(draft: Draft) -> Draft:
+    """The draft of an object that needs no new pods, with the restart that its last apply asked for, if it did.
+
+    Without it the next apply of the rewritten manifests would take the mark out, and restart every pod for nothing.
+    """
+    assert draft.live is not None
+    asked = restarted_at(three_way.last_applied(draft.live))
+    if not asked or restarted_at(draft.target):
+        return draft
+    return msgspec.structs.replace(draft, target=restarted(draft.target, asked), merged=True)
+
+
 def consumes(target: Object, config_maps: Collection[str]) -> str:
     """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
@@ -152,22 +170,22 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
 
 
 def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
-    """Whether the server would store what it has, images that are the same one under another name aside.
+    """Whether the server would store what it has, apart from what needs no new pod.
 
-    ``live_is_target``: (workload, container, init) whose live reference still names the planned image, in the registry
-    and in the pods. That container needs no new pod.
+    That is an image which is the same one under another name (``live_is_target``: (workload, container, init) whose
+    live reference still names the planned image, in the registry and in the pods), and the mark of a past restart.
     """
     assert draft.live is not None
     if fingerprint(after) == fingerprint(draft.live):
         return True
     twin = copy.deepcopy(after)
+    if (marked_at := restarted_at(draft.live)) and template(twin) is not None and not restarted_at(twin):
+        twin = restarted(twin, marked_at)
     live_images = {(init, c.get("name")): c.get("image") for init, c in containers(template(draft.live))}
-    swapped = False
     for init, container in containers(template(twin)):
         if (draft.label, container.get("name"), init) in live_is_target:
             container["image"] = live_images.get((init, container.get("name")), container.get("image"))
-            swapped = True
-    return swapped and fingerprint(twin) == fingerprint(draft.live)
+    return fingerprint(twin) == fingerprint(draft.live)
 
 
 def not_taken(draft: Draft, after: Object) -> list[Refusal]:

@@ -141,7 +141,7 @@ def freeze(plan: Plan) -> Plan:
         "target": [plan.target.release, plan.target.commit],
         "services": [
             [s.name, s.wave]
-            + [[o.kind, o.name, o.change, o.before, o.after, o.after_rollout] for o in s.objects]
+            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout] for o in s.objects]
             + [[c.workload, c.name, c.to] for c in s.containers]
             for s in plan.services
         ],
@@ -151,3 +151,8 @@ def freeze(plan: Plan) -> Plan:
         "refusals": [[r.code, r.text] for r in plan.refusals],
     }
     return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())
+
+
+def _after(planned: PlannedObject) -> str:
+    """A restart is marked with the time of its plan: the same decision, made a minute later, is the same plan."""
+    return "" if planned.change == RESTART else planned.after

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -79,7 +80,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = planning.drafts(request, targets, snapshot, failed, images, resolution, refused)
     drafts = planning.with_reasons_to_restart(drafts, now)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
-    drafts = _dry_runs(drafts, ports, same, refused, warnings)
+    stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
+    drafts = _dry_runs(drafts, ports, same, stamp, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)
@@ -139,8 +141,9 @@ def _orphans(
 
 
 def _dry_runs(
-    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]], refused: list[Refusal], warnings: list[str]
-) -> list[Draft]:
+    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]],
+    stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], refused: list[Refusal], warnings: list[str],
+) -> list[Draft]:  # fmt: skip
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def ask(draft: Draft) -> DryRun:
@@ -162,7 +165,7 @@ def _dry_runs(
         refused.extend(decide.not_taken(draft, answer.object))
         draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
         if draft.live is not None and decide.already(draft, answer.object, same):
-            return msgspec.structs.replace(draft, change=NONE, operations=())
+            return decide.keeping_restart(msgspec.structs.replace(draft, change=NONE, operations=()))
         who = owner(draft.live) if draft.live else ""
         if who:
             refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
@@ -179,14 +182,13 @@ def _dry_runs(
     restarting = []
     for draft in first:
         if draft.change == NONE and draft.why and draft.live is not None:
-            target = decide.restarted(draft.target, now)
-            again = msgspec.structs.replace(draft, target=target, why=draft.why)
+            again = msgspec.structs.replace(draft, target=decide.restarted(draft.target, now), merged=True)
             again = decide.put_back(
                 again,
                 last_applied(draft.live),
                 namespace=str(draft.live["metadata"].get("namespace", "")),
                 autoscaled=True,
-                stamp={},
+                stamp=stamp(draft.target),
             )
             restarting.append(again)
     twice = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
@@ -258,7 +260,7 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         left = {(kind_of(d.target), name_of(d.target)) for d in mine if d.change == LEFT}
         if len(left) == len(mine):
             run.remove(rewrite.FOLDER + file)
-        elif any(d.change == RESTART for d in mine):
+        elif any(d.merged and d.change != LEFT for d in mine):
             run.write(rewrite.FOLDER + file, overlay.replaced([d.target for d in mine if d.change != LEFT]))
         elif left:
             run.write(rewrite.FOLDER + file, _without(run.read(rewrite.FOLDER + file), file, left))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import three_way
+from rollback_lib.core import differences, three_way
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.plan import CREATE, LEFT, NONE, UPDATE
 from rollback_lib.core.references import uses
@@ -132,7 +132,8 @@ def put_back(draft: Draft, base: Object | None, *, namespace: str, autoscaled: b
         stamps=stamp if workload else None,
     )  # fmt: skip
     change = UPDATE if merged.operations else NONE
-    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=merged.kept)
+    kept = tuple(differences.kept(path, *merged.values[path]) for path in merged.kept)
+    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=kept)
 
 
 def restarted(target: Object, at: str) -> Object:

@@ -32,7 +32,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     after_rollout: bool = False  # only once the pods that it selects are Ready
     why: str = ""
-    kept: tuple[str, ...] = ()  # fields that somebody else owns
+    kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
 
 
@@ -121,9 +121,12 @@ class Plan(Record, frozen=True, kw_only=True):
     @property
     def writes(self) -> bool:
         """Whether anything is to be changed at all."""
-        return any(o.change in WRITING for s in self.services for o in s.objects) or any(
-            o.change == DELETE for o in self.orphans
-        )
+        changes = [*(o.change for s in self.services for o in s.objects), *(o.change for o in self.orphans)]
+        return any(change in WRITING for change in changes) or bool(self.stuck)
+
+    def sticks(self, planned: PlannedObject) -> bool:
+        """Whether the object is a StatefulSet whose stuck pods are to be deleted."""
+        return planned.kind == "StatefulSet" and any(s.workload == planned.name for s in self.stuck)
 
     @property
     def waves(self) -> tuple[tuple[PlannedService, ...], ...]:

@@ -126,12 +126,17 @@ def _staying(snapshot: Snapshot, deleted: Collection[Key]) -> list[Object]:
 
 
 def stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
-    return tuple(
-        StuckPod(workload=name_of(d.target))
-        for d in drafts
-        if kind_of(d.target) == "StatefulSet" and d.live is not None and d.change in (UPDATE, RESTART, NONE)
-        and health.may_stick(health.View(d.live, pods=snapshot.all("Pod")))
-    )  # fmt: skip
+    """StatefulSets that come back only once a pod is deleted: after the template is put back, or it is back already."""
+
+    def sticks(draft: Draft) -> bool:
+        if kind_of(draft.target) != "StatefulSet" or draft.live is None:
+            return False
+        view = health.View(draft.live, pods=snapshot.all("Pod"))
+        if draft.change == NONE:
+            return health.stuck_pod(view) is not None
+        return draft.change in (UPDATE, RESTART) and health.may_stick(view)
+
+    return tuple(StuckPod(workload=name_of(d.target)) for d in drafts if sticks(d))
 
 
 def leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:

@@ -1,90 +1,15 @@
-"""Workloads of every kind, what belongs to somebody else, what is left alone, and what only the failed release had."""
+"""What belongs to somebody else, what is left alone, and what only the failed release had."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from tests.cluster import images, shapes
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import ShopFactory
 from tests.cluster.product import OPERATOR, Product
 from tests.cluster.shop import SHARED, Shop, shop_manifests
+from tests.cluster.steps import level, live, patch, unchanged
 
 TARGET, FAILED = "v1.1.0", "v1.2.0"
-
-
-def level(release: str) -> dict[str, Any]:
-    """What tells the releases apart in a container."""
-    return {"env": shapes.variable("RELEASE", release)}
-
-
-def settled(shop: Shop, *workloads: str) -> None:
-    """Wait until these are rolled out."""
-    shop.cluster.kubectl("rollout", "status", "--timeout=60s", *workloads, namespace=shop.namespace)
-
-
-def live(shop: Shop, *what: str) -> Any:
-    return shop.cluster.get(*what, namespace=shop.namespace)
-
-
-def patch(shop: Shop, what: str, change: Mapping[str, Any], *, type: str = "merge") -> None:
-    shop.cluster.kubectl("patch", what, f"--type={type}", f"--patch={json.dumps(change)}", namespace=shop.namespace)
-
-
-def unchanged(shop: Shop, product: Product) -> None:
-    """The next ordinary apply of what was rolled back to has nothing to change."""
-    arguments = ("apply", "--recursive", f"--filename={product.manifests}")
-    said = shop.cluster.kubectl(*arguments, namespace=shop.namespace).stdout.splitlines()
-    assert [line for line in said if not line.endswith(" unchanged")] == []
-    assert said != []
-
-
-# -- every kind of workload
-
-KINDS = {"agent": "DaemonSet", "cache": "StatefulSet", "queue": "StatefulSet"}
-
-
-def kinds_manifests(shop: Shop, release: str) -> dict[str, str]:
-    files = {SHARED: shapes.file(shapes.config_map("common-config", {"A": "1"}))}
-    specs: dict[str, dict[str, Any]] = {
-        "agent": {},
-        "cache": {"replicas": 2, "podManagementPolicy": "Parallel"},
-        "queue": {"replicas": 2},
-    }
-    for name, kind in KINDS.items():
-        pods = shapes.template(name, shapes.container(shop, name, **level(release)))
-        files[f"k8s/{name}/all.yaml"] = shapes.file(
-            shapes.workload(kind, name, pods, **specs[name]), shapes.service(name)
-        )
-    return files
-
-
-def test_every_kind_of_workload_comes_back_from_a_crash_loop(shop: ShopFactory) -> None:
-    made = shop(services=tuple(KINDS), manifests=kinds_manifests)
-    made.rollback_yaml()
-    targets = tuple(f"{kind.lower()}/{name}" for name, kind in KINDS.items())
-    made.deploy(TARGET)
-    settled(made, *targets)
-    made.deploy(FAILED, "crash")
-    for name in KINDS:
-        made.wait_waiting(name)
-    product = Product(made)
-    plan = product.plan()
-    assert plan.stuck == ["queue"]
-    assert "StatefulSet/queue: its stuck pods are deleted, one at a time" in plan.text
-    queue = {p["metadata"]["name"]: p["metadata"]["uid"] for p in made.pods("queue")}
-    mark = made.cluster.audit_mark()
-    product.run()
-    written = made.cluster.writes(mark, user=OPERATOR, namespace=made.namespace)
-    assert [w["objectRef"]["name"] for w in written if w["verb"] == "delete"] == ["queue-1"]
-    assert sorted(w["objectRef"]["name"] for w in written if w["verb"] == "patch") == sorted(KINDS)
-    settled(made, *targets)
-    assert made.served_all() == dict.fromkeys(KINDS, TARGET)
-    assert made.running_digests() == {name: {digest} for name, digest in made.digests[TARGET].items()}
-    now = {p["metadata"]["name"]: p["metadata"]["uid"] for p in made.pods("queue")}
-    assert now.keys() == queue.keys()
-    assert product.run().last_line.startswith("Nothing to do")
-    unchanged(made, product)
 
 
 # -- what somebody else owns
@@ -142,9 +67,12 @@ def test_what_somebody_else_owns_stays_and_is_said(shop: ShopFactory) -> None:
 
     product = Product(made)
     plan = product.plan()
-    assert plan.kept == {"Deployment/api": ["spec.replicas"], "Service/api": ["spec.selector.color"]}
-    assert "Deployment/api: spec.replicas is somebody else's and is kept" in plan.text
-    assert "Service/api: spec.selector.color is somebody else's and is kept" in " ".join(plan.text.split())
+    assert plan.kept == {
+        "Deployment/api": ["spec.replicas stays 2 (the release: 1)"],
+        "Service/api": ["spec.selector.color stays green (the release: blue)"],
+    }
+    said = " ".join(plan.text.split())
+    assert "Service/api: spec.selector.color stays green (the release: blue): somebody else set it" in said
     product.run()
     made.wait_ready()
     deployments = {d["metadata"]["name"]: d for d in live(made, "deployments")["items"]}

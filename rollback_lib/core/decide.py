@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import three_way
+from rollback_lib.core import differences, three_way
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.plan import CREATE, LEFT, NONE, UPDATE
 from rollback_lib.core.references import uses
@@ -85,7 +85,7 @@ def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str
     return CREATE, "it is not in the cluster"
 
 
-def stamps(target: Object, release: str, run: str) -> dict[str, str]:
+def stamps(target: Mapping[str, Any], release: str, run: str) -> dict[str, str]:
     """Annotations for the workload, never for its template: why it changed, for ``kubectl rollout history``."""
     said = {f"{OURS}run": run, RELEASE: release}
     if CHANGE_CAUSE not in notes_of(target):
@@ -132,7 +132,8 @@ def put_back(draft: Draft, base: Object | None, *, namespace: str, autoscaled: b
         stamps=stamp if workload else None,
     )  # fmt: skip
     change = UPDATE if merged.operations else NONE
-    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=merged.kept)
+    kept = tuple(differences.kept(path, *merged.values[path]) for path in merged.kept)
+    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=kept)
 
 
 def restarted(target: Object, at: str) -> Object:
@@ -145,9 +146,9 @@ def restarted(target: Object, at: str) -> Object:
     return changed
 
 
-def restarted_at(obj: Mapping[str, Any]) -> str:
-    """When the workload's pods were last restarted by its template; empty where they were not."""
-    return str((((template(obj) or {}).get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT) or "")
+def restarted_at(obj: Mapping[str, Any] | None) -> str:
+    """When somebody last asked for new pods of the same template; empty where nobody has, or it was taken out again."""
+    return str(notes_of(template(obj or {}) or {}).get(RESTARTED_AT) or "")
 
 
 def consumes(target: Object, config_maps: Collection[str]) -> str:
@@ -158,31 +159,33 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
 
 
 def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
-    """Whether the server would store what it has, images that are the same one under another name aside.
+    """Whether the server would store what it has, apart from what needs no new pod.
 
-    ``live_is_target``: (workload, container, init) whose live reference still names the planned image, in the registry
-    and in the pods. That container needs no new pod.
+    That is an image which is the same one under another name (``live_is_target``: (workload, container, init) whose
+    live reference still names the planned image, in the registry and in the pods), and the mark of a past restart.
     """
     assert draft.live is not None
     if fingerprint(after) == fingerprint(draft.live):
         return True
-    return fingerprint(_alike(after, draft, live_is_target)) == fingerprint(draft.live)
+    return fingerprint(_alike(after, draft, live_is_target, restarted_at(draft.live))) == fingerprint(draft.live)
 
 
 def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Draft:
-    """The draft of an object that is right already: its manifest says what is live, so an apply changes nothing."""
-    target = _alike(draft.target, draft, live_is_target)
+    """The draft of an object that is right already: its manifest says what the last apply did, so that the next one
+    changes nothing. A restart by hand is not in it: an apply leaves that alone anyway."""
+    assert draft.live is not None
+    target = _alike(draft.target, draft, live_is_target, restarted_at(three_way.last_applied(draft.live)))
     return msgspec.structs.replace(draft, change=NONE, operations=(), target=target, merged=target != draft.target)
 
 
-def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Object:
-    """``obj`` with what the live template has and what is no reason for a rollout: a restart, an image's other name."""
+def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str, bool]], restart: str) -> Object:
+    """``obj`` with what is no reason for a rollout: a restart, and the other name of an image."""
     live = template(draft.live or {})
     if template(obj) is None or live is None:
         return obj
     twin = copy.deepcopy(obj)
-    if at := restarted_at(draft.live or {}):
-        twin = restarted(twin, at)
+    if restart and not restarted_at(twin):
+        twin = restarted(twin, restart)
     images = {(init, c.get("name")): c.get("image") for init, c in containers(live)}
     for init, container in containers(template(twin)):
         if (draft.label, container.get("name"), init) in live_is_target:

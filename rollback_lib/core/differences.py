@@ -63,6 +63,12 @@ def _line(difference: Difference) -> str:
     return f"~ {path}: {_shown(path, difference.old)} → {_shown(path, difference.new)}"
 
 
+def kept(path: str, live: Any, asked: Any) -> str:
+    """A field that somebody else owns: what it stays at, and what the release would have. None: it is not there."""
+    stays = f"{path} stays {_shown(path, live)}" if live is not None else f"{path} stays away"
+    return f"{stays} (the release: {_shown(path, asked)})" if asked is not None else f"{stays} (the release has none)"
+
+
 def _shown(path: str, value: Any) -> str:
     last = path.rsplit("[", 1)[-1].split("]")[0] if "[" in path else path.rsplit(".", 1)[-1]
     if is_secret_name(last):

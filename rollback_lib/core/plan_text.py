@@ -26,6 +26,10 @@ def text(plan: Plan, *, diff: bool = True) -> str:
 
 def headline(plan: Plan) -> str:
     """From where to where, in one line."""
+    if plan.current.release == plan.target.release and plan.writes:
+        return (
+            f"{plan.application} {plan.environment}: the images of {plan.target.release} run; the rest goes back to it"
+        )
     known = plan.current.release if plan.current.release != "unknown" else "what runs now (no release that we can name)"
     return f"{plan.application} {plan.environment}: {known} → {plan.target.release}"
 
@@ -36,7 +40,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     yield f"  cluster  {plan.cluster.context or '(default context)'}  {plan.cluster.server}"
     yield f"           namespace {plan.namespace} ({plan.cluster.namespace_uid or 'not asked'})"
     if plan.proven:
-        yield f"  traffic  stays open; {plan.healthy_pods} pods are Ready now"
+        yield f"  traffic  stays open; {counted(plan.healthy_pods, 'pod is', 'pods are')} Ready now"
     yield f"  plan     {plan.hash}"
     if plan.refusals:
         yield ""
@@ -45,19 +49,17 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
             yield from _wrapped(str(refusal), "  ✗ ")
     for wave in plan.waves:
         for service in wave:
-            yield from _service(service, diff)
+            yield from _service(plan, service, diff)
     if plan.leftovers:
         yield ""
         yield "An ordinary apply would leave these behind; they are taken away:"
         yield from _leftovers(plan.leftovers)
     if plan.orphans:
         yield ""
-        yield "Only the failed release had:"
-        yield from (
-            line for o in plan.orphans for line in _wrapped(f"{o.kind}/{o.name} {_word(o.change)}: {o.why}", "  - ")
-        )
-    for stuck in plan.stuck:
-        yield from _wrapped(f"StatefulSet/{stuck.workload}: its stuck pods are deleted, one at a time", "  - ")
+        yield "Only the failed release has these:"
+        for orphan in sorted(plan.orphans, key=lambda o: o.change != DELETE):
+            fate = "deleted, once every service is healthy" if orphan.change == DELETE else f"left, {orphan.why}"
+            yield from _wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
     for title, texts in (("Warnings:", plan.warnings), ("Accepted:", plan.accepted)):
         if texts:
             yield ""
@@ -71,19 +73,16 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     yield summary(plan)
 
 
-def _word(change: str) -> str:
-    return {DELETE: "is deleted, last", LEFT: "is left"}.get(change, change)
-
-
-def _service(service: PlannedService, diff: bool) -> Iterator[str]:
-    said = [line for planned in service.objects for line in _object(service, planned, diff)]
+def _service(plan: Plan, service: PlannedService, diff: bool) -> Iterator[str]:
+    said = [line for planned in service.objects for line in _object(plan, service, planned, diff)]
     if said:
+        numbers = [n for n in dict.fromkeys(s.wave for s in plan.services) if n]  # 0 has the shared objects
         yield ""
-        yield f"{service.name}" + (f"  (wave {service.wave})" if service.wave else "")
+        yield service.name + (f"  (wave {service.wave})" if service.wave and len(numbers) > 1 else "")
         yield from said
 
 
-def _object(service: PlannedService, planned: PlannedObject, diff: bool) -> Iterator[str]:
+def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: bool) -> Iterator[str]:
     name = f"{planned.kind}/{planned.name}"
     if planned.change == LEFT:
         yield from _wrapped(f"{name}: left, {planned.why}", "  ")
@@ -96,8 +95,12 @@ def _object(service: PlannedService, planned: PlannedObject, diff: bool) -> Iter
         images = {f"ontainers[{c.name}].image" for c in shown}
         lines = [line for line in planned.diff if not any(i in line for i in images)]
         yield from (f"    {line}" for line in lines if diff)
+    if plan.sticks(planned):
+        if planned.change == NONE:
+            yield f"  {name}: is as planned, and stuck"
+        yield from _wrapped("its pods that are stuck are deleted, one at a time: else it never comes back", "    ")
     for field in planned.kept:
-        yield from _wrapped(f"{name}: {field} is somebody else's and is kept", "  · ")
+        yield from _wrapped(f"{name}: {field}: somebody else set it", "  · ")
 
 
 def _container(container: PlannedContainer) -> Iterator[str]:
@@ -118,6 +121,11 @@ def _leftovers(leftovers: Sequence[Leftover]) -> Iterator[str]:
         groups.setdefault(what, []).append(leftover.name)
     for what, names in groups.items():
         yield from _wrapped(f"{what}: {', '.join(names)}", "  - ")
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``1 object was``, ``2 objects were``."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def _wrapped(said: str, start: str) -> list[str]:
@@ -166,5 +174,7 @@ def summary(plan: Plan) -> str:
     if not plan.writes:
         return f"Nothing to do: {plan.target.release} is what runs." if plan.proven else "Nothing to do."
     parts = [f"{n} to {change}" for change, n in sorted(counts.items()) if change not in (NONE, LEFT)]
+    if plan.stuck:
+        parts.append(f"stuck pods of {counted(len(plan.stuck), 'StatefulSet', 'StatefulSets')} to delete")
     rest = [f"{n} {word}" for change, word in ((NONE, "unchanged"), (LEFT, "left")) if (n := counts.get(change))]
     return f"{', '.join(parts)}; {', '.join(rest) or 'nothing else'}."

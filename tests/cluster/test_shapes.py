@@ -1,334 +1,277 @@
-"""Other workloads than Deployments, and what other people did to them: put back, or left exactly as it is."""
+"""What belongs to somebody else, what is left alone, and what only the failed release had."""
 
 import json
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 
 from tests.cluster import images, shapes
+from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import ShopFactory
 from tests.cluster.product import OPERATOR, Product
-from tests.cluster.shop import SHARED, Shop, deployment
+from tests.cluster.shop import SHARED, Shop, shop_manifests
+from tests.cluster.steps import level, live, patch, unchanged
 
 TARGET, FAILED = "v1.1.0", "v1.2.0"
-Files = Callable[[Shop, str], dict[str, str]]
 
 
-def flag(release: str) -> list[dict[str, Any]]:
-    return shapes.variable("RELEASE_FLAG", release)
+# -- what somebody else owns
 
 
-def one(kind: str, name: str, **spec: Any) -> Files:
-    """A shop of one workload, told apart by a variable."""
-
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        pods = shapes.template(name, shapes.container(shop, name, env=flag(release)))
-        return {
-            f"k8s/{name}/workload.yaml": shapes.file(shapes.workload(kind, name, pods, **spec), shapes.service(name))
-        }
-
+def owned_manifests(shop: Shop, release: str) -> dict[str, str]:
+    """`web` is scaled by an autoscaler and has a node port; `api` is scaled by hand, and blue/green."""
+    files = {SHARED: shapes.file(shapes.config_map("common-config", {"A": "1"}))}
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "minReplicas": 1,
+            "maxReplicas": 5,
+        },
+    }
+    for name in ("web", "api"):
+        pods = shapes.template(name, shapes.container(shop, name, **level(release)), labels={"color": "blue"})
+        files[f"k8s/{name}/deployment.yaml"] = shapes.file(shapes.workload("Deployment", name, pods, replicas=1))
+    files["k8s/web/service.yaml"] = shapes.file(shapes.service("web", type="NodePort"))
+    files["k8s/web/hpa.yaml"] = shapes.file(scaler)
+    files["k8s/api/service.yaml"] = shapes.file(shapes.service("api", selector={"app": "api", "color": "blue"}))
     return files
 
 
-def made(shop: ShopFactory, name: str, files: Files, **settings: Any) -> Shop:
-    found = shop(services=(name,), manifests=files)
-    manifests = {"path": "k8s/{service}", **settings.pop("manifests", {})}
-    found.rollback_yaml({"manifests": manifests, **settings})
-    return found
-
-
-def wait(shop: Shop, kind: str, name: str, *, seconds: float = 60) -> None:
-    shop.cluster.kubectl(
-        "rollout", "status", f"--timeout={seconds:.0f}s", f"{kind.lower()}/{name}", namespace=shop.namespace
-    )
-
-
-def live(shop: Shop, kind: str, name: str) -> dict[str, Any]:
-    return dict(shop.cluster.get(kind, name, namespace=shop.namespace))
-
-
-def flags(shop: Shop, name: str) -> set[str]:
-    """What the ready pods of a service say of their release."""
-    found = set()
-    for pod in shop.pods(name):
-        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
-        if ready and "deletionTimestamp" not in pod["metadata"]:
-            found |= {e["value"] for e in pod["spec"]["containers"][0]["env"] if e["name"] == "RELEASE_FLAG"}
-    return found
-
-
-def crashes(shop: Shop, name: str) -> None:
-    """Wait until a pod of the failed release is in trouble."""
-    shop.wait_waiting(name, timeout=60)
-
-
-@pytest.mark.parametrize(
-    ("kind", "spec"),
-    [
-        ("DaemonSet", {}),
-        ("StatefulSet", {"replicas": 2, "podManagementPolicy": "Parallel"}),
-        ("StatefulSet", {"replicas": 2, "podManagementPolicy": "OrderedReady"}),
-    ],
-    ids=["daemon-set", "parallel", "ordered-ready"],
-)
-def test_a_workload_whose_new_revision_crash_loops_comes_back(
-    shop: ShopFactory, kind: str, spec: dict[str, Any]
-) -> None:
-    name = "user-service"
-    it = made(shop, name, one(kind, name, **spec))
-    it.deploy(TARGET)
-    wait(it, kind, name)
-    it.deploy(FAILED, "crash")
-    crashes(it, name)
-    product = Product(it)
-    plan = product.plan()
-    assert plan.changes[f"{kind}/{name}"] == "update"
-    ordered = spec.get("podManagementPolicy") == "OrderedReady"
-    assert plan.stuck == ([name] if ordered else [])
-    ended = product.run()
-    assert "Done" in ended.last_line
-    wait(it, kind, name)
-    assert flags(it, name) == {TARGET}
-    assert product.run().last_line.startswith("Nothing to do")
-
-
-@pytest.mark.parametrize("scaled_by", ["a person", "an autoscaler"])
-def test_replicas_that_somebody_else_set_are_kept(shop: ShopFactory, scaled_by: str) -> None:
-    name = "order-service"
-
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        found = {f"k8s/{name}/deployment.yaml": deployment(shop, release, name, replicas=1), SHARED: ""}
-        found[SHARED] = shapes.file(shapes.config_map("common-config", {"A": "1"}))
-        if scaled_by == "an autoscaler":
-            goal = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
-            body = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}}
-            found[f"k8s/{name}/hpa.yaml"] = shapes.file(
-                {**body, "spec": {"scaleTargetRef": goal, "minReplicas": 2, "maxReplicas": 3}}
-            )
-        return found
-
-    it = made(shop, name, files, manifests={"shared": [SHARED]})
-    it.deploy(TARGET)
-    it.wait_ready()
-    it.deploy(FAILED)
-    it.cluster.kubectl("scale", f"deployment/{name}", "--replicas=2", namespace=it.namespace)
-    it.wait_ready()
-    product = Product(it)
-    product.run()
-    found = live(it, "deployment", name)
-    assert found["spec"]["replicas"] == 2
-    assert found["status"]["readyReplicas"] == 2
-
-
-def test_what_other_people_own_is_kept_and_said(shop: ShopFactory) -> None:
-    """A node port and a selector switched by hand, foreign annotations and labels."""
-    name = "api-gateway"
-
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        pods = shapes.template(name, shapes.container(shop, name, env=flag(release)), labels={"slot": "blue"})
-        entry = shapes.service(name, selector={"app": name, "slot": "blue"}, type="NodePort")
-        return {f"k8s/{name}/all.yaml": shapes.file(shapes.workload("Deployment", name, pods), entry)}
-
-    it = made(shop, name, files)
-    it.deploy(TARGET)
-    it.wait_ready()
-    it.deploy(FAILED)
-    it.wait_ready()
-    hand = {
-        "metadata": {"annotations": {"example.com/owner": "ops"}},
-        "spec": {"selector": {"slot": "green"}, "ports": [{"port": 80, "nodePort": 30000 + hash(it.namespace) % 2000}]},
+def free_node_port(cluster: Cluster) -> int:
+    taken = {
+        port.get("nodePort")
+        for service in cluster.get("services", "--all-namespaces")["items"]
+        for port in service["spec"].get("ports", [])
     }
-    it.cluster.kubectl("patch", f"service/{name}", f"--patch={json.dumps(hand)}", namespace=it.namespace)
-    it.cluster.kubectl("annotate", f"deployment/{name}", "example.com/owner=ops", namespace=it.namespace)
-    it.cluster.kubectl("label", f"deployment/{name}", "team=ops", namespace=it.namespace)
-    before = live(it, "service", name)
-    product = Product(it)
+    return next(port for port in range(31200, 32000) if port not in taken)
+
+
+def test_what_somebody_else_owns_stays_and_is_said(shop: ShopFactory) -> None:
+    made = shop(services=("web", "api"), manifests=owned_manifests)
+    made.rollback_yaml()
+    made.deploy(TARGET)
+    made.wait_ready()
+    made.deploy(FAILED)
+    for name, replicas in (("web", 3), ("api", 2)):
+        made.cluster.kubectl("scale", f"deployment/{name}", f"--replicas={replicas}", namespace=made.namespace)
+    port = free_node_port(made.cluster)
+    change = [{"op": "replace", "path": "/spec/ports/0/nodePort", "value": port}]
+    made.cluster.kubectl(
+        "patch", "service/web", "--type=json", f"--patch={json.dumps(change)}", namespace=made.namespace
+    )
+    patch(made, "service/api", {"spec": {"selector": {"color": "green"}}})
+    foreign = {"metadata": {"annotations": {"team.example/on-call": "ana"}, "labels": {"team.example/cost": "42"}}}
+    for what in ("deployment/api", "service/api", "service/web"):
+        patch(made, what, foreign)
+    made.wait_ready()
+
+    product = Product(made)
     plan = product.plan()
-    assert plan.changes[f"Service/{name}"] == "none"
-    assert plan.kept[f"Service/{name}"] == ["spec.selector.slot"]
-    assert "spec.selector.slot is somebody else's" in plan.text
+    assert plan.kept == {
+        "Deployment/api": ["spec.replicas stays 2 (the release: 1)"],
+        "Service/api": ["spec.selector.color stays green (the release: blue)"],
+    }
+    said = " ".join(plan.text.split())
+    assert "Service/api: spec.selector.color stays green (the release: blue): somebody else set it" in said
     product.run()
-    after = live(it, "service", name)
-    assert after["spec"] == before["spec"]
-    found = live(it, "deployment", name)["metadata"]
-    assert found["annotations"]["example.com/owner"] == "ops"
-    assert found["labels"]["team"] == "ops"
-    assert flags(it, name) == {TARGET}
-
-
-def test_what_does_not_run_is_not_started_and_a_job_is_not_run_again(shop: ShopFactory) -> None:
-    runs, rests = "user-service", "shipping-service"
-
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        pods = shapes.template(runs, shapes.container(shop, runs, env=flag(release)))
-        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}}
-        job["spec"] = shapes.job_spec(shop, runs, ["/bin/busybox", "true"])
-        idle = shapes.template(rests, shapes.container(shop, rests))
-        return {
-            f"k8s/{runs}/all.yaml": shapes.file(shapes.workload("Deployment", runs, pods), job),
-            f"k8s/{rests}/all.yaml": shapes.file(shapes.workload("Deployment", rests, idle), shapes.service(rests)),
-        }
-
-    it = shop(services=(runs, rests), manifests=files)
-    it.rollback_yaml({"manifests": {"path": "k8s/{service}"}})
-    for release in (TARGET, FAILED):
-        it.deploy(release, services=(runs,))
-        wait(it, "deployment", runs)
-    uid = live(it, "job", "migrate")["metadata"]["uid"]
-    # its image exists, so that it is not for its image that it is left
-    images.push(it.cluster.registry_url, f"{it.organization}/{rests}", TARGET, "good", TARGET)
-    product = Product(it)
-    plan = product.plan()
-    assert plan.changes[f"Deployment/{rests}"] == "left"
-    assert plan.changes[f"Service/{rests}"] == "left"
-    assert plan.changes["Job/migrate"] == "left"
-    product.run()
-    there = it.cluster.get("deployments,services", namespace=it.namespace)["items"]
-    assert {o["metadata"]["name"] for o in there} == {runs}
-    assert live(it, "job", "migrate")["metadata"]["uid"] == uid
-
-
-def test_a_configuration_too_large_for_apply_goes_back(shop: ShopFactory) -> None:
-    name = "user-service"
-
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        mount = {"name": "large", "mountPath": "/config"}
-        volume = {"name": "large", "configMap": {"name": "large"}}
-        reader = shapes.container(shop, name, env=flag(release), volumeMounts=[mount])
-        pods = shapes.template(name, reader, volumes=[volume])
-        big = shapes.config_map("large", {"RELEASE": release, "big.txt": release * 46_500})
-        return {
-            f"k8s/{name}/workload.yaml": shapes.file(shapes.workload("Deployment", name, pods)),
-            "k8s/large.yaml": shapes.file(big),
-        }
-
-    it = made(shop, name, files, manifests={"shared": ["k8s/large.yaml"]})
-    for release in (TARGET, FAILED):
-        text = it.git("show", f"{release}:k8s/large.yaml")
-        assert len(text) > 279_000
-        it.cluster.kubectl(
-            "apply", "--server-side", "--force-conflicts", "--filename=-", namespace=it.namespace, input=text
-        )
-        it.deploy(release)
-        it.wait_ready()
-    product = Product(it)
-    product.run()
-    assert live(it, "configmap", "large")["data"]["RELEASE"] == TARGET
-    assert flags(it, name) == {TARGET}
-
-
-def test_where_only_configuration_changed_its_readers_restart_once(shop: ShopFactory) -> None:
-    reads, other = "user-service", "order-service"
-
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        config = shapes.config_map("common-config", {"RELEASE": release})
-        reader = shapes.container(shop, reads, envFrom=[{"configMapRef": {"name": "common-config"}}])
-        return {
-            SHARED: shapes.file(config),
-            f"k8s/{reads}/all.yaml": shapes.file(
-                shapes.workload("Deployment", reads, shapes.template(reads, reader)), shapes.service(reads)
-            ),
-            f"k8s/{other}/all.yaml": shapes.file(
-                shapes.workload("Deployment", other, shapes.template(other, shapes.container(shop, other)))
-            ),
-        }
-
-    it = shop(services=(reads, other), manifests=files)
-    it.rollback_yaml({"manifests": {"path": "k8s/{service}", "shared": [SHARED]}})
-    it.deploy(TARGET)
-    it.wait_ready()
-    # the same images under the next release's tag, and its manifests: only the configuration is another one
-    it.cluster.apply(it.manifests_at(FAILED), namespace=it.namespace)
-    before = {s: len(it.replica_sets(s)) for s in (reads, other)}
-    product = Product(it)
-    plan = product.plan()
-    assert plan.changes["ConfigMap/common-config"] == "update"
-    assert plan.changes[f"Deployment/{reads}"] == "restart"
-    assert plan.changes[f"Deployment/{other}"] == "none"
-    product.run()
-    it.wait_ready()
-    assert {s: len(it.replica_sets(s)) - n for s, n in before.items()} == {reads: 1, other: 0}
-    assert live(it, "configmap", "common-config")["data"] == {"RELEASE": TARGET}
-    mark = it.cluster.audit_mark()
+    made.wait_ready()
+    deployments = {d["metadata"]["name"]: d for d in live(made, "deployments")["items"]}
+    services = {s["metadata"]["name"]: s for s in live(made, "services")["items"]}
+    assert {name: d["spec"]["replicas"] for name, d in deployments.items()} == {"web": 3, "api": 2}
+    assert services["web"]["spec"]["ports"][0]["nodePort"] == port
+    assert services["api"]["spec"]["selector"] == {"app": "api", "color": "green"}
+    for one in (deployments["api"], services["api"], services["web"]):
+        assert one["metadata"]["annotations"]["team.example/on-call"] == "ana"
+        assert one["metadata"]["labels"]["team.example/cost"] == "42"
+    assert made.served("web") == TARGET
+    assert made.running_digests() == {name: {digest} for name, digest in made.digests[TARGET].items()}
     assert product.run().last_line.startswith("Nothing to do")
-    assert it.cluster.writes(mark, user=OPERATOR, namespace=it.namespace) == []
-    applied = it.cluster.kubectl(
-        "apply", "--recursive", f"--filename={product.manifests}", namespace=it.namespace
-    ).stdout
-    assert [line for line in applied.splitlines() if not line.endswith("unchanged")] == []
 
 
-def test_what_only_the_failed_release_had_goes_last_and_secrets_stay(shop: ShopFactory) -> None:
-    name, extra = "user-service", "recommendation-service"
+# -- what is left alone
 
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        pods = shapes.template(name, shapes.container(shop, name, env=flag(release)))
-        found = {f"k8s/{name}/all.yaml": shapes.file(shapes.workload("Deployment", name, pods))}
-        if release == FAILED:
-            more = shapes.template(extra, shapes.container(shop, extra))
-            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "extra"}, "stringData": {"a": "b"}}
-            found[f"k8s/{extra}/all.yaml"] = shapes.file(
-                shapes.workload("Deployment", extra, more), shapes.service(extra), secret
-            )
-        return found
 
-    it = shop(services=(name, extra), manifests=files)
-    it.rollback_yaml({"manifests": {"path": "k8s/{service}"}})
-    it.deploy(TARGET, services=(name,))
-    wait(it, "deployment", name)
-    it.deploy(FAILED)
-    it.wait_ready()
-    product = Product(it)
+def left_manifests(shop: Shop, release: str) -> dict[str, str]:
+    """`user-service`, a report that the team has taken down by hand, a migration and a nightly job."""
+    files = {name: text for name, text in shop_manifests(shop, release).items() if "user-service" in name}
+    files[SHARED] = shapes.file(shapes.config_map("common-config", {"A": "1"}))
+    pods = shapes.template("report", shapes.container(shop, "report", **level(release)))
+    files["k8s/report/all.yaml"] = shapes.file(shapes.workload("Deployment", "report", pods), shapes.service("report"))
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}}
+    nightly = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}}
+    hour = {"v1.0.0": 1, TARGET: 2, FAILED: 3}[release]
+    files["k8s/user-service/jobs.yaml"] = shapes.file(
+        {**job, "spec": shapes.job_spec(shop, "user-service", ["true"])},
+        {
+            **nightly,
+            "spec": {
+                "schedule": f"0 {hour} * * *",
+                "jobTemplate": {"spec": shapes.job_spec(shop, "user-service", ["echo", release])},
+            },
+        },
+    )
+    return files
+
+
+def test_what_does_not_run_is_not_started_and_a_job_not_run_again(shop: ShopFactory) -> None:
+    made = shop(services=("user-service", "report"), manifests=left_manifests)
+    made.rollback_yaml()
+    made.deploy(TARGET)
+    made.wait_ready()
+    made.cluster.kubectl("wait", "--for=condition=Complete", "job/migrate", "--timeout=30s", namespace=made.namespace)
+    job = live(made, "job", "migrate")["metadata"]["uid"]
+    made.deploy(FAILED)
+    made.cluster.kubectl("delete", "deployment/report", "service/report", namespace=made.namespace)
+    made.wait_ready(("user-service",))
+
+    product = Product(made)
+    plan = product.plan()
+    expected = {
+        "Deployment/report": "left", "Service/report": "left", "Job/migrate": "left", "CronJob/nightly": "update",
+        "Deployment/user-service": "update",
+    }  # fmt: skip
+    assert {name: plan.changes[name] for name in expected} == expected
+    mark = made.cluster.audit_mark()
+    product.run()
+    written = made.cluster.writes(mark, user=OPERATOR, namespace=made.namespace)
+    assert sorted(w["objectRef"]["name"] for w in written) == ["nightly", "user-service"]
+    nightly = live(made, "cronjob", "nightly")["spec"]
+    (container,) = nightly["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert (nightly["schedule"], container["command"]) == ("0 2 * * *", ["echo", TARGET])
+    assert container["image"].endswith(f"@{made.digests[TARGET]['user-service']}")
+    assert [j["metadata"]["uid"] for j in live(made, "jobs")["items"]] == [job]
+    assert [d["metadata"]["name"] for d in live(made, "deployments")["items"]] == ["user-service"]
+    assert [s["metadata"]["name"] for s in live(made, "services")["items"]] == ["user-service"]
+    assert product.run().last_line.startswith("Nothing to do")
+    unchanged(made, product)
+
+
+# -- what only the failed release had
+
+
+def orphan_manifests(shop: Shop, release: str) -> dict[str, str]:
+    """v1.2.0 brings a service of its own, with configuration, a password and a disk."""
+    files = {name: text for name, text in shop_manifests(shop, release).items() if "promo" not in name}
+    if release != FAILED:
+        return files
+    pods = shapes.template(
+        "promo", shapes.container(shop, "promo", envFrom=[{"configMapRef": {"name": "promo-config"}}])
+    )
+    meta = {"name": "promo-data"}
+    files["k8s/promo/all.yaml"] = shapes.file(
+        shapes.config_map("promo-config", {"BANNER": "winter"}),
+        {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"password": "hunter2"}},
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": meta,
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+        },
+        shapes.workload("Deployment", "promo", pods),
+        shapes.service("promo"),
+    )
+    return files
+
+
+def test_what_only_the_failed_release_had_goes_last_and_data_stays(shop: ShopFactory) -> None:
+    made = shop(services=("user-service", "promo"), manifests=orphan_manifests)
+    made.rollback_yaml()
+    made.deploy(TARGET, services=("user-service",))
+    made.wait_ready(("user-service",))
+    made.deploy(FAILED)
+    made.wait_ready()
+    product = Product(made)
     plan = product.plan()
     assert plan.data["current"]["release"] == FAILED
-    assert plan.orphans == {f"Deployment/{extra}": "delete", f"Service/{extra}": "delete", "Secret/extra": "left"}
+    assert plan.orphans == {
+        "ConfigMap/promo-config": "delete", "Deployment/promo": "delete", "Service/promo": "delete",
+        "Secret/promo-data": "left", "PersistentVolumeClaim/promo-data": "left",
+    }  # fmt: skip
+    assert "hunter2" not in plan.text
+    mark = made.cluster.audit_mark()
     product.run()
-    there = it.cluster.get("deployments,services,secrets", namespace=it.namespace)["items"]
-    assert {(o["kind"], o["metadata"]["name"]) for o in there} == {("Deployment", name), ("Secret", "extra")}
-    done = [json.loads(line) for line in (product.latest / "journal.jsonl").read_text().splitlines()]
-    keys = [e["key"] for e in done if e["mark"] == "done"]
-    assert keys[0] == f"apply/deployment/{name}"
-    assert all(key.startswith("delete/") for key in keys[1:])
+    written = [
+        (w["verb"], w["objectRef"]["resource"], w["objectRef"]["name"])
+        for w in made.cluster.writes(mark, user=OPERATOR, namespace=made.namespace)
+    ]
+    assert written[0] == ("patch", "deployments", "user-service")
+    assert sorted(written[1:]) == [
+        ("delete", "configmaps", "promo-config"), ("delete", "deployments", "promo"), ("delete", "services", "promo"),
+    ]  # fmt: skip
+    assert written[-1] == ("delete", "configmaps", "promo-config")
+    left = live(made, "secrets,persistentvolumeclaims")["items"]
+    assert [o["kind"] for o in left if o["metadata"]["name"] == "promo-data"] == ["Secret", "PersistentVolumeClaim"]
+    assert made.served("user-service") == TARGET
+    assert product.run().last_line.startswith("Nothing to do")
 
 
-def test_waves_go_in_order_and_a_plain_folder_has_services_too(shop: ShopFactory) -> None:
-    first, second = "cloud-config", "user-service"
+# -- several containers, an overlay, one file with everything
 
-    def files(shop: Shop, release: str) -> dict[str, str]:
-        both = []
-        for name in (second, first):
-            pods = shapes.template(
-                name,
-                shapes.container(shop, name, env=flag(release)),
-                initContainers=[{"name": "prepare", "image": shop.image(name), "command": ["/bin/busybox", "true"]}],
-            )
-            both += [shapes.workload("Deployment", name, pods), shapes.service(name)]
-        return {f"k8s/{first}/all.yaml": shapes.file(*both)}
 
-    it = shop(services=(first, second), manifests=files)
-    it.rollback_yaml(
-        {
-            "manifests": {"path": "k8s"},
-            "services": {"order": [[first]], "order_wait": "updated"},
-            "environments": {
-                "prod": {"context": "test", "namespace": it.namespace, "overlay": {"env": {"PROFILE": "prod"}}}
-            },
-        }
+def containers_manifests(shop: Shop, release: str) -> dict[str, str]:
+    """One file. The pod has an init container and a helper of the team's own, and a vendor's log shipper."""
+    own = {"name": "warm-up", "image": shop.image("user-service"), "command": ["true"]}
+    helper = shapes.container(shop, "order-service", name="helper", **level(release))
+    helper["env"] += shapes.variable("SERVER_PORT", "9090")
+    helper["readinessProbe"] = {"httpGet": {"path": "/", "port": 9090}, "periodSeconds": 1}
+    vendor = {"name": "shipper", "image": f"vendor-{shop.namespace}/shipper:2.4", "command": ["sleep", "1000000"]}
+    main = shapes.container(shop, "user-service", **level(release))
+    pods = shapes.template("user-service", main, helper, vendor, initContainers=[own])
+    everything = (
+        shapes.config_map("common-config", {"A": "1"}),
+        shapes.workload("Deployment", "user-service", pods),
+        shapes.service("user-service"),
+        shapes.workload(
+            "Deployment",
+            "order-service",
+            shapes.template("order-service", shapes.container(shop, "order-service", **level(release))),
+        ),
+        shapes.service("order-service"),
     )
+    return {SHARED: shapes.file(*everything)}
+
+
+def test_each_container_gets_its_image_from_one_file_with_the_overlay(shop: ShopFactory) -> None:
+    """The deploy job sets a variable after it applied: that is part of what ran."""
+    made = shop(services=("user-service", "order-service"), manifests=containers_manifests)
+    overlay = {"env": {"SPRING_PROFILES_ACTIVE": "prod"}}
+    where = {"context": "test", "namespace": made.namespace, "overlay": overlay}
+    made.rollback_yaml({"manifests": {"path": "k8s"}, "environments": {"prod": where}})
+    vendor = images.push(made.cluster.registry_url, f"vendor-{made.namespace}/shipper", "2.4", "good", "2.4")
     for release in (TARGET, FAILED):
-        it.deploy(release)
-        it.wait_ready()
-    product = Product(it)
+        made.deploy(release)
+        for service, container in (("user-service", "user-service,helper"), ("order-service", "order-service")):
+            for name in container.split(","):
+                arguments = ("set", "env", f"deployment/{service}", f"--containers={name}")
+                made.cluster.kubectl(*arguments, "SPRING_PROFILES_ACTIVE=prod", namespace=made.namespace)
+        made.wait_ready()
+    product = Product(made)
+    plan = product.plan()
+    found = {(c["workload"], c["name"], c["rung"]) for s in plan.data["services"] for c in s["containers"]}
+    assert found == {
+        ("Deployment/user-service", "warm-up", "release-tag"),
+        ("Deployment/user-service", "user-service", "release-tag"),
+        ("Deployment/user-service", "helper", "release-tag"),
+        ("Deployment/user-service", "shipper", "as-is"),
+        ("Deployment/order-service", "order-service", "release-tag"),
+    }
     product.run()
-    it.wait_ready()
-    done = [json.loads(line) for line in (product.latest / "journal.jsonl").read_text().splitlines()]
-    assert [e["key"] for e in done if e["mark"] == "done"] == [f"apply/deployment/{n}" for n in (first, second)]
-    for name in (first, second):
-        pod_spec = live(it, "deployment", name)["spec"]["template"]["spec"]
-        assert {"name": "PROFILE", "value": "prod"} in pod_spec["containers"][0]["env"]
-        assert "@sha256:" in pod_spec["initContainers"][0]["image"]
-    applied = it.cluster.kubectl(
-        "apply", "--recursive", f"--filename={product.manifests}", namespace=it.namespace
-    ).stdout
-    assert all(line.endswith("unchanged") for line in applied.splitlines()), applied
+    made.wait_ready()
+    assert made.served_all() == {"user-service": TARGET, "order-service": TARGET}
+    digests = made.digests[TARGET]
+    (pod,) = made.pods("user-service")
+    running = {
+        status["name"]: status["imageID"].rpartition("@")[2]
+        for status in (*pod["status"]["containerStatuses"], *pod["status"]["initContainerStatuses"])
+    }
+    assert running == {
+        "user-service": digests["user-service"], "warm-up": digests["user-service"],
+        "helper": digests["order-service"], "shipper": vendor,
+    }  # fmt: skip
+    spec = live(made, "deployment", "user-service")["spec"]["template"]["spec"]
+    profiles = {
+        c["name"]: [e["value"] for e in c.get("env", []) if "PROFILES" in e["name"]] for c in spec["containers"]
+    }
+    assert profiles == {"user-service": ["prod"], "helper": ["prod"], "shipper": []}
+    assert product.run().last_line.startswith("Nothing to do")
+    unchanged(made, product)

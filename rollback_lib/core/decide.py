@@ -27,11 +27,14 @@ from rollback_lib.core.resources import (
     name_of,
     notes_of,
     template,
+    template_hash,
     template_path,
 )
 from rollback_lib.core.three_way import Operation
 
 OURS: Final = "rollback-lib/"
+RELEASE: Final = f"{OURS}release"
+TEMPLATE: Final = f"{OURS}template"
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +86,31 @@ def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str
 
 def stamps(target: Object, release: str, run: str) -> dict[str, str]:
     """Annotations for the workload, never for its template: why it changed, for ``kubectl rollout history``."""
-    said = {f"{OURS}run": run}
+    said = {f"{OURS}run": run, RELEASE: release}
     if CHANGE_CAUSE not in notes_of(target):
         said[CHANGE_CAUSE] = f"rollback to {release}"
     return said
+
+
+def marked(draft: Draft, after: Object) -> Draft:
+    """The draft with the hash of the template that the server will store: until it changes, our mark holds."""
+    if not any(o.path == three_way.pointer(("metadata", "annotations", RELEASE)) for o in draft.operations):
+        return draft
+    where = three_way.pointer(("metadata", "annotations", TEMPLATE))
+    mark = Operation("add", where, template_hash(after))
+    return msgspec.structs.replace(draft, operations=(*draft.operations, mark))
+
+
+def restored_release(live: Mapping[str, Any]) -> str:
+    """The release that a run of ours put here, by our mark; empty where there is none or it does not hold any more.
+
+    It holds only while the template's hash in it is the live one: an ordinary deploy leaves the annotation in place
+    (design §6, seen on a real cluster).
+    """
+    notes = notes_of(live)
+    if not notes.get(TEMPLATE) or notes[TEMPLATE] != template_hash(live):
+        return ""
+    return notes.get(RELEASE, "")
 
 
 def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:

@@ -245,7 +245,7 @@ class _Taking:
     def _warnings(self, found: _Found, digests: Sequence[str]) -> tuple[str, ...]:
         place, rung = self.wanted.place, found.step.rung
         said = []
-        if rung == "history":
+        if rung == "history" and not found.step.restored:
             said.append(f"the digest is that of pods of an older revision; nothing proves that it is {self.release}")
         if rung == "reference":
             said.append(f"{found.step.reference} is the last resort; nothing proves that it is {self.release}")

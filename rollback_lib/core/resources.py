@@ -143,6 +143,11 @@ def decided(obj: Mapping[str, Any]) -> Object:
     return kept
 
 
+def template_hash(obj: Mapping[str, Any]) -> str:
+    """A hash of the pod template as the server stores it."""
+    return hashlib.sha256(canonical(template(obj))).hexdigest()
+
+
 def fingerprint(obj: Mapping[str, Any] | None) -> str:
     """A hash of what is decided about an object; empty for one that does not exist."""
     return hashlib.sha256(canonical(decided(obj))).hexdigest() if obj else ""

@@ -155,7 +155,7 @@ def _dry_runs(
             else:
                 warnings.append(f"{draft.label}: {warning}")
         refused.extend(decide.not_taken(draft, answer.object))
-        draft = msgspec.structs.replace(draft, after=answer.object)
+        draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
         if draft.live is not None and decide.already(draft, answer.object, same):
             return msgspec.structs.replace(draft, change=NONE, operations=())
         who = owner(draft.live) if draft.live else ""

@@ -158,7 +158,7 @@ def test_with_registry_unknown_accepted_the_run_goes_through(shop: ShopFactory) 
 
 
 def test_bits_that_lie_on_the_nodes_need_no_registry(shop: ShopFactory) -> None:
-    """Two ways to know them: the release pins a digest that pods run, or pods run the image by the release's own tag."""
+    """Two ways to know them: the release pins a digest that pods run, or pods run the image by its release tag."""
     made = shop(services=SERVICES)
     made.deploy("v1.1.0")
     made.wait_ready()

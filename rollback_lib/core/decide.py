@@ -50,7 +50,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...] = ()
     kept: tuple[str, ...] = ()
     after: Object | None = None  # as the server would store it
-    merged: bool = False  # the target is no longer what its file says to the letter: it has a restart in its template
+    merged: bool = False  # target is no longer what its file says: the file is written anew
 
     @property
     def label(self) -> str:
@@ -151,18 +151,6 @@ def restarted_at(obj: Mapping[str, Any] | None) -> str:
     return str(notes_of(template(obj or {}) or {}).get(RESTARTED_AT) or "")
 
 
-def keeping_restart(draft: Draft) -> Draft:
-    """The draft of an object that needs no new pods, with the restart that its last apply asked for, if it did.
-
-    Without it the next apply of the rewritten manifests would take the mark out, and restart every pod for nothing.
-    """
-    assert draft.live is not None
-    asked = restarted_at(three_way.last_applied(draft.live))
-    if not asked or restarted_at(draft.target):
-        return draft
-    return msgspec.structs.replace(draft, target=restarted(draft.target, asked), merged=True)
-
-
 def consumes(target: Object, config_maps: Collection[str]) -> str:
     """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
@@ -179,14 +167,30 @@ def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, s
     assert draft.live is not None
     if fingerprint(after) == fingerprint(draft.live):
         return True
-    twin = copy.deepcopy(after)
-    if (marked_at := restarted_at(draft.live)) and template(twin) is not None and not restarted_at(twin):
-        twin = restarted(twin, marked_at)
-    live_images = {(init, c.get("name")): c.get("image") for init, c in containers(template(draft.live))}
+    return fingerprint(_alike(after, draft, live_is_target, restarted_at(draft.live))) == fingerprint(draft.live)
+
+
+def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Draft:
+    """The draft of an object that is right already: its manifest says what the last apply did, so that the next one
+    changes nothing. A restart by hand is not in it: an apply leaves that alone anyway."""
+    assert draft.live is not None
+    target = _alike(draft.target, draft, live_is_target, restarted_at(three_way.last_applied(draft.live)))
+    return msgspec.structs.replace(draft, change=NONE, operations=(), target=target, merged=target != draft.target)
+
+
+def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str, bool]], restart: str) -> Object:
+    """``obj`` with what is no reason for a rollout: a restart, and the other name of an image."""
+    live = template(draft.live or {})
+    if template(obj) is None or live is None:
+        return obj
+    twin = copy.deepcopy(obj)
+    if restart and not restarted_at(twin):
+        twin = restarted(twin, restart)
+    images = {(init, c.get("name")): c.get("image") for init, c in containers(live)}
     for init, container in containers(template(twin)):
         if (draft.label, container.get("name"), init) in live_is_target:
-            container["image"] = live_images.get((init, container.get("name")), container.get("image"))
-    return fingerprint(twin) == fingerprint(draft.live)
+            container["image"] = images.get((init, container.get("name")), container.get("image"))
+    return twin
 
 
 def not_taken(draft: Draft, after: Object) -> list[Refusal]:

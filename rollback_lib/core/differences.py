@@ -13,6 +13,7 @@ from rollback_lib.core.resources import Object, decided, kind_of, name_of, templ
 
 _LONGEST: Final = 60
 _MOST: Final = 40
+_LOOKED_AT: Final = 2000  # far more than is shown, so that a secret is not cut where it begins
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ def _shown(path: str, value: Any) -> str:
     if isinstance(value, Mapping):
         value = {k: v for k, v in value.items() if not is_secret_name(str(k))}
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = redact(text.replace("\n", "⏎"))
+    text = redact(text[:_LOOKED_AT].replace("\n", "⏎"))
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 

@@ -137,7 +137,9 @@ class _Found(msgspec.Struct, frozen=True):
 
     @property
     def tried(self) -> Tried:
-        text = self.answer.text or f"{self.step.reference}: {self.state}" if self.answer else self.step.why
+        text = (self.answer.text or self.state) if self.answer else self.step.why
+        if self.step.reference and self.step.reference not in text:
+            text = f"{self.step.reference}: {text}"
         return Tried(self.step.rung, self.step.reference, self.state, text)
 
 

@@ -33,7 +33,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
     snapshot = ports.cluster.snapshot(_READ)
     if "Pod" in snapshot.refused:
-        raise RefusedError(Refusal(snapshot.refused["Pod"] + ".", code="", fix="Allow `list` on pods in the Role."))
+        said = f"{snapshot.refused['Pod']}: our Role lacks it, or the namespace does not exist."
+        raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
     release = resolution.target.release
     running = _running(snapshot, release)
     platforms = _platforms(ports)

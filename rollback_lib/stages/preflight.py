@@ -165,7 +165,7 @@ def _dry_runs(
         refused.extend(decide.not_taken(draft, answer.object))
         draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
         if draft.live is not None and decide.already(draft, answer.object, same):
-            return decide.keeping_restart(msgspec.structs.replace(draft, change=NONE, operations=()))
+            return decide.left_alone(draft, same)
         who = owner(draft.live) if draft.live else ""
         if who:
             refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
@@ -180,9 +180,9 @@ def _dry_runs(
 
     first = round_of(drafts)
     restarting = []
-    for draft in first:
+    for planned, draft in zip(drafts, first, strict=True):
         if draft.change == NONE and draft.why and draft.live is not None:
-            again = msgspec.structs.replace(draft, target=decide.restarted(draft.target, now), merged=True)
+            again = msgspec.structs.replace(draft, target=decide.restarted(planned.target, now), merged=True)
             again = decide.put_back(
                 again,
                 last_applied(draft.live),

@@ -132,7 +132,7 @@ def walk(shop: Shop, behaviour: str) -> Story:
     restored = objects(shop)
     mark = cluster.audit_mark()
     again = product.run()
-    writes_again = cluster.writes(mark, user=OPERATOR)
+    writes_again = cluster.writes(mark, user=OPERATOR, namespace=namespace)
     applied = cluster.kubectl("apply", "--recursive", f"--filename={manifests}", namespace=namespace).stdout
     after_client_side = objects(shop)
     server_side, after_server_side = [], []

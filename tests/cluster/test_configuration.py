@@ -60,7 +60,10 @@ def test_a_change_of_configuration_alone_restarts_those_who_read_it_once(shop: S
     assert "Deployment/order-service: restart (ConfigMap common-config changes)" in plan.text
     mark = made.cluster.audit_mark()
     product.run(f"--plan-hash={plan.data['hash']}")
-    assert names_of(made.cluster.writes(mark, user=OPERATOR)) == ["common-config", "order-service"]
+    assert names_of(made.cluster.writes(mark, user=OPERATOR, namespace=made.namespace)) == [
+        "common-config",
+        "order-service",
+    ]
     made.wait_ready()
     after = running(made)
     assert after["user-service"] == before["user-service"]
@@ -72,7 +75,7 @@ def test_a_change_of_configuration_alone_restarts_those_who_read_it_once(shop: S
     of_the_run = product.manifests
     mark = made.cluster.audit_mark()
     assert product.run().last_line.startswith("Nothing to do")
-    assert made.cluster.writes(mark, user=OPERATOR) == []
+    assert made.cluster.writes(mark, user=OPERATOR, namespace=made.namespace) == []
     for manifests in (of_the_run, product.manifests):
         arguments = ("apply", "--recursive", f"--filename={manifests}")
         said = made.cluster.kubectl(*arguments, namespace=made.namespace).stdout.splitlines()
@@ -145,7 +148,7 @@ def test_what_others_wait_for_goes_first(shop: ShopFactory, order_wait: str) -> 
     product = Product(made)
     mark = made.cluster.audit_mark()
     product.run()
-    writes = made.cluster.writes(mark, user=OPERATOR)
+    writes = made.cluster.writes(mark, user=OPERATOR, namespace=made.namespace)
     assert names_of(writes)[0] == "cloud-config"
     assert sorted(names_of(writes)[1:]) == ["order-service", "user-service"]
     made.wait_ready()

@@ -11,6 +11,7 @@ from rollback_lib.sandbox.store import Store
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 TOKEN: Final = "kube-api-access-"
+_COUNTER: Final = "deprecated.daemonset.template.generation"
 
 
 def suffix() -> str:
@@ -22,6 +23,8 @@ def admit(store: Store, resource: Resource, found: Object, before: Object | None
     """Refuse the object, or complete it. `found` is changed."""
     if resource.kind == "Service":
         _service(store, found, before)
+    if resource.kind == "DaemonSet":
+        _count_templates(found, before)
     if before is not None:
         return
     namespace = found["metadata"].get("namespace", "")
@@ -54,6 +57,15 @@ def _service(store: Store, found: Object, before: Object | None) -> None:
                 kept = old_ports.get((port.get("port"), port.get("protocol")))
                 port["nodePort"] = kept or next(n for n in range(30000, 32768) if n not in taken)
                 taken.add(port["nodePort"])
+
+
+def _count_templates(found: Object, before: Object | None) -> None:
+    """An old counter that a real server still keeps in an annotation of every DaemonSet."""
+    number = 1
+    if before is not None:
+        number = int((before["metadata"].get("annotations") or {}).get(_COUNTER, "1"))
+        number += before["spec"].get("template") != found["spec"].get("template")
+    found["metadata"]["annotations"] = {**(found["metadata"].get("annotations") or {}), _COUNTER: str(number)}
 
 
 def _free_address(store: Store) -> str:

@@ -41,6 +41,11 @@ class Api:
             found.headers.update(error.headers)
             return found
 
+    def wake_watchers(self) -> None:
+        """Have every watch look at once whether the server is being closed."""
+        with self._store.changed:
+            self._store.changed.notify_all()
+
     def _user(self, request: Request) -> User:
         token = request.user or request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         if not token:  # kubectl sends no token over plain http

@@ -116,7 +116,11 @@ class Controllers:
         """What every namespace gets."""
         for kind, name, data in (
             ("ServiceAccount", "default", {}),
-            ("ConfigMap", "kube-root-ca.crt", {"data": {"ca.crt": "the sandbox speaks plain http\n"}}),
+            (
+                "ConfigMap",
+                "kube-root-ca.crt",
+                {"data": {"ca.crt": "the sandbox speaks plain http\n"}},
+            ),
         ):
             if self._store.find(by_kind(kind), space, name) is None:
                 self._writer.create(by_kind(kind), space, {"metadata": {"name": name}, **data}, manager=MANAGER)

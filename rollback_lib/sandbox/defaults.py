@@ -10,6 +10,23 @@ from rollback_lib.sandbox.schema import Object
 Map = dict[str, Any]
 
 
+def first_status(kind: str) -> Object | None:
+    """The status of an object that was just made, before any controller has seen it."""
+    if kind in ("Service", "Ingress"):
+        return {"loadBalancer": {}}
+    if kind == "HorizontalPodAutoscaler":
+        return {"currentMetrics": None, "desiredReplicas": 0}
+    if kind in ("Deployment", "CronJob", "Job", "PersistentVolumeClaim", "Namespace", "Pod"):
+        return {}
+    if kind in ("ReplicaSet", "StatefulSet"):
+        return {"replicas": 0, **({"availableReplicas": 0} if kind == "StatefulSet" else {})}
+    if kind == "DaemonSet":
+        return dict.fromkeys(
+            ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"), 0
+        )
+    return None
+
+
 def defaulted(kind: str, found: Object) -> Object:
     """The object with its defaults. `found` is changed and returned."""
     rule = _RULES.get(kind)
@@ -87,8 +104,12 @@ def _job(spec: Map, _: Object) -> None:
 def _cron_job(spec: Map, _: Object) -> None:
     _fill(spec, {"concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3,
                  "failedJobsHistoryLimit": 1})  # fmt: skip
-    inner = (spec.get("jobTemplate") or {}).get("spec")
-    if isinstance(inner, dict):
+    template = spec.get("jobTemplate")
+    inner = template.get("spec") if isinstance(template, dict) else None
+    if isinstance(template, dict):
+        template.setdefault("metadata", {})
+    if isinstance(inner, dict) and isinstance(inner.get("template"), dict):
+        inner["template"].setdefault("metadata", {})
         _template(inner)
 
 

@@ -41,8 +41,8 @@ def updated(
     entries = _entries(after) or (_entries(before) if before else {})
     if before is None:
         entries = {}
-    base = _bare(before) if before is not None else _skeleton(after)
-    difference = compare(base, _bare(after), shape_of(resource.type))
+    base = _bare(before) if before is not None else {}
+    difference = compare(_with_skeleton(base, after), _bare(after), shape_of(resource.type))
     owner = (manager, "Update", subresource)
     for other, entry in list(entries.items()):
         if other != owner:
@@ -63,7 +63,7 @@ def applied(
     """Server-side apply: the merged object with managedFields. Raises the conflict."""
     shape = shape_of(resource.type)
     wanted = _bare(config)
-    mine = fields_of(wanted, shape)
+    mine = fields_of(wanted, shape) - {("f:metadata",), ("f:spec",), ("f:status",)}
     owner = (manager, "Apply", "")
     entries = _entries(live) if live else {}
     last = entries.pop(owner, None)
@@ -92,7 +92,8 @@ def applied(
     if manager == "kubectl" and live and LAST_APPLIED in (live["metadata"].get("annotations") or {}):
         kept = {k: v for k, v in config.items() if k != "status"}
         text = json.dumps(kept, separators=(",", ":"), sort_keys=True) + "\n"
-        merged["metadata"].setdefault("annotations", {})[LAST_APPLIED] = text
+        notes = merged["metadata"].get("annotations") or {}
+        merged["metadata"]["annotations"] = {**notes, LAST_APPLIED: text}
     return _with_entries(merged, entries)
 
 
@@ -135,11 +136,14 @@ def _bare(found: Object) -> Object:
     return {**{k: v for k, v in found.items() if k not in ("apiVersion", "kind")}, "metadata": metadata}
 
 
-def _skeleton(after: Object) -> Object:
-    def fit(plain: Object, whole: Object) -> Object:
-        return {k: fit(v, whole[k]) for k, v in plain.items() if isinstance(whole.get(k), dict)}
+def _with_skeleton(base: Object, after: Object) -> Object:
+    """The base with those structs that every decoded object has, as far as the other state has them."""
 
-    return fit(_SKELETON, _bare(after))
+    def fit(found: Object, plain: Object, whole: Object) -> Object:
+        structs = {k: v for k, v in plain.items() if isinstance(whole.get(k), dict)}
+        return {**found, **{k: fit(found.get(k) or {}, v, whole[k]) for k, v in structs.items()}}
+
+    return fit(base, _SKELETON, after)
 
 
 def _entries(found: Object | None) -> dict[Owner, _Entry]:

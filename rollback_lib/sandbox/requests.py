@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
 
+from rollback_lib.sandbox import protobuf
 from rollback_lib.sandbox.schema import Resource, all_resources, resource
 from rollback_lib.sandbox.status import ApiError, not_here
 
@@ -59,11 +60,9 @@ class Request:
         return self.query.get(name, "") in TRUE
 
     def json(self) -> Any:
-        """The body. Protobuf is not read here: nobody has to send it."""
+        """The body, also where it came as protobuf."""
         if self.headers.get("content-type", "").startswith("application/vnd.kubernetes.protobuf"):
-            raise ApiError(
-                415, "this is rollback's sandbox, and it reads JSON only, not protobuf", reason="UnsupportedMediaType"
-            )
+            return protobuf.decoded(self.body)
         try:
             return json.loads(self.body or b"null")
         except ValueError as error:

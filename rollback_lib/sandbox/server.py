@@ -45,6 +45,7 @@ class Server(ThreadingHTTPServer):
     def close(self) -> None:
         """End the connections, then the threads."""
         self.closing = True
+        self.api.wake_watchers()
         if self._thread.is_alive():
             self.shutdown()
             self._thread.join()

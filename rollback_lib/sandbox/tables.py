@@ -222,6 +222,17 @@ _COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         ("Reason", "string", 0, _at("reason")), ("Object", "string", 0, _about),
         ("Message", "string", 0, _at("message")), ("Name", "string", 1, _at("metadata", "name")),
     ),
+    "HorizontalPodAutoscaler": (
+        _NAME, ("Reference", "string", 0, lambda o: "{kind}/{name}".format(**o["spec"]["scaleTargetRef"])),
+        ("Targets", "string", 0, lambda o: "<unknown>"), ("MinPods", "string", 0, _at("spec", "minReplicas")),
+        ("MaxPods", "integer", 0, _at("spec", "maxReplicas")),
+        ("Replicas", "integer", 0, _at("status", "currentReplicas", other=0)), _AGE,
+    ),
+    "PodDisruptionBudget": (
+        _NAME, ("Min Available", "string", 0, lambda o: str(o["spec"].get("minAvailable", "N/A"))),
+        ("Max Unavailable", "string", 0, lambda o: str(o["spec"].get("maxUnavailable", "N/A"))),
+        ("Allowed Disruptions", "integer", 0, _at("status", "disruptionsAllowed", other=0)), _AGE,
+    ),
     "CronJob": (
         _NAME, ("Schedule", "string", 0, _at("spec", "schedule")), ("Timezone", "string", 0, _at(
             "spec", "timeZone", other="<none>")),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rollback_lib.sandbox import admission
 from rollback_lib.sandbox.decoding import WrongTypeError, decoded, refuse_patch, refuse_unknown
-from rollback_lib.sandbox.defaults import defaulted
+from rollback_lib.sandbox.defaults import defaulted, first_status
 from rollback_lib.sandbox.ownership import applied, updated
 from rollback_lib.sandbox.patches import json_patch, merge_patch
 from rollback_lib.sandbox.requests import Answer, Request, Target
@@ -47,6 +47,8 @@ class Writer:
             metadata["name"] = metadata["generateName"] + admission.suffix()
         if resource.kind in _STATUS_KINDS:
             found.pop("status", None)
+            if (status := first_status(resource.kind)) is not None:
+                found["status"] = status
         with self._store.lock:
             found = defaulted(resource.kind, found)
             metadata.pop("managedFields", None)
@@ -205,6 +207,8 @@ class Writer:
         stamp = self._store.stamp()
         merged = own(applied(resource, before, found, manager, stamp, force=force))
         # The applied object is stored with its own managedFields; defaults belong to nobody.
+        if before is None and (status := first_status(resource.kind)) is not None:
+            merged["status"] = status
         merged = defaulted(resource.kind, merged)
         if before is None:
             admission.admit(self._store, resource, merged, None)

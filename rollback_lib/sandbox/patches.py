@@ -19,7 +19,8 @@ def refused() -> ApiError:
 def json_patch(document: Any, operations: Any) -> Any:
     """The document after the operations, in order; all or nothing."""
     if not isinstance(operations, list):
-        raise ApiError(400, "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        why = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        raise ApiError(400, f"error decoding patch: {why}")
     result = copy.deepcopy(document)
     for operation in operations:
         result = _operate(result, operation)
@@ -38,8 +39,7 @@ def _operate(document: Any, operation: Any) -> Any:
         return document
     if what in ("add", "replace"):
         value = copy.deepcopy(operation.get("value"))
-        if what == "replace" and _look(document, path) is _MISSING:
-            raise refused()
+        # `replace` adds a member that is not there, as in the library that a real API server uses.
         return _set(document, path, value, insert=what == "add")
     if what == "remove":
         _remove(document, path)

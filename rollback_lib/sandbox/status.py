@@ -42,7 +42,7 @@ class ApiError(Exception):
             "status": "Failure",
             "message": message,
             "reason": _REASONS.get(code, "") if reason is None else reason,
-            **({"details": dict(details)} if details else {}),
+            **({} if details is None else {"details": dict(details)}),
             "code": code,
         }
 

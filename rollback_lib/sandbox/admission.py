@@ -23,6 +23,9 @@ def admit(store: Store, resource: Resource, found: Object, before: Object | None
     """Refuse the object, or complete it. `found` is changed."""
     if resource.kind == "Service":
         _service(store, found, before)
+    if resource.kind == "ResourceQuota" and before is None:
+        hard = (found.get("spec") or {}).get("hard") or {}
+        found["status"] = {"hard": dict(hard), "used": dict.fromkeys(hard, "0")}
     if resource.kind == "DaemonSet":
         _count_templates(found, before)
     if before is not None:

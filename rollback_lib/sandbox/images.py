@@ -22,7 +22,7 @@ class Image:
     behaviour: str = GOOD
     crashes: int | None = None  # with CRASH: how many times, and then it is good; None: always
     exit_code: int = 3
-    ready_after: float = 0.2  # seconds from its start until it answers
+    ready_after: float = 0.4  # seconds from its start until it answers
     stop_after: float = 0.1
     port: int = 8080
     log: str = ""

@@ -19,8 +19,7 @@ from rollback_lib.sandbox.status import ApiError
 from rollback_lib.sandbox.store import Store
 from rollback_lib.sandbox.writing import Writer
 
-CREATING: Final = 0.1  # seconds from the schedule to the pull
-PULLING: Final = 0.1
+CREATING: Final = 0.4  # seconds from the schedule to the start, as on a small real node
 RETRY: Final = 10.0  # the first back-off, doubled each time
 LONGEST: Final = 300.0
 RETRY_CONFIG: Final = 2.0

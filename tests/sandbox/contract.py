@@ -88,6 +88,50 @@ class Contract:
         done = world.ask("DELETE", "v1 configmaps/one", options)
         assert (done.code, done.body["kind"], done.body["status"]) == (200, "Status", "Success")
 
+    def test_lists_choose_by_labels_and_fields_and_come_in_parts(self, world: World) -> None:
+        for name, labels in (("a", {"x": "1"}), ("b", {"x": "2"}), ("c", {})):
+            world.create("v1 configmaps", {"metadata": {"name": name, "labels": labels}})
+
+        def names(query: str) -> list[str]:
+            found = world.get(f"v1 configmaps?{query}")["items"]
+            return [o["metadata"]["name"] for o in found if o["metadata"]["name"] != "kube-root-ca.crt"]
+
+        assert names("labelSelector=x%3D1") == ["a"]
+        assert names("labelSelector=x!%3D1") == ["b", "c"]
+        assert names("labelSelector=x%20in%20(1,2)") == ["a", "b"]
+        assert names("labelSelector=!x") == ["c"]
+        assert names("labelSelector=x") == ["a", "b"]
+        assert names("fieldSelector=metadata.name%3Db") == ["b"]
+        found = world.get("v1 configmaps?limit=2")
+        assert (found["kind"], found["apiVersion"], len(found["items"])) == ("ConfigMapList", "v1", 2)
+        assert "kind" not in found["items"][0]
+        rest = world.get(f"v1 configmaps?limit=9&continue={found['metadata']['continue']}")
+        assert len(rest["items"]) == 2
+        assert "continue" not in rest["metadata"]
+
+    def test_metadata_alone_has_nothing_of_a_secret(self, world: World) -> None:
+        made = world.create("v1 secrets", {"metadata": {"name": "one"}, "stringData": {"a": "b"}})
+        assert (made["data"], made["type"], "stringData" in made) == ({"a": "Yg=="}, "Opaque", False)
+        accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        found = world.ask("GET", "v1 secrets/one", accept=accept).body
+        assert (found["kind"], found["apiVersion"]) == ("PartialObjectMetadata", "meta.k8s.io/v1")
+        assert set(found) == {"kind", "apiVersion", "metadata"}
+        assert world.ask("GET", "v1 secrets/two", accept=accept).code == 404
+
+    def test_what_an_access_review_says(self, world: World) -> None:
+        spec = {"resourceAttributes": {"namespace": world.namespace, "verb": "patch", "group": "apps",
+                                       "resource": "deployments", "name": "a"}}  # fmt: skip
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        found = world.ask("POST", path, {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                                         "spec": spec})  # fmt: skip
+        assert (found.code, found.body["status"]["allowed"]) == (201, True)
+        path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+        found = world.ask("POST", path, {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+                                         "spec": {"namespace": world.namespace}})  # fmt: skip
+        assert found.code == 201
+        rules = found.body["status"]["resourceRules"]
+        assert any(r["verbs"] == ["*"] and r["apiGroups"] == ["*"] and r["resources"] == ["*"] for r in rules)
+
     # -- patches
 
     def test_a_json_patch_with_a_failing_test_changes_nothing(self, world: World) -> None:
@@ -349,6 +393,11 @@ class Contract:
             answered = world.ask("GET", f"v1 pods/{name}:8080/proxy/")
             assert (answered.code, answered.body.strip()) == (200, "v1.1.0")
             assert "v1.1.0" in world.kubectl("logs", name, "--tail=3")
+            assert world.ask("GET", f"v1 pods/{name}:1/proxy/").code == 503
+            assert world.ask("GET", f"v1 pods/{name}:8080/proxy/no/such").code == 404
+            previous = world.ask("GET", f"v1 pods/{name}/log?container=main&previous=true&tailLines=3")
+            assert previous.code == 400
+            assert previous.message == f'previous terminated container "main" in pod "{name}" not found'
         world.kubectl("set", "env", "deployment/a", "NEW=1")
         world.until(DEPLOYMENT, complete)
         world.kubectl("rollout", "undo", "deployment/a")
@@ -424,6 +473,14 @@ class Contract:
             f'is forbidden: error looking up service account {world.namespace}/no-such: serviceaccount "no-such" not '
             "found"
         )
+
+    def test_a_quota_that_is_full(self, world: World) -> None:
+        world.create("v1 resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}})
+        world.until("v1 resourcequotas/q", lambda q: "hard" in q.get("status", {}))
+        world.create("apps/v1 deployments", workload("a", "x/y:1"))
+        found = world.until(DEPLOYMENT, lambda d: condition(d, "ReplicaFailure") is not None)
+        told = next(c["message"] for c in found["status"]["conditions"] if c["type"] == "ReplicaFailure")
+        assert told.endswith("is forbidden: exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0")
 
     def test_a_pod_that_fits_no_node(self, world: World) -> None:
         world.create("apps/v1 deployments", workload("a", "x/y:1", pod={"nodeSelector": {"no": "such"}}))

@@ -54,13 +54,16 @@ class World:
         assert code is None or done.returncode == code, f"kubectl {' '.join(arguments)} [{done.returncode}]:\n{said}"
         return said
 
-    def ask(self, method: str, path: str, body: Any = None, content: str = "application/json") -> Answered:
+    def ask(
+        self, method: str, path: str, body: Any = None, content: str = "application/json",
+        accept: str = "application/json",
+    ) -> Answered:  # fmt: skip
         """One request. `path` is below the namespace: `apps/v1 deployments/a?dryRun=All`, or whole where it has a /."""
         if not path.startswith("/"):
             version, _, rest = path.partition(" ")
             root = f"/apis/{version}" if "/" in version else f"/api/{version}"
             path = f"{root}/namespaces/{self.namespace}/{rest}"
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
         data = None
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body).encode(), content

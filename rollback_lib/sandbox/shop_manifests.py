@@ -77,14 +77,24 @@ _VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+def thresholds(*, config_only: bool) -> dict[str, str]:
+    """Each release's CIRCUIT_BREAKER_THRESHOLD: what tells the releases' shared configuration apart."""
+    return {release: "0" if config_only and release == "v1.2.0" else "50" for release in _VARIABLES}
+
+
+def variables() -> frozenset[str]:
+    """Every variable that a manifest of any release names."""
+    return frozenset({"SPRING_PROFILES_ACTIVE", *(name for each in _VARIABLES.values() for name in each)})
+
+
 def manifests(release: str, services: Sequence[str], organization: str, *, config_only: bool = False) -> dict[str, str]:
     """path → text. With ``config_only`` the last release differs from the one before in its configuration alone."""
     like = "v1.1.0" if config_only and release == "v1.2.0" else release
-    files = {SHARED: _CONFIG.format(threshold=0 if like != release else 50)}
-    variables = "".join(f'        - name: {name}\n          value: "{v}"\n' for name, v in _VARIABLES[like].items())
+    files = {SHARED: _CONFIG.format(threshold=thresholds(config_only=config_only)[release])}
+    named = "".join(f'        - name: {name}\n          value: "{v}"\n' for name, v in _VARIABLES[like].items())
     for service in services:
         files[f"k8s/{service}/deployment.yaml"] = _DEPLOYMENT.format(
-            service=service, organization=organization, variables=variables, port=PORT
+            service=service, organization=organization, variables=named, port=PORT
         )
         files[f"k8s/{service}/service.yaml"] = _SERVICE.format(service=service, port=PORT)
     return files

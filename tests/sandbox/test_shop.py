@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from rollback_lib.adapters.git import GitRepository
+from rollback_lib.cli import demo
 from rollback_lib.core import settings as core_settings
+from rollback_lib.operations import demo as story
 from rollback_lib.sandbox import shop as sandbox_shop
 from rollback_lib.sandbox.registry_store import ImageStore
 from rollback_lib.sandbox.shop import AFFECTED, BAD, GOOD, RELEASES, SCENARIOS, SERVICES, GitError, Shop
@@ -132,3 +134,8 @@ def test_the_shop_needs_no_configuration_of_the_machine(make: MakeShop) -> None:
     shop = make()
     assert subprocess.run(("git", "-C", str(shop.repository), "fsck"), capture_output=True, check=False).returncode == 0
     assert sandbox_shop.NAMESPACE in shop.settings()
+
+
+def test_the_command_offers_the_scenarios_that_there_are() -> None:
+    assert tuple(SCENARIOS) == demo.SCENARIOS
+    assert (GOOD, BAD) == (story.GOOD, story.BAD)

@@ -23,8 +23,8 @@ _WORDS: Final[_Words] = {
         "Se despliega {bad}: solo cambia la configuración",
     ),
     "bad-now": (
-        "Every rollout is complete, and the shop is broken: {count} of {of} as {good}.",
-        "Todo se desplegó, y la tienda está rota: {count} de {of} como {good}.",
+        "Every rollout is complete, and {sick} of {of} services say that they are DOWN.",
+        "Todo se desplegó, y {sick} de {of} servicios dicen que están DOWN.",
     ),
     "missing": (
         "And the registry has lost the {good} image of {affected}.",

@@ -27,6 +27,8 @@ class Service(Protocol):
     @property
     def version(self) -> str: ...
     @property
+    def well(self) -> bool: ...
+    @property
     def foreign(self) -> tuple[str, ...]: ...
     def is_release(self, release: str) -> bool: ...
 
@@ -112,8 +114,8 @@ class Story:
         self._heading("bad-config" if self._scenario.config_only else "bad")
         self._git_apply(BAD)
         self._playground.deploy(BAD)
-        count, of = self._measure()
-        self._line("bad-now", count=count, of=of)
+        services = self._ask()
+        self._line("bad-now", sick=sum(not service.well for service in services), of=len(services))
         self._playground.spoil()
         if self._scenario.image_missing:
             self._line("missing", affected=self._scenario.image_missing)
@@ -174,12 +176,14 @@ class Story:
             self._say(f"   | {_cut(line, _WIDTH - 5)}".rstrip())
 
     def _count(self) -> tuple[int, int]:
-        count, of = self._measure()
+        """(services that are as the good release was, all of them), said."""
+        services = self._ask()
+        count, of = sum(service.is_release(GOOD) for service in services), len(services)
         self._line("count", count=count, of=of)
         return count, of
 
-    def _measure(self) -> tuple[int, int]:
-        """(services that are as the good release was, all of them), with what they answered said."""
+    def _ask(self) -> Sequence[Service]:
+        """The services, with what they answered said."""
         services = self._playground.services()
         answers = Counter(service.version for service in services)
         said = [
@@ -190,7 +194,7 @@ class Story:
         foreign = [f"{what} ({service.name})" for service in services for what in service.foreign]
         for one in foreign:
             self._line("still", foreign=one)
-        return sum(service.is_release(GOOD) for service in services), len(services)
+        return services
 
     def _heading(self, key: str) -> None:
         self._step += 1

@@ -6,37 +6,35 @@ What it tells of the shop it asked: the services through the API server, the obj
 from __future__ import annotations
 
 import contextlib
-import importlib
+import http.client
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
+from rollback_lib.sandbox.cluster import Kept as Objects
+from rollback_lib.sandbox.cluster import Sandbox
+from rollback_lib.sandbox.images import GOOD as GOOD_IMAGE
+from rollback_lib.sandbox.images import SICK, Image
 from rollback_lib.sandbox.registry import Registry
 from rollback_lib.sandbox.registry_store import Snapshot as Images
-from rollback_lib.sandbox.shop import GOOD, SCENARIOS, Scenario, Shop
-from rollback_lib.sandbox.shop_manifests import thresholds, variables
+from rollback_lib.sandbox.shop import GOOD, NAMESPACE, ORGANIZATION, SCENARIOS, Scenario, Shop
+from rollback_lib.sandbox.shop_manifests import THRESHOLD, thresholds, variables
 
 KUBECTL_SITE: Final = "https://kubernetes.io/docs/tasks/tools/"
 _PATIENCE: Final = 60  # seconds, for one rollout
-
-
-class Cluster(Protocol):
-    """What is needed of the sandbox's API server."""
-
-    @property
-    def url(self) -> str: ...
-    def kubeconfig_text(self, context: str) -> str: ...
-    def snapshot(self) -> Any: ...
-    def restore(self, kept: Any) -> None: ...
+_SPEED: Final = 3.0  # times as fast as a real cluster
+_CONFIGURATION: Final = "/configuration"
 
 
 class PlaygroundError(Exception):
@@ -58,7 +56,8 @@ class Service:
     name: str
     version: str
     trouble: str = ""
-    configured_for: tuple[str, ...] = ()  # the releases that have the shared configuration which its pod has read
+    well: bool = False  # what it says of its own health
+    configured_for: tuple[str, ...] = ()  # the releases that have the shared configuration which it has read
     foreign: tuple[str, ...] = ()  # what its Deployment has and the release's manifest has not
 
     def is_release(self, release: str) -> bool:
@@ -69,7 +68,7 @@ class Service:
 class Kept:
     """A state to go back to."""
 
-    cluster: Any
+    cluster: Objects
     images: Images
     digests: Mapping[str, dict[str, str]] = field(default_factory=dict)
 
@@ -81,7 +80,6 @@ class Playground:
         self.scenario, self.keep = scenario, keep
         self.folder = Path()
         self._stack = ExitStack()
-        self._read: dict[str, str] = {}  # uid of a pod -> the threshold that stood when it was first seen
 
     def __enter__(self) -> Self:
         kubectl = shutil.which("kubectl")
@@ -93,18 +91,27 @@ class Playground:
             if not self.keep:
                 stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.registry = stack.enter_context(Registry())
-            self.cluster = self._start(stack)
+            self.cluster = stack.enter_context(Sandbox(self._image, namespaces=(NAMESPACE,), speed=_SPEED))
             self.shop = Shop(self.folder, self.registry.url, self.scenario)
             self.shop.write()
-            self.kubeconfig.write_text(self.cluster.kubeconfig_text(context=self.shop.context), encoding="utf-8")
-            self.kubectl("create", "namespace", self.shop.namespace)
+            self.kubeconfig.write_text(self.cluster.kubeconfig_text(namespace=NAMESPACE), encoding="utf-8")
             self._stack = stack.pop_all()
         return self
 
-    def _start(self, stack: ExitStack) -> Cluster:
-        sandbox = importlib.import_module("rollback_lib.sandbox.cluster").Sandbox
-        cluster: Cluster = stack.enter_context(sandbox(resolve=self.registry.resolve))
-        return cluster
+    def _image(self, name: str) -> Image | None:
+        """What a node gets for a full image name. Every service tells its version, health and configuration."""
+        found = self.registry.resolve(name)
+        if found is None:
+            return None
+        image = Image(found.digest, found.version, found.behaviour)
+
+        def configured(variables: Mapping[str, str]) -> Image:
+            threshold = variables.get(THRESHOLD, "")
+            # A circuit breaker that opens at no failure at all is always open.
+            behaviour = SICK if threshold == "0" and image.behaviour == GOOD_IMAGE else image.behaviour
+            return replace(image, behaviour=behaviour, pages={_CONFIGURATION: threshold})
+
+        return replace(image, by_environment=configured)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
@@ -160,6 +167,7 @@ class Playground:
     def deploy(self, release: str) -> None:
         """What the team's deploy job does: build over `:prod`, apply the manifests at the tag, wait."""
         self.shop.release(self.registry, release)
+        self.cluster.pull(*(f"{ORGANIZATION}/{service}:prod" for service in self.shop.services))
         self.apply(release)
         if self.scenario.config_only and release != GOOD:
             self.must("rollout", "restart", "deployment")
@@ -189,39 +197,33 @@ class Playground:
 
     def services(self) -> tuple[Service, ...]:
         """Every service of the shop, asked now."""
-        found = json.loads(self.must("get", "deployments,pods,configmaps", "--output=json"))["items"]
-        threshold = ""
-        for item in found:
-            if item["kind"] == "ConfigMap" and item["metadata"]["name"] == "common-config":
-                threshold = str(item["data"].get("CIRCUIT_BREAKER_THRESHOLD"))
-        pods = [item for item in found if item["kind"] == "Pod" and "deletionTimestamp" not in item["metadata"]]
-        for pod in pods:  # a pod reads its configuration once, when it starts
-            self._read.setdefault(pod["metadata"]["uid"], threshold)
+        found = json.loads(self.must("get", "deployments", "--output=json"))["items"]
+        deployments = {item["metadata"]["name"]: item for item in found}
         with ThreadPoolExecutor(max_workers=4) as pool:
-            answers = list(pool.map(self._answer, self.shop.services))
-        deployments = {item["metadata"]["name"]: item for item in found if item["kind"] == "Deployment"}
-        return tuple(
-            Service(
-                service,
-                version,
-                trouble,
-                self._configuration_of([pod for pod in pods if pod["metadata"]["labels"].get("app") == service]),
-                tuple(_foreign(deployments.get(service, {}), service)),
-            )
-            for service, (version, trouble) in zip(self.shop.services, answers, strict=True)
-        )
+            asked = [pool.submit(self._service, name, deployments.get(name, {})) for name in self.shop.services]
+            return tuple(each.result() for each in asked)
 
-    def _answer(self, service: str) -> tuple[str, str]:
-        """(what it answers, why it does not)."""
-        path = f"/api/v1/namespaces/{self.shop.namespace}/services/http:{service}:80/proxy/"
-        done = self.kubectl("get", "--raw", path)
-        said = done.out.strip()
-        return (said, "") if done.code == 0 else ("", said.splitlines()[-1] if said else "no answer")
-
-    def _configuration_of(self, pods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-        read = {self._read[pod["metadata"]["uid"]] for pod in pods}
+    def _service(self, name: str, deployment: Mapping[str, Any]) -> Service:
+        foreign = tuple(_foreign(deployment, name))
+        try:
+            version, health, threshold = (self._get(name, path) for path in ("/", "/actuator/health", _CONFIGURATION))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Service(name, "", f"{error.code} {error.reason}", foreign=foreign)
+        except (OSError, http.client.HTTPException) as error:
+            return Service(name, "", str(error), foreign=foreign)
         known = thresholds(config_only=self.scenario.config_only)
-        return tuple(release for release, threshold in known.items() if read == {threshold})
+        configured_for = tuple(release for release, each in known.items() if each == threshold)
+        return Service(name, version, "", json.loads(health).get("status") == "UP", configured_for, foreign)
+
+    def _get(self, service: str, path: str) -> str:
+        """What a service answers, through the API server."""
+        place = f"/api/v1/namespaces/{self.shop.namespace}/services/http:{service}:80/proxy{path}"
+        # No proxy of the user's may stand between two parts of one process.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.cluster.url + place, timeout=10) as answer:
+            text: str = answer.read().decode()
+        return text.strip()
 
     def specs(self) -> str:
         """Everything that the shop's objects say, less what the cluster itself says of them; equal: unchanged."""

@@ -55,7 +55,7 @@ class Scenario:
     """
 
     name: str
-    bad: str = "wrong"
+    bad: str = "sick"  # Ready, and broken all the same
     config_only: bool = False
     image_missing: str = ""
     patched: str = ""

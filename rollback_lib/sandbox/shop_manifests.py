@@ -7,6 +7,7 @@ from typing import Final
 
 SHARED: Final = "k8s/common-config.yaml"
 PORT: Final = 8080
+THRESHOLD: Final = "CIRCUIT_BREAKER_THRESHOLD"
 
 _CONFIG: Final = """\
 apiVersion: v1
@@ -78,7 +79,7 @@ _VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def thresholds(*, config_only: bool) -> dict[str, str]:
-    """Each release's CIRCUIT_BREAKER_THRESHOLD: what tells the releases' shared configuration apart."""
+    """Each release's value of `THRESHOLD`: what tells the releases' shared configuration apart."""
     return {release: "0" if config_only and release == "v1.2.0" else "50" for release in _VARIABLES}
 
 

@@ -16,6 +16,10 @@ class AService:
     version: str
     foreign: tuple[str, ...] = ()
 
+    @property
+    def well(self) -> bool:
+        return self.version == GOOD
+
     def is_release(self, release: str) -> bool:
         return self.version == release and not self.foreign
 

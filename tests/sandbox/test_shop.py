@@ -84,7 +84,7 @@ def test_a_release_is_built_over_the_mutable_tag_and_under_its_own(make: MakeSho
     shop, store = make(), ImageStore()
     shop.release(store, GOOD)
     shop.release(store, BAD)
-    assert image(store, "user-service", "prod") == ("wrong", BAD)
+    assert image(store, "user-service", "prod") == ("sick", BAD)
     assert image(store, "user-service", GOOD) == ("good", GOOD)
 
 

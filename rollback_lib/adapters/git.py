@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MISSING: Final = re.compile(
+    r"transport .{1,40} not allowed|"  # git may die of this before it says which object it wanted
     r"could not fetch|missing|bad object|not a tree object|not a valid object|unable to read|could not read",
     re.IGNORECASE,
 )

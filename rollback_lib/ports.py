@@ -65,6 +65,16 @@ class GitHistory(Protocol):
     def list_paths(self, commit: str) -> Sequence[str]: ...
 
 
+class Checkout(GitHistory, Protocol):
+    """A clone with something checked out: HEAD's tree, still never the working tree."""
+
+    def head_commit(self) -> str:
+        """The commit that is checked out; empty in a repository without commits."""
+        ...
+
+    def read(self, commit: str, path: str) -> bytes: ...
+
+
 class Registry(Protocol):
     """Image registries, read only."""
 
@@ -96,7 +106,11 @@ class Cluster(Protocol):
 
     def dry_run_create(self, manifest: Object) -> DryRun: ...
 
-    def may(self, verb: str, kind: str, name: str) -> bool: ...
+    def version(self) -> str:
+        """The API server's version, such as ``v1.36.3``."""
+        ...
+
+    def may(self, verb: str, kind: str, name: str, subresource: str = "") -> bool: ...
 
     def events(self) -> Sequence[Object]:
         """The namespace's events; empty where we may not read them."""
@@ -124,6 +138,10 @@ class Acts(Protocol):
 
     def problem(self) -> str:
         """Why nothing could be written at all; empty where it could."""
+        ...
+
+    def version(self) -> str:
+        """The version of the program that writes, such as ``v1.36.3``. Raises RefusedError where it does not run."""
         ...
 
     def act(self, change: Change, scratch: RunStore) -> Object | None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
 from rollback_lib.ports import Approver, Ports, Progress
@@ -110,26 +111,58 @@ def _docker_config(environ: Mapping[str, str]) -> Path:
     return (Path(folder) if folder else Path.home() / ".docker") / "config.json"
 
 
+class LazyRepository:
+    """The repository, opened when it is asked: then what cannot be opened fails one question and not the start."""
+
+    def __init__(self, start: Path) -> None:
+        self._start = start
+        self._opened: GitRepository | None = None
+
+    def _open(self) -> GitRepository:
+        self._opened = self._opened or repository(self._start)
+        return self._opened
+
+    def tags(self) -> Sequence[Tag]:
+        return self._open().tags()
+
+    def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
+        return self._open().files(commit, prefixes)
+
+    def list_paths(self, commit: str) -> Sequence[str]:
+        return self._open().list_paths(commit)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+
+def kubectl(context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None) -> Kubectl:
+    """kubectl as it is on the PATH. Without ``cluster`` it may only be asked about itself."""
+    program = shutil.which("kubectl", path=environ.get("PATH")) or ""
+    return Kubectl(program, context, namespace, environ, cluster or KubernetesCluster(None, context, namespace))
+
+
 class World:
     """The adapters of one process, and their end."""
 
     def __init__(
-        self, settings: Settings, environment: str, start: Path, environ: Mapping[str, str], *, offline: bool
+        self,
+        settings: Settings,
+        environment: str,
+        start: Path,
+        environ: Mapping[str, str],
+        *,
+        offline: bool,
+        git: GitRepository | LazyRepository | None = None,
     ) -> None:
         self.settings, self.environment = settings, environment
         self.environ = environ
         self.clock = SystemClock()
         self._registry = _LazyRegistry(settings, environ)
-        self.git = repository(start, offline=offline)
+        self.git = git or repository(start, offline=offline)
         where = settings.environments[environment]
         self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
-        self.kubectl = Kubectl(
-            shutil.which("kubectl", path=environ.get("PATH")) or "",
-            where.context or "",
-            where.namespace,
-            environ,
-            self.cluster,
-        )
+        self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster)
         if not offline:
             # 0.4 s of import, most of it while git and the first answers are waited for
             threading.Thread(target=_load_client, daemon=True).start()
@@ -176,14 +209,22 @@ def run_directory(config_folder: Path, run_id: str) -> Path:
     return config_folder / RUNS / run_id
 
 
-def latest_run(config_folder: Path) -> RunDirectory | None:
-    """The newest run below the folder; None where there is none."""
+def runs(config_folder: Path) -> Iterator[RunDirectory]:
+    """The runs below the folder, in no order: only what they recorded says when they were."""
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
-        found = [p for p in folder.iterdir() if (p / "run.json").is_file()]
-        if found:
-            return RunDirectory(max(found, key=lambda p: p.stat().st_mtime))
-    return None
+        yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist yet. Raises UsageError where it does, or cannot be written."""
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already and is never overwritten") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def now() -> datetime:

@@ -16,6 +16,7 @@ from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
 REQUEST_TIMEOUT: Final = 30  # seconds, for one request
+VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
 _PATIENCE: Final = 3 * REQUEST_TIMEOUT + 10
 
 
@@ -58,6 +59,23 @@ class Kubectl:
     def problem(self) -> str:
         """Why nothing could be written at all; empty where it could."""
         return "" if self._start[0] else "kubectl is not on the PATH. Install it; every write goes through it."
+
+    def version(self) -> str:
+        """kubectl's own version; the cluster is not asked. Raises RefusedError where it does not run."""
+        if problem := self.problem():
+            raise RefusedError(problem)
+        try:
+            done = process.run((self._start[0], *VERSION_ARGUMENTS), self._environ, timeout=REQUEST_TIMEOUT)
+            found = json.loads(done.out) if done.code == 0 else {}
+            version = str(found["clientVersion"]["gitVersion"])
+        except subprocess.TimeoutExpired:
+            raise RefusedError(f"kubectl did not tell its version within {REQUEST_TIMEOUT} s.") from None
+        except OSError as error:
+            raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
+        except (ValueError, KeyError, TypeError):
+            said = last_line(done.err) or f"it ended with {done.code}"
+            raise RefusedError(f"{self._start[0]} does not tell its version: {said}. Is it kubectl?") from None
+        return version
 
     def act(self, change: Change, scratch: RunStore) -> Object | None:
         """Make the change.

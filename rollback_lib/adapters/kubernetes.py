@@ -258,12 +258,13 @@ class KubernetesCluster:
         status = answer.json().get("status") or {}
         return list(status.get("resourceRules") or []), not status.get("incomplete")
 
-    def may(self, verb: str, kind: str, name: str) -> bool:
+    def may(self, verb: str, kind: str, name: str, subresource: str = "") -> bool:
         """An access review with the name: without it the server says no to a role limited by ``resourceNames``."""
         spec = {"namespace": self._namespace, "verb": verb, "group": KINDS[kind].group, "resource": KINDS[kind].plural}
+        narrow = {"name": name, "subresource": subresource}
         body = {
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {**spec, **({"name": name} if name else {})}},
+            "spec": {"resourceAttributes": {**spec, **{key: value for key, value in narrow.items() if value}}},
         }  # fmt: skip
         answer = self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", None, body)
         return bool((_good(answer).get("status") or {}).get("allowed"))

@@ -27,18 +27,14 @@ def settings_of(values: Mapping[str, Any]) -> tuple[Settings, Path]:
     git = wiring.repository(start)
     try:
         root = Path(git.identity().root)
-        commit = git.head_commit()
-        paths = git.list_paths(commit) if commit else ()
-        text = init.propose(paths, lambda path: git.read(commit, path), [t.name for t in git.tags()], root.name)
-    finally:
-        git.close()
-    try:
-        return core_settings.load(text, "(inferred)"), root
+        return init.look(git, root.name).settings, root
     except UsageError as error:
         raise UsageError(
             f"there is no {wiring.CONFIG} here, and the repository does not show enough: run `rollback init`",
             *error.problems,
         ) from None
+    finally:
+        git.close()
 
 
 @contextmanager

@@ -34,6 +34,8 @@ _KINDS: Final = (
     Kind("ResourceQuota", "v1", "resourcequotas"),
     Kind("ReplicationController", "v1", "replicationcontrollers"),
     Kind("Secret", "v1", "secrets"),
+    Kind("Event", "v1", "events"),
+    Kind("Namespace", "v1", "namespaces"),
     Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
     Kind("Deployment", "apps/v1", "deployments"),
     Kind("StatefulSet", "apps/v1", "statefulsets"),

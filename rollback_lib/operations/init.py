@@ -6,11 +6,38 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from rollback_lib.core import layout, names
+from rollback_lib.core import layout, names, release, services, settings
+from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.layout import Job, Layout, Manifest
+from rollback_lib.core.proposal import Proposal
+from rollback_lib.ports import Checkout
 
 _SKIPPED = re.compile(r"(^|/)(\.|node_modules/|vendor/|templates/|charts/|docker-compose|compose\.ya?ml|Chart\.yaml)")
 _ENVIRONMENT = "prod"
+
+
+def look(git: Checkout, name: str) -> Proposal:
+    """What HEAD's tree and the tags show, as a rollback.yaml. A clone without tags gets the usual pattern.
+
+    ``name`` is what the repository is called. Raises UsageError where the repository does not show enough.
+    """
+    commit = git.head_commit()
+    paths = git.list_paths(commit) if commit else ()
+    no_tags = ""
+    tags: Sequence[release.Tag] = ()
+    try:
+        tags = git.tags()
+    except RefusedError as error:
+        no_tags = str(error)
+    text = propose(paths, lambda path: git.read(commit, path), [t.name for t in tags], name)
+    found = settings.load(text, "(inferred)")
+    where = services.discover(paths, found.manifests.path, found.manifests.shared, (), found.services.ignore)
+    seen = [s.name for s in where.services if s.name] or [f for s in where.services for f in s.files]
+    return Proposal(
+        text=text, settings=found, services=tuple(seen), no_tags=no_tags,
+        releases=tuple(t.name for t in release.releases(tags, found.releases.tag)),
+        open=tuple(line.partition("TO DO: ")[2] for line in text.splitlines() if "# TO DO: " in line),
+    )  # fmt: skip
 
 
 def propose(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str], name: str) -> str:

@@ -1,0 +1,62 @@
+"""What `rollback init` guessed, for the person who has to go through it: what it is, what is open, what comes next."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+import msgspec
+
+from rollback_lib.core.redact import visible
+from rollback_lib.core.settings import Settings
+
+_WIDTH = 80
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollback.yaml and how much of the repository it fits.
+
+    ``no_tags`` is git's own reason and advice where the clone has no tags; ``open`` are the lines that a person has to
+    complete. ``services`` are names, or files where the path names no service.
+    """
+
+    text: str
+    settings: Settings
+    releases: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    no_tags: str = ""
+    open: tuple[str, ...] = ()
+
+
+def summary(proposal: Proposal) -> str:
+    """What was guessed, one line a guess."""
+    return visible("\n".join(_lines(proposal))) + "\n"
+
+
+def _lines(proposal: Proposal) -> Iterator[str]:
+    settings = proposal.settings
+    yield from _row("application", settings.application)
+    tags = f'tags that match "{settings.releases.tag}"'
+    if proposal.releases:
+        newest = ", ".join(proposal.releases[:3])
+        yield from _row("releases", f"{len(proposal.releases)} {tags}; newest: {newest}")
+    else:
+        yield from _row("releases", f"{tags}; none does now. {proposal.no_tags}".rstrip())
+    services = proposal.services
+    found = f"{settings.manifests.path}: "
+    what = "services" if "{service}" in settings.manifests.path else "files"
+    found += f"{len(services)} {what}" if services else "HEAD has no manifests there. Commit them, or mend the path."
+    yield from _row("manifests", found)
+    yield from _row("images", settings.images.repository or "as each manifest names them")
+    for name, where in settings.environments.items():
+        overlay = f", with {', '.join(where.overlay.env)} set" if where.overlay.env else ""
+        yield from _row("environment", f"{name}: namespace {where.namespace}{overlay}")
+    for said in proposal.open:
+        yield from _row("TO DO", said)
+
+
+def _row(name: str, said: str) -> list[str]:
+    return textwrap.wrap(
+        said, _WIDTH, initial_indent=f"  {name:<12} ", subsequent_indent=" " * 15,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip

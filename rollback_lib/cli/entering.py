@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rollback_lib import wiring
 from rollback_lib.cli.console import Console
+from rollback_lib.core import prerequisites
 from rollback_lib.core import settings as core_settings
-from rollback_lib.core.errors import UsageError
+from rollback_lib.core.errors import RollbackError, UsageError
+from rollback_lib.core.prerequisites import Check
 from rollback_lib.core.settings import Settings
 from rollback_lib.operations import init
 from rollback_lib.operations import run as operation
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.operations.doctor import Known
+from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
 
 
 def settings_of(values: Mapping[str, Any]) -> tuple[Settings, Path]:
@@ -60,3 +64,54 @@ def entered(
         yield wiring.open_run(root, request), world.ports(console, console), console
     finally:
         world.close()
+
+
+@contextmanager
+def looking(values: Mapping[str, Any]) -> Iterator[tuple[Known, Iterable[RunStore]]]:
+    """What commands that only look need, and the runs of this machine. Nothing is kept."""
+    settings, folder = settings_of(values)
+    name, _ = core_settings.environment(settings, values.get("environment"))
+    with _known(settings, name, folder, None) as known:
+        yield known, wiring.runs(folder)
+
+
+@contextmanager
+def examining(values: Mapping[str, Any]) -> Iterator[tuple[Check, GitHistory, Acts, Known | None]]:
+    """As `looking`, for `doctor`: what is wrong with settings or repository is a finding and not the end."""
+    start = wiring.current_folder()
+    try:
+        config = wiring.find_config(values.get("config"), start)
+        settings, folder = settings_of(values)
+    except RollbackError as error:
+        git = wiring.LazyRepository(start)
+        try:
+            yield prerequisites.failed("settings", error), git, wiring.kubectl("", "default", os.environ, None), None
+        finally:
+            git.close()
+        return
+    name, _ = core_settings.environment(settings, values.get("environment"))
+    about = prerequisites.settings(config.name if config else "", settings.application, name)
+    with _known(settings, name, folder, wiring.LazyRepository(folder)) as known:
+        yield about, known.ports.git, known.ports.acts, known
+
+
+@contextmanager
+def _known(settings: Settings, name: str, folder: Path, git: wiring.LazyRepository | None) -> Iterator[Known]:
+    world = wiring.World(settings, name, folder, os.environ, offline=False, git=git)
+    console = Console(quiet=True)
+    by, origin = wiring.who(os.environ)
+    with tempfile.TemporaryDirectory(prefix="rollback-", ignore_cleanup_errors=True) as scratch:
+
+        def trial(to: str) -> RunStore:
+            now = wiring.now()
+            run_id = wiring.new_run_id(name, now)
+            request = operation.request(
+                {"to": to, "dry_run": True}, settings, name, run=run_id, by=by, origin=origin, started=now,
+                repository=str(folder),
+            )  # fmt: skip
+            return wiring.open_run(Path(scratch) / run_id, request)
+
+        try:
+            yield Known(settings, name, world.ports(console, console), trial)
+        finally:
+            world.close()

@@ -1,0 +1,28 @@
+"""rollback doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("doctor", help="Whether everything that a rollback needs is there: 0 or 1. Changes nothing.")
+@takes("doctor")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import entering
+    from rollback_lib.cli.console import json_out, out
+    from rollback_lib.core import prerequisites
+    from rollback_lib.core.errors import EXIT_DONE, EXIT_NO
+    from rollback_lib.operations import doctor
+
+    with entering.examining(values) as (about, git, acts, known):
+        checks = doctor.examine(about, git, acts, known)
+    ready = prerequisites.all_there(checks)
+    if values.get("output") == "json":
+        json_out({"ready": ready, "checks": checks})
+    else:
+        out(prerequisites.text(checks))
+    return EXIT_DONE if ready else EXIT_NO

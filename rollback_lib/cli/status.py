@@ -1,0 +1,26 @@
+"""rollback status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("status", help="What runs now: release, health, images; and the last run. Changes nothing.")
+@takes("status")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import entering
+    from rollback_lib.cli.console import json_out, out
+    from rollback_lib.core import status as core_status
+    from rollback_lib.operations import status
+
+    with entering.looking(values) as (known, runs):
+        found = status.look(known.settings, known.environment, known.ports, known.trial, runs)
+    if values.get("output") == "json":
+        json_out(found)
+    else:
+        out(core_status.text(found))
+    return 0

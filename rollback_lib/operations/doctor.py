@@ -1,0 +1,147 @@
+"""`rollback doctor`: is everything there that a rollback needs? Each question stands alone; none ends the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from rollback_lib import pipeline
+from rollback_lib.core import image_ladder, permissions, prerequisites, release
+from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
+from rollback_lib.core.image_reference import parse, repository_of
+from rollback_lib.core.permissions import Need
+from rollback_lib.core.prerequisites import Check
+from rollback_lib.core.run import Request, Resolution
+from rollback_lib.core.settings import Releases, Settings
+from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
+from rollback_lib.stages import images
+
+_PARALLEL: Final = 8
+
+
+class Known(NamedTuple):
+    """The settings, and what they lead to. ``trial`` makes a throw-away run towards a release, and never writes."""
+
+    settings: Settings
+    environment: str
+    ports: Ports
+    trial: Callable[[str], RunStore]
+
+
+def examine(about: Check, git: GitHistory, acts: Acts, known: Known | None) -> tuple[Check, ...]:
+    """Every prerequisite, in the order in which a person mends them. Never raises.
+
+    ``about`` says how the settings were found; without them (``known`` None) only git and kubectl can be looked at.
+    """
+    names: list[str] = []
+    found = [about, *_try("git tags", lambda: _releases(git, known.settings.releases if known else Releases(), names))]
+    if known is None:
+        found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), "")])
+        return (*found, prerequisites.not_checked("the rest", "rollback.yaml has to be right first"))
+    reached = _try("cluster", lambda: _cluster(known))
+    there = reached[0].state != "FAIL"
+    resolution: list[Resolution] = []
+    if names:
+        found += _try("manifests", lambda: _manifests(known, names[0], resolution))
+    else:
+        found.append(prerequisites.not_checked("manifests", "no release is known"))
+    if resolution:
+        found += _try("images", lambda: _images(known, resolution[0], nodes=there))
+    else:
+        found.append(prerequisites.not_checked("images", "the manifests of a release come first"))
+    found += reached
+    found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), _server(known) if there else "")])
+    if not there and "we may not read" not in reached[0].text:
+        found.append(prerequisites.not_checked("permission", "the cluster comes first"))
+    elif not resolution:
+        found.append(prerequisites.not_checked("permission", "which objects there are is not known"))
+    else:
+        found += _try("permission", lambda: _permissions(known, resolution[0]))
+    return tuple(found)
+
+
+def _try(name: str, ask: Callable[[], Iterable[Check]]) -> list[Check]:
+    try:
+        return list(ask())
+    except Exception as error:
+        return [prerequisites.failed(name, error)]
+
+
+def _releases(git: GitHistory, wanted: Releases, names: list[str]) -> list[Check]:
+    tags = git.tags()
+    names += [t.name for t in release.releases(tags, wanted.tag)]
+    said = release.no_releases(tags, wanted.tag)
+    return [prerequisites.releases(wanted.tag, names, f"{said.text} {said.fix}")]
+
+
+def _manifests(known: Known, newest: str, resolution: list[Resolution]) -> list[Check]:
+    run = known.trial(newest)
+    ending = pipeline.advance(run, known.ports, until="resolve")
+    found = run.find(Resolution)
+    if ending.code != EXIT_DONE or found is None:
+        raise RefusedError(*ending.error.splitlines())
+    resolution.append(found)
+    services = len([name for name, _ in found.services if not name.startswith("(")])
+    text = f"{newest}: {services} services, {len(found.objects)} objects."
+    warned = " ".join(found.warnings)
+    return [Check(name="manifests", state="warn" if warned else "ok", text=f"{text} {warned}".strip())]
+
+
+def _images(known: Known, resolution: Resolution, *, nodes: bool) -> Iterable[Check]:
+    newest = resolution.target.release
+    request = Request(run="", application="", environment=known.environment, to=newest, settings=known.settings)
+    settings = images.ladder_settings(request, resolution)
+    asked: dict[str, list[str]] = {}
+    impossible: dict[str, str] = {}
+    for wanted in images.containers_of(known.ports, resolution):
+        if not image_ladder.is_own(wanted, settings):
+            continue
+        rungs = image_ladder.candidates(wanted, newest, settings)
+        references = [r for rung, r in rungs if rung in ("release-tag", "manifest")]
+        if references:
+            asked.setdefault(repository_of(references[0]), []).extend(references)
+        else:
+            impossible[wanted.image or wanted.place] = f"{wanted.place}: no name of it tells releases apart"
+    platforms = images.node_platforms(known.ports) if nodes else ("linux/amd64",)
+    every = sorted({r for references in asked.values() for r in references})
+    answers = known.ports.registry.look_up(every, platforms=platforms) if every else {}
+    yield from prerequisites.registries([(_host(r), answers[r]) for r in every])
+    found = {image: [answers[r] for r in references] for image, references in asked.items()}
+    yield prerequisites.images(newest, found, impossible)
+
+
+def _host(reference: str) -> str:
+    try:
+        return parse(reference).host
+    except ValueError:
+        return reference
+
+
+def _cluster(known: Known) -> list[Check]:
+    named = known.settings.environments[known.environment].context is not None
+    cluster = known.ports.cluster
+    return [prerequisites.cluster(cluster.identity(), () if named else cluster.contexts(), named)]
+
+
+def _server(known: Known) -> str:
+    try:
+        return known.ports.cluster.version()
+    except RollbackError:
+        return ""
+
+
+def _permissions(known: Known, resolution: Resolution) -> Iterable[Check]:
+    where = known.settings.environments[known.environment]
+    needed = permissions.needs(
+        ((o.kind, o.name) for o in resolution.objects), where.namespace, smoke=bool(known.settings.verify.smoke)
+    )
+    rules, _ = known.ports.cluster.rules()
+    doubtful = [n for n in needed if not n.is_met(rules)]  # a webhook may allow more than the rules say
+
+    def ask(need: Need) -> bool:
+        return known.ports.cluster.may(need.verb, need.kind, need.name, need.subresource)
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        asked = dict(zip(doubtful, pool.map(ask, doubtful), strict=True))
+    return prerequisites.permissions([(n, asked.get(n, True)) for n in needed])

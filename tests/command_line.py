@@ -33,7 +33,7 @@ def rollback(
     at_home = str(home or folder)
     environment = {
         **kept, "HOME": at_home, "USERPROFILE": at_home, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error",
-        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": str(folder.parent),
+        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
         **(environ or {}),
     }  # fmt: skip
     command = (sys.executable, "-m", "rollback_lib", *arguments)

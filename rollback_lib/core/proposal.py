@@ -39,13 +39,13 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     tags = f'tags that match "{settings.releases.tag}"'
     if proposal.releases:
         newest = ", ".join(proposal.releases[:3])
-        yield from _row("releases", f"{len(proposal.releases)} {tags}; newest: {newest}")
+        yield from _row("releases", f"{tags}: {len(proposal.releases)}; newest: {newest}")
     else:
         yield from _row("releases", f"{tags}; none does now. {proposal.no_tags}".rstrip())
     services = proposal.services
     found = f"{settings.manifests.path}: "
-    what = "services" if "{service}" in settings.manifests.path else "files"
-    found += f"{len(services)} {what}" if services else "HEAD has no manifests there. Commit them, or mend the path."
+    what = "service" if "{service}" in settings.manifests.path else "file"
+    found += f"{len(services)} {what}{'s' if len(services) > 1 else ''}" if services else "HEAD has no manifests there. Commit them, or mend the path."
     yield from _row("manifests", found)
     yield from _row("images", settings.images.repository or "as each manifest names them")
     for name, where in settings.environments.items():

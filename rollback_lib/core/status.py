@@ -134,8 +134,9 @@ def _last(run: LastRun | None) -> str:
     except ValueError:
         when = run.started or "unknown time"
     said = _ENDINGS.get(run.code, str(run.code)) if run.finished or run.code else "did NOT finish"
+    objects = "object" if run.changed == 1 else "objects"
     unclear = f", {run.unclear} unclear" if run.unclear else ""
-    return f"to {run.to}, {when}, by {run.by or 'unknown'}: {said} ({run.changed} objects changed{unclear}) {run.run}"
+    return f"to {run.to}, {when}, by {run.by or 'unknown'}: {said} ({run.changed} {objects} changed{unclear}) {run.run}"
 
 
 def _workload(workload: RunningWorkload) -> Iterator[str]:

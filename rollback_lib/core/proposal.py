@@ -43,10 +43,10 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     else:
         yield from _row("releases", f"{tags}; none does now. {proposal.no_tags}".rstrip())
     services = proposal.services
-    found = f"{settings.manifests.path}: "
     what = "service" if "{service}" in settings.manifests.path else "file"
-    found += f"{len(services)} {what}{'s' if len(services) > 1 else ''}" if services else "HEAD has no manifests there. Commit them, or mend the path."
-    yield from _row("manifests", found)
+    count = f"{len(services)} {what}{'s' if len(services) > 1 else ''}"
+    found = count if services else "HEAD has no manifests there. Commit them, or mend the path."
+    yield from _row("manifests", f"{settings.manifests.path}: {found}")
     yield from _row("images", settings.images.repository or "as each manifest names them")
     for name, where in settings.environments.items():
         overlay = f", with {', '.join(where.overlay.env)} set" if where.overlay.env else ""

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PAIRS  ?= 9
 
-.PHONY: check test cluster test-cluster bench lock clean
+.PHONY: check test cluster test-cluster bench schema lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,10 @@ test-cluster: $(VENV)/.done
 
 bench: $(VENV)/.done
 	$(BIN)/python -m benchmarks --pairs $(PAIRS)
+
+# The JSON Schema of rollback.yaml, from the models; a test holds the two equal.
+schema: $(VENV)/.done
+	$(BIN)/python -c "import json; from rollback_lib.core.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
 
 # Names no index: whoever installs decides where packages come from.
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -22,9 +22,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.cluster.build import Programs
 from tests.cluster.cluster import Cluster
-from tests.cluster.control_plane import ClusterState, ControlPlane, Programs, default_state_file
+from tests.cluster.control_plane import ControlPlane
 from tests.cluster.shop import Shop
+from tests.cluster.state import ClusterState, default_state_file
 
 ROOT = Path(__file__).resolve().parent.parent
 WAVES = [["service-discovery"], ["cloud-config"]]

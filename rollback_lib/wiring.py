@@ -112,14 +112,15 @@ def _docker_config(environ: Mapping[str, str]) -> Path:
 
 
 class LazyRepository:
-    """The repository, opened when it is asked: then what cannot be opened fails one question and not the start."""
+    """The repository, opened when it is first asked: what cannot be opened fails that question, not the start."""
 
-    def __init__(self, start: Path) -> None:
-        self._start = start
+    def __init__(self, start: Path, *, offline: bool) -> None:
+        self._start, self._offline = start, offline
         self._opened: GitRepository | None = None
 
     def _open(self) -> GitRepository:
-        self._opened = self._opened or repository(self._start)
+        if self._opened is None:
+            self._opened = repository(self._start, offline=self._offline)
         return self._opened
 
     def tags(self) -> Sequence[Tag]:
@@ -153,13 +154,12 @@ class World:
         environ: Mapping[str, str],
         *,
         offline: bool,
-        git: GitRepository | LazyRepository | None = None,
     ) -> None:
         self.settings, self.environment = settings, environment
         self.environ = environ
         self.clock = SystemClock()
         self._registry = _LazyRegistry(settings, environ)
-        self.git = git or repository(start, offline=offline)
+        self.git = LazyRepository(start, offline=offline)
         where = settings.environments[environment]
         self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
         self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster)

@@ -46,13 +46,13 @@ class RepositoryBuilder:
         assert done.returncode == 0, f"git {arguments}: {done.stderr}"
         return done.stdout.strip()
 
-    def write(self, files: Mapping[str, str]) -> None:
+    def write(self, files: Mapping[str, str | bytes]) -> None:
         for name, text in files.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="")
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def commit(self, files: Mapping[str, str] | None = None, *, day: int = 0) -> str:
+    def commit(self, files: Mapping[str, str | bytes] | None = None, *, day: int = 0) -> str:
         self._day = day or self._day + 1
         self.write(files or {})
         self.git("add", "--all")

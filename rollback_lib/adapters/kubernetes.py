@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import getproxies
 
 import msgspec
 
@@ -79,6 +80,8 @@ class KubernetesCluster:
                     fix="Set KUBECONFIG, and `context` in rollback.yaml; see `kubectl config get-contexts`.",
                 )
             ) from None
+        if _is_loopback(settings.host) and settings.proxy in getproxies().values():
+            settings.proxy = None  # as kubectl has it: no proxy of the environment before this machine (kind, minikube)
         settings.connection_pool_maxsize = _PARALLEL
         self._client = ApiClient(configuration=settings)
         return self._client
@@ -301,6 +304,11 @@ def _reason(error: Exception) -> str:
         return f"TLS: {deepest.reason or deepest}"
     text = " ".join(str(deepest).split())
     return text.rsplit(": ", 1)[-1][:160] or type(deepest).__name__
+
+
+def _is_loopback(url: str) -> bool:
+    name = urlsplit(url).hostname or ""
+    return name in ("localhost", "::1") or name.startswith("127.")
 
 
 def _default_kubeconfig() -> Path:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -96,7 +96,8 @@ class RunDirectory:
         with self._lock:
             at = self._now().isoformat(timespec="milliseconds")
             event = Event(seq=len(self.events()), at=at, mark=mark, stage=stage, **fields)
-            with (self.root / "journal.jsonl").open("ab") as file:
+            with (self.root / "journal.jsonl").open("a+b") as file:
+                _mend(file)
                 file.write(msgspec.json.encode(event) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -109,3 +110,16 @@ class RunDirectory:
             return ()
         # what follows the last newline is a line that a crash tore
         return tuple(msgspec.json.decode(line, type=Event) for line in data.split(b"\n")[:-1] if line)
+
+
+def _mend(file: IO[bytes]) -> None:
+    """Cut off a last line that a crash tore: what follows would be glued to it, and lost with it."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)
+    file.seek(0, os.SEEK_END)

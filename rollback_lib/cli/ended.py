@@ -30,7 +30,7 @@ def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str,
         out(plan_text.text(outcome.plan))
     if ending.code != EXIT_DONE and ending.error and not (outcome.plan and outcome.plan.refusals and plan):
         for line in redact(ending.error).splitlines():
-            console.say(f"  ✗ {line}")
+            console.say(plan_text.wrapped(line, "  ✗ "))
     for w in outcome.verification.workloads if outcome.verification and ending.code != EXIT_DONE else ():
         for line in w.logs[-6:]:
             console.say(f"    {line}")

@@ -15,6 +15,7 @@ from rollback_lib.core import prerequisites
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RollbackError, UsageError
 from rollback_lib.core.prerequisites import Check
+from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
 from rollback_lib.operations import init
 from rollback_lib.operations import run as operation
@@ -41,25 +42,31 @@ def settings_of(values: Mapping[str, Any]) -> tuple[Settings, Path]:
         git.close()
 
 
+def request_of(values: Mapping[str, Any], settings: Settings, folder: Path, *, dry_run: bool) -> Request:
+    """The request that these options make."""
+    name, _ = core_settings.environment(settings, values.get("environment"))
+    now = wiring.now()
+    by, origin = wiring.who(os.environ)
+    run_id = wiring.new_run_id(name, now)
+    values = {**values, "dry_run": dry_run or values.get("dry_run")}
+    return operation.request(
+        values, settings, name, run=run_id, by=by, origin=origin, started=now, repository=str(folder)
+    )
+
+
 @contextmanager
 def entered(
     values: Mapping[str, Any], *, dry_run: bool = False, run_dir: str = ""
 ) -> Iterator[tuple[RunStore, Ports, Console]]:
     """A run directory, ports and a console; all closed at the end."""
     settings, folder = settings_of(values)
-    name, _ = core_settings.environment(settings, values.get("environment"))
-    now = wiring.now()
-    by, origin = wiring.who(os.environ)
-    world = wiring.World(settings, name, folder, os.environ, offline=bool(values.get("offline")))
+    request = request_of(values, settings, folder, dry_run=dry_run)
+    offline = bool(values.get("offline"))
+    world = wiring.World(settings, request.environment, folder, os.environ, offline=offline)
     console = Console(quiet=values.get("output") == "json" and not values.get("verbose"))
     try:
-        run_id = wiring.new_run_id(name, now)
-        request = operation.request(
-            {**values, "dry_run": dry_run or values.get("dry_run")}, settings, name, run=run_id, by=by, origin=origin,
-            started=now, repository=str(folder),
-        )  # fmt: skip
         given = values.get("run_dir") or run_dir
-        root = Path(given) if given else wiring.run_directory(folder, run_id)
+        root = Path(given) if given else wiring.run_directory(folder, request.run)
         world.stop_on_signals()
         yield wiring.open_run(root, request), world.ports(console, console), console
     finally:
@@ -70,8 +77,7 @@ def entered(
 def looking(values: Mapping[str, Any]) -> Iterator[tuple[Known, Iterable[RunStore]]]:
     """What commands that only look need, and the runs of this machine. Nothing is kept."""
     settings, folder = settings_of(values)
-    name, _ = core_settings.environment(settings, values.get("environment"))
-    with _known(settings, name, folder, None) as known:
+    with _known(values, settings, folder) as known:
         yield known, wiring.runs(folder)
 
 
@@ -83,33 +89,27 @@ def examining(values: Mapping[str, Any]) -> Iterator[tuple[Check, GitHistory, Ac
         config = wiring.find_config(values.get("config"), start)
         settings, folder = settings_of(values)
     except RollbackError as error:
-        git = wiring.LazyRepository(start)
+        git = wiring.LazyRepository(start, offline=False)
         try:
             yield prerequisites.failed("settings", error), git, wiring.kubectl("", "default", os.environ, None), None
         finally:
             git.close()
         return
-    name, _ = core_settings.environment(settings, values.get("environment"))
-    about = prerequisites.settings(config.name if config else "", settings.application, name)
-    with _known(settings, name, folder, wiring.LazyRepository(folder)) as known:
+    with _known(values, settings, folder) as known:
+        about = prerequisites.settings(config.name if config else "", settings.application, known.environment)
         yield about, known.ports.git, known.ports.acts, known
 
 
 @contextmanager
-def _known(settings: Settings, name: str, folder: Path, git: wiring.LazyRepository | None) -> Iterator[Known]:
-    world = wiring.World(settings, name, folder, os.environ, offline=False, git=git)
-    console = Console(quiet=True)
-    by, origin = wiring.who(os.environ)
+def _known(values: Mapping[str, Any], settings: Settings, folder: Path) -> Iterator[Known]:
+    name, _ = core_settings.environment(settings, values.get("environment"))
+    world = wiring.World(settings, name, folder, os.environ, offline=False)
+    console = Console(quiet=not values.get("verbose"))
     with tempfile.TemporaryDirectory(prefix="rollback-", ignore_cleanup_errors=True) as scratch:
 
         def trial(to: str) -> RunStore:
-            now = wiring.now()
-            run_id = wiring.new_run_id(name, now)
-            request = operation.request(
-                {"to": to, "dry_run": True}, settings, name, run=run_id, by=by, origin=origin, started=now,
-                repository=str(folder),
-            )  # fmt: skip
-            return wiring.open_run(Path(scratch) / run_id, request)
+            request = request_of({**values, "to": to}, settings, folder, dry_run=True)
+            return wiring.open_run(Path(scratch) / request.run, request)
 
         try:
             yield Known(settings, name, world.ports(console, console), trial)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import three_way
+from rollback_lib.core import differences, three_way
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.plan import CREATE, LEFT, NONE, UPDATE
 from rollback_lib.core.references import uses
@@ -27,11 +27,14 @@ from rollback_lib.core.resources import (
     name_of,
     notes_of,
     template,
+    template_hash,
     template_path,
 )
 from rollback_lib.core.three_way import Operation
 
 OURS: Final = "rollback-lib/"
+RELEASE: Final = f"{OURS}release"
+TEMPLATE: Final = f"{OURS}template"
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...] = ()
     kept: tuple[str, ...] = ()
     after: Object | None = None  # as the server would store it
+    merged: bool = False  # target is no longer what its file says: the file is written anew
 
     @property
     def label(self) -> str:
@@ -81,12 +85,33 @@ def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str
     return CREATE, "it is not in the cluster"
 
 
-def stamps(target: Object, release: str, run: str) -> dict[str, str]:
+def stamps(target: Mapping[str, Any], release: str, run: str) -> dict[str, str]:
     """Annotations for the workload, never for its template: why it changed, for ``kubectl rollout history``."""
-    said = {f"{OURS}run": run}
+    said = {f"{OURS}run": run, RELEASE: release}
     if CHANGE_CAUSE not in notes_of(target):
         said[CHANGE_CAUSE] = f"rollback to {release}"
     return said
+
+
+def marked(draft: Draft, after: Object) -> Draft:
+    """The draft with the hash of the template that the server will store: until it changes, our mark holds."""
+    if not any(o.path == three_way.pointer(("metadata", "annotations", RELEASE)) for o in draft.operations):
+        return draft
+    where = three_way.pointer(("metadata", "annotations", TEMPLATE))
+    mark = Operation("add", where, template_hash(after))
+    return msgspec.structs.replace(draft, operations=(*draft.operations, mark))
+
+
+def restored_release(live: Mapping[str, Any]) -> str:
+    """The release that a run of ours put here, by our mark; empty where there is none or it does not hold any more.
+
+    It holds only while the template's hash in it is the live one: an ordinary deploy leaves the annotation in place
+    (design §6, seen on a real cluster).
+    """
+    notes = notes_of(live)
+    if not notes.get(TEMPLATE) or notes[TEMPLATE] != template_hash(live):
+        return ""
+    return notes.get(RELEASE, "")
 
 
 def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:
@@ -107,7 +132,8 @@ def put_back(draft: Draft, base: Object | None, *, namespace: str, autoscaled: b
         stamps=stamp if workload else None,
     )  # fmt: skip
     change = UPDATE if merged.operations else NONE
-    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=merged.kept)
+    kept = tuple(differences.kept(path, *merged.values[path]) for path in merged.kept)
+    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=kept)
 
 
 def restarted(target: Object, at: str) -> Object:
@@ -120,6 +146,11 @@ def restarted(target: Object, at: str) -> Object:
     return changed
 
 
+def restarted_at(obj: Mapping[str, Any] | None) -> str:
+    """When somebody last asked for new pods of the same template; empty where nobody has, or it was taken out again."""
+    return str(notes_of(template(obj or {}) or {}).get(RESTARTED_AT) or "")
+
+
 def consumes(target: Object, config_maps: Collection[str]) -> str:
     """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
@@ -128,22 +159,38 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
 
 
 def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
-    """Whether the server would store what it has, images that are the same one under another name aside.
+    """Whether the server would store what it has, apart from what needs no new pod.
 
-    ``live_is_target``: (workload, container, init) whose live reference still names the planned image, in the registry
-    and in the pods. That container needs no new pod.
+    That is an image which is the same one under another name (``live_is_target``: (workload, container, init) whose
+    live reference still names the planned image, in the registry and in the pods), and the mark of a past restart.
     """
     assert draft.live is not None
     if fingerprint(after) == fingerprint(draft.live):
         return True
-    twin = copy.deepcopy(after)
-    live_images = {(init, c.get("name")): c.get("image") for init, c in containers(template(draft.live))}
-    swapped = False
+    return fingerprint(_alike(after, draft, live_is_target, restarted_at(draft.live))) == fingerprint(draft.live)
+
+
+def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Draft:
+    """The draft of an object that is right already: its manifest says what the last apply did, so that the next one
+    changes nothing. A restart by hand is not in it: an apply leaves that alone anyway."""
+    assert draft.live is not None
+    target = _alike(draft.target, draft, live_is_target, restarted_at(three_way.last_applied(draft.live)))
+    return msgspec.structs.replace(draft, change=NONE, operations=(), target=target, merged=target != draft.target)
+
+
+def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str, bool]], restart: str) -> Object:
+    """``obj`` with what is no reason for a rollout: a restart, and the other name of an image."""
+    live = template(draft.live or {})
+    if template(obj) is None or live is None:
+        return obj
+    twin = copy.deepcopy(obj)
+    if restart and not restarted_at(twin):
+        twin = restarted(twin, restart)
+    images = {(init, c.get("name")): c.get("image") for init, c in containers(live)}
     for init, container in containers(template(twin)):
         if (draft.label, container.get("name"), init) in live_is_target:
-            container["image"] = live_images.get((init, container.get("name")), container.get("image"))
-            swapped = True
-    return swapped and fingerprint(twin) == fingerprint(draft.live)
+            container["image"] = images.get((init, container.get("name")), container.get("image"))
+    return twin
 
 
 def not_taken(draft: Draft, after: Object) -> list[Refusal]:

@@ -13,6 +13,7 @@ from rollback_lib.core.resources import Object, decided, kind_of, name_of, templ
 
 _LONGEST: Final = 60
 _MOST: Final = 40
+_LOOKED_AT: Final = 2000  # far more than is shown, so that a secret is not cut where it begins
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -62,6 +63,12 @@ def _line(difference: Difference) -> str:
     return f"~ {path}: {_shown(path, difference.old)} → {_shown(path, difference.new)}"
 
 
+def kept(path: str, live: Any, asked: Any) -> str:
+    """A field that somebody else owns: what it stays at, and what the release would have. None: it is not there."""
+    stays = f"{path} stays {_shown(path, live)}" if live is not None else f"{path} stays away"
+    return f"{stays} (the release: {_shown(path, asked)})" if asked is not None else f"{stays} (the release has none)"
+
+
 def _shown(path: str, value: Any) -> str:
     last = path.rsplit("[", 1)[-1].split("]")[0] if "[" in path else path.rsplit(".", 1)[-1]
     if is_secret_name(last):
@@ -71,14 +78,21 @@ def _shown(path: str, value: Any) -> str:
     if isinstance(value, Mapping):
         value = {k: v for k, v in value.items() if not is_secret_name(str(k))}
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = redact(text.replace("\n", "⏎"))
+    text = redact(text[:_LOOKED_AT].replace("\n", "⏎"))
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
-def leftovers(before: Object, after: Object) -> tuple[Leftover, ...]:
-    """What a plain apply of the old manifest could leave in the pod template, and this plan takes away."""
+def leftovers(before: Object, after: Object, base: Object | None) -> tuple[Leftover, ...]:
+    """What a plain apply of the old manifest would leave in the pod template, and this plan takes away.
+
+    ``base`` is what the last apply asked for: what stands in it and not in the target, any apply takes away.
+    """
+    asked = template(base or {}) or {}
+    taken = {d.path for d in differences(asked, template(after) or {}) if d.new is _GONE}
     found = []
     for difference in differences(template(before) or {}, template(after) or {}):
+        if difference.path in taken:
+            continue
         if difference.new is _GONE and (what := _what(difference.path)):
             found.append(Leftover(kind=kind_of(before), name=name_of(before), what=what))
     return tuple(found)

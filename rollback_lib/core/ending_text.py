@@ -5,7 +5,7 @@ from __future__ import annotations
 from rollback_lib.core import errors
 from rollback_lib.core.journal import Ending
 from rollback_lib.core.plan import Plan
-from rollback_lib.core.plan_text import mutable_warning
+from rollback_lib.core.plan_text import counted, mutable_warning
 from rollback_lib.core.run import Verification
 
 
@@ -15,7 +15,8 @@ def last_line(ending: Ending, plan: Plan | None, verification: Verification | No
 
 
 def _sentences(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> list[str]:
-    changed = f"{len(ending.changed)} objects were changed" if ending.changed else "Nothing was changed"
+    many = counted(len(ending.changed), "object was", "objects were")
+    changed = f"{many} changed" if ending.changed else "Nothing was changed"
     if ending.unclear:
         changed += f", and it is not certain whether {', '.join(ending.unclear[:3])}"
     traffic = f"traffic is {ending.traffic}"

@@ -137,7 +137,9 @@ class _Found(msgspec.Struct, frozen=True):
 
     @property
     def tried(self) -> Tried:
-        text = self.answer.text or f"{self.step.reference}: {self.state}" if self.answer else self.step.why
+        text = (self.answer.text or self.state) if self.answer else self.step.why
+        if self.step.reference and self.step.reference not in text:
+            text = f"{self.step.reference}: {text}"
         return Tried(self.step.rung, self.step.reference, self.state, text)
 
 
@@ -245,7 +247,7 @@ class _Taking:
     def _warnings(self, found: _Found, digests: Sequence[str]) -> tuple[str, ...]:
         place, rung = self.wanted.place, found.step.rung
         said = []
-        if rung == "history":
+        if rung == "history" and not found.step.restored:
             said.append(f"the digest is that of pods of an older revision; nothing proves that it is {self.release}")
         if rung == "reference":
             said.append(f"{found.step.reference} is the last resort; nothing proves that it is {self.release}")

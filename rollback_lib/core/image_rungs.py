@@ -43,6 +43,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Running(msgspec.Struct, frozen=True):
     """What one pod reports for that container. ``newest``: it belongs to the workload's newest template.
 
+    ``restored``: a run of ours put that template there for the target release, and it has not changed since.
     For an image that is not the team's, pods of other workloads may be given too: the node holds it all the same.
     """
 
@@ -51,6 +52,7 @@ class Running(msgspec.Struct, frozen=True):
     ready: bool = False
     newest: bool = False
     node: str = ""
+    restored: bool = False
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -83,7 +85,7 @@ class Step(msgspec.Struct, frozen=True):
     """One thing to try. ``reference`` is empty where it cannot be asked; ``why`` says so.
 
     ``repository`` and ``tag`` are what would be written; ``running`` is a digest that pods prove for it; ``moves``
-    says that the tag is no name for one image.
+    says that the tag is no name for one image, ``restored`` that pods run it since a rollback to this very release.
     """
 
     rung: Rung
@@ -93,6 +95,7 @@ class Step(msgspec.Struct, frozen=True):
     tag: str = ""
     running: str = ""
     moves: bool = False
+    restored: bool = False
 
 
 def same_image(digests: Iterable[str], image_id: str) -> bool:
@@ -201,7 +204,8 @@ def _manifest_step(repository: str, wanted: Wanted, settings: ImageSettings, run
 
 
 def _history_step(repository: str, running: Sequence[Running]) -> Step:
-    older = {d for r in running if r.ready and not r.newest and (d := digest_of(r.image_id))}
+    restored = {d for r in running if r.ready and r.newest and r.restored and (d := digest_of(r.image_id))}
+    older = restored or {d for r in running if r.ready and not r.newest and (d := digest_of(r.image_id))}
     if not older:
         return Step("history", why="no pod of an older revision is Ready")
     if len(older) > 1:
@@ -209,7 +213,7 @@ def _history_step(repository: str, running: Sequence[Running]) -> Step:
             "history", why="the Ready pods of older revisions run different images: " + ", ".join(sorted(older))
         )
     digest = older.pop()
-    return Step("history", f"{repository}@{digest}", repository=repository, running=digest)
+    return Step("history", f"{repository}@{digest}", repository=repository, running=digest, restored=bool(restored))
 
 
 def _as_is(wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Step:

@@ -170,7 +170,10 @@ def _changes(plan: Plan) -> Iterator[str]:
             "Left as it is",
             [f"{o.kind}/{o.name}: {o.why}" for s in plan.services for o in s.objects if o.change == LEFT],
         ),
-        ("Left over from the failed release, taken away", [f"{x.kind}/{x.name}: {x.what}" for x in plan.leftovers]),
+        (
+            "An ordinary apply would have left these; taken away",
+            [f"{x.kind}/{x.name}: {x.what}" for x in plan.leftovers],
+        ),
         ("Only the failed release had", [f"{o.kind}/{o.name} ({o.change}): {o.why}" for o in plan.orphans]),
         ("Warnings", list(plan.warnings)),
     ):

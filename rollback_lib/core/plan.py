@@ -32,7 +32,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     after_rollout: bool = False  # only once the pods that it selects are Ready
     why: str = ""
-    kept: tuple[str, ...] = ()  # fields that somebody else owns
+    kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
 
 
@@ -121,9 +121,12 @@ class Plan(Record, frozen=True, kw_only=True):
     @property
     def writes(self) -> bool:
         """Whether anything is to be changed at all."""
-        return any(o.change in WRITING for s in self.services for o in s.objects) or any(
-            o.change == DELETE for o in self.orphans
-        )
+        changes = [*(o.change for s in self.services for o in s.objects), *(o.change for o in self.orphans)]
+        return any(change in WRITING for change in changes) or bool(self.stuck)
+
+    def sticks(self, planned: PlannedObject) -> bool:
+        """Whether the object is a StatefulSet whose stuck pods are to be deleted."""
+        return planned.kind == "StatefulSet" and any(s.workload == planned.name for s in self.stuck)
 
     @property
     def waves(self) -> tuple[tuple[PlannedService, ...], ...]:
@@ -141,7 +144,7 @@ def freeze(plan: Plan) -> Plan:
         "target": [plan.target.release, plan.target.commit],
         "services": [
             [s.name, s.wave]
-            + [[o.kind, o.name, o.change, o.before, o.after, o.after_rollout] for o in s.objects]
+            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout] for o in s.objects]
             + [[c.workload, c.name, c.to] for c in s.containers]
             for s in plan.services
         ],
@@ -151,3 +154,8 @@ def freeze(plan: Plan) -> Plan:
         "refusals": [[r.code, r.text] for r in plan.refusals],
     }
     return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())
+
+
+def _after(planned: PlannedObject) -> str:
+    """A restart is marked with the time of its plan: the same decision, made a minute later, is the same plan."""
+    return "" if planned.change == RESTART else planned.after

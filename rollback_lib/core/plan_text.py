@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from rollback_lib.core.plan import DELETE, LEFT, NONE, Plan, PlannedContainer, PlannedService
+from rollback_lib.core.plan import DELETE, LEFT, NONE, Leftover, Plan, PlannedContainer, PlannedObject, PlannedService
 from rollback_lib.core.redact import visible
 
 _WIDTH = 80
@@ -26,6 +26,10 @@ def text(plan: Plan, *, diff: bool = True) -> str:
 
 def headline(plan: Plan) -> str:
     """From where to where, in one line."""
+    if plan.current.release == plan.target.release and plan.writes:
+        return (
+            f"{plan.application} {plan.environment}: the images of {plan.target.release} run; the rest goes back to it"
+        )
     known = plan.current.release if plan.current.release != "unknown" else "what runs now (no release that we can name)"
     return f"{plan.application} {plan.environment}: {known} → {plan.target.release}"
 
@@ -36,7 +40,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     yield f"  cluster  {plan.cluster.context or '(default context)'}  {plan.cluster.server}"
     yield f"           namespace {plan.namespace} ({plan.cluster.namespace_uid or 'not asked'})"
     if plan.proven:
-        yield f"  traffic  stays open; {plan.healthy_pods} pods are Ready now"
+        yield f"  traffic  stays open; {counted(plan.healthy_pods, 'pod is', 'pods are')} Ready now"
     yield f"  plan     {plan.hash}"
     if plan.refusals:
         yield ""
@@ -44,21 +48,18 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         for refusal in plan.refusals:
             yield from _wrapped(str(refusal), "  ✗ ")
     for wave in plan.waves:
-        yield ""
         for service in wave:
-            yield from _service(service, diff)
+            yield from _service(plan, service, diff)
     if plan.leftovers:
         yield ""
-        yield "Left over from the failed release, taken away:"
-        yield from (f"  - {x.kind}/{x.name}: {x.what}" for x in plan.leftovers)
+        yield "An ordinary apply would leave these behind; they are taken away:"
+        yield from _leftovers(plan.leftovers)
     if plan.orphans:
         yield ""
-        yield "Only the failed release had:"
-        yield from (
-            line for o in plan.orphans for line in _wrapped(f"{o.kind}/{o.name} {_word(o.change)}: {o.why}", "  - ")
-        )
-    for stuck in plan.stuck:
-        yield from _wrapped(f"StatefulSet/{stuck.workload}: its stuck pods are deleted, one at a time", "  - ")
+        yield "Only the failed release has these:"
+        for orphan in sorted(plan.orphans, key=lambda o: o.change != DELETE):
+            fate = "deleted, once every service is healthy" if orphan.change == DELETE else f"left, {orphan.why}"
+            yield from _wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
     for title, texts in (("Warnings:", plan.warnings), ("Accepted:", plan.accepted)):
         if texts:
             yield ""
@@ -72,36 +73,59 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     yield summary(plan)
 
 
-def _word(change: str) -> str:
-    return {DELETE: "is deleted, last", LEFT: "is left"}.get(change, change)
+def _service(plan: Plan, service: PlannedService, diff: bool) -> Iterator[str]:
+    said = [line for planned in service.objects for line in _object(plan, service, planned, diff)]
+    if said:
+        numbers = [n for n in dict.fromkeys(s.wave for s in plan.services) if n]  # 0 has the shared objects
+        yield ""
+        yield service.name + (f"  (wave {service.wave})" if service.wave and len(numbers) > 1 else "")
+        yield from said
 
 
-def _service(service: PlannedService, diff: bool) -> Iterator[str]:
-    changed = [o for o in service.objects if o.change not in (NONE, LEFT)]
-    what = ", ".join(sorted({o.change for o in changed})) or (
-        "left" if all(o.change == LEFT for o in service.objects) else "unchanged"
-    )
-    yield f"{service.name}  [{what}]" + (f"  wave {service.wave}" if service.wave else "")
-    if changed:
-        for container in service.containers:
+def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: bool) -> Iterator[str]:
+    name = f"{planned.kind}/{planned.name}"
+    if planned.change == LEFT:
+        yield from _wrapped(f"{name}: left, {planned.why}", "  ")
+    elif planned.change != NONE:
+        late = "; last, once the new pods are Ready" if planned.after_rollout else ""
+        yield from _wrapped(f"{name}: {planned.change}" + (f" ({planned.why})" if planned.why else "") + late, "  ")
+        shown = [c for c in service.containers if c.workload == name and c.from_ != c.to]
+        for container in shown:
             yield from _container(container)
-    for planned in service.objects:
-        if planned.change == LEFT:
-            yield from _wrapped(f"{planned.kind}/{planned.name} left: {planned.why}", "    · ")
-        elif planned.change != NONE:
-            why = f" ({planned.why})" if planned.why else ""
-            yield f"    {planned.kind}/{planned.name}: {planned.change}{why}"
-            if diff:
-                yield from (f"      {line}"[: _WIDTH * 2] for line in planned.diff)
-        for field in planned.kept:
-            yield from _wrapped(f"{planned.kind}/{planned.name}: {field} is somebody else's and is kept", "    · ")
+        images = {f"ontainers[{c.name}].image" for c in shown}
+        lines = [line for line in planned.diff if not any(i in line for i in images)]
+        yield from (f"    {line}" for line in lines if diff)
+    if plan.sticks(planned):
+        if planned.change == NONE:
+            yield f"  {name}: is as planned, and stuck"
+        yield from _wrapped("its pods that are stuck are deleted, one at a time: else it never comes back", "    ")
+    for field in planned.kept:
+        yield from _wrapped(f"{name}: {field}: somebody else set it", "  · ")
 
 
 def _container(container: PlannedContainer) -> Iterator[str]:
-    kind = "init container" if container.init else "container"
-    yield f"    {kind} {container.name}: {_RUNGS.get(container.rung, container.rung)}"
-    yield f"      {container.from_}"
-    yield f"      → {container.to}"
+    """From and to, the repository once where it stays, the digest as far as people compare it."""
+    kind = "init container " if container.init else ""
+    to, _, digest = container.to.partition("@")
+    proof = _RUNGS.get(container.rung, container.rung)
+    yield f"    {kind}{container.name}: {container.from_}"
+    yield f"      → {to}" + (f"@{digest[:19]}…" if digest else "")
+    yield f"        {proof}"
+
+
+def _leftovers(leftovers: Sequence[Leftover]) -> Iterator[str]:
+    """The same thing in ten services is one line."""
+    groups: dict[str, list[str]] = {}
+    for leftover in leftovers:
+        what = leftover.what.removesuffix(f" of container {leftover.name}")
+        groups.setdefault(what, []).append(leftover.name)
+    for what, names in groups.items():
+        yield from _wrapped(f"{what}: {', '.join(names)}", "  - ")
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``1 object was``, ``2 objects were``."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def _wrapped(said: str, start: str) -> list[str]:
@@ -113,6 +137,11 @@ def _wrapped(said: str, start: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def wrapped(said: str, start: str) -> str:
+    """A sentence in 80 columns, behind a mark; what cannot be broken (an address, a digest) stays whole."""
+    return "\n".join(_wrapped(said, start))
 
 
 def mutable_warning(plan: Plan) -> str:
@@ -145,5 +174,7 @@ def summary(plan: Plan) -> str:
     if not plan.writes:
         return f"Nothing to do: {plan.target.release} is what runs." if plan.proven else "Nothing to do."
     parts = [f"{n} to {change}" for change, n in sorted(counts.items()) if change not in (NONE, LEFT)]
+    if plan.stuck:
+        parts.append(f"stuck pods of {counted(len(plan.stuck), 'StatefulSet', 'StatefulSets')} to delete")
     rest = [f"{n} {word}" for change, word in ((NONE, "unchanged"), (LEFT, "left")) if (n := counts.get(change))]
     return f"{', '.join(parts)}; {', '.join(rest) or 'nothing else'}."

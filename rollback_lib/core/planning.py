@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from rollback_lib.core import decide, differences, grouping, health, orphans
+from rollback_lib.core.contents import Contents, Key
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.plan import (
     CREATE,
+    DELETE,
     LEFT,
     NONE,
     RESTART,
@@ -24,7 +26,7 @@ from rollback_lib.core.plan import (
     PlannedService,
     StuckPod,
 )
-from rollback_lib.core.resources import ORPHANS, WORKLOADS, Object, fingerprint, kind_of, label, name_of, template
+from rollback_lib.core.resources import KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of, template
 from rollback_lib.core.run import Images, Request, Resolution, SourceObject
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.core.three_way import last_applied
@@ -37,12 +39,13 @@ def skipped(drafts: Sequence[Draft]) -> set[str]:
 
 def drafts(
     request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
-    failed: Mapping[tuple[str, str], Object], images: Images, resolution: Resolution, refused: list[Refusal],
+    failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
 ) -> list[Draft]:  # fmt: skip
     namespace = request.target_environment.namespace
     running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
     running.add(grouping.SHARED)
     autoscalers = snapshot.all("HorizontalPodAutoscaler")
+    asked = failed.bodies()
     drafts = []
     for source, body in targets:
         live = snapshot.get(source.kind, source.name)
@@ -55,11 +58,11 @@ def drafts(
         elif source.kind in snapshot.refused:
             refused.append(Refusal(f"{draft.label} ({source.file}): {snapshot.refused[source.kind]}.", code=skip))
         elif live is None:
-            removed = bool(failed) and (source.kind, source.name) not in failed
+            removed = failed.lacks((source.kind, source.name))
             change, why = decide.missing(body, source.service in running, removed)
             draft = msgspec.structs.replace(draft, change=change, why=why)
         else:
-            base = last_applied(live) or failed.get((source.kind, source.name))
+            base = last_applied(live) or asked.get((source.kind, source.name))
             draft = decide.put_back(
                 draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
                 stamp=decide.stamps(body, resolution.target.release, request.run),
@@ -80,25 +83,60 @@ def with_reasons_to_restart(drafts: Sequence[Draft], now: str) -> list[Draft]:
 
 
 def orphans_of(
-    snapshot: Snapshot, targets: Sequence[tuple[SourceObject, Object]], failed: Mapping[tuple[str, str], Object]
+    snapshot: Snapshot, gone: Mapping[Key, Object], there: Mapping[Key, bool | None], namespace: str
 ) -> tuple[Orphan, ...]:
-    kept = {(s.kind, s.name) for s, _ in targets}
-    gone = [key for key in failed if key not in kept and snapshot.get(*key)]
-    deleted = {key for key in gone if key[0] in ORPHANS}
-    staying = [
-        w for kind in (*WORKLOADS, "ReplicaSet") for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted
-    ]
-    staying = [w for w in staying if kind_of(w) != "ReplicaSet"] + [orphans.as_template(p) for p in snapshot.all("Pod")]
-    return tuple(orphans.orphan(live, staying) for key in sorted(gone) if (live := snapshot.get(*key)))
+    """What becomes of each object that only the failed release's manifests have (``gone``); ConfigMaps come last.
+
+    ``there``: whether those exist that were not read; None where we may not know.
+    """
+    found: list[Orphan] = []
+    deleted: set[Key] = set()
+    for key in sorted(gone, key=lambda k: (k[0] == "ConfigMap", k)):
+        live = snapshot.get(*key)
+        if why := orphans.elsewhere(gone[key], namespace):
+            found.append(orphans.left(gone[key], why))
+        elif live is None and key[0] not in KINDS:
+            found.append(orphans.left(gone[key], "whether it is there was not looked up"))
+        elif live is None and key in there and there[key] is not False:
+            found.append(orphans.left(gone[key], "" if there[key] else "we may not see whether it is there"))
+        elif live is None:
+            continue
+        else:
+            found.append(orphans.orphan(live, _staying(snapshot, deleted)))
+            deleted |= {key} if found[-1].change == DELETE else set()
+    return tuple(found)
+
+
+def _staying(snapshot: Snapshot, deleted: Collection[Key]) -> list[Object]:
+    """Everything with a pod template that is there after the deletions: workloads, and pods of no deleted one.
+
+    (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods.)
+    """
+    sets = {name_of(r): r for r in snapshot.all("ReplicaSet")}
+
+    def goes(pod: Object) -> bool:
+        keys = orphans.owned_by(pod)
+        keys += [
+            k for kind, name in keys if kind == "ReplicaSet" and name in sets for k in orphans.owned_by(sets[name])
+        ]
+        return any(k in deleted for k in keys)
+
+    workloads = [w for kind in WORKLOADS for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted]
+    return workloads + [orphans.as_template(p) for p in snapshot.all("Pod") if not goes(p)]
 
 
 def stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
-    return tuple(
-        StuckPod(workload=name_of(d.target))
-        for d in drafts
-        if kind_of(d.target) == "StatefulSet" and d.live is not None and d.change in (UPDATE, RESTART, NONE)
-        and health.may_stick(health.View(d.live, pods=snapshot.all("Pod")))
-    )  # fmt: skip
+    """StatefulSets that come back only once a pod is deleted: after the template is put back, or it is back already."""
+
+    def sticks(draft: Draft) -> bool:
+        if kind_of(draft.target) != "StatefulSet" or draft.live is None:
+            return False
+        view = health.View(draft.live, pods=snapshot.all("Pod"))
+        if draft.change == NONE:
+            return health.stuck_pod(view) is not None
+        return draft.change in (UPDATE, RESTART) and health.may_stick(view)
+
+    return tuple(StuckPod(workload=name_of(d.target)) for d in drafts if sticks(d))
 
 
 def leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
@@ -106,7 +144,7 @@ def leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
         found
         for d in drafts
         if d.live is not None and d.after is not None and d.change in (UPDATE, RESTART) and template(d.after)
-        for found in differences.leftovers(d.live, d.after)
+        for found in differences.leftovers(d.live, d.after, last_applied(d.live))
     )
 
 

@@ -123,24 +123,19 @@ def containers(pod_template: Mapping[str, Any] | None) -> list[tuple[bool, Objec
 def decided(obj: Mapping[str, Any]) -> Object:
     """What makes a plan stale when it changes: everything but status, metadata (labels aside) and replicas.
 
-    (Design §6: an untouched crash-looping Deployment changes its resourceVersion 8 times a minute.) The time in a
-    restart annotation is left out, so that the same decision has the same hash at any time.
+    (Design §6: an untouched crash-looping Deployment changes its resourceVersion 8 times a minute.)
     """
     kept = {k: v for k, v in obj.items() if k not in ("status", "metadata", "apiVersion")}
     kept["name"] = name_of(obj)
     kept["labels"] = (obj.get("metadata") or {}).get("labels") or {}
     if isinstance(spec := kept.get("spec"), dict):
         kept["spec"] = {k: v for k, v in spec.items() if k != "replicas"}
-        found = template(obj)
-        if (
-            found
-            and RESTARTED_AT in ((found.get("metadata") or {}).get("annotations") or {})
-            and obj["kind"] != "CronJob"
-        ):
-            meta = dict(found["metadata"])
-            meta["annotations"] = {**meta["annotations"], RESTARTED_AT: "*"}
-            kept["spec"]["template"] = {**found, "metadata": meta}
     return kept
+
+
+def template_hash(obj: Mapping[str, Any]) -> str:
+    """A hash of the pod template as the server stores it."""
+    return hashlib.sha256(canonical(template(obj))).hexdigest()
 
 
 def fingerprint(obj: Mapping[str, Any] | None) -> str:

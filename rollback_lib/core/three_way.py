@@ -37,6 +37,7 @@ class Merged(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]
     kept: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()  # dotted paths
+    values: Mapping[str, tuple[Any, Any]] = {}  # of what is kept: what it is, and what the release asks for; or None
 
 
 class _Missing:
@@ -102,7 +103,7 @@ def last_applied_text(manifest: Mapping[str, Any], namespace: str) -> str:
 class _Merge:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.kept: list[str] = []
+        self.kept: dict[str, tuple[Any, Any]] = {}
         self.changed: list[str] = []
 
     def put(self, path: tuple[str, ...], live: Any, value: Any) -> None:
@@ -118,8 +119,8 @@ class _Merge:
         self.operations += [Operation("test", where, live), Operation("remove", where)]
         self.changed.append(".".join(path))
 
-    def keep(self, path: tuple[str, ...]) -> None:
-        self.kept.append(".".join(path))
+    def keep(self, path: tuple[str, ...], live: Any, target: Any) -> None:
+        self.kept[".".join(path)] = (None if live is _NOTHING else live, None if target is _NOTHING else target)
 
     def field(self, path: tuple[str, ...], base: Any, target: Any, live: Any, known: bool) -> None:
         """``known``: base is what was asked for; otherwise nobody recorded it, and target is put where live differs."""
@@ -134,16 +135,18 @@ class _Merge:
             elif covers(live, base):
                 self.remove(path, live)
             else:
-                self.keep(path)
+                self.keep(path, live, target)
             return
         if live is not _NOTHING and covers(live, target):
             return
         if known and _same(base, target):
             if live is _NOTHING or not covers(live, target):
-                self.keep(path)
+                self.keep(path, live, target)
             return
         if path == ("spec", "replicas") and known and base is _NOTHING and live not in (_NOTHING, 1):
-            self.keep(path)  # nobody asked for a number until now, so somebody scaled it (1 is the server's default)
+            self.keep(
+                path, live, target
+            )  # nobody asked for a number until now, so somebody scaled it (1 is the server's default)
             return
         key = _NAMED.get(path[-1]) if path else None
         if key and isinstance(live, list) and isinstance(target, list) and (value := _items(live, base, target, key)):
@@ -151,7 +154,7 @@ class _Merge:
                 self.put(path, live, value)
             return
         if known and live is not _NOTHING and base is not _NOTHING and not covers(live, base):
-            self.keep(path)
+            self.keep(path, live, target)
             return
         self.put(path, live, target)
 
@@ -227,7 +230,7 @@ def merge(
             found.put(("metadata", name), _NOTHING, dict(asked))
         elif is_now is not None:
             found.mapping(("metadata", name), was, asked, is_now, known)
-    return Merged(tuple(found.operations), tuple(found.kept), tuple(found.changed))
+    return Merged(tuple(found.operations), tuple(found.kept), tuple(found.changed), found.kept)
 
 
 def _without(value: Any, path: tuple[str, ...], replicas: bool) -> Any:
@@ -277,4 +280,4 @@ def patch(
         if not (live.get("metadata") or {}).get("annotations"):
             operations.append(Operation("add", "/metadata/annotations", {}))
         operations += [Operation("add", pointer(("metadata", "annotations", k)), v) for k, v in sorted(stamps.items())]
-    return Merged(tuple(operations), merged.kept, merged.changed)
+    return msgspec.structs.replace(merged, operations=tuple(operations))

@@ -41,19 +41,20 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
         ports, watched(plan), rollout_timeout=seconds(settings.verify.rollout_timeout),
         crash_restarts=settings.verify.crash_restarts,
     )  # fmt: skip
-    waves = [w for w in plan.waves if any(o.change in (CREATE, UPDATE, RESTART) for s in w for o in s.objects)]
+    waves = [w for w in plan.waves if any(_has_a_turn(plan, o) for s in w for o in s.objects)]
     for number, wave in enumerate(waves):
         objects = [o for s in wave for o in s.objects if o.change in (CREATE, UPDATE, RESTART) and not o.after_rollout]
         if objects:
-            ports.progress.say(_wave_line(number, len(waves), wave))
+            ports.progress.say(
+                _wave_line(number, len(waves), [s for s in wave if any(o in objects for o in s.objects)])
+            )
         for group in (
             [o for o in objects if o.kind not in WORKLOADS],
             [o for o in objects if o.kind in WORKLOADS],
         ):
             _all([partial(write.do, _change(run, o, bodies)) for o in group])
         _free_stuck(run, ports, write, plan, wave, rollouts)
-        later = any(o.change in (CREATE, UPDATE, RESTART) for w in waves[number + 1 :] for s in w for o in s.objects)
-        if later:
+        if waves[number + 1 :]:
             _before_next_wave(rollouts, waves[: number + 1], settings.services.order_wait)
     last = [o for s in plan.services for o in s.objects if o.after_rollout and o.change == UPDATE]
     orphans = [o for o in plan.orphans if o.change == DELETE]
@@ -146,6 +147,10 @@ def _deletion(kind: str, name: str, live: Object, before: str = "") -> DeleteObj
     )  # fmt: skip
 
 
+def _has_a_turn(plan: Plan, planned: PlannedObject) -> bool:
+    return planned.change in (CREATE, UPDATE, RESTART) or plan.sticks(planned)
+
+
 def _all(calls: Sequence[Callable[[], object]]) -> None:
     """All at once; what has begun is finished, nothing new is begun after the first failure, and that one is raised."""
     if len(calls) == 1:
@@ -162,8 +167,9 @@ def _all(calls: Sequence[Callable[[], object]]) -> None:
 
 
 def _wave_line(number: int, count: int, wave: Sequence[PlannedService]) -> str:
-    names = ", ".join(s.name for s in wave)
-    return f"wave {number + 1} of {count}: {names}" if count > 1 else names
+    names = [s.name for s in wave]
+    said = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"  wave {number + 1} of {count}: {said}" if count > 1 else f"  {said}"
 
 
 def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedService]], wait_for: str) -> None:
@@ -187,8 +193,7 @@ def _free_stuck(
     run: RunStore, ports: Ports, write: Writer, plan: Plan, wave: Sequence[PlannedService], rollouts: Rollouts
 ) -> None:
     """Delete the not-Ready pods of another revision that an OrderedReady StatefulSet waits for, one at a time."""
-    names = {label("StatefulSet", s.workload) for s in plan.stuck}
-    mine = {label(o.kind, o.name) for s in wave for o in s.objects} & names
+    mine = {label(o.kind, o.name) for s in wave for o in s.objects if plan.sticks(o)}
     while mine:
         reports = rollouts.look()
         assert rollouts.snapshot is not None

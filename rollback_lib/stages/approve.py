@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rollback_lib.core import plan_text
 from rollback_lib.core.errors import NotApprovedError, RefusedError, StaleError, UsageError
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.run import Approval, Request
@@ -22,6 +23,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         )
     if not plan.writes:
         return _approval(plan, ports, "", "nothing to do")
+    ports.progress.say(plan_text.text(plan))
     _sure_of_cluster(request, plan, ports)
     if request.yes:
         return _approval(plan, ports, request.by, "--yes")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from rollback_lib.core import current, health, image_ladder
+import msgspec
+
+from rollback_lib.core import current, decide, health, image_ladder
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted
 from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
 from rollback_lib.core.manifests import read
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.resources import Object, containers, kind_of, label, name_of, template
-from rollback_lib.core.run import ContainerImage, Images, Request, Resolution, Tried
+from rollback_lib.core.run import ContainerImage, Images, ReleaseRef, Request, Resolution, Tried
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 
@@ -31,10 +33,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
     snapshot = ports.cluster.snapshot(_READ)
     if "Pod" in snapshot.refused:
-        raise RefusedError(Refusal(snapshot.refused["Pod"] + ".", code="", fix="Allow `list` on pods in the Role."))
-    running = _running(snapshot)
-    platforms = node_platforms(ports)
+        said = f"{snapshot.refused['Pod']}: our Role lacks it, or the namespace does not exist."
+        raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
     release = resolution.target.release
+    running = _running(snapshot, release)
+    platforms = node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
     asker = _Asker(ports, platforms, configs=bare)
@@ -79,6 +82,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
             asker.ask(t for one in seen for t in current.tags(one, other.release, settings))
             break
     running_release = current.release_of(seen, (resolution.target, *others), settings, asker.answers)
+    if running_release == current.UNKNOWN:
+        running_release = _by_mark(snapshot, choices, resolution.releases)
     named = [running_release.release, *(r.release for r in others)]
     return Images(
         current=running_release,
@@ -131,7 +136,7 @@ def containers_of(ports: Ports, resolution: Resolution) -> list[Wanted]:
     return list(found.values())
 
 
-def _running(snapshot: Snapshot) -> _Pods:
+def _running(snapshot: Snapshot, release: str) -> _Pods:
     """What pods report for each container of each workload."""
     found: dict[tuple[str, str, bool], list[Running]] = {}
     pods = snapshot.all("Pod")
@@ -144,12 +149,13 @@ def _running(snapshot: Snapshot) -> _Pods:
                 revisions=snapshot.all("ControllerRevision"),
             )
             newest = {name_of(p) for p in health.newest_pods(view)}
+            restored = decide.restored_release(workload) == release
             for pod in health.owned(view):
                 for init, status in _statuses(pod):
                     found.setdefault((label(kind, name_of(workload)), status.get("name", ""), init), []).append(
                         Running(
                             image_id=str(status.get("imageID") or ""), image=_spec_image(pod, status.get("name", "")),
-                            ready=health.is_ready(pod), newest=name_of(pod) in newest,
+                            ready=health.is_ready(pod), newest=name_of(pod) in newest, restored=restored,
                             node=str((pod.get("spec") or {}).get("nodeName") or ""),
                         )
                     )  # fmt: skip
@@ -171,6 +177,17 @@ def _pods_of(wanted: Wanted, running: _Pods, own: bool) -> tuple[Running, ...]:
     if own:
         return running.get((wanted.workload, wanted.container, wanted.init), ())
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
+
+
+def _by_mark(snapshot: Snapshot, choices: Sequence[Choice], releases: Sequence[ReleaseRef]) -> ReleaseRef:
+    """The release that our own marks name, where every workload of the team has one that still holds."""
+    workloads = {c.workload for c in choices if c.own}
+    live = [w for key in workloads if (w := snapshot.get(*key.split("/", 1))) is not None]
+    marks = {decide.restored_release(w) for w in live}
+    found = next((r for r in releases if marks == {r.release}), None)
+    if found is None:
+        return current.UNKNOWN
+    return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since")
 
 
 def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -11,13 +12,13 @@ import msgspec
 from rollback_lib.core import (
     decide,
     health,
-    manifests,
     overlay,
     permissions,
     planning,
     services,
     splice,
 )
+from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.owners import owner
@@ -36,7 +37,6 @@ from rollback_lib.core.references import references
 from rollback_lib.core.resources import (
     KINDS,
     WRITTEN,
-    Object,
     kind_of,
     label,
     name_of,
@@ -51,7 +51,9 @@ from rollback_lib.stages import resolve, rewrite
 ID = "preflight"
 WRITES = False
 _PARALLEL: Final = 8
-_ALWAYS: Final = ("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "ConfigMap", "HorizontalPodAutoscaler")
+_ALWAYS: Final = (
+    "Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "ConfigMap", "HorizontalPodAutoscaler",
+)  # fmt: skip
 
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
@@ -63,9 +65,13 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         return plan
     identity = ports.cluster.identity()
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-    failed = _failed_release(request, resolution, images, ports)
+    failed = _failed_release(request, images, ports)
     wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
-    kinds = [k for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed}} if k in (*WRITTEN, *_ALWAYS)]
+    kinds = [
+        k
+        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed.objects}}
+        if k in (*WRITTEN, *_ALWAYS)
+    ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
@@ -74,9 +80,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = planning.drafts(request, targets, snapshot, failed, images, resolution, refused)
     drafts = planning.with_reasons_to_restart(drafts, now)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
-    drafts = _dry_runs(drafts, ports, same, refused, warnings)
+    stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
+    drafts = _dry_runs(drafts, ports, same, stamp, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
-    found = planning.orphans_of(snapshot, targets, failed)
+    found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
@@ -110,32 +117,33 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     return plan
 
 
-def _failed_release(
-    request: Request, resolution: Resolution, images: Images, ports: Ports
-) -> dict[tuple[str, str], Object]:
-    """The objects of the release that runs now, by kind and name; empty where that is not known."""
-    if not images.current.commit:
-        return {}
-    settings = request.settings
-    texts = ports.git.files(images.current.commit, services.roots(settings.manifests.path, settings.manifests.shared))
-    found = services.discover(
-        tuple(texts), settings.manifests.path, settings.manifests.shared, (), settings.services.ignore, ()
+def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:
+    """What the release that runs now holds; empty where that is not known."""
+    return _contents(request, images.current.commit, ports) if images.current.commit else Contents()
+
+
+def _contents(request: Request, commit: str, ports: Ports, *, ignored: bool = False) -> Contents:
+    paths = request.settings.manifests
+    return contents(
+        ports.git.files(commit, services.roots(paths.path, paths.shared)), request.settings, ignored=ignored
     )
-    mine = set(request.services)
-    files = [f for s in found.services if not mine or s.name in mine for f in s.files] + list(found.shared)
-    objects: dict[tuple[str, str], Object] = {}
-    for file in files:
-        try:
-            for document in manifests.read(texts[file], file):
-                objects[kind_of(document.object), name_of(document.object)] = document.object
-        except RefusedError:  # the failed release's own files may be what is broken about it
-            continue
-    return objects
+
+
+def _orphans(
+    request: Request, resolution: Resolution, failed: Contents, snapshot: Snapshot, ports: Ports
+) -> tuple[Orphan, ...]:
+    """What only the failed release had. Kinds that are never written are only asked for by name, never read."""
+    kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
+    gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
+    unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
+    there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
+    return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
 
 
 def _dry_runs(
-    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]], refused: list[Refusal], warnings: list[str]
-) -> list[Draft]:
+    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]],
+    stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], refused: list[Refusal], warnings: list[str],
+) -> list[Draft]:  # fmt: skip
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def ask(draft: Draft) -> DryRun:
@@ -155,9 +163,9 @@ def _dry_runs(
             else:
                 warnings.append(f"{draft.label}: {warning}")
         refused.extend(decide.not_taken(draft, answer.object))
-        draft = msgspec.structs.replace(draft, after=answer.object)
+        draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
         if draft.live is not None and decide.already(draft, answer.object, same):
-            return msgspec.structs.replace(draft, change=NONE, operations=())
+            return decide.left_alone(draft, same)
         who = owner(draft.live) if draft.live else ""
         if who:
             refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
@@ -172,16 +180,15 @@ def _dry_runs(
 
     first = round_of(drafts)
     restarting = []
-    for draft in first:
+    for planned, draft in zip(drafts, first, strict=True):
         if draft.change == NONE and draft.why and draft.live is not None:
-            target = decide.restarted(draft.target, now)
-            again = msgspec.structs.replace(draft, target=target, why=draft.why)
+            again = msgspec.structs.replace(draft, target=decide.restarted(planned.target, now), merged=True)
             again = decide.put_back(
                 again,
                 last_applied(draft.live),
                 namespace=str(draft.live["metadata"].get("namespace", "")),
                 autoscaled=True,
-                stamp={},
+                stamp=stamp(draft.target),
             )
             restarting.append(again)
     twice = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
@@ -253,7 +260,7 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         left = {(kind_of(d.target), name_of(d.target)) for d in mine if d.change == LEFT}
         if len(left) == len(mine):
             run.remove(rewrite.FOLDER + file)
-        elif any(d.change == RESTART for d in mine):
+        elif any(d.merged and d.change != LEFT for d in mine):
             run.write(rewrite.FOLDER + file, overlay.replaced([d.target for d in mine if d.change != LEFT]))
         elif left:
             run.write(rewrite.FOLDER + file, _without(run.read(rewrite.FOLDER + file), file, left))

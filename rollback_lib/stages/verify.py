@@ -81,7 +81,8 @@ def _verified(plan: Plan, key: str, report: Report, view: View, ports: Ports) ->
 
 def _logs(ports: Ports, pod: str, container: str) -> list[str]:
     for previous in (True, False):
-        if text := ports.cluster.logs(pod, container, previous=previous, lines=_LOG_LINES):
+        text = ports.cluster.logs(pod, container, previous=previous, lines=_LOG_LINES)
+        if text and not text.startswith("unable to retrieve"):  # the kubelet's own words for a log that is gone
             return [redact(f"{pod}/{container}: {line}") for line in text.splitlines()]
     return []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollback_lib import __version__, cli, wiring
+from rollback_lib.core import parameters
 from tests.command_line import ROOT, rollback
 
 HEAVY = ("yaml", "msgspec", "requests", "git", "kubernetes", "docker_image", "rollback_lib.wiring")
@@ -27,7 +28,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert cli.main([command, "--help"]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"Usage: rollback {command} ")
-    assert "--config" in said
+    assert [p.option for p in parameters.of_command(command) if p.option not in said] == []
     assert max(len(line) for line in said.splitlines()) <= 80
 
 

@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.cluster.control_plane import USER_AGENT, ClusterState
+from tests.cluster import images
+from tests.cluster.state import USER_AGENT, ClusterState
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 # Questions that are asked with POST. They change nothing.
@@ -203,6 +204,16 @@ class Cluster:
             output, _ = process.communicate(timeout=60)
             if process.returncode != 0:
                 raise AssertionError(f"the node cannot pull {name}:\n{output.decode(errors='replace')}")
+        self._name_by_digest(names)
+
+    def _name_by_digest(self, names: Sequence[str]) -> None:
+        """Give pulled images the name that the kubelet's own pull gives them too, so that pods report it as imageID."""
+        command = ("ctr", f"--address={self.work}/containerd.sock", "--namespace=k8s.io", "images", "tag", "--force")
+        for name in names:
+            repository, _, tag = name.rpartition(":")
+            digest = images.resolve(self.registry_url, repository, tag)
+            twin = f"docker.io/{repository}@{digest}"
+            subprocess.run((*command, f"docker.io/{name}", twin), check=True, capture_output=True)
 
     def forget(self, *names: str) -> None:
         """Take images off the node, so that it must ask the registry again."""

@@ -11,8 +11,9 @@ import pytest
 
 from tests.cluster.build import Programs
 from tests.cluster.cluster import Cluster
-from tests.cluster.control_plane import ClusterState, ControlPlane, default_state_file, refusal
+from tests.cluster.control_plane import ControlPlane, refusal
 from tests.cluster.shop import Shop
+from tests.cluster.state import ClusterState, default_state_file
 
 ShopFactory = Callable[..., Shop]
 OWNED = pytest.StashKey[ExitStack]()

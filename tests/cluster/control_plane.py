@@ -8,12 +8,9 @@ kube-proxies would undo each other's rules.
 """
 
 import argparse
-import fcntl
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,217 +18,44 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from ssl import create_default_context
-from typing import Any, Self
 
 if not __package__:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.cluster import images
 from tests.cluster.build import Programs, kubernetes_version, missing_packages
+from tests.cluster.configuration import (
+    AUDIT_POLICY,
+    COMPONENTS,
+    CONTAINERD_CONFIG,
+    CONTEXT,
+    KUBECONFIG,
+    KUBELET_CONFIG,
+    NODE,
+    POD_RANGE,
+    REGISTRY_CONFIG,
+    REGISTRY_HOSTS,
+    SERVICE_RANGE,
+    USERS,
+    network,
+)
+from tests.cluster.machine import (
+    PREFIX,
+    ClusterError,
+    clean_network,
+    free_ports,
+    kernel_settings,
+    refuse_other_kubelets,
+    snapshotter,
+    sweep,
+    take_machine_lock,
+)
+from tests.cluster.state import ClusterState, default_state_file
 
-REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
-PREFIX = "rollback-lib-cluster-"  # of the work folders; also how leftovers are recognised
-LOCK = Path("/run/lock/rollback-lib-cluster")
-BRIDGE = "rbl-cni0"
-SERVICE_RANGE = "10.197.0.0/16"
-POD_RANGE = "10.198.0.0/16"
-NODE = "localhost"  # the API server reaches the kubelet by this name
-CONTEXT = "test"
-USER_AGENT = "test-cluster"  # of the tests' own questions, which are not counted
-USERS = (
-    "admin",
-    "operator",
-    "smallrole",
-    "named",
-    "reader",
-    "deployer",
-    "nobody",
-)  # all but admin start with no rights
-COMPONENTS = {
-    "controller-manager": "system:kube-controller-manager",
-    "scheduler": "system:kube-scheduler",
-    "kubelet": f"system:node:{NODE}",
-    "kube-proxy": "system:kube-proxy",
-}
 STARTUP_LIMIT = 90.0
-
-# The components' own reading would be nine tenths of the log. Their writes stay: they show who scaled what.
-AUDIT_POLICY = """\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: None
-  users: [system:apiserver, {components}]
-  verbs: [get, list, watch]
-- level: None
-  users: [system:apiserver, {components}]
-  resources:
-  - group: coordination.k8s.io
-    resources: [leases]
-- level: Metadata
-"""
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: {context}
-clusters:
-- name: {context}
-  cluster:
-    server: {server}
-    certificate-authority: {certificate}
-contexts:
-- name: {context}
-  context:
-    cluster: {context}
-    user: {user}
-users:
-- name: {user}
-  user:
-    token: {token}
-"""
-REGISTRY_CONFIG = """\
-version: 0.1
-log: {{level: warn, accesslog: {{disabled: true}}}}
-storage:
-  filesystem: {{rootdirectory: {root}}}
-  delete: {{enabled: true}}
-http: {{addr: "127.0.0.1:{port}"}}
-"""
-# restrict_oom_score_adj: without CAP_SYS_RESOURCE runc dies ("can't get final child's PID from pipe: EOF") when it
-# lowers the score. netns_mounts_under_state_dir keeps the pods' network namespaces where we can unmount them.
-CONTAINERD_CONFIG = """\
-version = 2
-root = "{work}/containerd"
-state = "{work}/run"
-oom_score = 0
-[grpc]
-  address = "{work}/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "docker.io/rollback-lib/pause:1"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  netns_mounts_under_state_dir = true
-  tolerate_missing_hugetlb_controller = true
-  max_concurrent_downloads = 8
-  stream_server_address = "127.0.0.1"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "{work}/cni"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "{snapshotter}"
-    default_runtime_name = "runc"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-        Root = "{work}/runc"
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{work}/hosts"
-"""
-# Also for every other registry, so that an image of the internet is "not found" here and not a timeout.
-REGISTRY_HOSTS = """\
-server = "{url}"
-[host."{url}"]
-  capabilities = ["pull", "resolve"]
-"""
-KUBELET_CONFIG = """\
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-address: 127.0.0.1
-port: {port}
-healthzPort: 0
-readOnlyPort: 0
-authentication:
-  anonymous: {{enabled: true}}
-  webhook: {{enabled: false}}
-authorization: {{mode: AlwaysAllow}}
-containerRuntimeEndpoint: unix://{work}/containerd.sock
-podLogsDir: {work}/pod-logs
-volumePluginDir: {work}/volume-plugins
-failCgroupV1: false
-cgroupDriver: cgroupfs
-enforceNodeAllocatable: []
-failSwapOn: false
-evictionHard: {{}}
-serializeImagePulls: false
-registryPullQPS: 0
-eventRecordQPS: 0
-kubeAPIQPS: 200
-kubeAPIBurst: 400
-maxPods: 250
-imageGCHighThresholdPercent: 100
-nodeStatusUpdateFrequency: 5s
-resolvConf: ""
-makeIPTablesUtilChains: false
-"""
-
-
-class ClusterError(Exception):
-    """The cluster did not start, or is not what it should be. The message has the end of the log that says why."""
-
-
-@dataclass(frozen=True)
-class ClusterState:
-    """Where a running cluster is: what the state file holds."""
-
-    pid: int
-    version: str
-    work: str
-    server: str
-    registry_url: str
-    audit_log: str
-    programs: str
-    kubeconfigs: Mapping[str, str]
-    admin_token: str
-
-    @property
-    def kubectl(self) -> str:
-        return f"{self.programs}/kubectl"
-
-    @classmethod
-    def read(cls, file: Path) -> Self | None:
-        """The state in a file, or None when there is none or the cluster does not answer any more."""
-        try:
-            state = cls(**json.loads(file.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-        return state if state.answers() else None
-
-    def write(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        unfinished.replace(file)
-
-    def get(self, path: str, timeout: float = 5.0) -> bytes:
-        """A GET of the API server as the administrator."""
-        request = urllib.request.Request(
-            self.server + path, headers={"Authorization": f"Bearer {self.admin_token}", "User-Agent": USER_AGENT}
-        )
-        certificates = create_default_context(cafile=f"{self.work}/certs/apiserver.crt")
-        with urllib.request.urlopen(request, timeout=timeout, context=certificates) as answer:
-            body: bytes = answer.read()
-        return body
-
-    def answers(self) -> bool:
-        """Whether it serves and is looked after. What a killed owner left may still serve, but is about to be swept."""
-        try:
-            os.kill(self.pid, 0)
-            return self.get("/readyz") == b"ok"
-        except (OSError, ValueError):
-            return False
-
-
-def default_state_file() -> Path:
-    """Where developers keep the state of the cluster that stays up; the environment can name another place."""
-    given = os.environ.get("ROLLBACK_TEST_CLUSTER_STATE", "").strip()
-    return Path(given) if given else REPOSITORY_ROOT / ".cluster" / "state.json"
 
 
 class ControlPlane:
@@ -481,145 +305,6 @@ class ControlPlane:
     def _tail(self, name: str) -> str:
         lines = (self._work / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-20:])
-
-
-def take_machine_lock() -> int:
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(lock, 100, 0).decode(errors="replace").strip()
-        os.close(lock)
-        raise ClusterError(
-            f"a test cluster runs on this machine already, started by process {owner}; "
-            "ROLLBACK_TEST_CLUSTER_STATE can name its state file"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
-    return lock
-
-
-def refuse_other_kubelets() -> None:
-    """Two kubelets on one machine remove each other's containers, so a node that is in use is left alone."""
-    for pid, command in processes():
-        if Path(command[0]).name in ("kubelet", "k3s", "k0s") and PREFIX not in " ".join(command):
-            raise ClusterError(
-                f"this machine is a Kubernetes node (process {pid}, {command[0]}); use KUBECONFIG instead"
-            )
-
-
-def processes() -> Iterator[tuple[int, list[str]]]:
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError):
-                command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                if command[0]:
-                    yield int(folder.name), command
-
-
-def sweep(work: Path) -> None:
-    """Remove a cluster's folder and all that still hangs on it: processes, containers, mounts. Ours are named by it."""
-    deadline = time.monotonic() + 10
-    while doomed := belonging_to(work):
-        for pid in doomed:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if time.monotonic() > deadline:
-            break  # the folder can go all the same
-        time.sleep(0.02)
-    unmount(work)
-    for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and os.readlink(link).startswith(f"{work}/"):
-            link.unlink(missing_ok=True)
-    for result in Path("/var/lib/cni/results").glob("*"):
-        with suppress(OSError):
-            if f"{work}/" in result.read_text(errors="replace"):
-                result.unlink()
-    shutil.rmtree(work, ignore_errors=True)
-
-
-def belonging_to(work: Path) -> set[int]:
-    """The processes whose command line names the folder, and the containers below those that are containerd's shims."""
-    parents = dict[int, int]()
-    shims, others = set[int](), set[int]()
-    for pid, command in processes():
-        if pid == os.getpid():
-            continue
-        with suppress(OSError, IndexError, ValueError):
-            parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        if any(argument == str(work) or f"{work}/" in argument for argument in command):
-            (shims if "shim" in Path(command[0]).name else others).add(pid)
-    below = set(shims)
-    while more := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= more
-    zombies = {pid for pid in below | others if is_zombie(pid)}
-    return (below | others) - zombies
-
-
-def is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def unmount(work: Path) -> None:
-    for _ in range(5):  # mounts can be stacked
-        points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        below = [point for point in points if point.startswith(f"{work}/")]
-        if not below:
-            return
-        subprocess.run(("umount", "--lazy", *reversed(below)), check=False, capture_output=True)
-
-
-def clean_network(programs: Programs) -> None:
-    """Remove the bridge and kube-proxy's rules, of this run or of one that was killed."""
-    command = (programs.path("kube-proxy"), "--cleanup", "--proxy-mode=iptables")
-    subprocess.run(command, check=False, capture_output=True, timeout=30)
-    subprocess.run(("ip", "link", "delete", BRIDGE), check=False, capture_output=True)
-
-
-def kernel_settings() -> None:
-    """What a node needs from its kernel. Not set back: containers on this machine, if any, need the same."""
-    for name in ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables"):
-        file = Path("/proc/sys") / name
-        if file.exists() and file.read_text().strip() != "1":
-            file.write_text("1")
-
-
-def network(work: Path) -> dict[str, Any]:
-    bridge = {
-        "type": "bridge",
-        "bridge": BRIDGE,
-        "isGateway": True,
-        "hairpinMode": True,  # a pod that calls its own Service
-        "ipam": {
-            "type": "host-local",
-            "dataDir": str(work / "ipam"),
-            "ranges": [[{"subnet": POD_RANGE}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
-        },
-    }
-    return {"cniVersion": "0.4.0", "name": "rollback-lib", "plugins": [bridge]}
-
-
-def snapshotter(work: Path) -> str:
-    """Overlay does not go on top of overlay, which is what a folder in a container usually is."""
-    command = ("stat", "--file-system", "--format=%T", str(work))
-    kind = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    return "native" if kind == "overlayfs" else "overlayfs"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def http_ok(url: str) -> bool:

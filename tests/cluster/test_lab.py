@@ -9,8 +9,8 @@ import pytest
 from tests.cluster import images
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.control_plane import ClusterState
 from tests.cluster.shop import Shop
+from tests.cluster.state import ClusterState
 
 
 def overwritten(shop: ShopFactory) -> Shop:

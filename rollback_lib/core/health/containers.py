@@ -93,21 +93,22 @@ def _ended(pod: Json, role: str, spec: Json, status: Json, patience: Patience) -
     allowed = 1 if patience.quick_crash and rounds.repeats(runs) else max(1, patience.crash_restarts)
     line = rounds.last_line(text(ended, "message")) or (runs[-1].line if runs else "")
 
+    down = backing_off or bool(now_over)
+    final = down and restarts >= allowed
     name, what = "CrashLoopBackOff", f"exit code {number(ended, 'exitCode')}"
     advice = f"see `{_logs(pod, status)}`"
     if text(ended, "reason") == "OOMKilled":
         limit = text(spec, "resources", "limits", "memory")
         name, what = "OOMKilled", f"out of memory{f' at its limit of {limit}' if limit else ''}, {what}"
         advice = "raise its memory limit, or go back to a release that needs less"
-    elif not backing_off:
+    elif not backing_off and not final:
         name = "Crashed"
     if not ended:
         what = "exit code unknown"
     times = number(status, "restartCount") + (1 if backing_off or now_over else 0)
     again = {0: "once", 1: "once", 2: "twice"}.get(times, f"{times} times")
     sentence = f"{role} {text(status, 'name')} crashed {again}, {what}" + (f"; last line: {line}" if line else "")
-    down = backing_off or bool(now_over)
-    return Cause(name, f"{sentence}; {advice}", pods.name_of(pod), text(status, "name"), down and restarts >= allowed)
+    return Cause(name, f"{sentence}; {advice}", pods.name_of(pod), text(status, "name"), final)
 
 
 def _without(message: str, image: str) -> str:

@@ -1,0 +1,84 @@
+"""Who may do what: users with rules, and the reviews in which a client asks about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rollback_lib.sandbox.requests import Target
+from rollback_lib.sandbox.schema import Object
+from rollback_lib.sandbox.status import forbidden
+
+ANYTHING: Final = ({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},)
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a token. `rules` are those of RBAC; one with `namespaces` holds only there."""
+
+    name: str
+    token: str
+    rules: Sequence[Mapping[str, Sequence[str]]] = ANYTHING
+
+
+def _in(wanted: str, listed: Sequence[str]) -> bool:
+    return "*" in listed or wanted in listed
+
+
+def may(user: User, verb: str, group: str, plural: str, namespace: str, name: str) -> bool:
+    """Whether a rule allows it. `plural` has the subresource with it: `pods/log`."""
+    for rule in user.rules:
+        spaces, names = rule.get("namespaces", ()), rule.get("resourceNames", ())
+        if (
+            _in(verb, rule.get("verbs", ()))
+            and _in(group, rule.get("apiGroups", ()))
+            and (_in(plural, rule.get("resources", ())) or "*/" + plural.partition("/")[2] in rule["resources"])
+            and (not spaces or namespace in spaces)
+            and (not names or name in names)
+        ):
+            return True
+    return False
+
+
+def demand(user: User, verb: str, target: Target) -> None:
+    """Raise Forbidden as a real server words it."""
+    found = target.resource
+    plural = found.plural + (f"/{target.subresource}" if target.subresource else "")
+    # A namespace is asked about within itself.
+    space = target.name if found.kind == "Namespace" else target.namespace
+    if may(user, verb, found.group, plural, space, target.name):
+        return
+    where = f' in the namespace "{space}"' if space and found.namespaced else " at the cluster scope"
+    if found.kind == "Namespace" and space:
+        where = f' in the namespace "{space}"'
+    why = f'User "{user.name}" cannot {verb} resource "{plural}" in API group "{found.group}"{where}'
+    raise forbidden(found, target.name, why)
+
+
+def access_review(user: User, review: Object) -> Object:
+    """A SelfSubjectAccessReview, answered."""
+    asked: Mapping[str, Any] = (review.get("spec") or {}).get("resourceAttributes") or {}
+    plural = str(asked.get("resource", ""))
+    if asked.get("subresource"):
+        plural += f"/{asked['subresource']}"
+    allowed = may(
+        user, str(asked.get("verb", "")), str(asked.get("group", "")), plural, str(asked.get("namespace", "")),
+        str(asked.get("name", "")),
+    )  # fmt: skip
+    status: Object = {"allowed": allowed}
+    if allowed:
+        status["reason"] = f'RBAC: allowed by the sandbox\'s rules of user "{user.name}"'
+    return {**review, "metadata": review.get("metadata") or {}, "status": status}
+
+
+def rules_review(user: User, review: Object) -> Object:
+    """A SelfSubjectRulesReview, answered."""
+    space = (review.get("spec") or {}).get("namespace", "")
+    rules = [
+        {k: list(v) for k, v in rule.items() if k != "namespaces"}
+        for rule in user.rules
+        if not rule.get("namespaces") or space in rule["namespaces"]
+    ]
+    status = {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
+    return {**review, "metadata": review.get("metadata") or {}, "status": status}

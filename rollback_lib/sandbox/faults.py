@@ -1,0 +1,124 @@
+"""Disturbances on purpose: chosen requests are delayed, refused, cut off or told that their token is no good."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from rollback_lib.sandbox.requests import Request, Target
+from rollback_lib.sandbox.status import ApiError
+
+KINDS: Final = ("delay", "429", "503", "500", "reset", "reset-after", "truncated", "expired")
+
+
+class Spoiled(Exception):
+    """How the connection of this request is spoiled."""
+
+    def __init__(self, *, reset: bool = False, truncate: bool = False) -> None:
+        super().__init__()
+        self.reset, self.truncate = reset, truncate
+
+
+@dataclass(frozen=True)
+class Class:
+    """What a request is, for choosing: `rollback_lib` patches `deployments` in a dry run."""
+
+    client: str
+    verb: str
+    resource: str  # with its subresource; empty for what the server says about itself
+    dry_run: bool
+    namespace: str = ""
+    name: str = ""
+
+
+Chooses = Callable[[Class], bool]
+
+
+@dataclass
+class Fault:
+    """One disturbance. `first` is the first matching request that it strikes, counted from 1; `times` how many then.
+
+    `kind`: delay, 429 and 503 (with Retry-After), 500, reset (before anything is done), reset-after (done, and the
+    connection is cut before the answer), truncated (done, and half of the answer is sent), expired (401).
+    """
+
+    chooses: Chooses
+    kind: str
+    times: int | None = 1  # None: for good
+    first: int = 1
+    seconds: float = 1.0  # the delay, or what Retry-After says
+    seen: int = 0
+    struck: int = 0
+
+
+class Faults:
+    """The disturbances of one sandbox, and the classes of all requests that came."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+        self.classes: list[Class] = []
+
+    def add(self, chooses: Chooses, kind: str, *, times: int | None = 1, first: int = 1, seconds: float = 1.0) -> Fault:
+        if kind not in KINDS:
+            raise ValueError(f"{kind} is none of {', '.join(KINDS)}")
+        fault = Fault(chooses, kind, times, first, seconds)
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+            self.classes.clear()
+
+    def classed(self, request: Request, verb: str, target: Target | None) -> None:
+        """Strike if it is this request's turn."""
+        plural = ""
+        if target is not None:
+            plural = target.resource.plural + (f"/{target.subresource}" if target.subresource else "")
+        one = Class(
+            request.agent, verb, plural, request.dry_run, target.namespace if target else "",
+            target.name if target else "",
+        )  # fmt: skip
+        with self._lock:
+            self.classes.append(one)
+            striking = [f for f in self._faults if f.chooses(one) and self._turn(f)]
+        for fault in striking:
+            _strike(fault)
+
+    @staticmethod
+    def _turn(fault: Fault) -> bool:
+        fault.seen += 1
+        if fault.seen < fault.first or (fault.times is not None and fault.struck >= fault.times):
+            return False
+        fault.struck += 1
+        return True
+
+
+def _strike(fault: Fault) -> None:
+    if fault.kind == "delay":
+        time.sleep(fault.seconds)
+    elif fault.kind == "429":
+        raise ApiError(
+            429, "Too many requests, please try again later.", headers={"Retry-After": f"{fault.seconds:.0f}"},
+            details={"retryAfterSeconds": int(fault.seconds)},
+        )  # fmt: skip
+    elif fault.kind == "503":
+        raise ApiError(
+            503, "the server is currently unable to handle the request",
+            headers={"Retry-After": f"{fault.seconds:.0f}"}, details={"retryAfterSeconds": int(fault.seconds)},
+        )  # fmt: skip
+    elif fault.kind == "500":
+        raise ApiError(500, "Internal error occurred: a fault of the sandbox, made on purpose")
+    elif fault.kind == "expired":
+        raise ApiError(401, "Unauthorized")
+    elif fault.kind == "reset":
+        raise Spoiled(reset=True)
+    elif fault.kind == "truncated":
+        raise Spoiled(truncate=True)
+    elif fault.kind == "reset-after":
+        raise Spoiled(reset=True, truncate=True)

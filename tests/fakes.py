@@ -1,0 +1,241 @@
+"""Fakes with behaviour for the ports: a cluster of plain objects that takes JSON patches, and a clock that is moved."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
+from rollback_lib.core.errors import InterruptedRunError, StaleError
+from rollback_lib.core.plan import ClusterIdentity
+from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.release import Tag
+from rollback_lib.core.resources import Object, kind_of, name_of
+from rollback_lib.core.snapshot import DryRun, Snapshot
+from rollback_lib.core.three_way import Operation
+from rollback_lib.ports import Ports, RunStore
+
+
+def apply_operations(obj: Object, operations: Sequence[Operation]) -> Object | None:
+    """The object after a JSON patch; None where a test fails, as the API server refuses it."""
+    result = copy.deepcopy(obj)
+    for operation in operations:
+        *path, last = [p.replace("~1", "/").replace("~0", "~") for p in operation.path.split("/")[1:]]
+        place: Any = result
+        for part in path:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        key: Any = int(last) if isinstance(place, list) and last != "-" else last
+        if operation.op == "test":
+            if (place.get(key) if isinstance(place, dict) else place[key]) != operation.value:
+                return None
+        elif operation.op == "remove":
+            del place[key]
+        else:
+            place[key] = copy.deepcopy(operation.value)
+    return result
+
+
+class FakeCluster:
+    """One namespace. What is written is Ready at once: Deployments get a ReplicaSet and a pod of their template."""
+
+    def __init__(self, *objects: Object) -> None:
+        self.objects: dict[tuple[str, str], Object] = {}
+        self.writes: list[str] = []
+        self.uid = "ns-uid"
+        self.context_names: tuple[str, ...] = ("test",)
+        for obj in objects:
+            self.put(obj)
+
+    def put(self, obj: Object) -> None:
+        obj = copy.deepcopy(obj)
+        obj["metadata"].setdefault("uid", f"uid-{name_of(obj)}")
+        obj["metadata"].setdefault("namespace", "shop")
+        self.objects[kind_of(obj), name_of(obj)] = obj
+        if kind_of(obj) == "Deployment":
+            self._roll_out(obj)
+
+    def _roll_out(self, obj: Object) -> None:
+        name, labels = name_of(obj), obj["spec"]["template"]["metadata"].get("labels", {})
+        obj["status"] = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
+        obj["metadata"]["generation"] = 1
+        owner = {"uid": obj["metadata"]["uid"], "kind": "Deployment", "name": name, "controller": True}
+        meta = {"name": f"{name}-rs", "uid": f"rs-{name}", "ownerReferences": [owner], "labels": labels}
+        replica_set = {"kind": "ReplicaSet", "metadata": meta, "spec": {"template": obj["spec"]["template"]}}
+        container = obj["spec"]["template"]["spec"]["containers"][0]
+        image = container["image"]
+        started = {"startedAt": "2026-01-01T00:00:00Z"}
+        status = {"name": container["name"], "ready": True, "imageID": image, "state": {"running": started}}
+        pod = {
+            "kind": "Pod",
+            "metadata": {"name": f"{name}-pod", "uid": f"pod-{name}", "labels": labels,
+                         "ownerReferences": [{**owner, "uid": f"rs-{name}", "kind": "ReplicaSet"}]},
+            "spec": {**obj["spec"]["template"]["spec"], "nodeName": "node"},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+                       "containerStatuses": [status]},
+        }  # fmt: skip
+        self.objects["ReplicaSet", f"{name}-rs"] = replica_set
+        self.objects["Pod", f"{name}-pod"] = pod
+
+    def identity(self) -> ClusterIdentity:
+        return ClusterIdentity(context="test", server="https://fake", namespace="shop", namespace_uid=self.uid)
+
+    def version(self) -> str:
+        return "v1.36.3"
+
+    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
+        return Snapshot({k: {n: copy.deepcopy(o) for (kind, n), o in self.objects.items() if kind == k} for k in kinds})
+
+    def exists(self, kind: str, name: str) -> bool | None:
+        return (kind, name) in self.objects
+
+    def nodes(self) -> Mapping[str, Object] | None:
+        return None
+
+    def dry_run_patch(self, kind: str, api_version: str, name: str, operations: Sequence[Operation]) -> DryRun:
+        found = apply_operations(self.objects[kind, name], operations)
+        return DryRun(found) if found else DryRun(None, (), "the request is invalid", 422)
+
+    def dry_run_create(self, manifest: Object) -> DryRun:
+        return DryRun(copy.deepcopy(manifest))
+
+    def may(self, verb: str, kind: str, name: str, subresource: str = "") -> bool:
+        return True
+
+    def rules(self) -> tuple[list[dict[str, Any]], bool]:
+        return [], True
+
+    def events(self) -> Sequence[Object]:
+        return ()
+
+    def contexts(self) -> Sequence[str]:
+        return self.context_names
+
+    def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
+        return ""
+
+    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
+        return 200, b"{}"
+
+
+class FakeActs:
+    """Writes to the fake cluster. ``fail``: raise this at the n-th write, before or after it was made."""
+
+    def __init__(self, cluster: FakeCluster, *, fail: Mapping[int, Exception] | None = None) -> None:
+        self.cluster, self.fail = cluster, dict(fail or {})
+
+    def problem(self) -> str:
+        return ""
+
+    def version(self) -> str:
+        return "v1.36.3"
+
+    def act(self, change: Change, scratch: RunStore) -> Object | None:
+        number = len(self.cluster.writes) + 1
+        if number in self.fail:
+            raise self.fail.pop(number)
+        now = self.cluster.objects.get((change.kind, change.name))
+        if isinstance(change, PatchObject):
+            found = apply_operations(now or {}, change.operations)
+            if found is None:
+                raise StaleError(f"{change.kind}/{change.name} was changed by someone else")
+            self.cluster.put(found)
+        elif isinstance(change, CreateObject):
+            self.cluster.put(change.manifest)
+        elif isinstance(change, DeleteObject):
+            self.cluster.objects.pop((change.kind, change.name), None)
+        self.cluster.writes.append(change.key)
+        return self.cluster.objects.get((change.kind, change.name))
+
+
+class FakeRegistry:
+    """Knows the digests of references; all else is absent."""
+
+    def __init__(self, **digests: str) -> None:
+        self.digests = digests
+
+    def look_up(
+        self, references: Sequence[str], *, platforms: Sequence[str] = (), configs: bool = False
+    ) -> Mapping[str, Answer]:
+        return {r: self._answer(r) for r in references}
+
+    def _answer(self, reference: str) -> Answer:
+        digest = reference.partition("@")[2] or self.digests.get(reference, "")
+        return (
+            Answer(reference, "present", digest, (digest,))
+            if digest
+            else Answer(reference, "absent", text=f"{reference}: 404")
+        )
+
+
+class FakeGit:
+    """Tags and the files at each."""
+
+    def __init__(self, releases: Mapping[str, Mapping[str, bytes]]) -> None:
+        self.releases = releases
+
+    def commit(self, release: str) -> str:
+        return f"{list(self.releases).index(release) + 1:040x}"
+
+    def tags(self) -> Sequence[Tag]:
+        return [
+            Tag(n, self.commit(n), "commit", f"2026-01-{i:02d}T00:00:00+00:00") for i, n in enumerate(self.releases, 1)
+        ]
+
+    def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
+        found = next(files for name, files in self.releases.items() if self.commit(name) == commit)
+        return {p: d for p, d in found.items() if any(p == x or p.startswith(f"{x}/") for x in prefixes)}
+
+    def list_paths(self, commit: str) -> Sequence[str]:
+        return list(self.files(commit, [""]))
+
+
+class FakeClock:
+    """Moves when it is told to sleep."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        self.stopped = False
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.check()
+
+    def check(self) -> None:
+        if self.stopped:
+            raise InterruptedRunError("Interrupted (SIGTERM).")
+
+
+class FakeProgress:
+    """Keeps what a person would have seen, and answers questions as it is told."""
+
+    def __init__(self, answer: bool | None = None) -> None:
+        self.lines: list[str] = []
+        self.answer, self.asked = answer, []  # type: ignore[var-annotated]
+
+    def stage(self, stage: str) -> None:
+        self.lines.append(stage)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def waiting(self, text: str) -> None:
+        self.lines.append(text)
+
+    def ask(self, question: str) -> bool | None:
+        self.asked.append(question)
+        return self.answer
+
+
+def ports(cluster: FakeCluster, git: FakeGit, registry: FakeRegistry, **more: Any) -> Ports:
+    """Ports of fakes; any of them can be replaced."""
+    progress = more.pop("progress", None) or FakeProgress()
+    made: dict[str, Any] = {
+        "git": git, "registry": registry, "cluster": cluster, "acts": FakeActs(cluster), "clock": FakeClock(),
+        "progress": progress, "approver": progress, "environ": {}, "user": "me", **more,
+    }  # fmt: skip
+    return Ports(**made)

@@ -1,0 +1,54 @@
+"""Our own eyes and hands on it: the Kubernetes client through the adapter, kubectl through the writer's."""
+
+from pathlib import Path
+
+import pytest
+
+from rollback_lib.adapters.kubernetes import KubernetesCluster
+from rollback_lib.core.errors import RefusedError
+from rollback_lib.sandbox.access import User
+from rollback_lib.sandbox.cluster import ADMIN, Sandbox
+from tests.sandbox.pictures import Pictures
+from tests.sandbox.world import World, complete, workload
+
+
+@pytest.fixture
+def cluster(kubeconfig: str) -> "KubernetesCluster":
+    return KubernetesCluster(kubeconfig, "sandbox", "shop")
+
+
+def test_what_the_adapter_reads(cluster: KubernetesCluster, world: World, pictures: Pictures) -> None:
+    good = pictures.push("user-service", "good", "v1.1.0")
+    world.create("apps/v1 deployments", workload("a", good))
+    world.until("apps/v1 deployments/a", complete)
+    identity = cluster.identity()
+    assert identity.namespace_uid == world.get("/api/v1/namespaces/shop")["metadata"]["uid"]
+    assert cluster.version() == "v1.36.3"
+    seen = cluster.snapshot(["Deployment", "ReplicaSet", "Pod", "Ingress", "HorizontalPodAutoscaler", "CronJob"])
+    assert seen.refused == {}
+    (pod,) = seen.all("Pod")
+    name = pod["metadata"]["name"]
+    assert cluster.pod_get(name, 8080, "/actuator/health", 5)[0] == 200
+    assert cluster.pod_get(name, 1, "/", 5)[0] == 503
+    assert "v1.1.0" in cluster.logs(name, "main")
+    assert cluster.logs(name, "main", previous=True) == ""
+    assert cluster.exists("Secret", "no-such") is False
+    assert list(cluster.nodes() or {}) == ["sandbox-1"]
+    assert any(e["reason"] == "ScalingReplicaSet" for e in cluster.events())
+    assert cluster.may("delete", "Pod", name)
+    cluster.close()
+
+
+def test_what_the_adapter_may_not(sandbox: Sandbox, tmp_path: Path) -> None:
+    rules = ({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},)
+    sandbox.set_users((ADMIN, User("reader", "reader-token", rules)))
+    file = tmp_path / "reader"
+    file.write_text(sandbox.kubeconfig_text("reader", "shop"))
+    cluster = KubernetesCluster(str(file), None, "shop")
+    with pytest.raises(RefusedError, match="may not read namespace shop"):
+        cluster.identity()
+    assert set(cluster.snapshot(["Pod", "Deployment"]).refused) == {"Deployment"}
+    assert cluster.nodes() is None
+    assert cluster.may("list", "Pod", "")
+    assert not cluster.may("delete", "Pod", "")
+    cluster.close()

@@ -65,6 +65,16 @@ class GitHistory(Protocol):
     def list_paths(self, commit: str) -> Sequence[str]: ...
 
 
+class Checkout(GitHistory, Protocol):
+    """A clone with something checked out: HEAD's tree, still never the working tree."""
+
+    def head_commit(self) -> str:
+        """The commit that is checked out; empty in a repository without commits."""
+        ...
+
+    def read(self, commit: str, path: str) -> bytes: ...
+
+
 class Registry(Protocol):
     """Image registries, read only."""
 

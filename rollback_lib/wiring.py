@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -138,11 +137,23 @@ class LazyRepository:
             self._opened.close()
 
 
+def kubectl(context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None) -> Kubectl:
+    """kubectl as it is on the PATH. Without ``cluster`` it may only be asked about itself."""
+    program = shutil.which("kubectl", path=environ.get("PATH")) or ""
+    return Kubectl(program, context, namespace, environ, cluster or KubernetesCluster(None, context, namespace))
+
+
 class World:
     """The adapters of one process, and their end."""
 
     def __init__(
-        self, settings: Settings, environment: str, start: Path, environ: Mapping[str, str], *, offline: bool
+        self,
+        settings: Settings,
+        environment: str,
+        start: Path,
+        environ: Mapping[str, str],
+        *,
+        offline: bool,
     ) -> None:
         self.settings, self.environment = settings, environment
         self.environ = environ
@@ -151,13 +162,7 @@ class World:
         self.git = LazyRepository(start, offline=offline)
         where = settings.environments[environment]
         self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
-        self.kubectl = Kubectl(
-            shutil.which("kubectl", path=environ.get("PATH")) or "",
-            where.context or "",
-            where.namespace,
-            environ,
-            self.cluster,
-        )
+        self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster)
         if not offline:
             # 0.4 s of import, most of it while git and the first answers are waited for
             threading.Thread(target=_load_client, daemon=True).start()
@@ -199,26 +204,27 @@ def open_run(root: Path, request: Request) -> RunDirectory:
     return run
 
 
-@contextlib.contextmanager
-def scratch_run(request: Request) -> Iterator[RunDirectory]:
-    """A run directory that is gone afterwards: for questions that need the stages and leave no trace."""
-    with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
-        yield open_run(Path(folder) / "run", request)
-
-
 def run_directory(config_folder: Path, run_id: str) -> Path:
     """Where a new run keeps its files."""
     return config_folder / RUNS / run_id
 
 
-def latest_run(config_folder: Path) -> RunDirectory | None:
-    """The newest run below the folder; None where there is none."""
+def runs(config_folder: Path) -> Iterator[RunDirectory]:
+    """The runs below the folder, in no order: only what they recorded says when they were."""
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
-        found = [p for p in folder.iterdir() if (p / "run.json").is_file()]
-        if found:
-            return RunDirectory(max(found, key=lambda p: (p / "run.json").stat().st_mtime_ns))
-    return None
+        yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist yet. Raises UsageError where it does, or cannot be written."""
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already and is never overwritten") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def now() -> datetime:

@@ -67,12 +67,13 @@ class RepositoryIdentity(msgspec.Struct, frozen=True):
     """Which repository this is. ``root`` is its working tree, or its git folder if it is bare.
 
     ``remote`` and ``url`` are the remote that would be fetched from; "" if there is none. The URL holds no
-    user, password or query.
+    user, password or query. ``bare``: there is no working tree, so no place for a file.
     """
 
     root: str
     remote: str
     url: str
+    bare: bool = False
 
 
 class _Entry(NamedTuple):
@@ -122,7 +123,7 @@ class GitRepository:
             top = self._run("rev-parse", "--show-toplevel")  # fails inside a .git folder: then that is the root
             root = os.fsdecode(top.out).removesuffix("\n") or root
         remote, url = self._remote()
-        return RepositoryIdentity(root, remote, _USERINFO.sub("://", url.split("?")[0].split("#")[0]))
+        return RepositoryIdentity(root, remote, _USERINFO.sub("://", url.split("?")[0].split("#")[0]), self._bare)
 
     def head_commit(self) -> str:
         """The commit that is checked out, full hash; "" in a repository without commits."""

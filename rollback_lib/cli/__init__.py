@@ -38,6 +38,17 @@ class _Lazy(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0][:40], COMMANDS, 1)
+            fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"There is no command {args[0]!r}. {fix}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -64,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as wrong:
-        _say(f"rollback: {wrong.format_message()}")
+        said = wrong.format_message()
+        # `rollback` alone is answered with its help, which click raises like an error
+        _say(said if said.startswith("Usage:") else f"rollback: {_visible(said)}")
         return 2
     except (click.Abort, KeyboardInterrupt):
         _say("rollback: interrupted. Nothing was changed; traffic is open.")
@@ -87,12 +100,18 @@ def _failed(error: Exception) -> int:
         if error.exit_code in (2, 3, 7):
             _say("Nothing was changed; traffic is open.")
         return error.exit_code
-    _say(f"rollback: this is a bug of rollback: {type(error).__name__}: {redact(str(error))}")
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    _say(f"rollback: this is a bug of rollback (set ROLLBACK_TRACEBACK=1 for more): {redact(said)}")
     if os.environ.get("ROLLBACK_TRACEBACK"):
         import traceback
 
         _say(redact("".join(traceback.format_exception(error))))
     return 70
+
+
+def _visible(text: str) -> str:
+    """What a person typed is shown back to them, and must not steer the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _say(text: str) -> None:

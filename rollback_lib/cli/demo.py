@@ -11,7 +11,10 @@ SCENARIOS = ("tag-overwritten", "image-missing", "leftover-sidecar", "config-onl
 
 
 @click.command("demo", help="The whole story on a sample shop, in a sandbox on this machine: no cluster needed.")
-@click.option("--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, help="Which story.")
+@click.option(
+    "--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, metavar="NAME",
+    help=f"Which story: {', '.join(SCENARIOS)}.",
+)  # fmt: skip
 @click.option("--keep", is_flag=True, help="Stay until Ctrl-C, to play with it, and keep its files.")
 @click.option("--language", type=click.Choice(LANGUAGES), default=LANGUAGES[0], show_default=True, help="Of the story.")
 def command(scenario: str, keep: bool, language: str) -> int:

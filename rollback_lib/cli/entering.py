@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rollback_lib import wiring
 from rollback_lib.cli.console import Console
+from rollback_lib.core import prerequisites
 from rollback_lib.core import settings as core_settings
-from rollback_lib.core.errors import UsageError
+from rollback_lib.core.errors import RollbackError, UsageError
+from rollback_lib.core.prerequisites import Check
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
 from rollback_lib.operations import init
 from rollback_lib.operations import run as operation
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.operations.doctor import Known
+from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
 
 
 def settings_of(values: Mapping[str, Any]) -> tuple[Settings, Path]:
@@ -28,7 +32,7 @@ def settings_of(values: Mapping[str, Any]) -> tuple[Settings, Path]:
     git = wiring.repository(start)
     try:
         root = Path(git.identity().root)
-        return init.from_repository(git, root.name).settings, root
+        return init.look(git, root.name).settings, root
     except UsageError as error:
         raise UsageError(
             f"there is no {wiring.CONFIG} here, and the repository does not show enough: run `rollback init`",
@@ -51,20 +55,6 @@ def request_of(values: Mapping[str, Any], settings: Settings, folder: Path, *, d
 
 
 @contextmanager
-def looking(values: Mapping[str, Any], *, to: str = "last-good") -> Iterator[tuple[RunStore, Ports, Console]]:
-    """As `entered`, for commands that only ask: the run directory is gone afterwards."""
-    settings, folder = settings_of(values)
-    request = request_of({**values, "to": to}, settings, folder, dry_run=True)
-    world = wiring.World(settings, request.environment, folder, os.environ, offline=False)
-    console = Console(quiet=not values.get("verbose"))
-    try:
-        with wiring.scratch_run(request) as run:
-            yield run, world.ports(console, console), console
-    finally:
-        world.close()
-
-
-@contextmanager
 def entered(
     values: Mapping[str, Any], *, dry_run: bool = False, run_dir: str = ""
 ) -> Iterator[tuple[RunStore, Ports, Console]]:
@@ -81,3 +71,47 @@ def entered(
         yield wiring.open_run(root, request), world.ports(console, console), console
     finally:
         world.close()
+
+
+@contextmanager
+def looking(values: Mapping[str, Any]) -> Iterator[tuple[Known, Iterable[RunStore]]]:
+    """What commands that only look need, and the runs of this machine. Nothing is kept."""
+    settings, folder = settings_of(values)
+    with _known(values, settings, folder) as known:
+        yield known, wiring.runs(folder)
+
+
+@contextmanager
+def examining(values: Mapping[str, Any]) -> Iterator[tuple[Check, GitHistory, Acts, Known | None]]:
+    """As `looking`, for `doctor`: what is wrong with settings or repository is a finding and not the end."""
+    start = wiring.current_folder()
+    try:
+        config = wiring.find_config(values.get("config"), start)
+        settings, folder = settings_of(values)
+    except RollbackError as error:
+        git = wiring.LazyRepository(start, offline=False)
+        try:
+            yield prerequisites.failed("settings", error), git, wiring.kubectl("", "default", os.environ, None), None
+        finally:
+            git.close()
+        return
+    with _known(values, settings, folder) as known:
+        about = prerequisites.settings(config.name if config else "", settings.application, known.environment)
+        yield about, known.ports.git, known.ports.acts, known
+
+
+@contextmanager
+def _known(values: Mapping[str, Any], settings: Settings, folder: Path) -> Iterator[Known]:
+    name, _ = core_settings.environment(settings, values.get("environment"))
+    world = wiring.World(settings, name, folder, os.environ, offline=False)
+    console = Console(quiet=not values.get("verbose"))
+    with tempfile.TemporaryDirectory(prefix="rollback-", ignore_cleanup_errors=True) as scratch:
+
+        def trial(to: str) -> RunStore:
+            request = request_of({**values, "to": to}, settings, folder, dry_run=True)
+            return wiring.open_run(Path(scratch) / request.run, request)
+
+        try:
+            yield Known(settings, name, world.ports(console, console), trial)
+        finally:
+            world.close()

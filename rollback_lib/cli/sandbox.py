@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 @click.command("sandbox", help="The sample shop with its broken release, to play with until Ctrl-C.")
-@click.option("--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, help="Which state.")
+@click.option(
+    "--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, metavar="NAME",
+    help=f"Which state: {', '.join(SCENARIOS)}.",
+)  # fmt: skip
 @click.option("--language", type=click.Choice(LANGUAGES), default=LANGUAGES[0], show_default=True, help="Of the texts.")
 def command(scenario: str, language: str) -> int:
     from rollback_lib.cli.playing import play

@@ -9,23 +9,18 @@ import click
 from rollback_lib.cli.options import takes
 
 
-@click.command("status", help="What runs now, per service, and how the last run ended. Changes nothing.")
+@click.command("status", help="What runs now: release, health, images; and the last run. Changes nothing.")
 @takes("status")
 def command(values: dict[str, Any]) -> int:
-    from pathlib import Path
-
-    from rollback_lib import wiring
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import state_text
-    from rollback_lib.core.run import Request
-    from rollback_lib.operations import doctor, status
+    from rollback_lib.core import status as core_status
+    from rollback_lib.operations import status
 
-    with entering.looking(values, to=doctor.NEWEST) as (run, ports, _):
-        last = wiring.latest_run(Path(run.get(Request).repository))
-        state = status.look(run, ports, last)
+    with entering.looking(values) as (known, runs):
+        found = status.look(known.settings, known.environment, known.ports, known.trial, runs)
     if values.get("output") == "json":
-        json_out(state)
+        json_out(found)
     else:
-        out(state_text.text(state))
+        out(core_status.text(found))
     return 0

@@ -58,7 +58,7 @@ PARAMETERS: Final = (
         _V + "ENVIRONMENT",
         "text",
         "Which environment of the settings; may be left out when there is one.",
-        ALL,
+        tuple(c for c in ALL if c != "init"),
         short="-e",
     ),
     Parameter(

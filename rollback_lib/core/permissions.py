@@ -1,9 +1,13 @@
-"""Reading what the server says that we may do."""
+"""What a rollback has to be allowed to do, and reading what the server says that we may."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import msgspec
+
+from rollback_lib.core.resources import KINDS, ORPHANS, WRITTEN
 
 
 def allows(rules: Sequence[Mapping[str, Any]], verb: str, group: str, plural: str, name: str) -> bool:
@@ -20,3 +24,60 @@ def allows(rules: Sequence[Mapping[str, Any]], verb: str, group: str, plural: st
         and (not r.get("resourceNames") or name in r["resourceNames"])
         for r in rules
     )
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a rollback has to be allowed to do. ``optional``: it goes without, and ``why`` says at what price.
+
+    ``name`` is empty for a verb on all objects of the kind; ``subresource`` such as ``log``.
+    """
+
+    verb: str
+    kind: str
+    name: str = ""
+    subresource: str = ""
+    optional: bool = False
+    why: str = ""
+
+    @property
+    def resource(self) -> str:
+        """As a Role has it: ``pods/log``."""
+        plural = KINDS[self.kind].plural
+        return f"{plural}/{self.subresource}" if self.subresource else plural
+
+    def is_met(self, rules: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether these rules allow it."""
+        return allows(rules, self.verb, KINDS[self.kind].group, self.resource, self.name)
+
+
+def needs(objects: Iterable[tuple[str, str]], namespace: str, *, smoke: bool) -> tuple[Need, ...]:
+    """What a rollback of these objects, (kind, name), needs. ``smoke``: there are smoke tests, asked through pods."""
+    named = [(k, n) for k, n in dict.fromkeys(objects) if k in WRITTEN]
+    kinds = sorted({k for k, _ in named}, key=WRITTEN.index)
+    found = [Need(verb="get", kind="Namespace", name=namespace)]
+    for kind in kinds:
+        mine = [n for k, n in named if k == kind]
+        found += [Need(verb="get", kind=kind, name=n) for n in mine]
+        found.append(Need(verb="list", kind=kind))
+        found += [Need(verb="patch", kind=kind, name=n) for n in mine]
+    found += [Need(verb="list", kind="Pod"), Need(verb="list", kind="ReplicaSet")]
+    if {"StatefulSet", "DaemonSet"} & set(kinds):
+        found.append(Need(verb="list", kind="ControllerRevision"))
+    if smoke:
+        found.append(Need(verb="get", kind="Pod", subresource="proxy", why="smoke tests go through it"))
+    may_do_without = [
+        Need(verb="get", kind="Pod", subresource="log", why="a failure would come without its last log lines"),
+        Need(verb="list", kind="Event", why="a failure would come without its events"),
+        Need(verb="list", kind="HorizontalPodAutoscaler", why="the replicas that an autoscaler set would not be kept"),
+    ]
+    if "StatefulSet" in kinds:
+        may_do_without.append(
+            Need(verb="delete", kind="Pod", why="a StatefulSet that is stuck on a bad pod would stay stuck")
+        )
+    for kind in kinds:
+        may_do_without.append(Need(verb="create", kind=kind, why="what the failed release removed would stay away"))
+        if kind in ORPHANS:
+            may_do_without.append(Need(verb="delete", kind=kind, why="what only the failed release had would stay"))
+    known = {(n.verb, n.resource) for n in found}
+    optional = [n for n in may_do_without if (n.verb, n.resource) not in known]
+    return (*found, *(msgspec.structs.replace(n, optional=True) for n in optional))

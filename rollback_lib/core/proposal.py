@@ -17,7 +17,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A rollback.yaml and how much of the repository it fits.
 
     ``no_tags`` is git's own reason and advice where the clone has no tags; ``open`` are the lines that a person has to
-    complete.
+    complete. ``services`` are names, or files where the path names no service.
     """
 
     text: str
@@ -39,16 +39,14 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     tags = f'tags that match "{settings.releases.tag}"'
     if proposal.releases:
         newest = ", ".join(proposal.releases[:3])
-        yield from _row("releases", f"{len(proposal.releases)} {tags}; newest: {newest}")
+        yield from _row("releases", f"{tags}: {len(proposal.releases)}; newest: {newest}")
     else:
-        yield from _row("releases", f"{tags}; there is none. {proposal.no_tags}".rstrip())
+        yield from _row("releases", f"{tags}; none does now. {proposal.no_tags}".rstrip())
     services = proposal.services
-    found = (
-        f"{settings.manifests.path}: {len(services)} services" if services else f"{settings.manifests.path} (a guess)"
-    )
-    if not services:
-        found += ": HEAD has no manifests there. Commit them, or write the right path."
-    yield from _row("manifests", found)
+    what = "service" if "{service}" in settings.manifests.path else "file"
+    count = f"{len(services)} {what}{'s' if len(services) > 1 else ''}"
+    found = count if services else "HEAD has no manifests there. Commit them, or mend the path."
+    yield from _row("manifests", f"{settings.manifests.path}: {found}")
     yield from _row("images", settings.images.repository or "as each manifest names them")
     for name, where in settings.environments.items():
         overlay = f", with {', '.join(where.overlay.env)} set" if where.overlay.env else ""

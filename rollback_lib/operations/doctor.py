@@ -1,123 +1,147 @@
-"""Everything that the plan's section 3 takes for granted, looked at; no check keeps another from being made."""
+"""`rollback doctor`: is everything there that a rollback needs? Each question stands alone; none ends the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
 
 from rollback_lib import pipeline
-from rollback_lib.core import examination, permissions, release
-from rollback_lib.core.errors import RefusedError, RollbackError
-from rollback_lib.core.examination import Finding
-from rollback_lib.core.resources import KINDS, WRITTEN
-from rollback_lib.core.run import Images, Request, Resolution
-from rollback_lib.ports import Ports, RunStore
-from rollback_lib.stages import resolve
+from rollback_lib.core import image_ladder, permissions, prerequisites, release
+from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
+from rollback_lib.core.image_reference import parse, repository_of
+from rollback_lib.core.permissions import Need
+from rollback_lib.core.prerequisites import Check
+from rollback_lib.core.run import Request, Resolution
+from rollback_lib.core.settings import Releases, Settings
+from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
+from rollback_lib.stages import images
 
-# (verb, kind, subresource): without these no run gets to its end.
-NEWEST: Final = resolve.NEWEST
-_ALWAYS: Final = (
-    ("list", "Pod", ""),
-    ("list", "Deployment", ""),
-    ("list", "StatefulSet", ""),
-    ("list", "DaemonSet", ""),
-    ("list", "ReplicaSet", ""),
-    ("list", "ConfigMap", ""),
-)
-# Without these a run says less, or cannot do one thing.
-_BETTER: Final = (
-    ("list", "ControllerRevision", "", "DaemonSets are judged by their numbers only"),
-    ("list", "HorizontalPodAutoscaler", "", "replicas under an autoscaler are not recognised"),
-    ("get", "Pod", "log", "a failure is reported without its last log lines"),
-    ("list", "Event", "", "a failure is reported without its events"),
-    ("get", "Secret", "", "a missing Secret is only noticed when a pod does not start"),
-    ("delete", "Pod", "", "a stuck pod of a StatefulSet cannot be freed"),
-)
+_PARALLEL: Final = 8
 
 
-def examine(run: RunStore, ports: Ports) -> Iterator[Finding]:
-    """The findings, in the order of the plan. Never raises for what it looks at."""
-    request = run.get(Request)
-    yield Finding("ok", "settings", f"{request.application}, environment {request.environment}")
-    yield from _safe("git tags", lambda: _tags(request, ports))
-    yield from _safe("kubectl", lambda: _kubectl(ports))
-    reachable = list(_safe("cluster", lambda: _cluster(ports)))
-    yield from reachable
-    connected = all(f.state == "ok" for f in reachable)
-    ending = pipeline.advance(run, ports, until="images" if connected else "resolve")
-    resolution, images = run.find(Resolution), run.find(Images)
-    if resolution is None:
-        yield Finding("fail", "manifests", ending.error or "no release could be read")
-        return
-    count = len(resolution.objects)
-    names = {name for name, wave in resolution.services if wave}
-    said = f"{resolution.target.release}: {len(names)} services, {count} objects in {len(resolution.files)} files"
-    yield Finding("ok", "manifests", said)
-    if not connected:
-        return
-    if images is None:
-        yield Finding("fail", "images", ending.error)
+class Known(NamedTuple):
+    """The settings, and what they lead to. ``trial`` makes a throw-away run towards a release, and never writes."""
+
+    settings: Settings
+    environment: str
+    ports: Ports
+    trial: Callable[[str], RunStore]
+
+
+def examine(about: Check, git: GitHistory, acts: Acts, known: Known | None) -> tuple[Check, ...]:
+    """Every prerequisite, in the order in which a person mends them. Never raises.
+
+    ``about`` says how the settings were found; without them (``known`` None) only git and kubectl can be looked at.
+    """
+    names: list[str] = []
+    found = [about, *_try("git tags", lambda: _releases(git, known.settings.releases if known else Releases(), names))]
+    if known is None:
+        found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), "")])
+        return (*found, prerequisites.not_checked("the rest", "rollback.yaml has to be right first"))
+    reached = _try("cluster", lambda: _cluster(known))
+    there = reached[0].state != "FAIL"
+    resolution: list[Resolution] = []
+    if names:
+        found += _try("manifests", lambda: _manifests(known, names[0], resolution))
     else:
-        own = [(i.container, i.rung) for i in images.images if i.own]
-        yield examination.images(own, resolution.target.release)
-    yield from _safe("permissions", lambda: _permissions(resolution, ports))
+        found.append(prerequisites.not_checked("manifests", "no release is known"))
+    if resolution:
+        found += _try("images", lambda: _images(known, resolution[0], nodes=there))
+    else:
+        found.append(prerequisites.not_checked("images", "the manifests of a release come first"))
+    found += reached
+    found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), _server(known) if there else "")])
+    if not there and "we may not read" not in reached[0].text:
+        found.append(prerequisites.not_checked("permission", "the cluster comes first"))
+    elif not resolution:
+        found.append(prerequisites.not_checked("permission", "which objects there are is not known"))
+    else:
+        found += _try("permission", lambda: _permissions(known, resolution[0]))
+    return tuple(found)
 
 
-def _safe(what: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _try(name: str, ask: Callable[[], Iterable[Check]]) -> list[Check]:
     try:
-        yield from check()
-    except RollbackError as error:
-        refusal = error.refusals[0] if isinstance(error, RefusedError) else None
-        yield Finding("fail", what, refusal.text if refusal else str(error), refusal.fix if refusal else "")
+        return list(ask())
+    except Exception as error:
+        return [prerequisites.failed(name, error)]
 
 
-def _tags(request: Request, ports: Ports) -> Iterator[Finding]:
-    tags = ports.git.tags()
-    found = release.releases(tags, request.settings.releases.tag)
-    if not found:
-        raise RefusedError(release.no_releases(tags, request.settings.releases.tag))
-    yield Finding("ok", "git tags", f"{len(found)} releases, newest {', '.join(t.name for t in found[:3])}")
+def _releases(git: GitHistory, wanted: Releases, names: list[str]) -> list[Check]:
+    tags = git.tags()
+    names += [t.name for t in release.releases(tags, wanted.tag)]
+    said = release.no_releases(tags, wanted.tag)
+    return [prerequisites.releases(wanted.tag, names, f"{said.text} {said.fix}")]
 
 
-def _kubectl(ports: Ports) -> Iterator[Finding]:
-    client = ports.acts.version()
+def _manifests(known: Known, newest: str, resolution: list[Resolution]) -> list[Check]:
+    run = known.trial(newest)
+    ending = pipeline.advance(run, known.ports, until="resolve")
+    found = run.find(Resolution)
+    if ending.code != EXIT_DONE or found is None:
+        raise RefusedError(*ending.error.splitlines())
+    resolution.append(found)
+    services = len([name for name, _ in found.services if not name.startswith("(")])
+    text = f"{newest}: {services} services, {len(found.objects)} objects."
+    warned = " ".join(found.warnings)
+    return [Check(name="manifests", state="warn" if warned else "ok", text=f"{text} {warned}".strip())]
+
+
+def _images(known: Known, resolution: Resolution, *, nodes: bool) -> Iterable[Check]:
+    newest = resolution.target.release
+    request = Request(run="", application="", environment=known.environment, to=newest, settings=known.settings)
+    settings = images.ladder_settings(request, resolution)
+    asked: dict[str, list[str]] = {}
+    impossible: dict[str, str] = {}
+    for wanted in images.containers_of(known.ports, resolution):
+        if not image_ladder.is_own(wanted, settings):
+            continue
+        rungs = image_ladder.candidates(wanted, newest, settings)
+        references = [r for rung, r in rungs if rung in ("release-tag", "manifest")]
+        if references:
+            asked.setdefault(repository_of(references[0]), []).extend(references)
+        else:
+            impossible[wanted.image or wanted.place] = f"{wanted.place}: no name of it tells releases apart"
+    platforms = images.node_platforms(known.ports) if nodes else ("linux/amd64",)
+    every = sorted({r for references in asked.values() for r in references})
+    answers = known.ports.registry.look_up(every, platforms=platforms) if every else {}
+    yield from prerequisites.registries([(_host(r), answers[r]) for r in every])
+    found = {image: [answers[r] for r in references] for image, references in asked.items()}
+    yield prerequisites.images(newest, found, impossible)
+
+
+def _host(reference: str) -> str:
     try:
-        server = ports.cluster.version()
+        return parse(reference).host
+    except ValueError:
+        return reference
+
+
+def _cluster(known: Known) -> list[Check]:
+    named = known.settings.environments[known.environment].context is not None
+    cluster = known.ports.cluster
+    return [prerequisites.cluster(cluster.identity(), () if named else cluster.contexts(), named)]
+
+
+def _server(known: Known) -> str:
+    try:
+        return known.ports.cluster.version()
     except RollbackError:
-        yield Finding("ok", "kubectl", f"kubectl {client}")
-        return
-    yield examination.skew(client, server)
+        return ""
 
 
-def _cluster(ports: Ports) -> Iterator[Finding]:
-    found = ports.cluster.identity()
-    yield Finding(
-        "ok", "cluster", f"{found.context} {found.server}, namespace {found.namespace} ({found.namespace_uid})"
+def _permissions(known: Known, resolution: Resolution) -> Iterable[Check]:
+    where = known.settings.environments[known.environment]
+    needed = permissions.needs(
+        ((o.kind, o.name) for o in resolution.objects), where.namespace, smoke=bool(known.settings.verify.smoke)
     )
+    rules, _ = known.ports.cluster.rules()
+    doubtful = [n for n in needed if not n.is_met(rules)]  # a webhook may allow more than the rules say
 
+    def ask(need: Need) -> bool:
+        return known.ports.cluster.may(need.verb, need.kind, need.name, need.subresource)
 
-def _permissions(resolution: Resolution, ports: Ports) -> Iterator[Finding]:
-    rules, _ = ports.cluster.rules()
-
-    def may(verb: str, kind: str, name: str, subresource: str = "") -> bool:
-        plural = KINDS[kind].plural + (f"/{subresource}" if subresource else "")
-        return permissions.allows(rules, verb, KINDS[kind].group, plural, name) or ports.cluster.may(
-            verb, kind, name, subresource
-        )
-
-    missing = [f"{verb} {KINDS[kind].plural}" for verb, kind, sub in _ALWAYS if not may(verb, kind, "", sub)]
-    asked = len(_ALWAYS)
-    for one in dict.fromkeys((o.kind, o.name) for o in resolution.objects if o.kind in WRITTEN):
-        for verb in ("get", "patch"):
-            asked += 1
-            if not may(verb, *one):
-                missing.append(f"{verb} {KINDS[one[0]].plural}/{one[1]}")
-    if missing:
-        shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
-        yield Finding("fail", "permissions", f"{len(missing)} of {asked} are missing", f"Allow in the Role: {shown}.")
-    else:
-        yield Finding("ok", "permissions", f"all {asked} that a rollback needs")
-    for verb, kind, sub, without in _BETTER:
-        if not may(verb, kind, "", sub):
-            plural = KINDS[kind].plural + (f"/{sub}" if sub else "")
-            yield Finding("warn", "permissions", f"may not {verb} {plural}: {without}", "Allow it in the Role.")
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        asked = dict(zip(doubtful, pool.map(ask, doubtful), strict=True))
+    return prerequisites.permissions([(n, asked.get(n, True)) for n in needed])

@@ -5,52 +5,39 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from rollback_lib.core import layout, names, release, services, settings
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.layout import Job, Layout, Manifest
 from rollback_lib.core.proposal import Proposal
-from rollback_lib.core.release import Tag
+from rollback_lib.ports import Checkout
 
 _SKIPPED = re.compile(r"(^|/)(\.|node_modules/|vendor/|templates/|charts/|docker-compose|compose\.ya?ml|Chart\.yaml)")
 _ENVIRONMENT = "prod"
 
 
-class Repository(Protocol):
-    """What this needs of a git repository, read only."""
+def look(git: Checkout, name: str) -> Proposal:
+    """What HEAD's tree and the tags show, as a rollback.yaml. A clone without tags gets the usual pattern.
 
-    def tags(self) -> Sequence[Tag]: ...
-
-    def head_commit(self) -> str: ...
-
-    def list_paths(self, commit: str) -> Sequence[str]: ...
-
-    def read(self, commit: str, path: str) -> bytes: ...
-
-
-def from_repository(git: Repository, name: str) -> Proposal:
-    """A proposal from what is committed. Raises RefusedError with git's reason, UsageError where it is not enough."""
+    ``name`` is what the repository is called. Raises UsageError where the repository does not show enough.
+    """
     commit = git.head_commit()
     paths = git.list_paths(commit) if commit else ()
-    tags: Sequence[Tag] = ()
     no_tags = ""
+    tags: Sequence[release.Tag] = ()
     try:
         tags = git.tags()
     except RefusedError as error:
         no_tags = str(error)
     text = propose(paths, lambda path: git.read(commit, path), [t.name for t in tags], name)
-    found = settings.load(text, "(proposed)")
-    there = [p for p in paths if services.is_manifest(p)]
-    discovered = services.discover(there, found.manifests.path, found.manifests.shared, (), found.services.ignore)
+    found = settings.load(text, "(inferred)")
+    where = services.discover(paths, found.manifests.path, found.manifests.shared, (), found.services.ignore)
+    seen = [s.name for s in where.services if s.name] or [f for s in where.services for f in s.files]
     return Proposal(
-        text=text,
-        settings=found,
+        text=text, settings=found, services=tuple(seen), no_tags=no_tags,
         releases=tuple(t.name for t in release.releases(tags, found.releases.tag)),
-        services=tuple(s.name for s in discovered.services if s.name),
-        no_tags=no_tags,
-        open=tuple(line.strip().lstrip("# ") for line in text.splitlines() if "TO DO" in line),
-    )
+        open=tuple(line.partition("TO DO: ")[2] for line in text.splitlines() if "# TO DO: " in line),
+    )  # fmt: skip
 
 
 def propose(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str], name: str) -> str:

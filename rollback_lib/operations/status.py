@@ -1,58 +1,155 @@
-"""What runs now: the release, each workload's health and images, and how the last run ended."""
+"""`rollback status`: what runs now, found by the stages that a rollback begins with, in a run that is thrown away."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
 from rollback_lib import pipeline
 from rollback_lib.collectors.rollout import Rollouts, Watched
+from rollback_lib.core import health, release
 from rollback_lib.core.current import UNKNOWN
+from rollback_lib.core.errors import EXIT_DONE, RollbackError
+from rollback_lib.core.health import Report, View
+from rollback_lib.core.image_ladder import UNKNOWN as REGISTRY_UNKNOWN
+from rollback_lib.core.image_reference import digest_of
 from rollback_lib.core.journal import ending
-from rollback_lib.core.resources import AWAITED, containers, template
-from rollback_lib.core.run import Images, Request, Resolution
-from rollback_lib.core.settings import seconds
-from rollback_lib.core.state_text import LastRun, RunningWorkload, State
+from rollback_lib.core.resources import AWAITED, containers, label, name_of, template
+from rollback_lib.core.run import Images, MutableTag, ReleaseRef, Request, Resolution
+from rollback_lib.core.settings import Settings, seconds
+from rollback_lib.core.status import LastRun, RunningImage, RunningWorkload, Status, last_run
 from rollback_lib.ports import Ports, RunStore
 
+_TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
 
-def look(run: RunStore, ports: Ports, last: RunStore | None) -> State:
-    """The state. ``run`` is a scratch run to the newest release; ``last`` the newest real one, if there is one.
 
-    Raises RefusedError where the cluster does not answer; a registry that does not only makes the release unknown.
+def look(
+    settings: Settings,
+    environment: str,
+    ports: Ports,
+    trial: Callable[[str], RunStore],
+    runs: Iterable[RunStore] = (),
+) -> Status:
+    """What runs. Raises RefusedError where the cluster cannot be reached; nothing else keeps it from answering.
+
+    ``trial`` makes a throw-away run towards a release; ``runs`` are those of this machine, in any order.
     """
-    request = run.get(Request)
     identity = ports.cluster.identity()
-    found = pipeline.advance(run, ports, until="images")
-    resolution, images = run.find(Resolution), run.find(Images)
-    watched = (
-        [Watched(o.kind, o.name, patched=False) for o in resolution.objects if o.kind in AWAITED] if resolution else []
-    )
-    verify = request.settings.verify
+    found = _current(settings, ports, trial)
+    running = ports.cluster.snapshot(AWAITED)
+    live = [(kind, name_of(w)) for kind in AWAITED for w in running.all(kind)]
+    wanted = [(o.kind, o.name) for o in found.resolution.objects if o.kind in AWAITED] if found.resolution else live
     rollouts = Rollouts(
-        ports, watched, rollout_timeout=seconds(verify.rollout_timeout), crash_restarts=verify.crash_restarts
-    )
-    workloads = [
-        RunningWorkload(
-            report=report,
-            images=tuple(
-                (str(c.get("name")), str(c.get("image"))) for _, c in containers(template(rollouts.views[key].workload))
-            ),
+        ports, [Watched(kind, name, patched=False) for kind, name in dict.fromkeys(wanted)],
+        rollout_timeout=seconds(settings.verify.rollout_timeout), crash_restarts=settings.verify.crash_restarts,
+    )  # fmt: skip
+    reports = rollouts.look() if wanted else {}
+    return Status(
+        application=settings.application, environment=environment, cluster=identity, current=found.current,
+        why_unknown=found.why, mutable_tags=found.mutable_tags,
+        workloads=tuple(
+            _workload(kind, name, reports.get(label(kind, name)), rollouts.views)
+            for kind, name in dict.fromkeys(wanted)
+        ),
+        others=tuple(label(*w) for w in live if w not in wanted),
+        last_run=newest(runs, environment),
+    )  # fmt: skip
+
+
+class _Found(NamedTuple):
+    current: ReleaseRef
+    why: str = ""
+    resolution: Resolution | None = None
+    mutable_tags: tuple[MutableTag, ...] = ()
+
+
+def _current(settings: Settings, ports: Ports, trial: Callable[[str], RunStore]) -> _Found:
+    """The release that runs. The newest are tried until the images of one are proven: then what runs can be named."""
+    try:
+        tags = ports.git.tags()
+        names = [t.name for t in release.releases(tags, settings.releases.tag)]
+        if not names:
+            return _Found(UNKNOWN, str(release.no_releases(tags, settings.releases.tag)))
+    except RollbackError as error:
+        return _Found(UNKNOWN, str(error))
+    first: _Found | None = None
+    for name in names[:_TRIED]:
+        found = _towards(trial(name), ports)
+        first = first or found
+        if found.current.release != UNKNOWN.release:
+            # mutable tags are judged beside what runs, and its own manifests name its workloads
+            same = found.current.release == name
+            return found if same else _beside(found, _towards(trial(found.current.release), ports))
+        if not found.why:
+            asked = ", ".join(names[: _TRIED + 1])
+            why = f"what runs is, as a whole, none of the releases that were compared: {asked}."
+            return found._replace(why=why, mutable_tags=())
+        if f"[--accept {REGISTRY_UNKNOWN}" in found.why:
+            break  # a registry that cannot tell about one release will not about the next
+    assert first is not None
+    return first._replace(why=_first_lines(first.why))
+
+
+def _beside(found: _Found, own: _Found) -> _Found:
+    if own.current == found.current or own.current.release == found.current.release:
+        return own
+    return found._replace(mutable_tags=())
+
+
+def _towards(run: RunStore, ports: Ports) -> _Found:
+    ended = pipeline.advance(run, ports, until="images")
+    found, resolution = run.find(Images), run.find(Resolution)
+    if ended.code != EXIT_DONE or found is None:
+        return _Found(UNKNOWN, ended.error or "nothing was found", resolution)
+    return _Found(found.current, "", resolution, found.mutable_tags)
+
+
+def _first_lines(text: str) -> str:
+    lines = text.splitlines()
+    return lines[0] + (f" (and {len(lines) - 1} more like it)" if len(lines) > 1 else "")
+
+
+def _workload(kind: str, name: str, report: Report | None, views: Mapping[str, View]) -> RunningWorkload:
+    if report is None:
+        return RunningWorkload(kind=kind, name=name, health="missing", message="It is not in the cluster.")
+    view = views[label(kind, name)]
+    newest_pods = health.newest_pods(view)
+    newest_names = {name_of(p) for p in newest_pods}
+    older = [p for p in health.owned(view) if health.is_ready(p) and name_of(p) not in newest_names]
+    images = tuple(
+        RunningImage(
+            container=str(c.get("name") or ""), init=init, image=str(c.get("image") or ""),
+            digests=_digests(newest_pods, c, init), older=_digests(older, c, init),
         )
-        for key, report in sorted(rollouts.look().items())
+        for init, c in containers(template(dict(view.workload)))
+    )  # fmt: skip
+    return RunningWorkload(
+        kind=kind, name=name, health=str(report.health), ready=report.ready, desired=report.desired,
+        message=report.message, images=images,
+    )  # fmt: skip
+
+
+def _digests(pods: Sequence[Mapping[str, Any]], container: Mapping[str, Any], init: bool) -> tuple[str, ...]:
+    field = "initContainerStatuses" if init else "containerStatuses"
+    ids = [
+        str(s.get("imageID") or "")
+        for p in pods
+        for s in (p.get("status") or {}).get(field) or []
+        if s.get("name") == container.get("name")
     ]
-    return State(
-        application=request.application,
-        environment=request.environment,
-        cluster=identity,
-        current=images.current if images else UNKNOWN,
-        why=found.error.splitlines()[0] if found.error else "no release's registry tags are what runs",
-        workloads=tuple(workloads),
-        mutable_tags=images.mutable_tags if images else (),
-        last_run=_last(last),
-    )
+    return tuple(dict.fromkeys(digest_of(i) or i for i in ids if i))
 
 
-def _last(run: RunStore | None) -> LastRun | None:
-    request = run.find(Request) if run else None
-    if run is None or request is None:
-        return None
-    how = ending(run.events())
-    return LastRun(run=request.run, started=request.started, to=request.to, code=how.code, finished=how.finished)
+def newest(runs: Iterable[RunStore], environment: str) -> LastRun | None:
+    """The last run of the environment that meant to change something. One that does not read is passed over."""
+    found: list[LastRun] = []
+    for run in runs:
+        try:
+            request = run.find(Request)
+            if request and request.environment == environment and not request.dry_run:
+                found.append(last_run(request, ending(run.events())))
+        except (RollbackError, msgspec.MsgspecError, OSError):
+            continue
+    return max(found, key=lambda r: r.started, default=None)

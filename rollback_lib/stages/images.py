@@ -27,7 +27,7 @@ _Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, contai
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     request, resolution = run.get(Request), run.get(Resolution)
-    wanted = _wanted(ports, resolution)
+    wanted = containers_of(ports, resolution)
     settings = ladder_settings(request, resolution)
     if request.offline:
         return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
@@ -37,7 +37,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
     release = resolution.target.release
     running = _running(snapshot, release)
-    platforms = _platforms(ports)
+    platforms = node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
     asker = _Asker(ports, platforms, configs=bare)
@@ -116,7 +116,8 @@ class _Asker:
             self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)
 
 
-def _wanted(ports: Ports, resolution: Resolution) -> list[Wanted]:
+def containers_of(ports: Ports, resolution: Resolution) -> list[Wanted]:
+    """Every container of the target, as the release's manifests have it."""
     texts = ports.git.files(resolution.target.commit, resolution.files)
     services = {(o.file, o.document, o.part): o.service for o in resolution.objects}
     found: dict[tuple[str, str, bool], Wanted] = {}
@@ -193,7 +194,7 @@ def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:
     return tuple(r.image_id for r in pods if r.newest and r.image_id)
 
 
-def _platforms(ports: Ports) -> tuple[str, ...]:
+def node_platforms(ports: Ports) -> tuple[str, ...]:
     """The platforms of the nodes; linux/amd64 where we may not list them."""
     nodes = ports.cluster.nodes() or {}
     found = {

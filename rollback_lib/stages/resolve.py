@@ -69,11 +69,6 @@ def _ref(tag: release.Tag, chosen_by: str = "") -> ReleaseRef:
 
 def _target(request: Request, tags: Sequence[release.Tag]) -> tuple[ReleaseRef, tuple[str, ...]]:
     pattern = request.settings.releases.tag
-    if request.to == NEWEST:
-        found = next(iter(release.releases(tags, pattern)), None)
-        if found is None:
-            raise RefusedError(release.no_releases(tags, pattern))
-        return _ref(found, "the newest release"), ()
     if request.to != "last-good":
         found = release.find(tags, request.to)
         if not release.matches(pattern, found.name):
@@ -88,4 +83,3 @@ def _target(request: Request, tags: Sequence[release.Tag]) -> tuple[ReleaseRef, 
 
 
 PROPOSED = "proposal by commit date"
-NEWEST = "(newest)"  # what commands that only look ask for; no tag can be called so

@@ -1,0 +1,45 @@
+"""The command as users start it: a process of its own, from this checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+KEPT = ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")
+
+
+class Ended:
+    """How it ended."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def rollback(
+    *arguments: str, folder: Path, home: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Ended:
+    """Run `rollback` in a folder with a bare environment: no settings of whoever runs the tests."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    at_home = str(home or folder)
+    environment = {
+        **kept, "HOME": at_home, "USERPROFILE": at_home, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error",
+        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
+        **(environ or {}),
+    }  # fmt: skip
+    command = (sys.executable, "-m", "rollback_lib", *arguments)
+    return Ended(
+        subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+            stdin=subprocess.DEVNULL, encoding="utf-8",
+        )
+    )  # fmt: skip

@@ -1,0 +1,242 @@
+"""A git repository for real, and a registry and a cluster that answer from what a test put into them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rollback_lib.adapters.git import GitRepository
+from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.core import settings as core_settings
+from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.permissions import allows
+from rollback_lib.core.plan import ClusterIdentity
+from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.resources import KINDS
+from rollback_lib.core.run import Request
+from rollback_lib.core.settings import Settings
+from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.ports import Ports
+from tests.git_repository import RepositoryBuilder
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SETTINGS = """\
+application: shop
+manifests: {path: "k8s/{service}"}
+images: {repository: "team/{service}"}
+environments: {prod: {namespace: shop}}
+"""
+FULL = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+
+
+def digest(of: str) -> str:
+    return "sha256:" + (of.encode().hex() * 64)[:64]
+
+
+def deployment(name: str, *, image: str = "", note: str = "", kind: str = "Deployment") -> dict[str, Any]:
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "uid": f"uid-{name}", "generation": 1},
+        "spec": {
+            "replicas": 1, "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels, "annotations": {"note": note}},
+                "spec": {"containers": [{"name": name, "image": image or f"team/{name}:prod"}]},
+            },
+        },
+    }  # fmt: skip
+
+
+class FakeRegistry:
+    """Has the tags in ``tags``; ``down`` says why it does not answer."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+        self.down = ""
+        self.rounds = 0
+
+    def look_up(
+        self, references: Sequence[str], *, platforms: Sequence[str] = (), configs: bool = False
+    ) -> Mapping[str, Answer]:
+        self.rounds += 1
+        return {r: self._answer(r) for r in references}
+
+    def _answer(self, reference: str) -> Answer:
+        if self.down:
+            return Answer(reference, "unknown", text=self.down)
+        found = self.tags.get(reference) or reference.partition("@")[2]
+        if not found:
+            return Answer(reference, "absent", text="404, not there")
+        return Answer(reference, "present", found, (found,))
+
+
+class FakeCluster:
+    """A namespace with objects and rules; ``down`` says why nothing answers."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {}
+        self.rules_are: list[dict[str, Any]] = [FULL]
+        self.webhook: Callable[[str, str], bool] = lambda verb, resource: False
+        self.down = ""
+        self.known_contexts: tuple[str, ...] = ("test",)
+        self.version_is = "v1.36.3"
+        self._ids = itertools.count()
+
+    def put(self, body: dict[str, Any]) -> None:
+        self.objects.setdefault(body["kind"], {})[body["metadata"]["name"]] = body
+
+    def run(self, name: str, image_digest: str, *, ready: bool = True, note: str = "", image: str = "") -> None:
+        """A Deployment with one pod of the template that it has now; pods of earlier templates stay."""
+        workload = deployment(name, note=note, image=image)
+        count = next(self._ids)
+        workload["status"] = {
+            "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": int(ready),
+            "availableReplicas": int(ready),
+        }  # fmt: skip
+        owner = {"kind": "Deployment", "name": name, "uid": f"uid-{name}", "controller": True}
+        replica_set = {
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {
+                "name": f"{name}-{count}", "uid": f"uid-{name}-{count}", "ownerReferences": [owner],
+                "creationTimestamp": f"2026-03-01T10:00:{count:02}Z",
+                "annotations": {"deployment.kubernetes.io/revision": str(count)},
+            },
+            "spec": {"replicas": 1, "template": workload["spec"]["template"]}, "status": {"replicas": 1},
+        }  # fmt: skip
+        mine = {"kind": "ReplicaSet", "name": f"{name}-{count}", "uid": f"uid-{name}-{count}", "controller": True}
+        state = {"running": {"startedAt": "2026-03-01T10:00:00Z"}}
+        pod = {
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": f"{name}-{count}-a", "uid": f"uid-{name}-{count}-a", "ownerReferences": [mine]},
+            "spec": {"nodeName": "n1", **workload["spec"]["template"]["spec"]},
+            "status": {
+                "phase": "Running", "startTime": "2026-03-01T10:00:00Z",
+                "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+                "containerStatuses": [
+                    {
+                        "name": name, "ready": ready, "started": True, "restartCount": 0, "state": state,
+                        "imageID": f"docker.io/team/{name}@{image_digest}",
+                    }
+                ],
+            },
+        }  # fmt: skip
+        for body in (workload, replica_set, pod):
+            self.put(body)
+
+    def _reached(self) -> None:
+        if self.down:
+            raise RefusedError(self.down)
+
+    def identity(self) -> ClusterIdentity:
+        self._reached()
+        return ClusterIdentity(context="test", server="https://c.example", namespace="shop", namespace_uid="u-1")
+
+    def version(self) -> str:
+        self._reached()
+        return self.version_is
+
+    def contexts(self) -> Sequence[str]:
+        return self.known_contexts
+
+    def nodes(self) -> None:
+        self._reached()
+
+    def events(self) -> Sequence[dict[str, Any]]:
+        return ()
+
+    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
+        self._reached()
+        return Snapshot({k: dict(self.objects.get(k, {})) for k in kinds})
+
+    def rules(self) -> tuple[list[dict[str, Any]], bool]:
+        self._reached()
+        return self.rules_are, True
+
+    def may(self, verb: str, kind: str, name: str, subresource: str = "") -> bool:
+        self._reached()
+        plural = KINDS[kind].plural + (f"/{subresource}" if subresource else "")
+        return allows(self.rules_are, verb, KINDS[kind].group, plural, name) or self.webhook(verb, plural)
+
+
+class FakeActs:
+    """kubectl as far as anybody asks who only looks."""
+
+    def __init__(self) -> None:
+        self.version_is = "v1.36.1"
+
+    def version(self) -> str:
+        if not self.version_is:
+            raise RefusedError("kubectl is not on the PATH.")
+        return self.version_is
+
+
+class StillClock:
+    def now(self) -> datetime:
+        return NOW
+
+    def check(self) -> None: ...
+
+
+class Silent:
+    def stage(self, stage: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def waiting(self, text: str) -> None: ...
+    def ask(self, question: str) -> None: ...
+
+
+class SmallWorld:
+    """Two services, cart and users, at three releases, v1.0.0 to v1.2.0; every image has its release tag."""
+
+    def __init__(self, folder: Path, settings: str = SETTINGS) -> None:
+        self.settings: Settings = core_settings.load(settings)
+        self.repository = RepositoryBuilder(folder / "shop")
+        self.registry, self.cluster, self.acts = FakeRegistry(), FakeCluster(), FakeActs()
+        self._runs = folder / "runs"
+        self._count = itertools.count()
+        self.tried: list[str] = []
+        for release in ("v1.0.0", "v1.1.0", "v1.2.0"):
+            self.release(release)
+
+    def release(self, name: str, files: Mapping[str, str] | None = None) -> None:
+        import json
+
+        found = {f"k8s/{s}/deployment.yaml": self._manifest(s, name, json.dumps) for s in ("cart", "users")}
+        self.repository.commit({**found, **(files or {})})
+        self.repository.tag(name)
+        for service in ("cart", "users"):
+            self.registry.tags[f"team/{service}:{name}"] = digest(f"{service}{name}")
+            self.registry.tags[f"team/{service}:prod"] = digest(f"{service}{name}")
+
+    @staticmethod
+    def _manifest(service: str, release: str, write: Callable[[Any], str]) -> str:
+        body = deployment(service, note=release)
+        body["metadata"] = {"name": service}
+        return write(body)
+
+    def runs(self, release: str) -> None:
+        """What the cluster runs from now on."""
+        for service in ("cart", "users"):
+            self.cluster.run(service, digest(f"{service}{release}"), note=release)
+
+    def ports(self) -> Ports:
+        return Ports(
+            git=GitRepository(self.repository.folder), registry=self.registry, cluster=self.cluster,  # type: ignore[arg-type]
+            acts=self.acts, clock=StillClock(), progress=Silent(), approver=Silent(), environ={},  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def trial(self, release: str) -> RunDirectory:
+        self.tried.append(release)
+        return self.run_to(release, self._runs / str(next(self._count)), dry_run=True)
+
+    def run_to(self, release: str, folder: Path, *, dry_run: bool = False, started: str = "") -> RunDirectory:
+        run = RunDirectory(folder, lambda: NOW)
+        run.put(
+            Request(
+                run=folder.name, application="shop", environment="prod", to=release, settings=self.settings,
+                dry_run=dry_run, by="ana", started=started or NOW.isoformat(),
+            )
+        )  # fmt: skip
+        return run

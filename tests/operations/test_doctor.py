@@ -1,0 +1,202 @@
+"""`rollback doctor`: which prerequisite is there, which is not, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback_lib.core import prerequisites
+from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.prerequisites import Check
+from rollback_lib.operations.doctor import Known, examine
+from tests.operations.small_world import SETTINGS, SmallWorld, deployment
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> SmallWorld:
+    return SmallWorld(tmp_path)
+
+
+def examined(world: SmallWorld) -> tuple[Check, ...]:
+    ports = world.ports()
+    about = prerequisites.settings("rollback.yaml", "shop", "prod")
+    return examine(about, ports.git, ports.acts, Known(world.settings, "prod", ports, world.trial))
+
+
+def named(checks: tuple[Check, ...], name: str) -> list[Check]:
+    return [c for c in checks if c.name == name]
+
+
+def only(checks: tuple[Check, ...], name: str) -> Check:
+    (found,) = named(checks, name)
+    return found
+
+
+def bad(checks: tuple[Check, ...]) -> list[tuple[str, str]]:
+    return [(c.name, c.state) for c in checks if c.state != "ok"]
+
+
+def test_all_there_is_all_ok(world: SmallWorld) -> None:
+    checks = examined(world)
+    assert bad(checks) == []
+    assert only(checks, "git tags").text == '3 releases match "v*"; newest: v1.2.0, v1.1.0, v1.0.0.'
+    assert only(checks, "manifests").text == "v1.2.0: 2 services, 2 objects."
+    assert only(checks, "images").text == "v1.2.0: 2 of 2 images have a release tag."
+    said = prerequisites.text(checks)
+    assert "Ready for a rollback." in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_an_image_without_a_release_tag_is_named(world: SmallWorld) -> None:
+    del world.registry.tags["team/users:v1.2.0"]
+    found = only(examined(world), "images")
+    assert found.state == "FAIL"
+    assert found.text == "v1.2.0: 1 of 2 images have a release tag. Missing: team/users."
+
+
+def test_a_registry_that_cannot_tell_is_no_missing_image(world: SmallWorld) -> None:
+    world.registry.down = "asked HEAD https://r.example: 503"
+    checks = examined(world)
+    assert only(checks, "registry").text == (
+        "docker.io does not tell about 2 of 2 images: asked HEAD https://r.example: 503."
+    )
+    assert "Missing" not in only(checks, "images").text
+    assert bad(checks) == [("registry", "FAIL"), ("images", "FAIL")]
+
+
+def test_release_tags_that_are_mutable_prove_nothing(tmp_path: Path) -> None:
+    moving = SETTINGS.replace('"team/{service}"', '"team/{service}", mutable_tags: [prod, v1.2.0]')
+    found = only(examined(SmallWorld(tmp_path, moving)), "images")
+    assert found.state == "FAIL"
+    assert "0 of 2 images" in found.text
+    assert "no name of it tells releases apart" in found.fix
+
+
+def test_a_cluster_that_is_down_hides_nothing_else(world: SmallWorld) -> None:
+    world.cluster.down = "the cluster does not answer."
+    checks = examined(world)
+    assert bad(checks) == [("cluster", "FAIL"), ("permission", "warn")]
+    assert only(checks, "kubectl").text == "v1.36.1; the server's version is not known."
+
+
+def test_a_manifest_that_does_not_read_is_a_finding(world: SmallWorld) -> None:
+    world.release("v1.3.0", {"k8s/cart/broken.yaml": "a: [\n"})
+    checks = examined(world)
+    assert only(checks, "manifests").state == "FAIL"
+    assert "k8s/cart/broken.yaml" in only(checks, "manifests").text
+    assert bad(checks) == [("manifests", "FAIL"), ("images", "warn"), ("permission", "warn")]
+
+
+def test_one_release_is_nothing_to_go_back_to(world: SmallWorld) -> None:
+    for tag in ("v1.0.0", "v1.1.0"):
+        world.repository.git("tag", "--delete", tag)
+    assert only(examined(world), "git tags").state == "warn"
+
+
+def test_tags_that_are_no_releases_say_which_pattern_to_set(world: SmallWorld) -> None:
+    for tag in ("v1.0.0", "v1.1.0", "v1.2.0"):
+        world.repository.git("tag", f"build-{tag}", tag)
+        world.repository.git("tag", "--delete", tag)
+    found = only(examined(world), "git tags")
+    assert found.state == "FAIL"
+    assert "build-v1.2.0" in found.fix
+    assert "releases.tag" in found.fix
+
+
+RULES: list[dict[str, Any]] = [
+    {"verbs": ["get", "list", "patch", "create", "delete"], "apiGroups": ["apps"], "resources": ["deployments"]},
+    {"verbs": ["list"], "apiGroups": ["apps"], "resources": ["replicasets"]},
+    {"verbs": ["list"], "apiGroups": ["", "autoscaling"], "resources": ["pods", "events", "horizontalpodautoscalers"]},
+    {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]},
+    {"verbs": ["get"], "apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop"]},
+]
+
+
+def test_a_role_with_just_what_is_needed_is_enough(world: SmallWorld) -> None:
+    world.cluster.rules_are = RULES
+    assert bad(examined(world)) == []
+
+
+def test_what_is_missing_is_named_with_the_rule_to_add(world: SmallWorld) -> None:
+    world.cluster.rules_are = [{**RULES[0], "verbs": ["get", "list"]}, *RULES[1:3], RULES[4]]
+    checks = [c for c in examined(world) if c.state != "ok"]
+    assert [(c.state, c.text.partition(":")[0]) for c in checks] == [
+        ("FAIL", "may not patch deployments"),
+        ("warn", "may not get pods/log"),
+        ("warn", "may not create, delete deployments"),
+    ]
+    assert checks[0].fix == "Add to the Role: {apiGroups: [apps], resources: [deployments], verbs: [get, list, patch]}"
+
+
+def test_a_role_limited_to_one_object_fails_for_the_others_by_name(world: SmallWorld) -> None:
+    world.cluster.rules_are = [
+        {**RULES[0], "verbs": ["get", "patch"], "resourceNames": ["cart"]},
+        {**RULES[0], "verbs": ["list", "create", "delete"]},
+        *RULES[1:],
+    ]
+    (found,) = [c for c in examined(world) if c.state != "ok"]
+    assert found.text == "may not get, patch deployments (users)"
+
+
+def test_what_only_a_webhook_allows_is_allowed(world: SmallWorld) -> None:
+    world.cluster.rules_are = []
+    world.cluster.webhook = lambda verb, resource: True
+    assert bad(examined(world)) == []
+
+
+def test_smoke_tests_need_the_way_to_the_pods(tmp_path: Path) -> None:
+    world = SmallWorld(tmp_path, SETTINGS + "verify: {smoke: [{service: cart}]}\n")
+    world.cluster.rules_are = RULES
+    assert [c.text for c in examined(world) if c.state == "FAIL"] == [
+        "may not get pods/proxy: smoke tests go through it"
+    ]
+
+
+def test_a_stateful_set_needs_its_revisions(world: SmallWorld) -> None:
+    import json
+
+    body = deployment("db", kind="StatefulSet", image="postgres:16")
+    world.release("v1.3.0", {"k8s/db/db.yaml": json.dumps(body)})
+    world.cluster.rules_are = [{**RULES[0], "resources": ["deployments", "statefulsets"]}, *RULES[1:]]
+    checks = examined(world)
+    assert [c.text for c in checks if c.state == "FAIL"] == ["may not list controllerrevisions"]
+    assert any(c.text.startswith("may not delete pods") for c in checks if c.state == "warn")
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "state"),
+    [
+        ("v1.36.3", "v1.35.0", "ok"),
+        ("v1.34.1", "v1.35.0-gke.100", "ok"),
+        ("v1.33.0", "v1.36.3", "warn"),
+        ("v1.36.0", "v1.34.9", "warn"),
+        ("hello", "v1.36.3", "warn"),
+        ("v1.36.3", "", "ok"),
+    ],
+)
+def test_kubectl_may_be_one_minor_version_away(client: str, server: str, state: str) -> None:
+    assert prerequisites.kubectl(client, server).state == state
+
+
+def test_a_context_that_the_kubeconfig_chooses_is_warned_of(world: SmallWorld) -> None:
+    world.cluster.known_contexts = ("test", "production")
+    found = only(examined(world), "cluster")
+    assert found.state == "warn"
+    assert "test, production" in found.fix
+
+
+def test_a_bug_in_one_check_is_one_line_and_ends_no_other(world: SmallWorld) -> None:
+    def broken(*_: object) -> bool:
+        raise ZeroDivisionError("a\nb")
+
+    world.cluster.rules_are = []
+    world.cluster.webhook = broken
+    found = only(examined(world), "permission")
+    assert found.text == "could not be checked, by a bug of rollback: ZeroDivisionError: a b"
+
+
+def test_an_error_with_several_reasons_is_still_one_line() -> None:
+    found = prerequisites.failed("manifests", RefusedError("a.", "b.", "c.", "d.", "e.", "f."))
+    assert found.text == "a. b. c. d. (and 2 more)"

@@ -1,0 +1,137 @@
+"""`rollback status`: the release that runs, each workload, the last run; and an answer when one of them is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.core import status as core_status
+from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.journal import Mark
+from rollback_lib.core.status import Status
+from rollback_lib.operations import status
+from tests.operations.small_world import SmallWorld, digest
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> SmallWorld:
+    made = SmallWorld(tmp_path)
+    made.runs("v1.2.0")
+    return made
+
+
+def look(world: SmallWorld, *runs: RunDirectory) -> Status:
+    return status.look(world.settings, "prod", world.ports(), world.trial, runs)
+
+
+def test_the_release_that_runs_is_named_by_its_digests(world: SmallWorld) -> None:
+    found = look(world)
+    assert (found.current.release, found.mutable_tags) == ("v1.2.0", ())
+    assert [(w.name, w.health, w.ready, w.desired) for w in found.workloads] == [
+        ("cart", "healthy", 1, 1),
+        ("users", "healthy", 1, 1),
+    ]
+    assert found.workloads[0].images[0].digests == (digest("cartv1.2.0"),)
+    said = core_status.text(found)
+    assert said.startswith("shop prod: v1.2.0, 2 of 2 workloads ready\n")
+    assert max(map(len, said.splitlines())) <= 80
+    assert world.tried == ["v1.2.0"]
+
+
+def test_an_older_release_is_named_with_the_tag_that_would_undo_it(world: SmallWorld) -> None:
+    world.runs("v1.1.0")
+    found = look(world)
+    assert found.current.release == "v1.1.0"
+    assert {(m.reference, m.release) for m in found.mutable_tags} == {
+        ("team/cart:prod", "v1.2.0"),
+        ("team/users:prod", "v1.2.0"),
+    }
+    assert ":prod in 2 repositories is v1.2.0: the next ordinary deploy brings it." in core_status.text(found)
+
+
+def test_a_newest_release_without_images_does_not_hide_an_older_one(world: SmallWorld) -> None:
+    world.runs("v1.1.0")
+    del world.registry.tags["team/cart:v1.2.0"]
+    assert look(world).current.release == "v1.1.0"
+
+
+def test_a_mixture_is_no_release(world: SmallWorld) -> None:
+    world.cluster.run("cart", digest("cartv1.1.0"), note="v1.1.0")
+    found = look(world)
+    assert found.current.release == "unknown"
+    assert "as a whole, none of the releases" in found.why_unknown
+    assert found.mutable_tags == ()
+    assert len(found.workloads) == 2
+
+
+def test_a_registry_that_is_down_leaves_the_workloads_visible_and_is_asked_once(world: SmallWorld) -> None:
+    world.registry.down = "asked HEAD https://r.example: 503"
+    world.cluster.run("cart", digest("cartv1.1.0"), note="v1.1.0")
+    found = look(world)
+    assert found.current.release == "unknown"
+    assert "503" in found.why_unknown
+    assert [w.name for w in found.workloads] == ["cart", "users"]
+    assert world.tried == ["v1.2.0"]
+
+
+def test_without_any_release_the_namespace_itself_is_shown(world: SmallWorld) -> None:
+    for tag in ("v1.0.0", "v1.1.0", "v1.2.0"):
+        world.repository.git("tag", "--delete", tag)
+    found = look(world)
+    assert "no tags" in found.why_unknown
+    assert [w.name for w in found.workloads] == ["cart", "users"]
+
+
+def test_what_is_missing_and_what_is_extra_is_said(world: SmallWorld) -> None:
+    world.cluster.run("zipkin", digest("zipkin"))
+    del world.cluster.objects["Deployment"]["users"]
+    found = look(world)
+    assert next(w for w in found.workloads if w.name == "users").health == "missing"
+    assert found.others == ("Deployment/zipkin",)
+    said = core_status.text(found)
+    assert "GONE   0/0  Deployment/users" in said
+    assert "Not in the release's manifests: Deployment/zipkin" in said
+
+
+def test_older_pods_that_still_serve_are_shown(world: SmallWorld) -> None:
+    world.cluster.run("cart", digest("cartv1.3.0"), note="v1.3.0", ready=False)
+    cart = look(world).workloads[0]
+    assert (cart.health, cart.ready) == ("progressing", 0)
+    assert (cart.images[0].digests, cart.images[0].older) == ((digest("cartv1.3.0"),), (digest("cartv1.2.0"),))
+
+
+def test_a_cluster_that_is_down_is_refused(world: SmallWorld) -> None:
+    world.cluster.down = "the cluster does not answer."
+    with pytest.raises(RefusedError, match="does not answer"):
+        look(world)
+
+
+def test_the_last_run_that_meant_to_change_something_is_told(world: SmallWorld, tmp_path: Path) -> None:
+    early = world.run_to("v1.0.0", tmp_path / "r1", started="2026-03-01T09:00:00+00:00")
+    late = world.run_to("v1.1.0", tmp_path / "r2", started="2026-03-01T10:00:00+00:00")
+    looked = world.run_to("v1.1.0", tmp_path / "r3", started="2026-03-01T11:00:00+00:00", dry_run=True)
+    late.append(Mark.ANNOUNCED, "apply", key="a", what="Deployment/cart")
+    late.append(Mark.DONE, "apply", key="a", what="Deployment/cart")
+    late.append(Mark.STAGE_FAILED, "verify", error="cart crashes", code=1)
+    late.append(Mark.STAGE_DONE, "document")
+    found = look(world, late, looked, early).last_run
+    assert found is not None
+    assert (found.run, found.to, found.code, found.changed) == ("r2", "v1.1.0", 4, 1)
+    said = " ".join(core_status.text(look(world, late, looked, early)).split())
+    assert "last run to v1.1.0, 2026-03-01 10:00 UTC, by ana: FAILED, traffic open (1 object changed) r2" in said
+
+
+def test_a_run_that_died_did_not_finish(world: SmallWorld, tmp_path: Path) -> None:
+    died = world.run_to("v1.1.0", tmp_path / "r1")
+    died.append(Mark.STAGE_BEGIN, "apply")
+    assert "did NOT finish" in core_status.text(look(world, died))
+
+
+def test_a_run_that_does_not_read_is_passed_over(world: SmallWorld, tmp_path: Path) -> None:
+    torn = world.run_to("v1.1.0", tmp_path / "r1")
+    (torn.root / "journal.jsonl").write_bytes(b"{nonsense}\n")
+    old = world.run_to("v1.0.0", tmp_path / "r2")
+    (old.root / "run.json").write_bytes(b"{}")
+    assert look(world, torn, old).last_run is None

@@ -4,7 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PAIRS  ?= 9
 
-.PHONY: check test cluster test-cluster bench schema lock clean
+# The story of one failed release on a sample shop: needs only git and kubectl.
+demo: $(VENV)/.done
+	$(BIN)/rollback demo
+
+.PHONY: demo check test cluster test-cluster bench schema lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -65,16 +65,10 @@ def ending(events: Sequence[Event]) -> Ending:
     A failure's own code holds only while nothing was written: after that it is 4, or 5 with traffic closed. A bug (70)
     stays a bug. `document` never changes the code.
     """
-    done = {e.key: e for e in events if e.mark is Mark.DONE}
-    refused = {e.key for e in events if e.mark is Mark.NOT_DONE}
-    announced = {e.key: e for e in events if e.mark is Mark.ANNOUNCED}
-    unclear = tuple(e.what for key, e in announced.items() if key not in done and key not in refused)
-    changed = tuple(e.what for e in done.values())
-    failed = next((e for e in events if e.mark is Mark.STAGE_FAILED and e.stage != "document"), None)
-    if failed is not None and any(
-        e.mark is Mark.STAGE_DONE and e.stage == failed.stage and e.seq > failed.seq for e in events
-    ):
-        failed = None  # entered again, and well this time
+    changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE}.values())
+    last = {e.key: e for e in events if e.mark in (Mark.ANNOUNCED, Mark.DONE, Mark.NOT_DONE)}
+    unclear = tuple(e.what for e in last.values() if e.mark is Mark.ANNOUNCED)
+    failed = _failure(events)
     code = errors.EXIT_DONE
     if failed is not None:
         code = failed.code
@@ -89,3 +83,15 @@ def ending(events: Sequence[Event]) -> Ending:
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
     )
+
+
+def _failure(events: Sequence[Event]) -> Event | None:
+    """How the earliest stage that did not end well, entered again or not, failed the last time."""
+    states: dict[str, Event] = {}  # in the order in which the stages were first entered
+    for event in events:
+        if event.stage != "document" and event.mark in (Mark.STAGE_BEGIN, Mark.STAGE_DONE, Mark.STAGE_FAILED):
+            if event.mark is Mark.STAGE_BEGIN:
+                states.setdefault(event.stage, event)
+            else:
+                states[event.stage] = event
+    return next((e for e in states.values() if e.mark is Mark.STAGE_FAILED), None)

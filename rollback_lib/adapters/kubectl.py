@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -115,8 +116,11 @@ class Kubectl:
                 raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
             if done.code != 0:
                 return self._read_back(change, last_line(done.err) or f"kubectl ended with {done.code}")
-            found: Any = json.loads(done.out)
-            return found if isinstance(found, dict) else None
+            with contextlib.suppress(ValueError):
+                found: Any = json.loads(done.out)
+                if isinstance(found, dict):
+                    return found
+            return self._read_back(change, "kubectl said yes, and its answer does not read")
         finally:
             scratch.remove(name)
 

@@ -133,12 +133,14 @@ class KubernetesCluster:
                     fix=f"Allow `get` on namespaces/{self._namespace} in the Role.",
                 )
             )
-        found = _good(answer)
+        uid = (_good(answer).get("metadata") or {}).get("uid")
+        if not uid:  # without it nothing tells this namespace from another of its name
+            raise RefusedError(f"{client.configuration.host} does not answer as an API server; is a proxy in between?")
         return ClusterIdentity(
             context=self._context_name(),
             server=client.configuration.host,
             namespace=self._namespace,
-            namespace_uid=str(found["metadata"].get("uid", "")),
+            namespace_uid=str(uid),
         )
 
     def version(self) -> str:
@@ -287,7 +289,9 @@ def _good(answer: _Answer) -> dict[str, Any]:
     if answer.status >= 400:
         raise RefusedError(f"the API server answered {answer.status}: {answer.message()}")
     found = answer.json()
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        raise RefusedError("the API server's answer is not an object; is a proxy in between?")
+    return found
 
 
 def _warnings(headers: Any) -> Iterator[str]:

@@ -50,8 +50,10 @@ def _body(read: Mapping[str, Sequence[Document]], o: SourceObject) -> Object:
 def _owner(o: SourceObject, body: Object, workloads: Mapping[str, Object]) -> str:
     if o.kind in WORKLOADS or o.name in workloads:
         return o.name
-    spec = body.get("spec") or {}
-    target = str((spec.get("scaleTargetRef") or {}).get("name") or "")
+    spec = body.get("spec")
+    if not isinstance(spec, Mapping):
+        return SHARED
+    target = str((spec.get("scaleTargetRef") or {}).get("name") or "") if o.kind == "HorizontalPodAutoscaler" else ""
     if target in workloads:
         return target
     selector = spec.get("selector") or {}

@@ -15,6 +15,7 @@ import yaml
 from rollback_lib.core import scalars
 from rollback_lib.core.documents import HELM_FIX, MAX_DEPTH, Chunk, Node, Source, Text, compose, decode, encode, refused
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.shapes import misshapen
 
 __all__ = ["Document", "Reader", "Text", "decode", "documents", "dump", "encode", "read"]
 
@@ -222,6 +223,9 @@ def _add(document: Document, source: Source, node: Node, found: list[Document], 
     if not name or not isinstance(name, str):
         said = f"{kind} has no metadata.name" + ("" if name in (None, "") else " that is text: put it in quotes")
         problems.append(source.problem(node.start, said))
+        return
+    if wrong := list(misshapen(value)):
+        problems.extend(source.problem(node.start, f"{kind}: {said}") for said in wrong)
         return
     found.append(document)
 

@@ -101,7 +101,9 @@ def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
 
 def template(obj: Mapping[str, Any]) -> Object | None:
     """The pod template of a workload (a CronJob's stands deeper), or None."""
-    spec = obj.get("spec") or {}
+    spec = obj.get("spec")
+    if not isinstance(spec, Mapping):
+        return None
     if obj.get("kind") == "CronJob":
         spec = (spec.get("jobTemplate") or {}).get("spec") or {}
     found = spec.get("template")

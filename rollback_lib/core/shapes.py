@@ -1,0 +1,74 @@
+"""Where a manifest must hold a mapping, a list or text: everything behind it may then read it without looking twice.
+
+Only what a rollback reads; the server's own rules are asked by a dry run. Null is fine anywhere, as it is for kubectl.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+# {…}: a mapping, [x]: a list of x, _ONE: one value (a number may stand where text is meant: it may be replaced)
+_ONE: Final = ""
+_META: Final = {"labels": {}, "annotations": {}, "namespace": _ONE}
+_SOURCE: Final[dict[str, Any]] = {"configMap": {}, "secret": {}}
+_CONTAINER: Final = {
+    "name": _ONE, "image": _ONE, "ports": [{}], "volumeMounts": [{}],
+    "env": [{"name": _ONE, "valueFrom": {"configMapKeyRef": {}, "secretKeyRef": {}}}],
+    "envFrom": [{"configMapRef": {}, "secretRef": {}}],
+}  # fmt: skip
+_POD: Final = {
+    "metadata": _META,
+    "spec": {
+        "containers": [_CONTAINER], "initContainers": [_CONTAINER], "imagePullSecrets": [{}],
+        "volumes": [{**_SOURCE, "persistentVolumeClaim": {}, "projected": {"sources": [_SOURCE]}}],
+    },
+}  # fmt: skip
+_RUNS_PODS: Final = {"spec": {"template": _POD, "selector": {}}}
+_OF_KIND: Final[Mapping[str, Mapping[str, Any]]] = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), _RUNS_PODS),
+    "CronJob": {"spec": {"jobTemplate": {"spec": {"template": _POD}}}},
+    "Service": {"spec": {"ports": [{}], "selector": {}}},
+    "HorizontalPodAutoscaler": {"spec": {"scaleTargetRef": {}}},
+    **{key: {"spec": {}} for key in ("Ingress", "NetworkPolicy", "PersistentVolumeClaim")},
+    "ConfigMap": {"data": {}, "binaryData": {}},
+    "PodDisruptionBudget": {"spec": {"selector": {"matchLabels": {}}}},
+}
+_ANY: Final = {"metadata": _META}
+
+
+def misshapen(obj: Mapping[str, Any]) -> Iterator[str]:
+    """What is not of the type that it must have, in words."""
+    name = obj["metadata"]["name"]
+    if not is_object_name(name):
+        yield f"metadata.name {name!r} cannot be the name of an object"
+    yield from _wrong(obj, {**_ANY, **_OF_KIND.get(obj["kind"], {})}, "")
+
+
+def is_object_name(name: str) -> bool:
+    """Whether it is one segment of an address and of a file's name; the rest is for the server to judge.
+
+    (A placeholder may still stand in it.)
+    """
+    return name.isprintable() and name not in (".", "..") and not {"/", "\\"} & set(name)
+
+
+def _wrong(value: Any, shape: Any, path: str) -> Iterator[str]:
+    if value is None:
+        return
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            yield f"{path} must be a mapping"
+            return
+        for key, inner in shape.items():
+            yield from _wrong(value.get(key), inner, f"{path}.{key}" if path else key)
+    elif shape == _ONE:
+        if isinstance(value, dict | list):
+            yield f"{path} must be text"
+    elif not isinstance(value, list):
+        yield f"{path} must be a list"
+    else:
+        for number, item in enumerate(value):
+            if item is None:
+                yield f"{path}[{number}] is empty"
+            yield from _wrong(item, shape[0], f"{path}[{number}]")

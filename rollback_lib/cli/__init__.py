@@ -121,6 +121,9 @@ def _say(text: str) -> None:
 
 def _degrade_output() -> None:
     """A console that cannot say "año" gets an escape, not an error (cp1252 on Windows agents)."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller; in this order each gets its own number back
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,6 +29,7 @@ FILES: Final[dict[type[Record], tuple[str, str]]] = {
     records.Approval: ("steps/approve.json", "approve"),
     records.Verification: ("steps/verify.json", "verify"),
 }
+_JOURNAL_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class RunDirectory:
@@ -96,8 +97,11 @@ class RunDirectory:
         with self._lock:
             at = self._now().isoformat(timespec="milliseconds")
             event = Event(seq=len(self.events()), at=at, mark=mark, stage=stage, **fields)
-            with (self.root / "journal.jsonl").open("a+b") as file:
-                _mend(file)
+            descriptor = os.open(self.root / "journal.jsonl", _JOURNAL_FLAGS, 0o600)
+            with os.fdopen(descriptor, "r+b") as file:
+                whole = _whole_lines(file.read())
+                file.truncate(len(whole))  # else this line would be glued to the one that a crash tore
+                file.seek(len(whole))
                 file.write(msgspec.json.encode(event) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -108,18 +112,12 @@ class RunDirectory:
             data = (self.root / "journal.jsonl").read_bytes()
         except FileNotFoundError:
             return ()
-        # what follows the last newline is a line that a crash tore
-        return tuple(msgspec.json.decode(line, type=Event) for line in data.split(b"\n")[:-1] if line)
+        try:
+            return tuple(msgspec.json.decode(line, type=Event) for line in _whole_lines(data).split(b"\n") if line)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise UsageError(f"{self.root / 'journal.jsonl'} does not read: {error}") from None
 
 
-def _mend(file: IO[bytes]) -> None:
-    """Cut off a last line that a crash tore: what follows would be glued to it, and lost with it."""
-    size = file.seek(0, os.SEEK_END)
-    if size == 0:
-        return
-    file.seek(size - 1)
-    if file.read(1) == b"\n":
-        return
-    file.seek(0)
-    file.truncate(file.read().rfind(b"\n") + 1)
-    file.seek(0, os.SEEK_END)
+def _whole_lines(data: bytes) -> bytes:
+    """The journal without what follows its last newline: a line that a crash tore, so nothing was done after it."""
+    return data[: data.rfind(b"\n") + 1]

@@ -172,7 +172,7 @@ class FakeRegistry:
 class FakeGit:
     """Tags and the files at each."""
 
-    def __init__(self, releases: Mapping[str, Mapping[str, bytes]]) -> None:
+    def __init__(self, releases: dict[str, Mapping[str, bytes]]) -> None:
         self.releases = releases
 
     def commit(self, release: str) -> str:

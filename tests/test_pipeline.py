@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from rollback_lib import pipeline
@@ -251,7 +252,6 @@ def test_several_contexts_and_none_named_need_a_terminal(world: World) -> None:
     world.cluster.context_names = ("here", "there")
     run = world.run()
     made = settings.load(SETTINGS.replace("context: test, ", ""))
-    import msgspec
 
     run.put(msgspec.structs.replace(run.get(Request), settings=made))
     outcome = operation.execute(run, world.ports())
@@ -277,3 +277,23 @@ def test_every_event_is_in_the_journal_before_and_after_a_write(world: World) ->
 def test_a_missing_record_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="rollback stage preflight"):
         RunDirectory(tmp_path / "r").get(Plan)
+
+
+def test_a_name_that_the_deploy_job_fills_in_is_filled_in_here_too(world: World) -> None:
+    name, blank = b"metadata: {name: user}", b'metadata: {name: "${NAME}"}'
+    world.git.releases["v1"] = {f: d.replace(name, blank) for f, d in world.git.releases["v1"].items()}
+    run = world.run()
+    made = settings.load(SETTINGS.replace('path: "k8s/{service}"', 'path: "k8s/{service}", substitute: {NAME: user}'))
+    run.put(msgspec.structs.replace(run.get(Request), settings=made))
+    outcome = operation.execute(run, world.ports())
+    assert outcome.ending.code == 0, outcome.ending.error
+    assert "apply/deployment/user" in world.cluster.writes
+
+
+def test_a_name_that_nobody_fills_in_is_refused_with_its_place(world: World) -> None:
+    good = world.git.releases["v1"]["k8s/user/d.yaml"]
+    bad = {**world.git.releases["v1"], "k8s/user/d.yaml": good.replace(b"{name: user}", b'{name: "${NAME}"}', 1)}
+    world.git.releases["v1"] = bad
+    outcome = operation.execute(world.run(), world.ports())
+    assert outcome.ending.code == 3, outcome.ending.error
+    assert "k8s/user/d.yaml" in outcome.ending.error

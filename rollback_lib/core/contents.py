@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from rollback_lib.core import grouping, manifests, services
+from rollback_lib.core import grouping, manifests, placeholders, services
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.resources import Object, kind_of, name_of
 from rollback_lib.core.run import SourceObject
@@ -44,7 +44,8 @@ def contents(texts: Mapping[str, bytes], settings: Settings, *, ignored: bool = 
     read: dict[str, list[manifests.Document]] = {}
     for file in whose:
         try:
-            read[file] = list(manifests.read(texts[file], file))
+            filled = placeholders.substitute(texts[file], file, paths.substitute)
+            read[file] = list(manifests.read(filled, file))
         except RefusedError:
             continue
     sources = [

@@ -91,6 +91,8 @@ def substitute(data: bytes, file: str, values: Mapping[str, str]) -> bytes:
     ``replicas: ${N}`` thus becomes a number. Every other byte stays. Raises `RefusedError` with file and line where the
     value would change the structure of the file.
     """
+    if not values:
+        return data
     source = compose(data, file)
     edits: dict[tuple[int, int], str] = {}
     nodes: dict[int, Node] = {}

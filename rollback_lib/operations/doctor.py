@@ -94,7 +94,7 @@ def _images(known: Known, resolution: Resolution, *, nodes: bool) -> Iterable[Ch
     settings = images.ladder_settings(request, resolution)
     asked: dict[str, list[str]] = {}
     impossible: dict[str, str] = {}
-    for wanted in images.containers_of(known.ports, resolution):
+    for wanted in images.containers_of(request, known.ports, resolution):
         if not image_ladder.is_own(wanted, settings):
             continue
         rungs = image_ladder.candidates(wanted, newest, settings)

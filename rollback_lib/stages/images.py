@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import current, decide, health, image_ladder
+from rollback_lib.core import current, decide, health, image_ladder, placeholders
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted
 from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
@@ -27,7 +27,7 @@ _Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, contai
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     request, resolution = run.get(Request), run.get(Resolution)
-    wanted = containers_of(ports, resolution)
+    wanted = containers_of(request, ports, resolution)
     settings = ladder_settings(request, resolution)
     if request.offline:
         return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
@@ -116,13 +116,14 @@ class _Asker:
             self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)
 
 
-def containers_of(ports: Ports, resolution: Resolution) -> list[Wanted]:
-    """Every container of the target, as the release's manifests have it."""
+def containers_of(request: Request, ports: Ports, resolution: Resolution) -> list[Wanted]:
+    """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
+    values = request.settings.manifests.substitute
     texts = ports.git.files(resolution.target.commit, resolution.files)
     services = {(o.file, o.document, o.part): o.service for o in resolution.objects}
     found: dict[tuple[str, str, bool], Wanted] = {}
     for file in resolution.files:
-        for document in read(texts[file], file):
+        for document in read(placeholders.substitute(texts[file], file, values), file):
             service = services.get((file, document.index, document.part))
             if service is None or kind_of(document.object) == "Job":
                 continue

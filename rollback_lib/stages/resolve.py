@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollback_lib.core import grouping, manifests, release, services
+from rollback_lib.core import grouping, manifests, placeholders, release, services
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.run import ReleaseRef, Request, Resolution, SourceObject
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -26,11 +26,13 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     )
     refused: list[Refusal] = []
     objects: list[SourceObject] = []
+    read: dict[str, Sequence[manifests.Document]] = {}
     whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
     whole |= dict.fromkeys(found.shared, (grouping.SHARED, 0))
     for file, (service, wave) in whole.items():
         try:
-            documents = manifests.read(texts[file], file)
+            # filled in first: a name may be a placeholder, and an object is known by its name from here on
+            read[file] = documents = manifests.read(placeholders.substitute(texts[file], file, paths.substitute), file)
         except RefusedError as error:
             refused += error.refusals
             continue
@@ -48,7 +50,6 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
             f"{target.release} has no manifests below {paths.path}. Check `manifests.path` in rollback.yaml."
         )
     if any(not o.service for o in objects):
-        read = {file: manifests.read(texts[file], file) for file in whole}
         objects = grouping.by_workload(
             objects, read, settings.services.order, settings.services.ignore, request.services
         )

@@ -297,3 +297,12 @@ def test_a_name_that_nobody_fills_in_is_refused_with_its_place(world: World) -> 
     outcome = operation.execute(world.run(), world.ports())
     assert outcome.ending.code == 3, outcome.ending.error
     assert "k8s/user/d.yaml" in outcome.ending.error
+
+
+def test_what_the_failed_release_removed_is_created_as_the_manifest_has_it(world: World) -> None:
+    config = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cart}\ndata: {A: b}\n"
+    world.git.releases["v1"] = {**world.git.releases["v1"], "k8s/cart/config.yaml": config}
+    outcome = operation.execute(world.run(), world.ports())
+    assert outcome.ending.code == 0, outcome.ending.error
+    assert world.cluster.writes[0] == "apply/configmap/cart"
+    assert world.cluster.objects["ConfigMap", "cart"]["data"] == {"A": "b"}

@@ -71,7 +71,7 @@ def drafts(
     return drafts
 
 
-def with_reasons_to_restart(drafts: Sequence[Draft], now: str) -> list[Draft]:
+def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
     """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
     changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Final
@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import health
+from rollback_lib.core import health, manifests
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, StaleError
+from rollback_lib.core.health import Report
 from rollback_lib.core.journal import result_of
 from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
-from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, label, name_of
-from rollback_lib.core.run import Approval, Request, Resolution
+from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of
+from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import seconds
 from rollback_lib.core.three_way import Operation
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -35,7 +36,6 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     if not plan.writes:
         return
     _still_as_planned(run, ports, plan)
-    bodies = _bodies(run)
     settings = request.settings
     rollouts = Rollouts(
         ports, watched(plan), rollout_timeout=seconds(settings.verify.rollout_timeout),
@@ -52,7 +52,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
             [o for o in objects if o.kind not in WORKLOADS],
             [o for o in objects if o.kind in WORKLOADS],
         ):
-            _all([partial(write.do, _change(run, o, bodies)) for o in group])
+            _all([partial(write.do, _change(run, o)) for o in group])
         _free_stuck(run, ports, write, plan, wave, rollouts)
         if waves[number + 1 :]:
             _before_next_wave(rollouts, waves[: number + 1], settings.services.order_wait)
@@ -63,7 +63,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
         if not all_well(reports):
             return  # verify says what is wrong; nothing is taken away in a run that failed
         for planned in last:
-            write.do(_change(run, planned, bodies))
+            write.do(_change(run, planned))
         live = ports.cluster.snapshot([o.kind for o in orphans]) if orphans else None
         for orphan in orphans:
             found = live.get(orphan.kind, orphan.name) if live else None
@@ -105,32 +105,22 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
         )
 
 
-def _bodies(run: RunStore) -> dict[tuple[str, str], Object]:
-    resolution = run.get(Resolution)
-    found = {}
-    kept = [f for f in resolution.files if _there(run, rewrite.FOLDER + f)]
-    for source, body in rewrite.planned(run, msgspec.structs.replace(resolution, files=tuple(kept))):
-        found[source.kind, source.name] = body
-    return found
-
-
-def _there(run: RunStore, name: str) -> bool:
-    try:
-        run.read(name)
-    except FileNotFoundError:
-        return False
-    return True
+def _manifest(run: RunStore, planned: PlannedObject) -> Object:
+    """The object exactly as ``manifests/`` has it; read only where one is created, not before every first write."""
+    documents = manifests.read(run.read(rewrite.FOLDER + planned.file), planned.file)
+    key = (planned.kind, planned.name)
+    return next(d.object for d in documents if (kind_of(d.object), name_of(d.object)) == key)
 
 
 def _key(planned: PlannedObject) -> str:
     return f"apply/{planned.kind.lower()}/{planned.name}"
 
 
-def _change(run: RunStore, planned: PlannedObject, bodies: dict[tuple[str, str], Object]) -> Change:
+def _change(run: RunStore, planned: PlannedObject) -> Change:
     if planned.change == CREATE:
         return CreateObject(
             key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
-            before="", after=planned.after, manifest=bodies[planned.kind, planned.name],
+            before="", after=planned.after, manifest=_manifest(run, planned),
         )  # fmt: skip
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
     return PatchObject(
@@ -176,11 +166,10 @@ def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedServic
     """Every earlier service has a Ready pod, old or new; with ``order_wait: updated`` its rollout is done."""
     mine = {label(o.kind, o.name) for w in waves for s in w for o in s.objects if o.kind in AWAITED}
 
-    def enough(reports: object) -> bool:
-        known = {k: v for k, v in rollouts.views.items() if k in mine}
+    def enough(reports: Mapping[str, Report]) -> bool:
         if wait_for == "updated":
-            return all_well({k: r for k, r in reports.items() if k in mine})  # type: ignore[attr-defined]
-        return all(health.ready_now(view) for view in known.values())
+            return all_well({k: r for k, r in reports.items() if k in mine})
+        return all(health.ready_now(view) for key, view in rollouts.views.items() if key in mine)
 
     reports = rollouts.until(enough, "Before the next wave")
     if not enough(reports):

@@ -78,10 +78,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings = [*resolution.warnings, *images.warnings]
 
     drafts = planning.drafts(request, targets, snapshot, failed, images, resolution, refused)
-    drafts = planning.with_reasons_to_restart(drafts, now)
+    drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, ports, same, stamp, refused, warnings)
+    drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)
@@ -142,10 +142,8 @@ def _orphans(
 
 def _dry_runs(
     drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]],
-    stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], refused: list[Refusal], warnings: list[str],
+    stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
 ) -> list[Draft]:  # fmt: skip
-    now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-
     def ask(draft: Draft) -> DryRun:
         if draft.live is None:
             return ports.cluster.dry_run_create(draft.target)

@@ -133,6 +133,27 @@ class Cluster(Protocol):
         ...
 
 
+class ClusterRecords(Protocol):
+    """Our own records in the cluster (ConfigMaps, a Lease), in one namespace. Raises RefusedError as `Cluster` does."""
+
+    def list(self, kind: str, labels: Mapping[str, str]) -> Sequence[Object]:
+        """All objects of the kind that have these labels, in one request."""
+        ...
+
+    def get(self, kind: str, name: str) -> Object | None: ...
+
+    def put(self, record: Object) -> Object | None:
+        """Create it, or replace exactly the version that ``metadata.resourceVersion`` names; what is stored then.
+
+        None where somebody was faster: it exists already, is gone, or is another version by now. Read it again.
+        """
+        ...
+
+    def delete(self, record: Object) -> bool:
+        """Delete exactly this version (uid and resourceVersion). False where it is another by now, or gone."""
+        ...
+
+
 class Acts(Protocol):
     """The only way to change a cluster. Only the journalled writer calls it."""
 
@@ -201,6 +222,7 @@ class Ports:
     git: GitHistory
     registry: Registry
     cluster: Cluster
+    records: ClusterRecords
     acts: Acts
     clock: Clock
     progress: Progress

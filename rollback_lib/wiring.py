@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollback_lib.adapters.clock import SystemClock
+from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
@@ -169,7 +170,8 @@ class World:
 
     def ports(self, progress: Progress, approver: Approver) -> Ports:
         return Ports(
-            git=self.git, registry=self._registry, cluster=self.cluster, acts=self.kubectl, clock=self.clock,
+            git=self.git, registry=self._registry, cluster=self.cluster,
+            records=ClusterRecords(self.cluster), acts=self.kubectl, clock=self.clock,
             progress=progress, approver=approver, environ=self.environ, user=who(self.environ)[0],
         )  # fmt: skip
 

@@ -149,6 +149,46 @@ class FakeActs:
         return self.cluster.objects.get((change.kind, change.name))
 
 
+class FakeRecords:
+    """Records in memory, with the API server's compare-and-swap."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], Object] = {}
+        self._number = 0
+
+    def list(self, kind: str, labels: Mapping[str, str]) -> Sequence[Object]:
+        wanted = labels.items()
+        return tuple(
+            copy.deepcopy(o)
+            for (k, _), o in sorted(self.kept.items())
+            if k == kind and wanted <= (o["metadata"].get("labels") or {}).items()
+        )
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return copy.deepcopy(self.kept.get((kind, name)))
+
+    def put(self, record: Object) -> Object | None:
+        key, version = (kind_of(record), name_of(record)), record["metadata"].get("resourceVersion", "")
+        there = self.kept.get(key)
+        if (there["metadata"]["resourceVersion"] if there else "") != version:
+            return None
+        self._number += 1
+        stored = copy.deepcopy(record)
+        stored["metadata"] |= {
+            "resourceVersion": str(self._number),
+            "uid": there["metadata"]["uid"] if there else f"record-{self._number}",
+        }
+        self.kept[key] = stored
+        return copy.deepcopy(stored)
+
+    def delete(self, record: Object) -> bool:
+        key = kind_of(record), name_of(record)
+        if (there := self.kept.get(key)) is None or there["metadata"] != record["metadata"]:
+            return False
+        del self.kept[key]
+        return True
+
+
 class FakeRegistry:
     """Knows the digests of references; all else is absent."""
 
@@ -235,7 +275,8 @@ def ports(cluster: FakeCluster, git: FakeGit, registry: FakeRegistry, **more: An
     """Ports of fakes; any of them can be replaced."""
     progress = more.pop("progress", None) or FakeProgress()
     made: dict[str, Any] = {
-        "git": git, "registry": registry, "cluster": cluster, "acts": FakeActs(cluster), "clock": FakeClock(),
+        "records": FakeRecords(), "git": git, "registry": registry,
+        "cluster": cluster, "acts": FakeActs(cluster), "clock": FakeClock(),
         "progress": progress, "approver": progress, "environ": {}, "user": "me", **more,
     }  # fmt: skip
     return Ports(**made)

@@ -274,6 +274,17 @@ class KubernetesCluster:
         answer = self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", None, body)
         return bool((_good(answer).get("status") or {}).get("allowed"))
 
+    # -- for our own records
+
+    def ask(
+        self, method: str, kind: str, name: str = "", *, query: Mapping[str, str] | None = None, body: Any = None
+    ) -> tuple[int, Object]:
+        """One request about a kind in the namespace: the status, and the answer as an object."""
+        answer = self._ask(
+            method, path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)), query, body
+        )
+        return answer.status, answer.json() if answer.status < 500 else {"message": answer.message()}
+
     # -- for the writer
 
     def delete(self, kind: str, name: str, uid: str) -> None:

@@ -50,6 +50,7 @@ _KINDS: Final = (
     Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
     Kind("Role", "rbac.authorization.k8s.io/v1", "roles"),
     Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+    Kind("Lease", "coordination.k8s.io/v1", "leases"),
 )
 KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
 

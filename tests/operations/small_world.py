@@ -20,6 +20,7 @@ from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports
+from tests.fakes import FakeRecords
 from tests.git_repository import RepositoryBuilder
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -224,7 +225,8 @@ class SmallWorld:
     def ports(self) -> Ports:
         return Ports(
             git=GitRepository(self.repository.folder), registry=self.registry, cluster=self.cluster,  # type: ignore[arg-type]
-            acts=self.acts, clock=StillClock(), progress=Silent(), approver=Silent(), environ={},  # type: ignore[arg-type]
+            acts=self.acts, clock=StillClock(),
+            records=FakeRecords(), progress=Silent(), approver=Silent(), environ={},  # type: ignore[arg-type]
         )  # fmt: skip
 
     def trial(self, release: str) -> RunDirectory:

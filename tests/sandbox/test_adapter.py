@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.sandbox.access import User
@@ -51,4 +52,30 @@ def test_what_the_adapter_may_not(sandbox: Sandbox, tmp_path: Path) -> None:
     assert cluster.nodes() is None
     assert cluster.may("list", "Pod", "")
     assert not cluster.may("delete", "Pod", "")
+    cluster.close()
+
+
+def test_a_record_is_only_replaced_by_who_has_read_it(cluster: KubernetesCluster, world: World) -> None:
+    records = ClusterRecords(cluster)
+    record = {
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "ours", "labels": {"rollback-lib/application": "shop"}}, "data": {"a": "1"},
+    }  # fmt: skip
+    first = records.put(record)
+    assert first is not None
+    assert records.put(record) is None, "somebody created it before us"
+    second = records.put({**first, "data": {"a": "2"}})
+    assert second is not None
+    assert records.put({**first, "data": {"a": "3"}}) is None, "somebody replaced it before us"
+    assert not records.delete(first)
+    (listed,) = records.list("ConfigMap", {"rollback-lib/application": "shop"})
+    assert (listed["kind"], listed["data"]) == ("ConfigMap", {"a": "2"})
+    assert records.list("ConfigMap", {"rollback-lib/application": "other"}) == ()
+    assert records.delete(second)
+    assert records.get("ConfigMap", "ours") is None
+    assert records.put(second) is None, "it is gone"
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "ours"}, "spec": {}}
+    stored = records.put(lease)
+    assert stored is not None
+    assert records.put({**stored, "spec": {"holderIdentity": "me"}}) is not None
     cluster.close()

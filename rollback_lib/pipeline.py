@@ -97,8 +97,8 @@ class JournalledWriter:
         change = release_lock(lock.name(self._run.get(Request).application))
         self._announce(change)
         through(self._ports, self._holding.release)
-        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
         self._copy.remove()
+        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
         return {}
 
     def _announce(self, change: Change) -> None:

@@ -1,19 +1,18 @@
 """The demo and the sandbox as a newcomer starts them: the real kubectl, this command, a terminal or a pipe."""
 
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.cli import terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ("tag-overwritten", "image-missing", "leftover-sidecar", "config-only", "verify-fails")
@@ -172,37 +171,11 @@ def test_a_pipe_gets_plain_text_that_a_windows_console_can_show(tmp_path: Path, 
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", done.stdout + done.stderr)
 
 
-@pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": "xterm"}], ids=str)
-def test_the_story_fits_a_terminal_of_80_columns(tmp_path: Path, more: Mapping[str, str]) -> None:
-    code, shown = on_a_terminal(tmp_path, ("demo",), more)
+def test_the_story_fits_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    code, shown = terminal.shown(command("demo"), tmp_path, environment(tmp_path, TERM="xterm"))
     assert code == 0, shown
-    if "xterm" not in more.values():
-        assert re.findall(r"\x1b\[[0-9;]*m", shown) == []  # no colours
-    shown = re.sub(r"[^\n]*\r\x1b\[K", "", shown)  # what was wiped away again
-    own = [line for line in shown.splitlines() if not re.match(r"(Run directory|Done in|   /)", line)]
+    own = [line for line in shown.splitlines() if not line.startswith("   /")]  # a path stays whole
     assert [line for line in own if len(line) > 80] == []
-
-
-def on_a_terminal(tmp_path: Path, arguments: Sequence[str], more: Mapping[str, str]) -> tuple[int, str]:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(tmp_path)
-        os.execve(sys.executable, command(*arguments), environment(tmp_path, COLUMNS="80", LINES="24", **more))
-    seen = bytearray()
-    ends = time.monotonic() + PATIENCE
-    try:
-        while time.monotonic() < ends:
-            if select.select([terminal], [], [], 1)[0]:
-                try:
-                    data = os.read(terminal, 65536)
-                except OSError:  # the other end is closed
-                    break
-                if not data:
-                    break
-                seen += data
-    finally:
-        os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.decode().replace("\r\n", "\n")
 
 
 def test_the_sandbox_stays_until_ctrl_c_and_what_it_prints_works(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     many = counted(len(ending.changed), "object was", "objects were")
     changed = f"{many} changed" if ending.changed else "Nothing was changed"
     if ending.unclear:
-        changed += f", and it is not certain whether {', '.join(ending.unclear[:3])}"
+        changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
     traffic = f"traffic is {ending.traffic}"
     target = plan.target.release if plan else ""
     if ending.code == errors.EXIT_DONE and plan is not None and verification is not None:

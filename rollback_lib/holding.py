@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core import lock
-from rollback_lib.core.errors import LockedError, RollbackError
+from rollback_lib.core.errors import LockedError, LostError, RollbackError
 from rollback_lib.core.lock import Claim, Held
 from rollback_lib.ports import ClusterRecords, Ports
 
@@ -129,6 +129,8 @@ class Holding:
             self._lease = None
             if isinstance(self._lost, str):
                 raise LockedError(self._lost)
+            if self._lost.is_of(self._claim.kind, self._claim.holder):
+                raise LostError(f"another process goes on with run {self._claim.holder}; this one ends.")
             raise LockedError(lock.locked(self._application, self._lost, now) + " It was taken from this run.")
 
     def _look(self, held: Held | None) -> None:
@@ -148,6 +150,14 @@ class Holding:
             self._lease = None
         if not gone:
             remove(self._ports.records, self._application, lambda h: h.claim is not None and h.claim.nonce == nonce)
+
+    def withdraw(self) -> bool:
+        """Whether it is certain that a `take` without an answer has left nothing of ours."""
+        nonce = self._claim.nonce
+        with contextlib.suppress(RollbackError):
+            remove(self._ports.records, self._application, lambda h: h.claim is not None and h.claim.nonce == nonce)
+            return True
+        return False
 
     def rest(self) -> None:
         """This process ends and the claim stays: say that nobody works on it, so that nobody waits for us."""

@@ -106,7 +106,10 @@ class JournalledWriter:
         """Give the lock back, if this run has it."""
         if not holds_lock(self._run.events()):
             return {}
-        self.hold()
+        if self._holding.is_mine:
+            self._still_mine()
+        else:
+            self.hold()
         change = release_lock(lock.name(self._run.get(Request).application))
         self._announce(change)
         through(self._ports, self._holding.release)

@@ -35,6 +35,8 @@ class RunCopy:
             self._is_new = self._is_new or (stored is not None and self._stored is None)
             if stored is None:
                 there = records.get("ConfigMap", run_copy.name(request.run))
+                if there is None and self._stored is not None:
+                    return  # whoever took it away goes on with this run, or has ended it
                 stored = records.put(run_copy.config_map(request, packed, there))
             self._stored = stored
         except RefusedError as error:

@@ -92,7 +92,7 @@ def resuming(values: Mapping[str, Any], wanted: str) -> Iterator[tuple[RunStore 
     try:
         world.stop_on_signals()
         ports = world.ports(console, console)
-        here = [entered_again] if entered_again else wiring.runs(folder)
+        here = [entered_again] if entered_again else () if given else wiring.runs(folder)
         wanted = wanted or (request.run if request else "")
         run = resume.find(ports.records, settings.application, name, wanted, here, restore)
         if run is not None:

@@ -20,7 +20,7 @@ def through(ports: Ports, ask: Callable[[], T]) -> T:
     ``ask`` may be asked any number of times. Raises FailedError after `PATIENCE`, or as soon as somebody asks
     us to stop.
     """
-    began = ports.clock.now()
+    began, said = ports.clock.now(), False
     while True:
         try:
             found = ask()
@@ -28,8 +28,9 @@ def through(ports: Ports, ask: Callable[[], T]) -> T:
             gone = ports.clock.now() - began
             if gone >= timedelta(seconds=PATIENCE):
                 raise FailedError(f"{error} We waited for {gone.total_seconds():.0f} s.") from error
-            if not gone:
+            if not said:
                 ports.progress.say(f"  The cluster does not answer; waiting for it, up to {PATIENCE:.0f} s")
+            said = True
             ports.progress.waiting(f"The cluster has not answered for {gone.total_seconds():.0f} s")
             try:
                 ports.clock.sleep(_EVERY)

@@ -78,8 +78,12 @@ class Desk:
 
     def put_back(self) -> None:
         """As it was when the failed release had just been deployed."""
-        shutil.rmtree(self._runs, ignore_errors=True)
+        self.forget_runs()
         self.playground.put_back(self._kept)
+
+    def forget_runs(self) -> None:
+        """As on a machine where no run began."""
+        shutil.rmtree(self._runs, ignore_errors=True)
 
     @property
     def _runs(self) -> Path:

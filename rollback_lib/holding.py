@@ -40,7 +40,11 @@ def remove(records: ClusterRecords, application: str, mine: Callable[[Held], boo
 class Holding:
     """One process's hold. Nothing is asked of the cluster before `take`."""
 
-    def __init__(self, ports: Ports, application: str, claim: Claim, *, take_over: bool = False) -> None:
+    def __init__(
+        self, ports: Ports, application: str, claim: Claim, *, take_over: bool = False, instead_of: str = ""
+    ) -> None:
+        """``instead_of``: the run whose claim passes to this one."""
+        self._instead_of = instead_of
         self._ports, self._application, self._take_over = ports, application, take_over
         self._claim = msgspec.structs.replace(claim, nonce=secrets.token_hex(8))
         self._lease: Held | None = None  # as we last stored or saw it; None: not ours (any more)
@@ -88,7 +92,7 @@ class Holding:
     def _may_take(self, held: Held) -> str:
         """From whom it is taken over; empty for our own. Raises LockedError."""
         now = self._ports.clock.now()
-        mine = held.is_of(self._claim.kind, self._claim.holder)
+        mine = held.is_of(self._claim.kind, self._claim.holder) or held.is_of(lock.RUN, self._instead_of)
         over = held.is_over(now)
         if not (mine or over or self._take_over):
             raise LockedError(lock.locked(self._application, held, now))

@@ -113,7 +113,7 @@ class JournalledWriter:
         change = release_lock(lock.name(self._run.get(Request).application))
         self._announce(change)
         through(self._ports, self._holding.release)
-        self._copy.remove()
+        self._copy.remove(self._run.get(Request).undo)
         self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
         return {}
 
@@ -203,7 +203,7 @@ def _holding(run: RunStore, ports: Ports) -> Holding:
         holder=request.run, by=request.by, origin=request.origin, environment=request.environment,
         since=ports.clock.now().isoformat(timespec="seconds"),
     )  # fmt: skip
-    return Holding(ports, request.application, claim, take_over=request.take_over)
+    return Holding(ports, request.application, claim, take_over=request.take_over, instead_of=request.undo)
 
 
 def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:

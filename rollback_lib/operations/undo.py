@@ -50,7 +50,7 @@ def undo(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
     """Go back to the state before the run ``of``. That run is over when this one ends well."""
     plan, images = of.get(Plan), of.get(Images)
     objects = [(file, msgspec.json.decode(of.read(before.file_of(*key)))) for file, *key in before.changed(plan)]
-    tree = before.tree(objects, images)
+    tree = before.tree(objects, plan, images)
     tag = before.tag(of.get(Request).run, tree, plan.made_at)
     outcome = operation.execute(run, replace(ports, git=StateBefore(ports.git, tag, tree)))
     if outcome.ending.code == EXIT_DONE and not run.get(Request).dry_run and holds_lock(of.events()):

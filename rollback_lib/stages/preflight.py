@@ -72,7 +72,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
     kinds = [
         k
-        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed.objects}}
+        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in (*failed.objects, *_created(request))}}
         if k in (*WRITTEN, *_ALWAYS)
     ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
@@ -145,13 +145,23 @@ def _orphans(
     request: Request, resolution: Resolution, failed: Contents, snapshot: Snapshot, ports: Ports
 ) -> tuple[Orphan, ...]:
     """What only the failed release had. Kinds that are never written are only asked for by name, never read."""
-    kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
-    gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
-    if request.undo:
-        gone = {key: body for key, body in gone.items() if label(*key) in request.undo_created}
+    if request.undo:  # what that run created, whatever runs now
+        gone = {key: live for key in _created(request) if (live := snapshot.get(*key))}
+    else:
+        kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
+        gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
-    return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+    return tuple(
+        msgspec.structs.replace(o, ran=before.ran(live, snapshot))
+        if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
+        else o
+        for o in planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+    )
+
+
+def _created(request: Request) -> list[tuple[str, str]]:
+    return [(kind, name) for kind, _, name in (c.partition("/") for c in request.undo_created)]
 
 
 def _dry_runs(

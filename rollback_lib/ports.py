@@ -85,6 +85,19 @@ class Registry(Protocol):
         ...
 
 
+class RegistryWriter(Protocol):
+    """The one write to a registry. Nothing is pulled, and no image is pushed that the repository has not."""
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        """Point ``repository:tag`` at the manifest or index that the repository has as ``digest``.
+
+        Does nothing where it points there already. ``was``: the digest that the tag must name before (empty: none);
+        None: whatever it names. Raises StaleError where it names another, RefusedError where the tag is as it was,
+        FailedError where it is not, or nobody can tell.
+        """
+        ...
+
+
 class Cluster(Protocol):
     """One namespace of one cluster, read only. Raises RefusedError with the reason where it cannot answer."""
 
@@ -221,6 +234,7 @@ class Ports:
 
     git: GitHistory
     registry: Registry
+    tags: RegistryWriter
     cluster: Cluster
     records: ClusterRecords
     acts: Acts

@@ -190,10 +190,22 @@ class FakeRecords:
 
 
 class FakeRegistry:
-    """Knows the digests of references; all else is absent."""
+    """Knows the digests of references; all else is absent. ``refuses``: raise this at a write to the reference."""
 
     def __init__(self, **digests: str) -> None:
         self.digests = digests
+        self.refuses: dict[str, Exception] = {}
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        reference = f"{repository}:{tag}"
+        if error := self.refuses.get(reference):
+            raise error
+        now = self.digests.get(reference, "")
+        if now == digest:
+            return
+        if was is not None and was != now:
+            raise StaleError(f"{reference} was moved by someone else to {now}; it is left as it is.")
+        self.digests[reference] = digest
 
     def look_up(
         self, references: Sequence[str], *, platforms: Sequence[str] = (), configs: bool = False
@@ -275,7 +287,7 @@ def ports(cluster: FakeCluster, git: FakeGit, registry: FakeRegistry, **more: An
     """Ports of fakes; any of them can be replaced."""
     progress = more.pop("progress", None) or FakeProgress()
     made: dict[str, Any] = {
-        "records": FakeRecords(), "git": git, "registry": registry,
+        "records": FakeRecords(), "git": git, "registry": registry, "tags": registry,
         "cluster": cluster, "acts": FakeActs(cluster), "clock": FakeClock(),
         "progress": progress, "approver": progress, "environ": {}, "user": "me", **more,
     }  # fmt: skip

@@ -64,6 +64,14 @@ class GitHistory(Protocol):
 
     def list_paths(self, commit: str) -> Sequence[str]: ...
 
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        """All files of a commit, each with the id of its content: equal ids, equal bytes. One question."""
+        ...
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        """The content of each id that `blobs` gave."""
+        ...
+
 
 class Checkout(GitHistory, Protocol):
     """A clone with something checked out: HEAD's tree, still never the working tree."""

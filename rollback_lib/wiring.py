@@ -139,6 +139,12 @@ class LazyRepository:
     def list_paths(self, commit: str) -> Sequence[str]:
         return self._open().list_paths(commit)
 
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        return self._open().blobs(commit)
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        return self._open().contents(blobs)
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()

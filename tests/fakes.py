@@ -236,11 +236,20 @@ class FakeGit:
         ]
 
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
-        found = next(files for name, files in self.releases.items() if self.commit(name) == commit)
+        found = self._at(commit)
         return {p: d for p, d in found.items() if any(p == x or p.startswith(f"{x}/") for x in prefixes)}
 
     def list_paths(self, commit: str) -> Sequence[str]:
-        return list(self.files(commit, [""]))
+        return list(self._at(commit))
+
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        return {path: data.hex() for path, data in self._at(commit).items()}
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        return {blob: bytes.fromhex(blob) for blob in blobs}
+
+    def _at(self, commit: str) -> Mapping[str, bytes]:
+        return next(files for name, files in self.releases.items() if self.commit(name) == commit)
 
 
 class FakeClock:

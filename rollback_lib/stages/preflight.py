@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     decide,
     health,
+    migrations,
     overlay,
     permissions,
     planning,
@@ -85,6 +87,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)
+    refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     stuck = planning.stuck(drafts, snapshot)
@@ -138,6 +141,23 @@ def _orphans(
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
     return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+
+
+def _schema(
+    request: Request, resolution: Resolution, images: Images, ports: Ports, warnings: list[str]
+) -> Iterable[Refusal]:
+    """Migrations that the target does not know. Where nobody knows what runs, a warning: a guess refuses nothing."""
+    schema = Schema(ports.git, request.settings, resolution.releases)
+    target, current = resolution.target, images.current
+    going = {name for name, _ in resolution.services}
+    if current.commit:
+        for found in schema.between(current, target, going):
+            yield migrations.refusal(found, current.release, target.release)
+        return
+    newest = resolution.releases[0] if resolution.releases else target
+    if schema.any_at(newest) or schema.any_at(target):
+        found_all = schema.between(newest, target, going)
+        warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))
 
 
 def _dry_runs(

@@ -31,6 +31,7 @@ from rollback_lib.ports import Approver, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
 RUNS: Final = ".rollback"
+TAG_MOVES: Final = "retags"  # below RUNS: what `rollback retag` did is no run
 
 
 def find_config(given: str | None, start: Path) -> Path | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from rollback_lib.core import errors
+
+TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
 
 
 class Mark(enum.StrEnum):
@@ -38,7 +41,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed."""
+    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed.
+
+    ``moved_tags`` are the registry tags among it; ``left_tags`` somebody else moved before we could.
+    """
 
     code: int
     traffic: str  # open | closed
@@ -47,6 +53,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     stage: str = ""  # where it failed
     finished: bool = False
+    moved_tags: tuple[str, ...] = ()
+    left_tags: tuple[str, ...] = ()
 
 
 def done_stages(events: Sequence[Event]) -> frozenset[str]:
@@ -82,7 +90,13 @@ def ending(events: Sequence[Event]) -> Ending:
         error=failed.error if failed else "",
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
+        moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
+        left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),
     )
+
+
+def _tags(events: Iterable[Event]) -> tuple[str, ...]:
+    return tuple(e.key.removeprefix(TAGS) for e in events if e.key.startswith(TAGS))
 
 
 def _failure(events: Sequence[Event]) -> Event | None:

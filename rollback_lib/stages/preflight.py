@@ -17,6 +17,7 @@ from rollback_lib.core import (
     overlay,
     permissions,
     planning,
+    retag,
     services,
     splice,
 )
@@ -33,6 +34,7 @@ from rollback_lib.core.plan import (
     UPDATE,
     Orphan,
     Plan,
+    PlannedTag,
     freeze,
 )
 from rollback_lib.core.references import references
@@ -98,6 +100,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
                 code="unproven-target", fix="Name the release with --to.",
             )
         )  # fmt: skip
+    tags: tuple[PlannedTag, ...] = ()
+    if request.retag:
+        tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)
+        warnings += left
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
     used = tuple(
         sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts))
@@ -108,7 +114,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
-            accepted=used, mutable_tags=images.mutable_tags, refusals=open_refusals,
+            accepted=used, mutable_tags=images.mutable_tags, retag=tags, refusals=open_refusals,
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )

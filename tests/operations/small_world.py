@@ -56,6 +56,7 @@ class FakeRegistry:
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
+        self.gone: set[str] = set()  # digests that it has no more
         self.down = ""
         self.rounds = 0
 
@@ -74,7 +75,7 @@ class FakeRegistry:
         if self.down:
             return Answer(reference, "unknown", text=self.down)
         found = self.tags.get(reference) or reference.partition("@")[2]
-        if not found:
+        if not found or found in self.gone:
             return Answer(reference, "absent", text="404, not there")
         return Answer(reference, "present", found, (found,))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
 from rollback_lib.core import migrations, services
+from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.migrations import Migration
 from rollback_lib.core.run import ReleaseRef
 from rollback_lib.core.settings import Settings
@@ -28,7 +30,10 @@ class Schema:
         found = migrations.confirmed(found, self._git.contents(wanted) if wanted else {})
         if not found:
             return ()
-        trees = [(r.release, self._blobs(r.commit)) for r in self._span(current, target)]
+        trees = []
+        for one in self._span(current, target):
+            with contextlib.suppress(RefusedError):  # a shallow clone lacks it: a release is less well known then
+                trees.append((one.release, self._blobs(one.commit)))
         return migrations.between(
             found, self._settings.migrations, services={*self._services(target), *going}, going=going, trees=trees
         )

@@ -17,7 +17,7 @@ def last_line(ending: Ending, plan: Plan | None, verification: Verification | No
 def _sentences(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> list[str]:
     changed = _changed(ending)
     if ending.unclear:
-        changed += f", and it is not certain whether {', '.join(ending.unclear[:3])}"
+        changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
     traffic = f"traffic is {ending.traffic}"
     if plan and verification and verification.healthy and ending.stage == "retag" and ending.code != errors.EXIT_BUG:
         # the rollback is what people wait for, so that comes first; the code says that not all was done

@@ -147,7 +147,8 @@ def test_a_write_that_nobody_can_tell_is_unclear(world: World) -> None:
     world.registry.refuses["team/cart:prod"] = FailedError("whether team/cart:prod was moved is not known: 500")
     outcome = operation.execute(world.run(retag=True), world.ports())
     assert outcome.ending.code == 4
-    assert "it is not certain whether team/cart:prod pointed at" in outcome.text
+    assert "it is not certain whether this was done: team/cart:prod pointed at" in outcome.text
+    assert "is still v2" not in outcome.text, "nobody knows"
 
 
 def test_every_move_is_in_the_journal_before_and_after(world: World) -> None:

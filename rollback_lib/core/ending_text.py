@@ -46,7 +46,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}. Running it again goes on from here."
     if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
         return [said]
-    warning = mutable_warning(plan, [*ending.moved_tags, *ending.left_tags])
+    warning = mutable_warning(plan, ending.other_tags)
     return [said, *([warning] if warning else []), *map(left_tag, ending.left_tags)]
 
 

@@ -129,7 +129,7 @@ def _markdown(story: Story) -> Iterator[str]:
     yield ""
     yield "| What | Owner | Due |"
     yield "|---|---|---|"
-    if plan and (warning := mutable_warning(plan, [*ending.moved_tags, *ending.left_tags])):
+    if plan and (warning := mutable_warning(plan, ending.other_tags)):
         yield f"| {warning} | | |"
     for tag in ending.left_tags:
         yield f"| {_cell(left_tag(tag))} | | |"

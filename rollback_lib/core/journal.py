@@ -43,7 +43,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed.
 
-    ``moved_tags`` are the registry tags among it; ``left_tags`` somebody else moved before we could.
+    ``moved_tags`` and ``unclear_tags`` are the registry tags among these; ``left_tags`` somebody else moved before us.
     """
 
     code: int
@@ -55,6 +55,12 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool = False
     moved_tags: tuple[str, ...] = ()
     left_tags: tuple[str, ...] = ()
+    unclear_tags: tuple[str, ...] = ()
+
+    @property
+    def other_tags(self) -> tuple[str, ...]:
+        """The tags of which it is no longer known that they name the failed image."""
+        return (*self.moved_tags, *self.left_tags, *self.unclear_tags)
 
 
 def done_stages(events: Sequence[Event]) -> frozenset[str]:
@@ -91,6 +97,7 @@ def ending(events: Sequence[Event]) -> Ending:
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
         moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
+        unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
         left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),
     )
 

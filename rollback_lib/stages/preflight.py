@@ -17,6 +17,7 @@ from rollback_lib.core import (
     planning,
     services,
     splice,
+    target,
 )
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
@@ -46,7 +47,7 @@ from rollback_lib.core.run import Images, Request, Resolution
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import resolve, rewrite
+from rollback_lib.stages import rewrite
 
 ID = "preflight"
 WRITES = False
@@ -88,7 +89,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     stuck = planning.stuck(drafts, snapshot)
-    if resolution.target.chosen_by == resolve.PROPOSED and not request.dry_run:
+    refused += resolution.refusals
+    if resolution.target.chosen_by == target.PROPOSED and not request.dry_run:
         refused.append(
             Refusal(
                 f"{resolution.target.release} is only a proposal by date: nothing proves that it ever ran well.",

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
+from rollback_lib.collectors import ledger
 from rollback_lib.core import errors
-from rollback_lib.core.changes import Change
+from rollback_lib.core.changes import Change, KeepRecord
 from rollback_lib.core.journal import Ending, Mark, done_stages, ending, result_of
 from rollback_lib.core.redact import redact
-from rollback_lib.core.resources import fingerprint
+from rollback_lib.core.resources import Object, fingerprint
 from rollback_lib.ports import Ports, RunStore, Stage, Writer
 from rollback_lib.stages import apply, approve, document, images, preflight, resolve, rewrite, verify
 
@@ -38,7 +39,7 @@ class JournalledWriter:
                 Mark.ANNOUNCED, stage, key=change.key, before=change.before, after=change.after, what=change.what
             )
         try:
-            now = self._ports.acts.act(change, self._run)
+            now = self._act(change)
         except (errors.StaleError, errors.RefusedError) as error:  # read back: the server took nothing
             self._run.append(Mark.NOT_DONE, stage, key=change.key, what=change.what, error=redact(str(error)))
             raise
@@ -50,6 +51,11 @@ class JournalledWriter:
             )
         self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
         return result
+
+    def _act(self, change: Change) -> Object | None:
+        if isinstance(change, KeepRecord):
+            return ledger.write(self._ports.records, lambda _: change.record, change.name)
+        return self._ports.acts.act(change, self._run)
 
 
 def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str | None = None) -> Ending:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import msgspec
 
 from rollback_lib.core import ledger, live, matching
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.ledger import Ledger
+from rollback_lib.core.ledger import AnyKept, Ledger
 from rollback_lib.core.live import Live
 from rollback_lib.core.matching import Matched
+from rollback_lib.core.resources import Object
 from rollback_lib.ports import ClusterRecords, Ports
+
+_TRIES: Final = 8
 
 
 def read(records: ClusterRecords, application: str, environment: str) -> Ledger:
@@ -46,3 +51,30 @@ def with_configuration(matched: Matched, known: Ledger, ports: Ports) -> Matched
     hashes = hashes or {("ConfigMap", ""): ""}  # none is there: each recorded one is missing
     other = {e.release for e in entries if matching.changed_objects(e, hashes)}
     return msgspec.structs.replace(matched, same=tuple(r for r in matched.same if r not in other))
+
+
+def write(records: ClusterRecords, made: Callable[[AnyKept | None], AnyKept], named: str) -> Object:
+    """Put one record (``named``: its ConfigMap) in the place of the one that is there; what is stored then.
+
+    ``made`` gets what is there, None where nothing is or it is not trusted, and may be called again: whoever was
+    faster is read again, so that nobody's is lost. Raises RefusedError where we may not, or never come through.
+    """
+    for _ in range(_TRIES):
+        found = records.get(ledger.KIND, named)
+        before = ledger.decode(found) if found else None
+        version = str(found["metadata"]["resourceVersion"]) if found else ""
+        stored = records.put(ledger.encode(made(None if isinstance(before, str) else before), version))
+        if stored is not None:
+            return stored
+    raise RefusedError(f"ConfigMap {named} is written by somebody else all the time: try again.")
+
+
+def remove(records: ClusterRecords, named: str) -> bool:
+    """Delete one record; False where it is not there. Raises RefusedError where we may not."""
+    for _ in range(_TRIES):
+        found = records.get(ledger.KIND, named)
+        if found is None:
+            return False
+        if records.delete(found):
+            return True
+    raise RefusedError(f"ConfigMap {named} is written by somebody else all the time: try again.")

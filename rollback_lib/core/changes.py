@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rollback_lib.core.resources import Object
+from rollback_lib.core import ledger
+from rollback_lib.core.journal import RECORDS
+from rollback_lib.core.ledger import AnyKept
+from rollback_lib.core.resources import Object, fingerprint
 from rollback_lib.core.three_way import Operation
 
 
@@ -59,6 +62,25 @@ class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
     @property
     def what(self) -> str:
         return f"{self.kind}/{self.name} deleted"
+
+
+class KeepRecord(Change, frozen=True, kw_only=True, tag="record"):
+    """Keep a record of our own (`core.ledger`): no change of the application, and not counted as one."""
+
+    record: AnyKept
+    said: str
+
+    @property
+    def what(self) -> str:
+        return self.said
+
+
+def keep(record: AnyKept, key: str, said: str) -> KeepRecord:
+    """The change that keeps a record; ``key`` is unique within the run."""
+    return KeepRecord(
+        key=RECORDS + key, kind=ledger.KIND, name=ledger.name(record), api_version="v1", before="",
+        after=fingerprint(ledger.encode(record)), record=record, said=said,
+    )  # fmt: skip
 
 
 def patch_text(operations: Sequence[Operation]) -> bytes:

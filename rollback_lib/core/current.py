@@ -1,7 +1,7 @@
 """Which release runs now, worked out from what runs, and which mutable tags would bring another one back.
 
 `core.matching` asks the ledger first. Without it the evidence is the registry: the release whose own tags are the
-digests that every newest pod runs. An annotation is never evidence (design §6: an ordinary deploy leaves ours in place).
+digests that every newest pod runs. An annotation is never evidence (an ordinary deploy leaves ours in place).
 """
 
 from __future__ import annotations

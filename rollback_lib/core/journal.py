@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from rollback_lib.core import errors
+
+RECORDS: Final = "record/"  # keys of changes that only write our own records: the application is as it was
 
 
 class Mark(enum.StrEnum):
@@ -65,8 +68,9 @@ def ending(events: Sequence[Event]) -> Ending:
     A failure's own code holds only while nothing was written: after that it is 4, or 5 with traffic closed. A bug (70)
     stays a bug. `document` never changes the code.
     """
-    changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE}.values())
-    last = {e.key: e for e in events if e.mark in (Mark.ANNOUNCED, Mark.DONE, Mark.NOT_DONE)}
+    theirs = [e for e in events if not e.key.startswith(RECORDS)]
+    changed = tuple({e.key: e.what for e in theirs if e.mark is Mark.DONE}.values())
+    last = {e.key: e for e in theirs if e.mark in (Mark.ANNOUNCED, Mark.DONE, Mark.NOT_DONE)}
     unclear = tuple(e.what for e in last.values() if e.mark is Mark.ANNOUNCED)
     failed = _failure(events)
     code = errors.EXIT_DONE

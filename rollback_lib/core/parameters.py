@@ -65,6 +65,13 @@ PARAMETERS: Final = (
         "to", "--to", _V + "TO", "text", "The release to go back to, or last-good.", (*PLANS, "verify"), LAST_GOOD
     ),
     Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).", (*PLANS, "verify")),
+    Parameter("release", "--release", _V + "RELEASE", "text", "The release that was deployed.", ("record-release",)),
+    Parameter(
+        "from_live", "--from-live", _V + "FROM_LIVE", "flag", "Find out which release runs.", ("record-release",)
+    ),
+    Parameter("pin", "--pin", _V + "PIN", "flag", "Keep its record for good.", ("record-release",)),
+    Parameter("lift", "--lift", _V + "LIFT", "flag", "Free the release.", ("quarantine",)),
+    Parameter("runs", "--runs", _V + "RUNS", "flag", "The runs of this machine.", ("history",)),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
     Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", RUNS, from_environment=False),
@@ -189,8 +196,9 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         return f"{word!r} holds characters that do not print", ""
     if p.kind == "choice" and word not in p.choices:
         return f"{word!r} is not one of the choices", _suggest(word, p.choices)
-    if p.name == "to" and not names.is_tag_name(word):
-        return f"{word!r} cannot be a release's tag", f"name a tag, such as v1.4.0, or {LAST_GOOD}"
+    if p.name in ("to", "release") and not names.is_tag_name(word):
+        fix = f"name a tag, such as v1.4.0, or {LAST_GOOD}" if p.name == "to" else "name a tag, such as v1.4.0"
+        return f"{word!r} cannot be a release's tag", fix
     if p.name == "service" and not names.is_label(word):
         return f"{word!r} cannot be a service", names.DNS_LABEL_MEANS
     if p.name == "environment" and not names.is_label(word, names.SHORT_LABEL):

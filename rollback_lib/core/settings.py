@@ -205,6 +205,12 @@ class Verify(Section, frozen=True, kw_only=True):
     crash_restarts: Restarts = 3
 
 
+class Ledger(Section, frozen=True, kw_only=True):
+    """How many releases `record-release` keeps in the cluster; pinned ones go never."""
+
+    keep: Annotated[int, msgspec.Meta(ge=2, le=500)] = 20
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -215,6 +221,7 @@ class Settings(Section, frozen=True, kw_only=True):
     services: Services = Services()
     images: Images = Images()
     verify: Verify = Verify()
+    ledger: Ledger = Ledger()
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

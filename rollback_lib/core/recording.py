@@ -112,7 +112,7 @@ def found_overlay(manifest: Object, live: Object) -> tuple[str, ...]:
         if there.get("image") != wanted.get("image"):
             said.append(f"{place}: image {there.get('image')}")
         asked, has = _env(wanted), _env(there)
-        said += [f"{place}: env {_shown(n, e)}" for n, e in has.items() if not covers(e, asked.get(n, {"value": None}))]
+        said += [f"{place}: env {_shown(n, e)}" for n, e in has.items() if n not in asked or not covers(e, asked[n])]
         said += [f"{place}: env {n} taken out" for n in asked if n not in has]
     return tuple(redact(line) for line in said)
 

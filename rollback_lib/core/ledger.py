@@ -89,6 +89,12 @@ class Entry(Kept, frozen=True, kw_only=True, tag="release"):
     def services(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(w.service for w in self.workloads))
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """All digests of the team's own images."""
+        each = (c for w in self.workloads for c in w.containers if c.own)
+        return tuple(dict.fromkeys(d for c in each for d in (c.digest, *c.digests) if d))
+
     def image(self, workload: str, container: str, init: bool) -> Recorded | None:
         """What the ladder needs to know of one container (``workload``: ``Deployment/cart``); None: nothing."""
         for w in self.workloads:
@@ -159,7 +165,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
         Never a digest that a good release has too: a service which both share is not what was bad.
         """
-        shared = {d for e in self.good for w in e.workloads for c in w.containers for d in (c.digest, *c.digests)}
+        shared = {d for e in self.good for d in e.digests}
         for digest in digests:
             for mark in self.quarantines:
                 if digest in mark.digests and digest not in shared:

@@ -352,6 +352,28 @@ def test_a_rollback_of_one_service_leaves_a_state_that_is_called_mixed(world: Wo
     assert again.text.startswith("Nothing to do"), again.text
 
 
+def test_the_plan_says_what_stays_ahead_and_what_is_shared(world: World) -> None:
+    world.settings = settings.load(SETTINGS.replace('k8s/{service}"', 'k8s/{service}", shared: [k8s/common.yaml]'))
+    for release in ("v2", "v3"):
+        config = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: common}}\ndata: {{A: {release}}}\n"
+        world.git.releases[release] = {**world.git.releases[release], "k8s/common.yaml": config.encode()}
+    common = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "common"}, "data": {"A": "v3"}}
+    world.cluster.put(common)
+    world.record("v3")
+    run = world.request(to="v2", service=["cart"], dry_run=True)
+    assert operation.plan(run, world.ports()).ending.code == 0
+    said = "\n".join(run.get(Plan).warnings)
+    assert "Only cart goes back to v2; released together with it, and left as it is: user (v3)." in said
+    assert "ConfigMap/common is shared: it changes for the services that stay as they are, too." in said
+
+
+def test_a_service_that_runs_what_the_target_had_anyway_is_not_ahead(world: World) -> None:
+    world.deploy("v3", only=["user"], bits="v2")
+    run = world.request(to="v2", service=["cart"], dry_run=True)
+    operation.plan(run, world.ports())
+    assert not any("left as it is" in w for w in run.get(Plan).warnings)
+
+
 def test_ledger_names_are_those_of_the_design(world: World) -> None:
     import hashlib
 

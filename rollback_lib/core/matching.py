@@ -119,6 +119,17 @@ def _same_templates(workloads: Sequence[RecordedWorkload], live: Live) -> bool:
     return all(now is not None and (not template or template == now.template) for template, now in found)
 
 
+def ahead(ledger: Ledger, target: Entry | None, live: Live, others: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """(service, the release that it runs; empty where not known) of the services that a rollback of some leaves.
+
+    Without those that run what the target had for them anyway.
+    """
+    back = {w.service for w in target.workloads} if target else set()
+    back -= {w.service for w in (target.workloads if target else ()) if _runs(w, live.get(w.kind, w.name)) is not True}
+    known = dict(_by_service(ledger, live, ()))
+    return tuple((service, known.get(service, "")) for service in sorted(set(others) - back))
+
+
 def _by_service(ledger: Ledger, live: Live, only: Collection[str]) -> tuple[tuple[str, str], ...]:
     """(service, the newest release whose record it matches; empty where none) of every service in the ledger."""
     found: dict[str, str] = {}

@@ -83,6 +83,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
     drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
+    warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)

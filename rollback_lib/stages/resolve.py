@@ -72,7 +72,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
         current=matched.current,
         recorded=choice.entry,
         refusals=choice.refusals,
-        warnings=(*choice.warnings, *found.warnings),
+        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, tuple(texts))),
     )
 
 
@@ -88,3 +88,22 @@ def _what_runs(request: Request, ports: Ports) -> tuple[Ledger, Live, Matched]:
     if request.to == LAST_GOOD:
         matched = collector.with_configuration(matched, ledger, ports)
     return ledger, live, matched
+
+
+def _left_ahead(
+    request: Request, choice: target.Choice, ledger: Ledger, live: Live, paths: Sequence[str]
+) -> Sequence[str]:
+    """What a rollback of some services leaves as it is, although it was released together with them."""
+    settings = request.settings
+    if not request.services or services.SERVICE not in settings.manifests.path:
+        return ()
+    every = services.discover(paths, settings.manifests.path, settings.manifests.shared, (), settings.services.ignore)
+    others = {s.name for s in every.services} - set(request.services)
+    ahead = matching.ahead(ledger, choice.entry, live, others)
+    if not ahead:
+        return ()
+    named = ", ".join(f"{s} ({r})" if r else s for s, r in ahead[:6]) + (" ..." if len(ahead) > 6 else "")
+    return (
+        f"Only {', '.join(request.services)} goes back to {choice.target.release}; released together with it, and "
+        f"left as it is: {named}. Make sure that they work together.",
+    )

@@ -149,6 +149,16 @@ def test_the_bits_that_ran_come_back_although_every_tag_was_overwritten(world: W
     assert ":prod in 2 repositories" in outcome.text
 
 
+def test_a_release_tag_that_moved_to_the_failed_bits_does_not_make_them_the_good_release(world: World) -> None:
+    for service in SERVICES:
+        world.registry.digests[f"team/{service}:v2"] = digest(service + "v3")
+    outcome = world.run()
+    assert outcome.ending.code == 0, outcome.ending.error
+    assert outcome.plan is not None
+    assert outcome.plan.current.release == "unknown"
+    assert world.ledger().blocked([digest("cartv3")]) is not None
+
+
 def test_a_second_run_has_nothing_to_do_and_a_third_neither(world: World) -> None:
     world.run()
     for _ in range(2):

@@ -67,7 +67,7 @@ class Resolution(Record, frozen=True, kw_only=True):
     """What `resolve` found: what runs by the ledger, the target, the services, their files.
 
     ``current`` is ``unknown`` where the ledger does not tell; then `images` asks the registry. ``recorded`` is what the
-    ledger has of the target. ``refusals`` stand in the plan with everything else that is against it.
+    ledger has of the target, ``in_ledger`` all releases that it knows. ``refusals`` stand in the plan with everything else that is against it.
     """
 
     target: ReleaseRef
@@ -78,6 +78,7 @@ class Resolution(Record, frozen=True, kw_only=True):
     repository_url: str = ""
     current: ReleaseRef = ReleaseRef(release="unknown")
     recorded: Entry | None = None
+    in_ledger: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -83,7 +83,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         if seen and current.tells(seen[0], other.release, settings, asker.answers, mutable):
             asker.ask(t for one in seen for t in current.tags(one, other.release, settings))
             break
-    running_release = current.release_of(seen, (resolution.target, *others), settings, asker.answers)
+    # what the ledger has of a release did not match: a registry tag that says otherwise has moved
+    told = [r for r in (resolution.target, *others) if r.release not in resolution.in_ledger]
+    running_release = current.release_of(seen, told, settings, asker.answers)
     if running_release == current.UNKNOWN:
         running_release = _by_mark(now, choices, resolution.releases)
     if resolution.current.commit or running_release == current.UNKNOWN:

@@ -71,6 +71,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
         services=tuple((name, wave) for name, wave in waves.items()),
         current=matched.current,
         recorded=choice.entry,
+        in_ledger=tuple(e.release for e in ledger.entries),
         refusals=choice.refusals,
         warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, tuple(texts))),
     )

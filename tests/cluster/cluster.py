@@ -156,13 +156,17 @@ class Cluster:
         ]
 
     def writes(self, since: int, *, user: str | None = None, namespace: str | None = None) -> list[dict[str, Any]]:
-        """What was really written since the mark: no dry runs, no access reviews, nothing that was refused."""
+        """What was really written since the mark: no dry runs, no access reviews, nothing that was refused.
+
+        Records of the product's own (ConfigMaps called `rollback-…`) are not the shop's, and left out.
+        """
         return [
             entry
             for entry in self.audit(since, user=user, namespace=namespace, verbs=sorted(WRITES))
             if "dryRun=" not in entry["requestURI"]
             and entry.get("objectRef", {}).get("resource") not in REVIEWS
             and entry.get("responseStatus", {}).get("code", 0) < 400
+            and not str(entry.get("objectRef", {}).get("name", "")).startswith("rollback-")
         ]
 
     def _audit_barrier(self) -> int:

@@ -111,6 +111,7 @@ RULES: list[dict[str, Any]] = [
     {"verbs": ["list"], "apiGroups": ["", "autoscaling"], "resources": ["pods", "events", "horizontalpodautoscalers"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop"]},
+    {"verbs": ["get", "list", "create", "update", "delete"], "apiGroups": [""], "resources": ["configmaps"]},
 ]
 
 
@@ -120,7 +121,7 @@ def test_a_role_with_just_what_is_needed_is_enough(world: SmallWorld) -> None:
 
 
 def test_what_is_missing_is_named_with_the_rule_to_add(world: SmallWorld) -> None:
-    world.cluster.rules_are = [{**RULES[0], "verbs": ["get", "list"]}, *RULES[1:3], RULES[4]]
+    world.cluster.rules_are = [{**RULES[0], "verbs": ["get", "list"]}, *RULES[1:3], *RULES[4:]]
     checks = [c for c in examined(world) if c.state != "ok"]
     assert [(c.state, c.text.partition(":")[0]) for c in checks] == [
         ("FAIL", "may not patch deployments"),
@@ -138,6 +139,13 @@ def test_a_role_limited_to_one_object_fails_for_the_others_by_name(world: SmallW
     ]
     (found,) = [c for c in examined(world) if c.state != "ok"]
     assert found.text == "may not get, patch deployments (users)"
+
+
+def test_without_the_right_to_a_ledger_a_rollback_goes_on_and_doctor_says_what_it_lacks(world: SmallWorld) -> None:
+    world.cluster.rules_are = RULES[:-1]
+    (found,) = [c for c in examined(world) if c.state != "ok"]
+    assert found.state == "warn"
+    assert "the ledger could not be kept" in found.text
 
 
 def test_what_only_a_webhook_allows_is_allowed(world: SmallWorld) -> None:

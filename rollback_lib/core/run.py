@@ -67,7 +67,8 @@ class Resolution(Record, frozen=True, kw_only=True):
     """What `resolve` found: what runs by the ledger, the target, the services, their files.
 
     ``current`` is ``unknown`` where the ledger does not tell; then `images` asks the registry. ``recorded`` is what the
-    ledger has of the target, ``in_ledger`` all releases that it knows. ``refusals`` stand in the plan with everything else that is against it.
+    ledger has of the target, ``in_ledger`` all releases that it knows. ``refusals`` stand in the plan with everything
+    else that is against it.
     """
 
     target: ReleaseRef

@@ -390,3 +390,54 @@ def test_ledger_names_are_those_of_the_design(world: World) -> None:
     short = hashlib.sha256(b"v2").hexdigest()[:10]
     assert ("ConfigMap", f"rollback-ledger-shop-prod-{short}") in world.records.kept
     assert ledger.labels("shop", "prod")["rollback-lib/application"] == "shop"
+
+
+@pytest.mark.parametrize("release", ["v1.4.0+a3aefa3", "release/1.4.0", "v1.4.0-año", "v" + "1" * 199])
+def test_c22_a_release_that_no_registry_tag_can_be_called_comes_back_from_the_ledger(
+    tmp_path: Path, release: str
+) -> None:
+    world = World(tmp_path)
+    world.settings = settings.load(SETTINGS.replace("images:", 'releases: {tag: "*"}\nimages:'))
+    world.deploy(release)
+    without = world.request(to=release, dry_run=True)
+    world.deploy("v9")
+    refused = operation.plan(without, world.ports())
+    assert refused.ending.code == 3, "no rung has an image, and that is no bug"
+    assert world.registry.digests.keys() == {"team/cart:prod", "team/user:prod"}
+    world.deploy(release)
+    world.record(release)
+    world.deploy("v9")
+    outcome = world.run()
+    assert outcome.ending.code == 0, outcome.ending.error
+    assert world.runs() == digest(f"cart{release}")
+
+
+def test_c26_without_a_ledger_a_run_without_a_name_is_refused_and_says_by_which_date_it_proposes(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    for release in ("v1", "v2"):
+        world.deploy(release)
+        for service in SERVICES:
+            world.registry.digests[f"team/{service}:{release}"] = digest(service + release)
+    refused = world.run()
+    assert refused.ending.code == 3
+    assert "v1 is only a proposal by date" in refused.ending.error
+    assert "--accept unproven-target" in refused.ending.error
+    assert world.runs() == digest("cartv2")
+    assert world.run(accept=["unproven-target"]).ending.code == 0
+    assert world.runs() == digest("cartv1")
+
+
+def test_c44_what_a_rollback_went_back_from_is_known_to_whoever_deploys_next(world: World) -> None:
+    """The guard of a deploy asks these: the release, its commit under another tag, its bits under the moving tag."""
+    world.record("v3")
+    world.run()
+    known = world.ledger()
+    commit = world.git.commit("v3")
+    assert known.quarantine("v3") is not None
+    assert known.quarantine("v3-rebuilt", commit) is not None
+    assert known.blocked([world.registry.digests["team/cart:prod"]]) is not None
+    world.deploy("v4")
+    assert known.quarantine("v4", world.git.commit("v4")) is None
+    assert known.blocked([world.registry.digests["team/cart:prod"]]) is None

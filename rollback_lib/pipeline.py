@@ -8,14 +8,15 @@ from typing import Final
 
 from rollback_lib.collectors import ledger
 from rollback_lib.core import errors
-from rollback_lib.core.changes import Change, KeepRecord
+from rollback_lib.core.changes import Change, KeepRecord, PointTag
+from rollback_lib.core.image_reference import repository_of, tag_of
 from rollback_lib.core.journal import Ending, Mark, done_stages, ending, result_of
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import Object, fingerprint
 from rollback_lib.ports import Ports, RunStore, Stage, Writer
-from rollback_lib.stages import apply, approve, document, images, preflight, resolve, rewrite, verify
+from rollback_lib.stages import apply, approve, document, images, preflight, resolve, retag, rewrite, verify
 
-STAGES: Final[tuple[Stage, ...]] = (resolve, images, rewrite, preflight, approve, apply, verify, document)
+STAGES: Final[tuple[Stage, ...]] = (resolve, images, rewrite, preflight, approve, apply, verify, retag, document)
 
 
 class JournalledWriter:
@@ -39,23 +40,31 @@ class JournalledWriter:
                 Mark.ANNOUNCED, stage, key=change.key, before=change.before, after=change.after, what=change.what
             )
         try:
-            now = self._act(change)
+            result = self._act(change)
         except (errors.StaleError, errors.RefusedError) as error:  # read back: the server took nothing
-            self._run.append(Mark.NOT_DONE, stage, key=change.key, what=change.what, error=redact(str(error)))
+            self._run.append(
+                Mark.NOT_DONE, stage, key=change.key, what=change.what, error=redact(str(error)), code=error.exit_code
+            )
             raise
+        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
+        return result
+
+    def _act(self, change: Change) -> Mapping[str, str]:
+        if isinstance(change, PointTag):
+            repository, tag = repository_of(change.name), tag_of(change.name)
+            self._ports.tags.put_tag(repository, change.after, tag, was=change.before)
+            return {"fingerprint": change.after}
+        if isinstance(change, KeepRecord):
+            now: Object | None = ledger.write(self._ports.records, lambda _: change.record, change.name)
+        else:
+            now = self._ports.acts.act(change, self._run)
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
         if change.after and result["fingerprint"] != change.after:
             raise errors.FailedError(
                 f"{change.kind}/{change.name} was written, but is not what the plan says: another program changes it "
                 f"as it is stored. See `kubectl get {change.kind.lower()} {change.name} -o yaml`."
             )
-        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
         return result
-
-    def _act(self, change: Change) -> Object | None:
-        if isinstance(change, KeepRecord):
-            return ledger.write(self._ports.records, lambda _: change.record, change.name)
-        return self._ports.acts.act(change, self._run)
 
 
 def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str | None = None) -> Ending:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from rollback_lib.core import ledger
 from rollback_lib.core.journal import RECORDS
 from rollback_lib.core.ledger import AnyKept
-from rollback_lib.core.resources import Object, fingerprint
+from rollback_lib.core.resources import Object
 from rollback_lib.core.three_way import Operation
 
 
@@ -76,11 +78,22 @@ class KeepRecord(Change, frozen=True, kw_only=True, tag="record"):
 
 
 def keep(record: AnyKept, key: str, said: str) -> KeepRecord:
-    """The change that keeps a record; ``key`` is unique within the run."""
+    """The change that keeps a record; ``key`` is unique within the run.
+
+    Without fingerprints: a webhook that labels what is stored must not fail a rollback for a note of ours.
+    """
     return KeepRecord(
         key=RECORDS + key, kind=ledger.KIND, name=ledger.name(record), api_version="v1", before="",
-        after=fingerprint(ledger.encode(record)), record=record, said=said,
+        after="", record=record, said=said,
     )  # fmt: skip
+
+
+class PointTag(Change, frozen=True, kw_only=True, tag="point-tag"):
+    """Point a registry tag at another image: not the cluster's. ``name`` is the reference, the fingerprints digests."""
+
+    @property
+    def what(self) -> str:
+        return f"{self.name} pointed at {self.after[:19]}"
 
 
 def patch_text(operations: Sequence[Operation]) -> bytes:
@@ -92,6 +105,24 @@ def last_line(text: str) -> str:
     """The last line of what a command said that is not empty."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+_BUSY: Final = ("InternalError", "ServiceUnavailable", "TooManyRequests", "Timeout", "ServerTimeout")
+_BROKEN: Final = (
+    "Unable to connect to the server", "The connection to the server", "error: client rate limiter",
+    "error: unexpected error when reading response body",
+)  # fmt: skip
+_REFUSED: Final = re.compile(r"^Error from server \((\w+)\)")
+
+
+def worth_another_try(said: str) -> bool:
+    """Whether kubectl failed in a way that says nothing of the change: a busy server, or a connection that broke.
+
+    ``said`` is its last line. A reason that kubectl gives (`metav1.StatusReason`) is final, but for those that tell of
+    the server's own trouble; "Unauthorized" comes without one.
+    """
+    found = _REFUSED.match(said)
+    return found.group(1) in _BUSY if found else said.startswith(_BROKEN)
 
 
 def compact(obj: Object) -> bytes:

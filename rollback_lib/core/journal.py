@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from rollback_lib.core import errors
 
 RECORDS: Final = "record/"  # keys of changes that only write our own records: the application is as it was
+TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
 
 
 class Mark(enum.StrEnum):
@@ -41,7 +42,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed."""
+    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed.
+
+    ``moved_tags`` and ``unclear_tags`` are the registry tags among these; ``left_tags`` somebody else moved before us.
+    """
 
     code: int
     traffic: str  # open | closed
@@ -50,6 +54,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     stage: str = ""  # where it failed
     finished: bool = False
+    moved_tags: tuple[str, ...] = ()
+    left_tags: tuple[str, ...] = ()
+    unclear_tags: tuple[str, ...] = ()
+
+    @property
+    def other_tags(self) -> tuple[str, ...]:
+        """The tags of which it is no longer known that they name the failed image."""
+        return (*self.moved_tags, *self.left_tags, *self.unclear_tags)
 
 
 def done_stages(events: Sequence[Event]) -> frozenset[str]:
@@ -86,7 +98,14 @@ def ending(events: Sequence[Event]) -> Ending:
         error=failed.error if failed else "",
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
+        moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
+        unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
+        left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),
     )
+
+
+def _tags(events: Iterable[Event]) -> tuple[str, ...]:
+    return tuple(e.key.removeprefix(TAGS) for e in events if e.key.startswith(TAGS))
 
 
 def _failure(events: Sequence[Event]) -> Event | None:

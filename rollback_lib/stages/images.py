@@ -38,7 +38,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         said = f"{now.no_pods}: our Role lacks it, or the namespace does not exist."
         raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
     release = resolution.target.release
-    running = _running(now, release)
+    running = seen_running(now, release)
     platforms = node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
@@ -63,7 +63,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
                 }
     if refused:
         raise RefusedError(*_gathered(refused))
-    live = _live_images(now)
+    live = live_images(now)
     own_live = {live[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in live}
     mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
     mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
@@ -145,7 +145,7 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
     return list(found.values())
 
 
-def _running(now: Live, release: str) -> _Pods:
+def seen_running(now: Live, release: str) -> _Pods:
     """What pods report for each container of each workload; ``restored`` where a rollback to this release stands."""
     return {
         (w.label, c.name, c.init): tuple(msgspec.structs.replace(r, restored=w.mark == release) for r in c.running)
@@ -186,7 +186,8 @@ def node_platforms(ports: Ports) -> tuple[str, ...]:
     return tuple(sorted(found)) or ("linux/amd64",)
 
 
-def _live_images(now: Live) -> dict[tuple[str, str, bool], str]:
+def live_images(now: Live) -> dict[tuple[str, str, bool], str]:
+    """The image of each container of each workload, as the live template names it."""
     return {(w.label, c.name, c.init): c.image for w in now.workloads for c in w.containers if c.image}
 
 

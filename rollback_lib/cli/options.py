@@ -46,6 +46,6 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 
 
 _METAVAR = {
-    "config": "FILE", "environment": "NAME", "to": "RELEASE", "release": "TAG", "service": "NAME", "run_dir": "DIR",
-    "plan_hash": "HASH", "accept": "CODE[:NAME]",
+    "config": "FILE", "environment": "NAME", "to": "RELEASE", "release": "TAG", "keep_tag": "PATTERN",
+    "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH", "accept": "CODE[:NAME]",
 }  # fmt: skip

@@ -82,6 +82,14 @@ PARAMETERS: Final = (
     Parameter(
         "from_live", "--from-live", _V + "FROM_LIVE", "flag", "Find out which release runs.", ("record-release",)
     ),
+    Parameter(
+        "keep_tag",
+        "--keep-tag",
+        _V + "KEEP_TAG",
+        "text",
+        "Give each recorded image a registry tag, such as keep-{release}, so that no clean-up prunes it.",
+        ("record-release",),
+    ),
     Parameter("pin", "--pin", _V + "PIN", "flag", "Keep its record for good.", ("record-release",)),
     Parameter("lift", "--lift", _V + "LIFT", "flag", "Free the release.", ("quarantine",)),
     Parameter("runs", "--runs", _V + "RUNS", "flag", "The runs of this machine.", ("history",)),
@@ -220,6 +228,8 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
     if p.name in ("to", "release") and not names.is_tag_name(word):
         fix = f"name a tag, such as v1.4.0, or {LAST_GOOD}" if p.name == "to" else "name a tag, such as v1.4.0"
         return f"{word!r} cannot be a release's tag", fix
+    if p.name == "keep_tag" and ("{release}" not in word or not re.fullmatch(names.IMAGE_TAG, _as_tag(word))):
+        return f"{word!r} cannot be a registry tag of each release", "such as keep-{release}"
     if p.name == "service" and not names.is_label(word):
         return f"{word!r} cannot be a service", names.DNS_LABEL_MEANS
     if p.name == "environment" and not names.is_label(word, names.SHORT_LABEL):
@@ -227,6 +237,10 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
     if p.name == "plan_hash" and not re.fullmatch(r"[0-9a-f]{64}", word):
         return f"{word!r} is not a plan's hash", "64 characters 0-9 and a-f, as the plan prints it"
     return _accept_problem(word) if p.name == "accept" else ("", "")
+
+
+def _as_tag(pattern: str) -> str:
+    return pattern.replace("{release}", "v1")
 
 
 def _accept_problem(word: str) -> tuple[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,10 +25,15 @@ Key = tuple[str, str]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What `record-release` did. ``removed``: records that made room; ``how``: how the release was told."""
+    """What `record-release` did. ``removed``: records that made room; ``how``: how the release was told.
+
+    ``tagged``: registry tags that keep the images; ``untagged``: why one was not made.
+    """
 
     entry: Entry
     how: str = ""
+    tagged: tuple[str, ...] = ()
+    untagged: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
@@ -160,6 +167,27 @@ def _alike(body: Object, now: Object, settings: Settings) -> bool:
     return covers(has, asked)
 
 
+class KeepTag(NamedTuple):
+    """A registry tag that keeps one recorded image from being pruned."""
+
+    repository: str
+    digest: str
+    tag: str
+
+
+def keep_tags(entry: Entry, pattern: str) -> tuple[KeepTag, ...]:
+    """The tags of a release's own images. What no tag can hold becomes ``-``, with a hash so that no two are alike."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]", "-", entry.release)[:100]
+    if safe != entry.release:
+        safe += "-" + hashlib.sha256(entry.release.encode()).hexdigest()[:10]
+    found = dict.fromkeys(
+        (repository_of(c.image), c.digest) for w in entry.workloads for c in w.containers if c.own and c.digest
+    )
+    several = {r for r, _ in found if sum(other == r for other, _ in found) > 1}
+    tag = pattern.replace("{release}", safe)
+    return tuple(KeepTag(r, d, tag + (f"-{d[-10:]}" if r in several else "")) for r, d in found)
+
+
 def text(result: Result) -> str:
     """For a person: one line that says it, then what is to be known."""
     entry = result.entry
@@ -170,6 +198,7 @@ def text(result: Result) -> str:
     ]
     lines += [result.how] if result.how else []
     lines += [f"  - {said}" for said in entry.overlay]
-    lines += [f"  ! {said}" for said in result.warnings]
+    lines += [f"  - kept as {name}" for name in result.tagged]
+    lines += [f"  ! {said}" for said in (*result.warnings, *result.untagged)]
     lines += [f"  - made room: {name} is gone" for name in result.removed]
     return "\n".join(lines) + "\n"

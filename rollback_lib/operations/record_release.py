@@ -12,7 +12,7 @@ from rollback_lib.collectors import smoke
 from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core import ledger, live, matching, recording, release, services
 from rollback_lib.core.contents import Contents, contents
-from rollback_lib.core.errors import CheckError, Problem, Refusal, RefusedError, UsageError
+from rollback_lib.core.errors import CheckError, FailedError, Problem, Refusal, RefusedError, StaleError, UsageError
 from rollback_lib.core.health import Health
 from rollback_lib.core.ledger import AnyKept, Entry, Ledger, RecordedObject, RecordedWorkload
 from rollback_lib.core.recording import Result
@@ -27,13 +27,17 @@ _COMPARED: Final = 30  # releases that `--from-live` compares
 
 
 class Asked(NamedTuple):
-    """What is to be recorded. ``release`` is empty with ``--from-live``: then what runs tells it."""
+    """What is to be recorded. ``release`` is empty with ``--from-live``: then what runs tells it.
+
+    ``keep_tag``: the pattern of the registry tags to make; empty: none.
+    """
 
     settings: Settings
     environment: str
     release: str = ""
     pin: bool = False
     from_live: bool = False
+    keep_tag: str = ""
 
 
 def record(asked: Asked, ports: Ports) -> Result:
@@ -62,8 +66,24 @@ def record(asked: Asked, ports: Ports) -> Result:
     entry, more = _entry(asked, tag, held, rollouts, ports)
     entry = msgspec.structs.replace(entry, smoke=smoked)
     kept = _keep(entry, ports)
+    tagged, untagged = _tag(kept, asked.keep_tag, ports) if asked.keep_tag else ((), ())
     removed, failed = _make_room(asked, ports, kept.release)
-    return Result(entry=kept, how=how, warnings=(*known.problems, *warnings, *more, *failed), removed=removed)
+    return Result(
+        entry=kept, how=how, warnings=(*known.problems, *warnings, *more, *failed), removed=removed, tagged=tagged,
+        untagged=untagged,
+    )  # fmt: skip
+
+
+def _tag(entry: Entry, pattern: str, ports: Ports) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(tags that keep the images, why others were not made). A tag that names something else is never moved."""
+    tagged, failed = [], []
+    for repository, digest, tag in recording.keep_tags(entry, pattern):
+        try:
+            ports.tags.put_tag(repository, digest, tag, was="")
+            tagged.append(f"{repository}:{tag}")
+        except (RefusedError, FailedError, StaleError) as error:
+            failed.append(str(error))
+    return tuple(tagged), tuple(failed)
 
 
 def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:

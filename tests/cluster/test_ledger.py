@@ -146,6 +146,19 @@ def test_two_machines_that_record_at_once_lose_nothing(shop: ShopFactory) -> Non
     assert (found["state"], found["pinned"]) == ("current", True)
 
 
+def test_every_recorded_digest_gets_a_registry_tag_of_its_own(shop: ShopFactory) -> None:
+    made = shop(services=TWO)
+    made.rollback_yaml()
+    product = Product(made)
+    made.deploy(GOOD, release_tags=False)
+    made.wait_ready()
+    record(product, GOOD, "--keep-tag=keep-{release}")
+    made.deploy(FAILED, release_tags=False)  # :prod is another image by now
+    for service in TWO:
+        kept = images.resolve(made.cluster.registry_url, f"{made.organization}/{service}", f"keep-{GOOD}")
+        assert kept == made.digests[GOOD][service]
+
+
 def test_an_index_and_its_platform_manifest_are_one_image(shop: ShopFactory) -> None:
     """One pod was pulled by the index, one by the platform's own manifest: different imageIDs, the same bits."""
     made = shop(services=TWO)

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from rollback_lib.collectors import ledger as collector
-from rollback_lib.core import ledger, settings
-from rollback_lib.core.errors import CheckError, RefusedError, UsageError
+from rollback_lib.core import ledger, recording, settings
+from rollback_lib.core.errors import CheckError, RefusedError, StaleError, UsageError
+from rollback_lib.core.image_reference import is_registry_tag
 from rollback_lib.core.ledger import Entry, Ledger, Quarantine
 from rollback_lib.core.recording import Result, text
 from rollback_lib.core.registry_answers import Answer
@@ -30,6 +31,7 @@ class World(SmallWorld):
     def __init__(self, folder: Path, text: str = SETTINGS) -> None:
         super().__init__(folder, text)
         self.records = FakeRecords()
+        self.tags: Any = None
         self.clock = FakeClock()
         self.alike: dict[str, tuple[str, ...]] = {}
         ask = self.registry._answer
@@ -53,7 +55,7 @@ class World(SmallWorld):
     def record(self, release: str = "v1.2.0", **more: Any) -> Result:
         progress = FakeProgress()
         ports = replace(
-            self.ports(), records=self.records, clock=self.clock, progress=progress, user="ana",
+            self.ports(), records=self.records, tags=self.tags, clock=self.clock, progress=progress, user="ana",
             environ={"BUILD_URL": "https://ci.example/7"},
         )  # fmt: skip
         return record_release.record(record_release.Asked(self.settings, "prod", release, **more), ports)
@@ -303,3 +305,42 @@ def test_an_entry_is_a_config_map_of_its_own_label(world: World) -> None:
     kept = world.records.kept["ConfigMap", name]
     assert kept["metadata"]["labels"] == {"rollback-lib/application": "shop", "rollback-lib/ledger": "prod"}
     assert isinstance(ledger.decode(kept), Entry)
+
+
+class Tags:
+    """A registry that takes tags; one that names something else already is not moved."""
+
+    def __init__(self, **taken: str) -> None:
+        self.made: dict[str, str] = dict(taken)
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        there = self.made.get(f"{repository}:{tag}", "")
+        if there not in ("", digest):
+            raise StaleError(f"{repository}:{tag} was moved by someone else to {there}; it is left as it is.")
+        assert was == "", "a tag of somebody else must not be moved"
+        self.made[f"{repository}:{tag}"] = digest
+
+
+def test_each_recorded_image_gets_a_tag_of_its_own_and_again_is_no_problem(world: World) -> None:
+    world.tags = Tags()
+    for _ in range(2):
+        result = world.record(keep_tag="keep-{release}")
+        assert result.tagged == ("team/cart:keep-v1.2.0", "team/users:keep-v1.2.0")
+    assert world.tags.made["team/cart:keep-v1.2.0"] == digest("cartv1.2.0")
+
+
+def test_a_tag_that_names_something_else_is_left_and_the_record_kept(world: World) -> None:
+    world.tags = Tags(**{"team/cart:keep-v1.2.0": digest("else")})
+    result = world.record(keep_tag="keep-{release}")
+    assert result.tagged == ("team/users:keep-v1.2.0",)
+    assert "left as it is" in result.untagged[0]
+    assert len(world.ledger().entries) == 1
+
+
+@pytest.mark.parametrize("release", ["v1.4.0+a3", "release/1.4", "v1-año", "v" + "1" * 199])
+def test_c22_a_keep_tag_is_a_legal_registry_tag_whatever_the_release_is_called(world: World, release: str) -> None:
+    entry = msgspec.structs.replace(world.record().entry, release=release)
+    tags = {t.tag for t in recording.keep_tags(entry, "keep-{release}")}
+    assert all(is_registry_tag(t) for t in tags)
+    other = msgspec.structs.replace(entry, release=release.replace("+", "-").replace("/", "-") + "x")
+    assert tags.isdisjoint(t.tag for t in recording.keep_tags(other, "keep-{release}"))

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from rollback_lib.core import errors
+
+
+OPEN: Final = "open"
+CLOSED: Final = "closed"
+# How the keys of changes to traffic begin.
+CLOSES: Final = "close"
+OPENS: Final = "open"
 
 
 class Mark(enum.StrEnum):
@@ -19,6 +27,7 @@ class Mark(enum.StrEnum):
     ANNOUNCED = "announced"
     DONE = "done"
     NOT_DONE = "not-done"
+    SEEN = "seen"  # found in the cluster, and no doing of this run
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,21 +77,42 @@ def ending(events: Sequence[Event]) -> Ending:
     changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE}.values())
     last = {e.key: e for e in events if e.mark in (Mark.ANNOUNCED, Mark.DONE, Mark.NOT_DONE)}
     unclear = tuple(e.what for e in last.values() if e.mark is Mark.ANNOUNCED)
-    failed = _failure(events)
+    failed, closed = _failure(events), closed_targets(events)
     code = errors.EXIT_DONE
     if failed is not None:
         code = failed.code
         if (changed or unclear) and code != errors.EXIT_BUG:
-            code = errors.EXIT_FAILED_OPEN
+            code = errors.EXIT_FAILED_CLOSED if closed else errors.EXIT_FAILED_OPEN
     return Ending(
         code=code,
-        traffic="open",
+        traffic=CLOSED if closed else OPEN,
         changed=changed,
         unclear=unclear,
         error=failed.error if failed else "",
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
     )
+
+
+def traffic_key(what: str, kind: str, name: str, events: Sequence[Event]) -> str:
+    """The key of closing or opening one object: another one each time that it was opened again in between."""
+    times = sum(e.mark is Mark.DONE and e.key.startswith(f"{OPENS}/{kind.lower()}/{name}/") for e in events)
+    return f"{what}/{kind.lower()}/{name}/{times + 1}"
+
+
+def closed_targets(events: Sequence[Event]) -> tuple[str, ...]:
+    """What is closed, as ``kind/name`` in lower case. In doubt it is: open is only what was opened, or seen open."""
+    closed: dict[str, None] = {}
+    for event in events:
+        what, _, rest = event.key.partition("/")
+        target = rest.rpartition("/")[0]
+        if what == CLOSES and event.mark in (Mark.ANNOUNCED, Mark.DONE):
+            closed[target] = None
+        elif (
+            what == OPENS and event.mark in (Mark.DONE, Mark.SEEN) or what == CLOSES and event.mark is Mark.NOT_DONE
+        ):
+            closed.pop(target, None)
+    return tuple(closed)
 
 
 def _failure(events: Sequence[Event]) -> Event | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.isolation import PlannedIsolation
 from rollback_lib.core.run import MutableTag, Record, ReleaseRef, canonical
 
 CREATE: Final = "create"
@@ -109,7 +109,7 @@ class Plan(Record, frozen=True, kw_only=True):
     orphans: tuple[Orphan, ...] = ()
     stuck: tuple[StuckPod, ...] = ()
     accepted: tuple[str, ...] = ()
-    isolation: Mapping[str, str] = msgspec.field(default_factory=lambda: {"mode": "none"})
+    isolation: PlannedIsolation = PlannedIsolation()
     mutable_tags: tuple[MutableTag, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ def freeze(plan: Plan) -> Plan:
         ],
         "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
         "accepted": sorted(plan.accepted),
-        "isolation": plan.isolation,
+        "isolation": plan.isolation.decisions,
         "refusals": [[r.code, r.text] for r in plan.refusals],
     }
     return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())

@@ -6,41 +6,58 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-from rollback_lib.core import errors
-from rollback_lib.core.changes import Change
-from rollback_lib.core.journal import Ending, Mark, done_stages, ending, result_of
+from rollback_lib.core import errors, lock
+from rollback_lib.core.changes import Change, ReleaseLock, TakeLock, release_lock, take_lock
+from rollback_lib.core.journal import Ending, Mark, done_stages, ending, holds_lock, result_of
+from rollback_lib.core.lock import Claim
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import fingerprint
-from rollback_lib.ports import Ports, RunStore, Stage, Writer
-from rollback_lib.stages import apply, approve, document, images, preflight, resolve, rewrite, verify
+from rollback_lib.core.run import Request
+from rollback_lib.holding import Holding
+from rollback_lib.ports import Ports, RunStore, Stage
+from rollback_lib.stages import apply, approve, document, images, isolate, preflight, reopen, resolve, rewrite, verify
 
-STAGES: Final[tuple[Stage, ...]] = (resolve, images, rewrite, preflight, approve, apply, verify, document)
+STAGES: Final[tuple[Stage, ...]] = (
+    resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
+)  # fmt: skip
+_UNDER_LOCK: Final = (isolate.ID, apply.ID, verify.ID, reopen.ID)
+# What the server, read back, did not take.
+_TOOK_NOTHING: Final = (errors.StaleError, errors.RefusedError, errors.LockedError, errors.InterruptedRunError)
 
 
 class JournalledWriter:
     """Announce, act, confirm. What the journal calls done is not done again. Safe to call from several threads."""
 
-    def __init__(self, run: RunStore, ports: Ports, stage: Stage) -> None:
-        self._run, self._ports, self._stage = run, ports, stage
+    def __init__(self, run: RunStore, ports: Ports, stage: Stage, holding: Holding) -> None:
+        self._run, self._ports, self._stage, self._holding = run, ports, stage, holding
         self._lock = threading.Lock()
 
     def do(self, change: Change) -> Mapping[str, str]:
-        """Make the change once. Raises StaleError or FailedError; BugError when the stage may not write."""
+        """Make the change once, while we hold the lock.
+
+        Raises LockedError, StaleError or FailedError; BugError when the stage may not write.
+        """
         stage = self._stage.ID
         if not self._stage.WRITES:
             raise errors.BugError(f"stage {stage} may not write, and asked for {change.key}")
+        if isinstance(change, TakeLock):
+            return self.hold()
+        if isinstance(change, ReleaseLock):
+            return self.let_go()
         with self._lock:
             known = result_of(self._run.events(), change.key)
             if known is not None:
                 return known
             self._ports.clock.check()
-            self._run.append(
-                Mark.ANNOUNCED, stage, key=change.key, before=change.before, after=change.after, what=change.what
-            )
+            if self._holding.is_mine:
+                self._holding.check()
+            else:
+                self.hold()
+            self._announce(change)
         try:
             now = self._ports.acts.act(change, self._run)
-        except (errors.StaleError, errors.RefusedError) as error:  # read back: the server took nothing
-            self._run.append(Mark.NOT_DONE, stage, key=change.key, what=change.what, error=redact(str(error)))
+        except _TOOK_NOTHING as error:
+            self._not_done(change, error)
             raise
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
         if change.after and result["fingerprint"] != change.after:
@@ -51,35 +68,99 @@ class JournalledWriter:
         self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
         return result
 
+    def hold(self) -> Mapping[str, str]:
+        """Take the lock for this process, if it has not got it. What another process of this run had is taken over."""
+        if self._holding.is_mine:
+            return {}
+        change = take_lock(lock.name(self._run.get(Request).application))
+        self._ports.clock.check()
+        self._announce(change)
+        try:
+            over = self._holding.take()
+        except _TOOK_NOTHING as error:
+            if not isinstance(error, errors.UnreachableError):  # then it may have been taken
+                self._not_done(change, error)
+            raise
+        what = f"{change.what} over from {over}" if over else change.what
+        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=what)
+        return {}
+
+    def let_go(self) -> Mapping[str, str]:
+        """Give the lock back, if this run has it."""
+        if not holds_lock(self._run.events()):
+            return {}
+        self.hold()
+        change = release_lock(lock.name(self._run.get(Request).application))
+        self._announce(change)
+        self._holding.release()
+        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
+        return {}
+
+    def _announce(self, change: Change) -> None:
+        self._run.append(
+            Mark.ANNOUNCED, self._stage.ID, key=change.key, before=change.before, after=change.after, what=change.what
+        )
+
+    def _not_done(self, change: Change, error: Exception) -> None:
+        self._run.append(Mark.NOT_DONE, self._stage.ID, key=change.key, what=change.what, error=redact(str(error)))
+
 
 def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str | None = None) -> Ending:
     """Do what is left of the run, up to and with ``until``, or the one stage ``only``; say how it stands.
 
-    ``plan``, ``run`` and ``stage`` are this call with other arguments. An error ends the stages, and `document` still
-    runs when it is within ``until``. Raises only errors that came before a journal could be kept.
+    ``plan``, ``run``, ``stage`` and ``resume`` are this call with other arguments. An error ends the stages, and
+    `document` still runs when it is within ``until``. A run that holds the lock keeps it unless it ended well or has
+    changed nothing. Raises only errors that came before a journal could be kept.
     """
     problem: BaseException | None = None
-    for stage in STAGES:
-        if only is not None and only != stage.ID:
-            continue
-        if problem is not None and stage.ID != "document":
-            continue
-        if only is None and stage.ID in done_stages(run.events()) and stage.ID != "document":
-            continue
-        try:
-            _enter(stage, run, ports, JournalledWriter(run, ports, stage))
-        except Exception as error:
-            if stage.ID != "document" and problem is None:
-                problem = error
-        if until == stage.ID:
-            break
+    holding = _holding(run, ports)
+    try:
+        for stage in STAGES:
+            if only is not None and only != stage.ID:
+                continue
+            if problem is not None and stage.ID != "document":
+                continue
+            if only is None and stage.ID in done_stages(run.events()) and stage.ID != "document":
+                continue
+            write = JournalledWriter(run, ports, stage, holding)
+            try:
+                _enter(stage, run, ports, write)
+            except Exception as error:
+                if stage.ID != "document" and problem is None:
+                    problem = error
+                    _let_go_of_nothing(run, write)
+            if until == stage.ID:
+                break
+    finally:
+        holding.rest()
     return ending(run.events())
 
 
-def _enter(stage: Stage, run: RunStore, ports: Ports, write: Writer) -> None:
+def _holding(run: RunStore, ports: Ports) -> Holding:
+    request = run.get(Request)
+    claim = Claim(
+        holder=request.run, by=request.by, origin=request.origin, environment=request.environment,
+        since=ports.clock.now().isoformat(timespec="seconds"),
+    )  # fmt: skip
+    return Holding(ports, request.application, claim, take_over=request.take_over)
+
+
+def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:
+    """A run that stops before it has changed anything leaves no lock."""
+    stands = ending(run.events())
+    if stands.locked and not stands.touched:
+        try:
+            write.let_go()
+        except Exception as error:  # the first error is the one that is told
+            run.append(Mark.NOT_DONE, "reopen", key=release_lock("").key, error=redact(str(error)))
+
+
+def _enter(stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter) -> None:
     run.append(Mark.STAGE_BEGIN, stage.ID)
     ports.progress.stage(stage.ID)
     try:
+        if stage.ID in _UNDER_LOCK and holds_lock(run.events()):
+            write.hold()  # of this run, and maybe of a process that is gone: it shows no life while we wait
         record = stage.run(run, ports, write)
         if record is not None:
             run.put(record)

@@ -97,7 +97,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, RollbackError):
         for line in redact(str(error)).splitlines():
             _say(f"rollback: {line}")
-        if error.exit_code in (2, 3, 7):
+        if error.exit_code in (2, 3, 6, 7):
             _say("Nothing was changed; traffic is open.")
         return error.exit_code
     said = " ".join(f"{type(error).__name__}: {error}".split())

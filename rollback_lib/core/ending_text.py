@@ -33,6 +33,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         said = f"Only looked. {changed}; {traffic}."
     elif ending.code == errors.EXIT_REFUSED:
         said = f"Refused (3). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_LOCKED:
+        said = f"Locked (6). {changed}; {traffic}."
     elif ending.code == errors.EXIT_NOT_APPROVED:
         said = f"Not approved (7). {changed}; {traffic}."
     elif ending.code == errors.EXIT_INTERRUPTED:
@@ -44,7 +46,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     elif ending.code == errors.EXIT_NO:
         said = f"No (1): {first_line(ending.error)} {changed}; {traffic}."
     else:
-        said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}. Running it again goes on from here."
+        said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}."
+    if ending.locked and plan is not None:
+        said += f" The lock stays: `rollback resume {plan.run}` goes on from here, `rollback unlock --force` gives up."
     warning = mutable_warning(plan) if plan is not None and ending.code in (0, 4, 5) else ""
     return [said, *([warning] if warning else [])]
 

@@ -96,6 +96,16 @@ class FailedError(RollbackError):
     exit_code = EXIT_FAILED_OPEN
 
 
+class LockedError(RollbackError):
+    """Somebody else holds the lock, or has taken it from us."""
+
+    exit_code = EXIT_LOCKED
+
+
+class UnreachableError(RefusedError):
+    """The cluster does not answer at all, which may pass."""
+
+
 class NotApprovedError(RollbackError):
     """Denied, expired, or not for this plan."""
 

@@ -12,6 +12,7 @@ import msgspec
 from rollback_lib.core import (
     decide,
     health,
+    lock,
     overlay,
     permissions,
     planning,
@@ -84,7 +85,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
-    refused += _permissions(drafts, found, ports)
+    refused += _permissions(request, drafts, found, ports)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     stuck = planning.stuck(drafts, snapshot)
@@ -225,7 +226,7 @@ def _missing_references(
             warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
 
 
-def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
+def _permissions(request: Request, drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
     needed = [
         (verb, kind_of(d.target), name_of(d.target))
         for d in drafts
@@ -236,6 +237,7 @@ def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports)
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
     if not needed:
         return
+    needed += [(n.verb, n.kind, n.name) for n in permissions.of_lock(lock.name(request.application))]
     rules, _ = ports.cluster.rules()
     doubtful = [n for n in needed if not permissions.allows(rules, n[0], KINDS[n[1]].group, KINDS[n[1]].plural, n[2])]
     for (verb, kind, name), allowed in zip(doubtful, _parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollback_lib.core import errors
-from rollback_lib.core.journal import Ending
+from rollback_lib.core.journal import CLOSED, Ending
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.plan_text import counted, mutable_warning
 from rollback_lib.core.run import Verification
@@ -20,6 +20,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     if ending.unclear:
         changed += f", and it is not certain whether {', '.join(ending.unclear[:3])}"
     traffic = f"traffic is {ending.traffic}"
+    if ending.traffic == CLOSED:
+        where = f" -e {plan.environment}" if plan else ""
+        traffic = f"TRAFFIC IS CLOSED, and `rollback reopen{where}` opens it as it was"
     target = plan.target.release if plan else ""
     if ending.code == errors.EXIT_DONE and plan is not None and verification is not None:
         ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
@@ -30,7 +33,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
             said = f"Done in {seconds:.0f} s: {plan.environment} runs {target} again, {ready} of {of} ready. "
             said += f"{changed}; {traffic}."
     elif ending.code == errors.EXIT_DONE:
-        said = f"Only looked. {changed}; {traffic}."
+        said = f"{'So far done' if ending.touched else 'Only looked'}. {changed}; {traffic}."
     elif ending.code == errors.EXIT_REFUSED:
         said = f"Refused (3). {changed}; {traffic}."
     elif ending.code == errors.EXIT_LOCKED:

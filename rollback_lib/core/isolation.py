@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core import health, maintenance, traffic
+from rollback_lib.core.changes import CloseTraffic, OpenTraffic
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.resources import KINDS, Object, fingerprint, kind_of, label, name_of
 from rollback_lib.core.settings import Isolation
@@ -19,7 +20,7 @@ READ: Final = ("Service", "Pod")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """One object that is closed. ``before``: its fingerprint when open; ``healthy``: Ready pods that serve through it."""
+    """One object that is closed. ``before``: its fingerprint when open; ``healthy``: Ready pods behind it."""
 
     kind: str
     name: str
@@ -35,6 +36,7 @@ class PlannedIsolation(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...] = ()
     drain: str = ""
     maintenance: str = ""
+    ours: bool = False  # the maintenance page is ours: made before traffic moves, removed after
 
     @property
     def decisions(self) -> list[Any]:
@@ -82,7 +84,10 @@ def decide(settings: Isolation, snapshot: Snapshot, run: str) -> Isolating:
     targets = tuple(_target(live, snapshot) for live in found)
     warnings += list(_warnings(found, targets, snapshot))
     shown = "" if asked is None else asked.service or asked.image
-    plan = PlannedIsolation(mode=settings.mode, targets=targets, drain=settings.drain, maintenance=shown)
+    plan = PlannedIsolation(
+        mode=settings.mode, targets=targets, drain=settings.drain, maintenance=shown,
+        ours=asked is not None and not asked.service,
+    )  # fmt: skip
     page = maintenance.page(run, asked, team)
     return Isolating(plan=plan, refusals=tuple(refusals), warnings=tuple(warnings), page=page, live=tuple(found))
 
@@ -94,6 +99,27 @@ def closed_by_others(snapshot: Snapshot, run: str) -> Iterator[Refusal]:
             record = traffic.closing(live)
             if (traffic.closed_by(live) or record) and (record is None or record.run != run):
                 yield Refusal(traffic.closed_already(live))
+
+
+def closing_change(live: Object, page: Page | None, *, run: str, since: str, key: str) -> CloseTraffic:
+    """The change that closes a target; the same one when it is asked for again after it was made."""
+    record = traffic.closing(live)
+    is_open = traffic.opened(live).object
+    wanted = traffic.close(is_open, page, run=run, since=record.since if record else since)
+    return CloseTraffic(
+        key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
+        before=fingerprint(is_open), after=fingerprint(wanted), operations=traffic.operations(is_open, wanted),
+    )  # fmt: skip
+
+
+def opening_change(live: Object, *, key: str) -> tuple[OpenTraffic, tuple[str, ...]]:
+    """The change that opens a closed object, and what of it somebody else changed meanwhile, which stays."""
+    found = traffic.opened(live)
+    change = OpenTraffic(
+        key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
+        before=fingerprint(live), after=fingerprint(found.object), operations=traffic.operations(live, found.object),
+    )  # fmt: skip
+    return change, tuple(f"{label(change.kind, change.name)}: {kept}" for kept in found.kept)
 
 
 def _missing(mode: str, target: str, snapshot: Snapshot) -> str:

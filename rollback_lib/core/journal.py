@@ -136,8 +136,8 @@ def closed_targets(events: Sequence[Event]) -> tuple[str, ...]:
         target = rest.rpartition("/")[0]
         if what == CLOSES and event.mark in (Mark.ANNOUNCED, Mark.DONE):
             closed[target] = None
-        elif (
-            what == OPENS and event.mark in (Mark.DONE, Mark.SEEN) or what == CLOSES and event.mark is Mark.NOT_DONE
+        elif (what == OPENS and event.mark in (Mark.DONE, Mark.SEEN)) or (
+            what == CLOSES and event.mark is Mark.NOT_DONE
         ):
             closed.pop(target, None)
     return tuple(closed)

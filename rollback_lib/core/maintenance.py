@@ -64,7 +64,7 @@ def objects(
     run: str, application: str, maintenance: Maintenance, closed: Sequence[Mapping[str, Any]], *, service: bool,
     gce: bool = False,
 ) -> tuple[Object, ...]:  # fmt: skip
-    """What is created before traffic moves. ``closed``: the Services that will send here; ``service``: one of our own."""
+    """What is created before traffic moves. ``closed``: the Services that will send here; ``service``: with one."""
     numbers, named = target_ports(closed)
     numbers = tuple(sorted({*numbers, PORT}))
     free = (n for n in range(_NAMED_FROM, 65536) if n not in numbers)

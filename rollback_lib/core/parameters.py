@@ -16,7 +16,7 @@ from rollback_lib.core import names
 if TYPE_CHECKING:
     from rollback_lib.core.errors import Problem
 
-Kind = Literal["text", "list", "flag", "path", "choice"]
+Kind = Literal["text", "list", "flag", "switch", "path", "choice"]
 Value = str | bool | tuple[str, ...]
 
 LAST_GOOD: Final = "last-good"
@@ -34,6 +34,7 @@ class Parameter(NamedTuple):
 
     ``commands`` are those that take it. A ``list`` is separated by spaces or commas in the environment, and given by
     repeating the option on the command line. ``default`` is for help; None means that the command decides.
+    A ``switch`` has a ``--no-`` form as well; not given, settings decide.
     """
 
     name: str
@@ -78,6 +79,14 @@ PARAMETERS: Final = (
         empty_is_error=True,
     ),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
+    Parameter(
+        "isolate",
+        "--isolate",
+        _V + "ISOLATE",
+        "switch",
+        "Close traffic while the shop is changed, or not.",
+        (*PLANS, "undo"),
+    ),
     Parameter("accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", KEEPS),
     Parameter("offline", "--offline", _V + "OFFLINE", "flag", "Plan without cluster and registry.", ("plan",)),
     Parameter(
@@ -137,7 +146,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
         if not text:
             if p.empty_is_error:
                 problems.append(_problem(p.env, "is set but empty", "set it to true or false, or not at all"))
-        elif p.kind == "flag":
+        elif p.kind in ("flag", "switch"):
             if text.lower() in _TRUE | _FALSE:
                 given[p.name] = text.lower() in _TRUE
             else:

@@ -30,6 +30,7 @@ class Request(Record, frozen=True, kw_only=True):
     dry_run: bool = False
     plan_hash: str = ""
     offline: bool = False
+    isolate: bool = False  # close traffic, as settings say how
     take_over: bool = False  # take the lock from a deploy, or from a dead run
     repository: str = ""
     settings: Settings

@@ -102,8 +102,14 @@ def opened(live: Mapping[str, Any]) -> Opened:
             elif (now := _get(result, places[name])) == slot.closed:
                 _set(result, places[name], slot.original)
             elif now != slot.original:
-                kept.append(f"{name}: somebody else set it to {_said(now)}; before the run it was {_said(slot.original)}")
-        kept += [f"{name}: somebody else added it" for name in places if name not in record.slots and _get(result, places[name])]
+                kept.append(
+                    f"{name}: somebody else set it to {_said(now)}; before the run it was {_said(slot.original)}"
+                )
+        kept += [
+            f"{name}: somebody else added it"
+            for name in places
+            if name not in record.slots and _get(result, places[name])
+        ]
     for field, key in (("annotations", ORIGINAL), ("labels", CLOSED)):
         found = {k: v for k, v in (result["metadata"].get(field) or {}).items() if k != key}
         if found:
@@ -282,17 +288,14 @@ def _closed_value(place: Sequence[str | int], was: Any, page: Page | None, run: 
 
 def _get(obj: Any, place: Sequence[str | int]) -> Any:
     for part in place:
-        if isinstance(obj, list):
-            obj = obj[int(part)]
-        else:
-            obj = (obj or {}).get(part)
+        obj = obj[int(part)] if isinstance(obj, list) else (obj or {}).get(part)
     return obj
 
 
 def _set(obj: Any, place: Sequence[str | int], value: Any) -> None:
     *way, last = place
     for part in way:
-        obj = obj[part] if isinstance(obj, list) else obj.setdefault(part, {})
+        obj = obj[int(part)] if isinstance(obj, list) else obj.setdefault(part, {})
     if value is None:
         obj.pop(last, None)
     else:

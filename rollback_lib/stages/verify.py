@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rollback_lib.collectors.rollout import Rollouts, all_well
-from rollback_lib.core import health, smoke
+from rollback_lib.core import health, smoke, traffic
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Report, View
 from rollback_lib.core.image_ladder import same_image
@@ -17,7 +17,7 @@ from rollback_lib.core.resources import AWAITED, containers, fingerprint, label,
 from rollback_lib.core.run import Request, Verification, VerifiedWorkload
 from rollback_lib.core.settings import seconds
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import apply
+from rollback_lib.stages import apply, isolate
 
 ID = "verify"
 WRITES = False
@@ -44,6 +44,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
             smoked.append(said)
             if not good:
                 problems.append(said)
+    for said in isolate.opened_by_others(run, ports, plan, ID):
+        ports.progress.say(f"  {said}")
     found = Verification(
         healthy=not problems, workloads=workloads, smoke=tuple(smoked), problems=tuple(problems),
         at=ports.clock.now().isoformat(timespec="seconds"),
@@ -112,7 +114,7 @@ def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
     return [
         f"{label(o.kind, o.name)} is not what the plan says any more: something changed it after the rollback."
         for o in planned
-        if fingerprint(snapshot.get(o.kind, o.name)) != o.after
+        if fingerprint(traffic.as_open(snapshot.get(o.kind, o.name))) != o.after
     ]
 
 

@@ -67,9 +67,12 @@ class Holding:
             now = self._ports.clock.now()
             stored = records.put(lock.lease(self._application, self._claim, now))
             if stored is None and (held := find(records, self._application)) is not None:
-                taken = self._may_take(held)
-                now = self._ports.clock.now()
-                stored = records.put(lock.lease(self._application, self._since(held), now, held.lease))
+                if held.claim is not None and held.claim.nonce == self._claim.nonce:
+                    stored = held.lease  # ours: the answer to an earlier try got lost
+                else:
+                    taken = self._may_take(held)
+                    now = self._ports.clock.now()
+                    stored = records.put(lock.lease(self._application, self._since(held), now, held.lease))
             if stored is not None:
                 self._claim, self._seen = lock.read(stored).claim or self._claim, now
                 self._lease = lock.read(stored)

@@ -6,15 +6,17 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
+from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors, lock
 from rollback_lib.core.changes import Change, ReleaseLock, TakeLock, release_lock, take_lock
-from rollback_lib.core.journal import Ending, Mark, done_stages, ending, holds_lock, result_of
+from rollback_lib.core.journal import LOCK_RELEASED, Ending, Mark, done_stages, ending, holds_lock, result_of
 from rollback_lib.core.lock import Claim
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import fingerprint
 from rollback_lib.core.run import Request
 from rollback_lib.holding import Holding
 from rollback_lib.ports import Ports, RunStore, Stage
+from rollback_lib.run_copy import RunCopy, forget_old
 from rollback_lib.stages import apply, approve, document, images, isolate, preflight, reopen, resolve, rewrite, verify
 
 STAGES: Final[tuple[Stage, ...]] = (
@@ -28,8 +30,8 @@ _TOOK_NOTHING: Final = (errors.StaleError, errors.RefusedError, errors.LockedErr
 class JournalledWriter:
     """Announce, act, confirm. What the journal calls done is not done again. Safe to call from several threads."""
 
-    def __init__(self, run: RunStore, ports: Ports, stage: Stage, holding: Holding) -> None:
-        self._run, self._ports, self._stage, self._holding = run, ports, stage, holding
+    def __init__(self, run: RunStore, ports: Ports, stage: Stage, holding: Holding, copy: RunCopy) -> None:
+        self._run, self._ports, self._stage, self._holding, self._copy = run, ports, stage, holding, copy
         self._lock = threading.Lock()
 
     def do(self, change: Change) -> Mapping[str, str]:
@@ -50,12 +52,12 @@ class JournalledWriter:
                 return known
             self._ports.clock.check()
             if self._holding.is_mine:
-                self._holding.check()
+                through(self._ports, self._holding.check)
             else:
                 self.hold()
             self._announce(change)
         try:
-            now = self._ports.acts.act(change, self._run)
+            now = through(self._ports, lambda: self._ports.acts.act(change, self._run))
         except _TOOK_NOTHING as error:
             self._not_done(change, error)
             raise
@@ -75,11 +77,13 @@ class JournalledWriter:
         change = take_lock(lock.name(self._run.get(Request).application))
         self._ports.clock.check()
         self._announce(change)
+        self._copy.keep()  # before the lock: a lock must never be there without what finishes its run
         try:
             over = self._holding.take()
         except _TOOK_NOTHING as error:
             if not isinstance(error, errors.UnreachableError):  # then it may have been taken
                 self._not_done(change, error)
+            self._copy.withdraw()
             raise
         what = f"{change.what} over from {over}" if over else change.what
         self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=what)
@@ -92,8 +96,9 @@ class JournalledWriter:
         self.hold()
         change = release_lock(lock.name(self._run.get(Request).application))
         self._announce(change)
-        self._holding.release()
+        through(self._ports, self._holding.release)
         self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
+        self._copy.remove()
         return {}
 
     def _announce(self, change: Change) -> None:
@@ -113,7 +118,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     changed nothing. Raises only errors that came before a journal could be kept.
     """
     problem: BaseException | None = None
-    holding = _holding(run, ports)
+    holding, copy = _holding(run, ports), RunCopy(run, ports)
     try:
         for stage in STAGES:
             if only is not None and only != stage.ID:
@@ -122,16 +127,21 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                 continue
             if only is None and stage.ID in done_stages(run.events()) and stage.ID != "document":
                 continue
-            write = JournalledWriter(run, ports, stage, holding)
+            write = JournalledWriter(run, ports, stage, holding, copy)
             try:
                 _enter(stage, run, ports, write)
             except Exception as error:
                 if stage.ID != "document" and problem is None:
                     problem = error
-                    _let_go_of_nothing(run, write)
+                    if holding.is_mine and not ending(run.events()).touched:
+                        _let_go_of_nothing(run, write)
+            if holding.is_mine:
+                copy.keep()
             if until == stage.ID:
                 break
     finally:
+        if holding.is_mine and problem is not None:
+            forget_old(ports.records, run.get(Request).application)
         holding.rest()
     return ending(run.events())
 
@@ -146,13 +156,11 @@ def _holding(run: RunStore, ports: Ports) -> Holding:
 
 
 def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:
-    """A run that stops before it has changed anything leaves no lock."""
-    stands = ending(run.events())
-    if stands.locked and not stands.touched:
-        try:
-            write.let_go()
-        except Exception as error:  # the first error is the one that is told
-            run.append(Mark.NOT_DONE, "reopen", key=release_lock("").key, error=redact(str(error)))
+    """A run that stops before it has changed anything leaves neither lock nor copy."""
+    try:
+        write.let_go()
+    except Exception as error:  # the first error is the one that is told
+        run.append(Mark.NOT_DONE, reopen.ID, key=LOCK_RELEASED, error=redact(str(error)))
 
 
 def _enter(stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter) -> None:

@@ -5,20 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from rollback_lib.adapters import process
-from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject, compact, last_line, patch_text
-from rollback_lib.core.errors import FailedError, RefusedError, StaleError
+from rollback_lib.core.changes import (
+    WRITE_LIMIT,
+    Change,
+    CreateObject,
+    DeleteObject,
+    PatchObject,
+    compact,
+    last_line,
+    patch_text,
+)
+from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.resources import KINDS, Object, fingerprint
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
 REQUEST_TIMEOUT: Final = 30  # seconds, for one request
 VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
-_PATIENCE: Final = 3 * REQUEST_TIMEOUT + 10
 
 
 class Reader(Protocol):
@@ -51,11 +59,15 @@ def create_arguments(file: str) -> tuple[str, ...]:
 class Kubectl:
     """`Acts` by kubectl, with what it did read back where it did not end well."""
 
-    def __init__(self, program: str, context: str, namespace: str, environ: Mapping[str, str], reader: Reader) -> None:
+    def __init__(
+        self, program: str, context: str, namespace: str, environ: Mapping[str, str], reader: Reader,
+        killed: Callable[[str], None] = lambda why: None,
+    ) -> None:  # fmt: skip
+        """``killed`` is told why when a signal ends kubectl, so that no other write is begun."""
         self._start = (program, *((f"--context={context}",) if context else ()), f"--namespace={namespace}",
                        f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
         self._environ = environ
-        self._reader = reader
+        self._reader, self._killed = reader, killed
 
     def problem(self) -> str:
         """Why nothing could be written at all; empty where it could."""
@@ -109,11 +121,14 @@ class Kubectl:
                 else create_arguments(file)
             )
             try:
-                done = process.run((*self._start, *arguments), self._environ, timeout=_PATIENCE)
+                done = process.run((*self._start, *arguments), self._environ, timeout=WRITE_LIMIT)
             except subprocess.TimeoutExpired:
-                return self._read_back(change, f"kubectl did not answer within {_PATIENCE} s")
+                return self._read_back(change, f"kubectl did not answer within {WRITE_LIMIT:.0f} s")
             except OSError as error:
                 raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
+            if done.code < 0:  # an abort on its way to us: Jenkins ends kubectl first
+                self._killed(f"kubectl was ended by signal {-done.code}")
+                return self._read_back(change, f"kubectl was ended by signal {-done.code}", killed=True)
             if done.code != 0:
                 return self._read_back(change, last_line(done.err) or f"kubectl ended with {done.code}")
             with contextlib.suppress(ValueError):
@@ -124,10 +139,15 @@ class Kubectl:
         finally:
             scratch.remove(name)
 
-    def _read_back(self, change: Change, said: str) -> Object | None:
+    def _read_back(self, change: Change, said: str, *, killed: bool = False) -> Object | None:
         """What is true after kubectl did not say yes: before, after, or something else."""
         try:
             now = self._reader.get(change.kind, change.name)
+        except UnreachableError as error:
+            raise UnreachableError(
+                f"{change.kind}/{change.name}: {said}; and it could not be read back ({error}), so whether it was "
+                f"changed is not known."
+            ) from error
         except Exception as error:
             raise FailedError(
                 f"{change.kind}/{change.name}: {said}; and it could not be read back ({error}), so whether it was "
@@ -137,6 +157,8 @@ class Kubectl:
         if is_now == change.after:
             return now
         if is_now == change.before:
+            if killed:
+                raise InterruptedRunError(f"Interrupted: {change.kind}/{change.name} was not changed, {said}.")
             raise RefusedError(f"{change.kind}/{change.name} was not changed: {said}")
         raise StaleError(
             f"{change.kind}/{change.name} was changed by someone else since the plan was made; it is left as it is. "

@@ -18,7 +18,7 @@ from urllib.request import getproxies
 
 import msgspec
 
-from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
 from rollback_lib.core.snapshot import DryRun, Snapshot
@@ -105,7 +105,7 @@ class KubernetesCluster:
             found = client.call_api(method, url, header_params=headers, body=body, _request_timeout=timeout)
             data = found.read()
         except Exception as error:
-            raise RefusedError(
+            raise UnreachableError(
                 Refusal(
                     f"the cluster does not answer at {client.configuration.host} ({_reason(error)}).",
                     fix="Check the network and `kubectl version` with the same context.",

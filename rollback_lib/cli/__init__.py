@@ -18,6 +18,8 @@ COMMANDS: Final = {
     "plan": "What a rollback would do, with its diff; changes nothing.",
     "run": "Roll back: plan, approve, apply, verify, write it down.",
     "stage": "One stage of a run; what Jenkins calls.",
+    "resume": "Finish a run that died or failed, from any machine.",
+    "unlock": "Take the lock away; says whose it is.",
     "status": "What runs now, per service.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from rollback_lib.core.journal import LOCK_RELEASED, LOCK_TAKEN
 from rollback_lib.core.resources import Object
 from rollback_lib.core.three_way import Operation
+
+WRITE_LIMIT: Final = 100.0  # seconds after which a kubectl that was started has ended, well or not
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):

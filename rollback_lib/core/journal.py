@@ -108,6 +108,8 @@ def ending(events: Sequence[Event]) -> Ending:
     code = errors.EXIT_DONE
     if failed is not None:
         code = failed.code
+        if code == errors.EXIT_FAILED_OPEN:
+            code = errors.EXIT_REFUSED  # until something was written
         if (changed or unclear) and code != errors.EXIT_BUG:
             code = errors.EXIT_FAILED_CLOSED if closed else errors.EXIT_FAILED_OPEN
     return Ending(

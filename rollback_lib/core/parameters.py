@@ -68,7 +68,7 @@ PARAMETERS: Final = (
     Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).", (*PLANS, "verify")),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
-    Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", RUNS, from_environment=False),
+    Parameter("yes", "--yes", "", "flag", "Approve it, as yourself.", (*RUNS, "unlock"), from_environment=False),
     Parameter(
         "dry_run",
         "--dry-run",
@@ -88,6 +88,15 @@ PARAMETERS: Final = (
         (*PLANS, "undo"),
     ),
     Parameter("accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", KEEPS),
+    Parameter(
+        "take_over",
+        "--take-over",
+        _V + "TAKE_OVER",
+        "flag",
+        "Take the lock from a deploy, or from a run that is dead.",
+        RUNS,
+    ),
+    Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
     Parameter("offline", "--offline", _V + "OFFLINE", "flag", "Plan without cluster and registry.", ("plan",)),
     Parameter(
         "output",

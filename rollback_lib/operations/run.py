@@ -53,8 +53,8 @@ def request(
         services=tuple(values.get("service") or ()), reason=str(values.get("reason") or ""), by=by, origin=origin,
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
-        offline=bool(values.get("offline")), repository=repository, settings=settings,
-        isolate=isolation.default if given is None else bool(given),
+        offline=bool(values.get("offline")), take_over=bool(values.get("take_over")),
+        isolate=isolation.default if given is None else bool(given), repository=repository, settings=settings,
     )  # fmt: skip
 
 

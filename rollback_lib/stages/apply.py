@@ -116,19 +116,20 @@ def _manifest(run: RunStore, planned: PlannedObject) -> Object:
     return next(d.object for d in documents if (kind_of(d.object), name_of(d.object)) == key)
 
 
-def _key(planned: PlannedObject) -> str:
+def change_key(planned: PlannedObject) -> str:
+    """The key of the change that puts the object back or creates it."""
     return f"apply/{planned.kind.lower()}/{planned.name}"
 
 
 def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
     if planned.change == CREATE:
         return CreateObject(
-            key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+            key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
             before="", after=planned.after, manifest=_manifest(run, planned),
         )  # fmt: skip
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
     change = PatchObject(
-        key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+        key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
     )  # fmt: skip
     if planned.kind not in traffic.CLOSABLE or not run.get(Plan).isolation.closes:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from rollback_lib.collectors.outage import through
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
 from rollback_lib.core import isolation, lock, maintenance, traffic
 from rollback_lib.core.changes import CreateObject, take_lock
-from rollback_lib.core.errors import FailedError, RefusedError, RollbackError, StaleError
+from rollback_lib.core.errors import FailedError, RefusedError, RollbackError, StaleError, UnreachableError
 from rollback_lib.core.isolation import Isolating
 from rollback_lib.core.journal import CLOSES, traffic_key
 from rollback_lib.core.plan import Plan
@@ -40,10 +41,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
 def _close(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
     request = run.get(Request)
     settings = request.target_environment.isolation
-    snapshot = ports.cluster.snapshot(
-        [*isolation.kinds(settings), *(maintenance.KINDS if plan.isolation.ours else ())],
-        {t.kind: t.api_version for t in plan.isolation.targets},
-    )
+    kinds = [*isolation.kinds(settings), *(maintenance.KINDS if plan.isolation.ours else ())]
+    versions = {t.kind: t.api_version for t in plan.isolation.targets}
+    snapshot = through(ports, lambda: ports.cluster.snapshot(kinds, versions))
     found = isolation.decide(settings, snapshot, request.run)
     if found.refusals:
         raise RefusedError(*found.refusals)
@@ -59,10 +59,14 @@ def _close(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
             write.do(isolation.closing_change(live, found.page, run=request.run, since=since, key=key))
         _drain(ports, plan, seconds(plan.isolation.drain))
     except RollbackError as error:
-        if not isinstance(error, (FailedError, RefusedError, StaleError)):
-            raise  # interrupted, or the lock is lost: nothing new is begun
+        gone = isinstance(error, UnreachableError) or isinstance(error.__cause__, UnreachableError)
+        if gone or not isinstance(error, (FailedError, RefusedError, StaleError)):
+            raise  # the cluster is gone, somebody stops us, or the lock is lost: nothing new is begun
         # nothing else has been changed, so nothing is gained by a shop that is half closed
-        reopen.open_all(run, ports, write, plan)
+        try:
+            reopen.open_all(run, ports, write, plan)
+        except RollbackError as another:
+            ports.progress.say(f"  {another}")
         raise
 
 
@@ -113,7 +117,7 @@ def _drain(ports: Ports, plan: Plan, patience: float) -> None:
 
 def _undone(ports: Ports, plan: Plan) -> list[str]:
     targets = plan.isolation.targets
-    snapshot = ports.cluster.snapshot([t.kind for t in targets], {t.kind: t.api_version for t in targets})
+    snapshot = reopen.look(ports, targets)
     said = (traffic.undone(snapshot.get(t.kind, t.name), t.kind, t.name) for t in targets)
     return [s for s in said if s]
 
@@ -123,7 +127,7 @@ def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Seq
     targets = reopen.still_closed(run, plan)
     if not targets:
         return ()
-    snapshot = ports.cluster.snapshot([t.kind for t in targets], {t.kind: t.api_version for t in targets})
+    snapshot = reopen.look(ports, targets)
     said = []
     for target in targets:
         if undone := traffic.undone(snapshot.get(target.kind, target.name), target.kind, target.name):

@@ -18,6 +18,7 @@ from rollback_lib.core import (
     overlay,
     permissions,
     planning,
+    run_copy,
     services,
     splice,
     traffic,
@@ -121,6 +122,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if open_refusals:
         raise RefusedError(*open_refusals)
     _keep(run, drafts)
+    files = {name: run.read(name) for name in run.files()}
+    if sum(map(len, files.values())) > run_copy.LIMIT and len(run_copy.pack(files)) > run_copy.LIMIT:
+        said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
+        plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
 
 

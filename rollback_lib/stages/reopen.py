@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from rollback_lib.collectors.outage import through
 from rollback_lib.core import isolation, lock, maintenance, traffic
 from rollback_lib.core.changes import DeleteObject, release_lock
 from rollback_lib.core.errors import FailedError, StaleError
@@ -12,6 +14,7 @@ from rollback_lib.core.journal import OPENS, Mark, closed_targets, traffic_key
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.resources import KINDS, label, name_of
 from rollback_lib.core.run import Request
+from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "reopen"
@@ -40,7 +43,7 @@ def open_all(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
 def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
     what = label(target.kind, target.name)
     for tried in range(_TRIES):
-        live = ports.cluster.snapshot([target.kind], {target.kind: target.api_version}).get(target.kind, target.name)
+        live = look(ports, [target]).get(target.kind, target.name)
         record = traffic.closing(live or {})
         if live is None or record is None or record.run != run.get(Request).run:
             if live is not None and traffic.closed_by(live):
@@ -63,6 +66,12 @@ def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
         return
 
 
+def look(ports: Ports, targets: Sequence[Target]) -> Snapshot:
+    """The targets as they are now."""
+    versions = {t.kind: t.api_version for t in targets}
+    return through(ports, lambda: ports.cluster.snapshot(list(versions), versions))
+
+
 def still_closed(run: RunStore, plan: Plan) -> list[Target]:
     """The targets that this run has closed and not opened, by its journal."""
     closed = closed_targets(run.events())
@@ -76,7 +85,7 @@ def found_open(run: RunStore, target: Target, stage: str, said: str) -> None:
 
 
 def _take_page_away(run: str, ports: Ports, write: Writer) -> None:
-    snapshot = ports.cluster.snapshot(maintenance.KINDS)
+    snapshot = through(ports, lambda: ports.cluster.snapshot(maintenance.KINDS))
     found = [
         (kind, body)
         for kind in maintenance.KINDS

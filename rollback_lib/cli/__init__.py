@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "run": "Roll back: plan, approve, apply, verify, write it down.",
     "stage": "One stage of a run; what Jenkins calls.",
     "resume": "Finish a run that died or failed, from any machine.",
+    "reopen": "Open what a run has closed; needs only the cluster.",
     "unlock": "Take the lock away; says whose it is.",
     "status": "What runs now, per service.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",

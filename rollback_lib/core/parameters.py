@@ -26,7 +26,7 @@ RUNS: Final = ("run", "stage", "resume", "undo")
 PLANS: Final = ("plan", "run", "stage")
 KEEPS: Final = ("plan", "verify", *RUNS)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
-ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "init")
+ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "reopen", "record-release", "quarantine", "init")
 
 
 class Parameter(NamedTuple):
@@ -68,7 +68,9 @@ PARAMETERS: Final = (
     Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).", (*PLANS, "verify")),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
-    Parameter("yes", "--yes", "", "flag", "Approve it, as yourself.", (*RUNS, "unlock"), from_environment=False),
+    Parameter(
+        "yes", "--yes", "", "flag", "Approve it, as yourself.", (*RUNS, "unlock", "reopen"), from_environment=False
+    ),
     Parameter(
         "dry_run",
         "--dry-run",
@@ -97,6 +99,8 @@ PARAMETERS: Final = (
         RUNS,
     ),
     Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
+    Parameter("context", "--context", _V + "CONTEXT", "text", "The kubeconfig's context.", ("reopen",)),
+    Parameter("namespace", "--namespace", _V + "NAMESPACE", "text", "The namespace; without settings.", ("reopen",)),
     Parameter("offline", "--offline", _V + "OFFLINE", "flag", "Plan without cluster and registry.", ("plan",)),
     Parameter(
         "output",
@@ -211,6 +215,8 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         return f"{word!r} cannot be a release's tag", f"name a tag, such as v1.4.0, or {LAST_GOOD}"
     if p.name == "service" and not names.is_label(word):
         return f"{word!r} cannot be a service", names.DNS_LABEL_MEANS
+    if p.name == "namespace" and not names.is_label(word):
+        return f"{word!r} cannot be a namespace", names.DNS_LABEL_MEANS
     if p.name == "environment" and not names.is_label(word, names.SHORT_LABEL):
         return f"{word!r} cannot be an environment", names.SHORT_LABEL_MEANS
     if p.name == "plan_hash" and not re.fullmatch(r"[0-9a-f]{64}", word):

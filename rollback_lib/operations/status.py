@@ -9,7 +9,7 @@ import msgspec
 
 from rollback_lib import pipeline
 from rollback_lib.collectors.rollout import Rollouts, Watched
-from rollback_lib.core import health, release
+from rollback_lib.core import health, release, traffic
 from rollback_lib.core.current import UNKNOWN
 from rollback_lib.core.errors import EXIT_DONE, RollbackError
 from rollback_lib.core.health import Report, View
@@ -20,6 +20,7 @@ from rollback_lib.core.resources import AWAITED, containers, label, name_of, tem
 from rollback_lib.core.run import Images, MutableTag, ReleaseRef, Request, Resolution
 from rollback_lib.core.settings import Settings, seconds
 from rollback_lib.core.status import LastRun, RunningImage, RunningWorkload, Status, last_run
+from rollback_lib.operations import reopen
 from rollback_lib.ports import Ports, RunStore
 
 _TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
@@ -55,6 +56,7 @@ def look(
         ),
         others=tuple(label(*w) for w in live if w not in wanted),
         last_run=newest(runs, environment),
+        closed=tuple(map(str, reopen.closed(ports.cluster.snapshot(traffic.CLOSABLE)))),
     )  # fmt: skip
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from rollback_lib.collectors.outage import through
@@ -14,8 +16,9 @@ from rollback_lib.core.lock import Claim
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import fingerprint
 from rollback_lib.core.run import Request
+from rollback_lib.core.settings import seconds
 from rollback_lib.holding import Holding
-from rollback_lib.ports import Ports, RunStore, Stage
+from rollback_lib.ports import Clock, Ports, RunStore, Stage
 from rollback_lib.run_copy import RunCopy, forget_old
 from rollback_lib.stages import apply, approve, document, images, isolate, preflight, reopen, resolve, rewrite, verify
 
@@ -97,8 +100,8 @@ class JournalledWriter:
         change = release_lock(lock.name(self._run.get(Request).application))
         self._announce(change)
         through(self._ports, self._holding.release)
-        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
         self._copy.remove()
+        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
         return {}
 
     def _announce(self, change: Change) -> None:
@@ -118,6 +121,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     changed nothing. Raises only errors that came before a journal could be kept.
     """
     problem: BaseException | None = None
+    began = ports.clock.now()
     holding, copy = _holding(run, ports), RunCopy(run, ports)
     try:
         for stage in STAGES:
@@ -127,9 +131,11 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                 continue
             if only is None and stage.ID in done_stages(run.events()) and stage.ID != "document":
                 continue
-            write = JournalledWriter(run, ports, stage, holding, copy)
+            within = _limited(run, ports, stage, began) if stage.ID in _UNDER_LOCK else ports
+            began = began if stage.ID in _UNDER_LOCK else ports.clock.now()  # a person's approval takes its time
+            write = JournalledWriter(run, within, stage, holding, copy)
             try:
-                _enter(stage, run, ports, write)
+                _enter(stage, run, within, write)
             except Exception as error:
                 if stage.ID != "document" and problem is None:
                     problem = error
@@ -144,6 +150,34 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             forget_old(ports.records, run.get(Request).application)
         holding.rest()
     return ending(run.events())
+
+
+class _LimitedClock:
+    """A clock that ends what takes too long, as it ends what somebody stops: before the next write."""
+
+    def __init__(self, clock: Clock, ends: Sequence[tuple[datetime, str]]) -> None:
+        self._clock, self._ends = clock, ends
+        self.now = clock.now
+
+    def check(self) -> None:
+        self._clock.check()
+        for end, why in self._ends:
+            if self.now() >= end:
+                raise errors.FailedError(why)
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+        self.check()
+
+
+def _limited(run: RunStore, ports: Ports, stage: Stage, began: datetime) -> Ports:
+    limits = run.get(Request).settings.limits
+    ends = (
+        (ports.clock.now() + timedelta(seconds=seconds(limits.stage)),
+         f"{stage.ID} has taken longer than {limits.stage} (limits.stage)."),
+        (began + timedelta(seconds=seconds(limits.run)), f"the run has taken longer than {limits.run} (limits.run)."),
+    )  # fmt: skip
+    return replace(ports, clock=_LimitedClock(ports.clock, ends))
 
 
 def _holding(run: RunStore, ports: Ports) -> Holding:

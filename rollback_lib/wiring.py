@@ -144,7 +144,8 @@ def kubectl(
 ) -> Kubectl:  # fmt: skip
     """kubectl as it is on the PATH. Without ``cluster`` it may only be asked about itself."""
     program = shutil.which("kubectl", path=environ.get("PATH")) or ""
-    return Kubectl(program, context, namespace, environ, cluster or KubernetesCluster(None, context, namespace), killed)
+    reader = cluster or KubernetesCluster(None, context, namespace)
+    return Kubectl(program, context, namespace, environ, reader, killed=killed)
 
 
 class World:

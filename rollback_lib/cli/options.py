@@ -54,5 +54,5 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 
 _METAVAR = {
     "config": "FILE", "environment": "NAME", "to": "RELEASE", "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH",
-    "accept": "CODE[:NAME]", "context": "NAME", "namespace": "NAME",
+    "release": "RELEASE", "wait": "DURATION", "accept": "CODE[:NAME]", "context": "NAME", "namespace": "NAME",
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -118,6 +119,24 @@ def last_line(text: str) -> str:
     """The last line of what a command said that is not empty."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+_BUSY: Final = ("InternalError", "ServiceUnavailable", "TooManyRequests", "Timeout", "ServerTimeout")
+_BROKEN: Final = (
+    "Unable to connect to the server", "The connection to the server", "error: client rate limiter",
+    "error: unexpected error when reading response body",
+)  # fmt: skip
+_REFUSED: Final = re.compile(r"^Error from server \((\w+)\)")
+
+
+def worth_another_try(said: str) -> bool:
+    """Whether kubectl failed in a way that says nothing of the change: a busy server, or a connection that broke.
+
+    ``said`` is its last line. A reason that kubectl gives (`metav1.StatusReason`) is final, but for those that tell of
+    the server's own trouble; "Unauthorized" comes without one.
+    """
+    found = _REFUSED.match(said)
+    return found.group(1) in _BUSY if found else said.startswith(_BROKEN)
 
 
 def compact(obj: Object) -> bytes:

@@ -18,7 +18,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     many = counted(len(ending.changed), "object was", "objects were")
     changed = f"{many} changed" if ending.changed else "Nothing was changed"
     if ending.unclear:
-        changed += f", and it is not certain whether {', '.join(ending.unclear[:3])}"
+        changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
     traffic = f"traffic is {ending.traffic}"
     if ending.traffic == CLOSED:
         where = f" -e {plan.environment}" if plan else ""

@@ -87,6 +87,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     mutable_tags: tuple[MutableTag, ...] = ()
     last_run: LastRun | None = None
     closed: tuple[str, ...] = ()  # what is closed, since when and by which run
+    lock: str = ""  # who holds it, in words; empty: it is free
 
 
 def last_run(request: Request, ending: Ending) -> LastRun:
@@ -116,6 +117,8 @@ def _lines(status: Status) -> Iterator[str]:
     for said in status.closed:
         yield from _wrapped(f"CLOSED: {said}. `rollback reopen -e {status.environment}` opens it.", "  traffic   ")
     yield from _wrapped(_last(status.last_run), "  last run  ")
+    if status.lock:
+        yield from _wrapped(f"LOCKED by {status.lock}", "  lock      ")
     yield ""
     for workload in sorted(status.workloads, key=lambda w: w.is_well):
         yield from _workload(workload)

@@ -17,6 +17,7 @@ OPERATOR = "operator"
 # What an operator of one namespace may do; nodes and everything outside the namespace stay closed.
 RIGHTS = [
     {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]},
+    {"apiGroups": ["", "coordination.k8s.io"], "resources": ["configmaps", "leases"], "verbs": ["update"]},
 ]
 
 

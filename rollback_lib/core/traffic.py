@@ -125,12 +125,13 @@ def as_open(obj: Mapping[str, Any] | None) -> Object | None:
 
 
 def operations(now: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Operation, ...]:
-    """The JSON patch between two states of one object: spec, and our label and annotation."""
+    """The JSON patch between two states of one object: its spec, labels and annotations."""
     spec = sorted({*(now.get("spec") or {}), *(wanted.get("spec") or {})})
     places: list[tuple[str, ...]] = [("spec", name) for name in spec]
-    for field, key in (("labels", CLOSED), ("annotations", ORIGINAL)):
-        both = [(o.get("metadata") or {}).get(field) for o in (now, wanted)]
-        places.append(("metadata", field) if not all(both) else ("metadata", field, key))
+    for field in ("labels", "annotations"):
+        before, after = ((o.get("metadata") or {}).get(field) or {} for o in (now, wanted))
+        whole = not (before and after)
+        places += [("metadata", field)] if whole else [("metadata", field, key) for key in sorted({*before, *after})]
     return tuple(json_patch.change(now, wanted, places))
 
 

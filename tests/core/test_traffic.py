@@ -200,6 +200,21 @@ def test_a_planned_change_of_a_closed_service_opens_as_planned(
     assert traffic.while_closed(changed, patch, after) == changed, "asked again, it is done already"
 
 
+def test_the_patch_of_a_closed_service_has_all_of_the_planned_one() -> None:
+    notes = {"kubectl.kubernetes.io/last-applied-configuration": "new", "rollback-lib/run": RUN}
+    obj, planned = service({"app": "a", "version": "v2"}), service({"app": "a", "version": "v1"})
+    obj["metadata"] |= {"labels": {"release": "v2"}, "annotations": {**notes, "rollback-lib/run": "older", "x": "y"}}
+    planned["metadata"] |= {"labels": {"release": "v1", "team": "web"}, "annotations": notes}
+    closed = close(obj, None)
+    patch = traffic.operations(obj, planned)
+    assert json_patch.done(obj, patch) == planned
+    changed = traffic.while_closed(closed, patch, fingerprint(planned))
+    assert changed is not None
+    written = json_patch.done(closed, traffic.operations(closed, changed))
+    assert written == changed
+    assert traffic.opened(written).object == planned
+
+
 def test_a_planned_change_is_stale_where_somebody_changed_what_it_is_for() -> None:
     closed = close(service(), None)
     patch = json_patch.change(service(), service({"app": "old"}), [("spec", "selector")])

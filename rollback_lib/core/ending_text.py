@@ -15,7 +15,8 @@ def last_line(ending: Ending, plan: Plan | None, verification: Verification | No
 
 
 def _sentences(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> list[str]:
-    many = counted(len(ending.changed), "object was", "objects were")
+    objects = {change.split(" ")[0] for change in ending.changed}  # one that was closed and opened is one object
+    many = counted(len(objects), "object was", "objects were")
     changed = f"{many} changed" if ending.changed else "Nothing was changed"
     if ending.unclear:
         changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"

@@ -14,7 +14,7 @@ from rollback_lib.core.errors import FailedError, RefusedError, RollbackError, S
 from rollback_lib.core.isolation import Isolating
 from rollback_lib.core.journal import CLOSES, traffic_key
 from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import Object, kind_of, label, name_of
+from rollback_lib.core.resources import Object, fingerprint, kind_of, label, name_of
 from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import Isolation, seconds
 from rollback_lib.core.snapshot import Snapshot
@@ -81,8 +81,7 @@ def _page_ready(
         gce=any(isolation.is_gce(o) for o in found.live),
     )  # fmt: skip
     for body in made:
-        if snapshot.get(kind_of(body), name_of(body)) is None:
-            write.do(_creation(body))
+        write.do(_creation(body, snapshot.get(kind_of(body), name_of(body))))
     verify = request.settings.verify
     rollouts = Rollouts(
         ports, [Watched("Deployment", maintenance.name(request.run))],
@@ -94,11 +93,12 @@ def _page_ready(
         raise FailedError(f"the maintenance page does not come up, so traffic was not closed: {why}")
 
 
-def _creation(body: Object) -> CreateObject:
+def _creation(body: Object, there: Object | None) -> CreateObject:
+    """``there``: made already, by this run when it died; asked for again, it is confirmed."""
     kind, name = kind_of(body), name_of(body)
     return CreateObject(
         key=f"page/create/{kind.lower()}", kind=kind, name=name, api_version=str(body["apiVersion"]), before="",
-        after="", manifest=body,
+        after=fingerprint(there), manifest=body,
     )  # fmt: skip
 
 

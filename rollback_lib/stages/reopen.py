@@ -10,9 +10,9 @@ from rollback_lib.core import isolation, lock, maintenance, traffic
 from rollback_lib.core.changes import DeleteObject, release_lock
 from rollback_lib.core.errors import FailedError, StaleError
 from rollback_lib.core.isolation import Target
-from rollback_lib.core.journal import OPENS, Mark, closed_targets, traffic_key
+from rollback_lib.core.journal import OPENS, Mark, closed_targets, traffic_key, unconfirmed
 from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import KINDS, label, name_of
+from rollback_lib.core.resources import KINDS, label
 from rollback_lib.core.run import Request
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -20,6 +20,7 @@ from rollback_lib.ports import Ports, RunStore, Writer
 ID = "reopen"
 WRITES = True
 _TRIES: Final = 5  # somebody else may write the same object in between
+_DELETES: Final = "page/delete/"
 _SETTLED: Final = 2.0  # seconds until every node sends to the shop again (0.7 s were seen), and none to the page
 
 
@@ -37,7 +38,7 @@ def open_all(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
     for target in plan.isolation.targets:
         _open(run, ports, write, target)
     if plan.isolation.ours:
-        _take_page_away(run.get(Request).run, ports, write)
+        _take_page_away(run, ports, write)
 
 
 def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
@@ -48,7 +49,10 @@ def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
         if live is None or record is None or record.run != run.get(Request).run:
             if live is not None and traffic.closed_by(live):
                 raise FailedError(traffic.closed_already(live))
-            if target in still_closed(run, run.get(Plan)):
+            key = traffic_key(OPENS, target.kind, target.name, run.events())
+            if live is not None and key in {e.key for e in unconfirmed(run.events())}:
+                write.do(isolation.opening_change(live, key=key)[0])  # by us, when we died: confirmed, and that is all
+            elif target in still_closed(run, run.get(Plan)):
                 found_open(run, target, ID, f"{what} was opened by somebody else.")
             return
         if undone := traffic.undone(live, target.kind, target.name):
@@ -84,21 +88,24 @@ def found_open(run: RunStore, target: Target, stage: str, said: str) -> None:
     run.append(Mark.SEEN, stage, key=key, what=said)
 
 
-def _take_page_away(run: str, ports: Ports, write: Writer) -> None:
+def _take_page_away(run: RunStore, ports: Ports, write: Writer) -> None:
+    """By uid: what is there of it, and what this run was about to delete when it died."""
+    mine = run.get(Request).run
     snapshot = through(ports, lambda: ports.cluster.snapshot(maintenance.KINDS))
-    found = [
-        (kind, body)
+    there = [
+        (kind, str(body["metadata"]["uid"]))
         for kind in maintenance.KINDS
         for body in snapshot.all(kind)
-        if ((body.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) == run
+        if ((body.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) == mine
     ]
-    if found:
+    if there:
         ports.clock.sleep(_SETTLED)
-    for kind, body in found:
-        name, uid = name_of(body), str(body["metadata"]["uid"])
+    begun = [e.key.split("/") for e in unconfirmed(run.events()) if e.key.startswith(_DELETES)]
+    begun_too = [(kind, uid) for *_, lower, uid in begun for kind in maintenance.KINDS if kind.lower() == lower]
+    for kind, uid in dict.fromkeys([*begun_too, *there]):
         write.do(
             DeleteObject(
-                key=f"page/delete/{kind.lower()}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api, before="",
-                after="", uid=uid,
+                key=f"{_DELETES}{kind.lower()}/{uid}", kind=kind, name=maintenance.name(mine),
+                api_version=KINDS[kind].api, before="", after="", uid=uid,
             )
         )  # fmt: skip

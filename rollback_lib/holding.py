@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core import lock
-from rollback_lib.core.errors import LockedError, RollbackError
+from rollback_lib.core.errors import LockedError, LostError, RollbackError
 from rollback_lib.core.lock import Claim, Held
 from rollback_lib.ports import ClusterRecords, Ports
 
@@ -40,7 +40,11 @@ def remove(records: ClusterRecords, application: str, mine: Callable[[Held], boo
 class Holding:
     """One process's hold. Nothing is asked of the cluster before `take`."""
 
-    def __init__(self, ports: Ports, application: str, claim: Claim, *, take_over: bool = False) -> None:
+    def __init__(
+        self, ports: Ports, application: str, claim: Claim, *, take_over: bool = False, instead_of: str = ""
+    ) -> None:
+        """``instead_of``: the run whose claim passes to this one."""
+        self._instead_of = instead_of
         self._ports, self._application, self._take_over = ports, application, take_over
         self._claim = msgspec.structs.replace(claim, nonce=secrets.token_hex(8))
         self._lease: Held | None = None  # as we last stored or saw it; None: not ours (any more)
@@ -88,7 +92,7 @@ class Holding:
     def _may_take(self, held: Held) -> str:
         """From whom it is taken over; empty for our own. Raises LockedError."""
         now = self._ports.clock.now()
-        mine = held.is_of(self._claim.kind, self._claim.holder)
+        mine = held.is_of(self._claim.kind, self._claim.holder) or held.is_of(lock.RUN, self._instead_of)
         over = held.is_over(now)
         if not (mine or over or self._take_over):
             raise LockedError(lock.locked(self._application, held, now))
@@ -129,6 +133,8 @@ class Holding:
             self._lease = None
             if isinstance(self._lost, str):
                 raise LockedError(self._lost)
+            if self._lost.is_of(self._claim.kind, self._claim.holder):
+                raise LostError(f"another process goes on with run {self._claim.holder}; this one ends.")
             raise LockedError(lock.locked(self._application, self._lost, now) + " It was taken from this run.")
 
     def _look(self, held: Held | None) -> None:
@@ -148,6 +154,14 @@ class Holding:
             self._lease = None
         if not gone:
             remove(self._ports.records, self._application, lambda h: h.claim is not None and h.claim.nonce == nonce)
+
+    def withdraw(self) -> bool:
+        """Whether it is certain that a `take` without an answer has left nothing of ours."""
+        nonce = self._claim.nonce
+        with contextlib.suppress(RollbackError):
+            remove(self._ports.records, self._application, lambda h: h.claim is not None and h.claim.nonce == nonce)
+            return True
+        return False
 
     def rest(self) -> None:
         """This process ends and the claim stays: say that nobody works on it, so that nobody waits for us."""

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors, lock
 from rollback_lib.core.changes import Change, ReleaseLock, TakeLock, release_lock, take_lock
@@ -55,7 +57,7 @@ class JournalledWriter:
                 return known
             self._ports.clock.check()
             if self._holding.is_mine:
-                through(self._ports, self._holding.check)
+                self._still_mine()
             else:
                 self.hold()
             self._announce(change)
@@ -73,6 +75,14 @@ class JournalledWriter:
         self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
         return result
 
+    def _still_mine(self) -> None:
+        try:
+            through(self._ports, self._holding.check)
+        except errors.LockedError as error:
+            if not holds_lock(self._run.events()):
+                raise errors.LostError(f"another process has ended this run: {error}") from None
+            raise
+
     def hold(self) -> Mapping[str, str]:
         """Take the lock for this process, if it has not got it. What another process of this run had is taken over."""
         if self._holding.is_mine:
@@ -84,7 +94,7 @@ class JournalledWriter:
         try:
             over = self._holding.take()
         except _TOOK_NOTHING as error:
-            if not isinstance(error, errors.UnreachableError):  # then it may have been taken
+            if not isinstance(error, errors.UnreachableError) or self._holding.withdraw():
                 self._not_done(change, error)
             self._copy.withdraw()
             raise
@@ -96,11 +106,14 @@ class JournalledWriter:
         """Give the lock back, if this run has it."""
         if not holds_lock(self._run.events()):
             return {}
-        self.hold()
+        if self._holding.is_mine:
+            self._still_mine()
+        else:
+            self.hold()
         change = release_lock(lock.name(self._run.get(Request).application))
         self._announce(change)
         through(self._ports, self._holding.release)
-        self._copy.remove()
+        self._copy.remove(self._run.get(Request).undo)
         self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
         return {}
 
@@ -136,12 +149,16 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             write = JournalledWriter(run, within, stage, holding, copy)
             try:
                 _enter(stage, run, within, write)
+            except errors.LostError as error:
+                stands = ending(run.events())
+                code = errors.EXIT_FAILED_OPEN if stands.touched else errors.EXIT_LOCKED
+                return msgspec.structs.replace(stands, code=code, error=str(error), stage=stage.ID, locked=False)
             except Exception as error:
                 if stage.ID != "document" and problem is None:
                     problem = error
                     if holding.is_mine and not ending(run.events()).touched:
                         _let_go_of_nothing(run, write)
-            if holding.is_mine:
+            if holding.is_mine and stage.ID != document.ID and (stage.ID == apply.ID or problem is not None):
                 copy.keep()
             if until == stage.ID:
                 break
@@ -186,7 +203,7 @@ def _holding(run: RunStore, ports: Ports) -> Holding:
         holder=request.run, by=request.by, origin=request.origin, environment=request.environment,
         since=ports.clock.now().isoformat(timespec="seconds"),
     )  # fmt: skip
-    return Holding(ports, request.application, claim, take_over=request.take_over)
+    return Holding(ports, request.application, claim, take_over=request.take_over, instead_of=request.undo)
 
 
 def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:
@@ -206,6 +223,8 @@ def _enter(stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter) -
         record = stage.run(run, ports, write)
         if record is not None:
             run.put(record)
+    except errors.LostError:
+        raise
     except Exception as error:
         code = error.exit_code if isinstance(error, errors.RollbackError) else errors.EXIT_BUG
         text = str(error) if isinstance(error, errors.RollbackError) else f"{type(error).__name__}: {error}"

@@ -35,6 +35,8 @@ class RunCopy:
             self._is_new = self._is_new or (stored is not None and self._stored is None)
             if stored is None:
                 there = records.get("ConfigMap", run_copy.name(request.run))
+                if there is None and self._stored is not None:
+                    return  # whoever took it away goes on with this run, or has ended it
                 stored = records.put(run_copy.config_map(request, packed, there))
             self._stored = stored
         except RefusedError as error:
@@ -46,9 +48,12 @@ class RunCopy:
         if self._is_new:
             self.remove()
 
-    def remove(self) -> None:
-        """Take the copy away. One that stays behind harms nobody."""
+    def remove(self, undone: str = "") -> None:
+        """Take the copy away, and that of the run that is ``undone``. One that stays behind harms nobody."""
         records = self._ports.records
+        with contextlib.suppress(RollbackError):
+            if undone and (other := records.get("ConfigMap", run_copy.name(undone))) is not None:
+                records.delete(other)
         with contextlib.suppress(RollbackError):
             if self._stored is not None and records.delete(self._stored):
                 return

@@ -104,7 +104,7 @@ def test_the_same_run_takes_over_from_its_dead_process_which_then_notices(world:
     resumed = world.process()
     assert resumed.take() == ""
     resumed.check()
-    with pytest.raises(LockedError, match="was taken from this run"):
+    with pytest.raises(LockedError, match="another process goes on with run run-1"):
         paused.check()
     paused.release()
     paused.rest()

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "stage": "One stage of a run; what Jenkins calls.",
     "resume": "Finish a run that died or failed, from any machine.",
     "reopen": "Open what a run has closed; needs only the cluster.",
+    "undo": "Back to the state before a run, as a plan of its own.",
     "unlock": "Take the lock away; says whose it is.",
     "guard": "Whether a deploy may go on; the first line of a deploy job.",
     "status": "What runs now, per service.",

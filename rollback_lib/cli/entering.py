@@ -19,7 +19,7 @@ from rollback_lib.core.errors import RollbackError, UsageError
 from rollback_lib.core.prerequisites import Check
 from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import Settings
-from rollback_lib.operations import init, resume
+from rollback_lib.operations import init, resume, undo
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.doctor import Known
 from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
@@ -92,12 +92,34 @@ def resuming(values: Mapping[str, Any], wanted: str) -> Iterator[tuple[RunStore 
     try:
         world.stop_on_signals()
         ports = world.ports(console, console)
-        here = [entered_again] if entered_again else wiring.runs(folder)
+        here = [entered_again] if entered_again else () if given else wiring.runs(folder)
         wanted = wanted or (request.run if request else "")
         run = resume.find(ports.records, settings.application, name, wanted, here, restore)
         if run is not None:
             _answered(run, values)
         yield run, ports, console
+    finally:
+        world.close()
+
+
+@contextmanager
+def undoing(values: Mapping[str, Any], wanted: str) -> Iterator[tuple[RunStore, RunStore, Ports, Console]]:
+    """A new run, and the one that it undoes."""
+    settings, folder = settings_of(values)
+    new = request_of(values, settings, folder, dry_run=False)
+    world = wiring.World(settings, new.environment, folder, os.environ, offline=False)
+    console = Console(quiet=values.get("output") == "json" and not values.get("verbose"))
+
+    def restore(run_id: str, files: Mapping[str, bytes]) -> RunStore:
+        return wiring.restore_run(wiring.run_directory(folder, run_id), files)
+
+    try:
+        world.stop_on_signals()
+        ports = world.ports(console, console)
+        of = resume.find(ports.records, settings.application, new.environment, wanted, wiring.runs(folder), restore)
+        assert of is not None, "a run that is wanted is found or refused"
+        root = Path(values["run_dir"]) if values.get("run_dir") else wiring.run_directory(folder, new.run)
+        yield wiring.open_run(root, undo.request(new, of)), of, ports, console
     finally:
         world.close()
 

@@ -14,22 +14,23 @@ PATIENCE: Final = 300.0  # seconds: a control plane that is upgraded or fails ov
 _EVERY: Final = 2.0
 
 
-def through(ports: Ports, ask: Callable[[], T], patience: float = PATIENCE) -> T:
+def through(ports: Ports, ask: Callable[[], T]) -> T:
     """What ``ask`` returns, asked again for as long as the cluster does not answer.
 
-    ``ask`` may be asked any number of times. Raises FailedError when ``patience`` is over, or as soon as somebody asks
+    ``ask`` may be asked any number of times. Raises FailedError after `PATIENCE`, or as soon as somebody asks
     us to stop.
     """
-    began = ports.clock.now()
+    began, said = ports.clock.now(), False
     while True:
         try:
             found = ask()
         except UnreachableError as error:
             gone = ports.clock.now() - began
-            if gone >= timedelta(seconds=patience):
+            if gone >= timedelta(seconds=PATIENCE):
                 raise FailedError(f"{error} We waited for {gone.total_seconds():.0f} s.") from error
-            if not gone:
-                ports.progress.say(f"  The cluster does not answer; waiting for it, up to {patience:.0f} s")
+            if not said:
+                ports.progress.say(f"  The cluster does not answer; waiting for it, up to {PATIENCE:.0f} s")
+            said = True
             ports.progress.waiting(f"The cluster has not answered for {gone.total_seconds():.0f} s")
             try:
                 ports.clock.sleep(_EVERY)

@@ -52,7 +52,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     else:
         said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}."
     if ending.locked and plan is not None:
-        said += f" The lock stays: `rollback resume {plan.run}` goes on from here, `rollback unlock --force` gives up."
+        said += (
+            f" The lock stays: `rollback resume {plan.run}` goes on from here, `rollback undo {plan.run}` goes back."
+        )
     warning = mutable_warning(plan) if plan is not None and ending.code in (0, 4, 5) else ""
     return [said, *([warning] if warning else [])]
 

@@ -102,6 +102,10 @@ class LockedError(RollbackError):
     exit_code = EXIT_LOCKED
 
 
+class LostError(LockedError):
+    """Another process goes on with this run; it is the one that tells how the run ends."""
+
+
 class UnreachableError(RefusedError):
     """The cluster does not answer at all, which may pass."""
 

@@ -96,6 +96,12 @@ def unconfirmed(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(e for e in last.values() if e.mark is Mark.ANNOUNCED)
 
 
+def lock_announced(events: Sequence[Event]) -> Event | None:
+    """Taking the lock, where it was announced and nothing says how it ended: the request may still be on its way."""
+    last = next((e for e in reversed(events) if e.key in _LOCK), None)
+    return last if last is not None and last.key == LOCK_TAKEN and last.mark is Mark.ANNOUNCED else None
+
+
 def ending(events: Sequence[Event]) -> Ending:
     """The exit code, what was changed, traffic and the first error.
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core import (
+    before,
     decide,
     health,
     isolation,
@@ -122,6 +123,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if open_refusals:
         raise RefusedError(*open_refusals)
     _keep(run, drafts)
+    for orphan in found:
+        if orphan.change == DELETE:
+            run.write(
+                before.file_of(orphan.kind, orphan.name), msgspec.json.encode(snapshot.get(orphan.kind, orphan.name))
+            )
     files = {name: run.read(name) for name in run.files()}
     if sum(map(len, files.values())) > run_copy.LIMIT and len(run_copy.pack(files)) > run_copy.LIMIT:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
@@ -147,6 +153,8 @@ def _orphans(
     """What only the failed release had. Kinds that are never written are only asked for by name, never read."""
     kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
     gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
+    if request.undo:
+        gone = {key: body for key, body in gone.items() if label(*key) in request.undo_created}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
     return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)

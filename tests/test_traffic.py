@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rollback_lib import pipeline
@@ -20,6 +21,7 @@ from rollback_lib.core.resources import Object
 from rollback_lib.core.run import Request, Verification
 from rollback_lib.core.traffic import CLOSED, ORIGINAL
 from rollback_lib.operations import run as operation
+from rollback_lib.operations import undo
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs, FakeClock, FakeCluster, FakeProgress
 from tests.test_pipeline import SETTINGS
@@ -513,3 +515,30 @@ def test_the_lock_is_kept_while_traffic_is_closed(world: World) -> None:
     run = dead(world, "apply")
     stands = operation.one(run, world.ports(), "document").ending
     assert (stands.locked, stands.traffic) == (True, "closed")
+
+
+@pytest.mark.parametrize("maintenance", ["", ", maintenance: {}"], ids=["nothing", "page"])
+@pytest.mark.parametrize("until", ["isolate", "verify"])
+def test_an_undo_takes_over_what_the_run_left_closed_and_opens_it_at_its_own_end(
+    tmp_path: Path, maintenance: str, until: str
+) -> None:
+    world = World(tmp_path, ISOLATION.replace("}", maintenance + "}"))
+    with_versions(world)
+    before = copy.deepcopy(world.service)
+    failed = dead(world, until)
+    assert traffic.holds(world.service)
+    held: list[bool] = []
+    acts = Watching(world.cluster, lambda key: held.append(traffic.holds(world.service)))
+    request = msgspec.structs.replace(world.run("undo", isolate=None).get(Request))
+    run = RunDirectory(tmp_path / "undo")
+    run.put(undo.request(request, failed))
+    outcome = undo.undo(run, failed, world.ports(acts=acts))
+    assert outcome.ending.code == 0, outcome.ending
+    assert outcome.ending.traffic == "open"
+    opened = world.cluster.writes.index("open/service/cart/1") - world.cluster.writes.index("close/service/cart/1")
+    assert world.service["spec"] == before["spec"]
+    assert clean(world.service)
+    assert opened > 0
+    still = held[: held.index(False)]
+    assert len(still) >= (3 if until == "verify" else 1), "never open before its end"
+    assert not [k for k in ours(world) if k[0] in ("Deployment", "ConfigMap")], "neither page is left"

@@ -37,6 +37,7 @@ class PlannedIsolation(msgspec.Struct, frozen=True, kw_only=True):
     drain: str = ""
     maintenance: str = ""
     ours: bool = False  # the maintenance page is ours: made before traffic moves, removed after
+    taken_over: bool = False  # closed already, by the run that is undone
 
     @property
     def decisions(self) -> list[Any]:
@@ -63,15 +64,15 @@ def kinds(settings: Isolation) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*KINDS_OF[settings.mode], *READ)))
 
 
-def decide(settings: Isolation, snapshot: Snapshot, run: str) -> Isolating:
-    """Which objects to close, and whether that can be done safely."""
+def decide(settings: Isolation, snapshot: Snapshot, runs: Sequence[str]) -> Isolating:
+    """Which objects to close, and whether that can be done safely. ``runs``: the one that asks, and the undone one."""
     refusals: list[Refusal] = []
     warnings: list[str] = []
     found: list[Object] = []
     for target in settings.targets:
         mine = [o for kind in KINDS_OF[settings.mode] if (o := snapshot.get(kind, target)) is not None]
         for live in mine:
-            if why := traffic.cannot_close(kind_of(live), target, live, run) or _nobody(live, snapshot):
+            if why := traffic.cannot_close(kind_of(live), target, live, runs) or _nobody(live, snapshot):
                 refusals.append(Refusal(why))
             else:
                 found.append(live)
@@ -87,28 +88,41 @@ def decide(settings: Isolation, snapshot: Snapshot, run: str) -> Isolating:
     plan = PlannedIsolation(
         mode=settings.mode, targets=targets, drain=settings.drain, maintenance=shown,
         ours=asked is not None and not asked.service,
+        taken_over=any((was := traffic.closing(o)) is not None and was.run != runs[0] for o in found),
     )  # fmt: skip
-    page = maintenance.page(run, asked, team)
+    page = maintenance.page(runs[0], asked, team)
     return Isolating(plan=plan, refusals=tuple(refusals), warnings=tuple(warnings), page=page, live=tuple(found))
 
 
-def closed_by_others(snapshot: Snapshot, run: str) -> Iterator[Refusal]:
+def as_open(snapshot: Snapshot) -> Snapshot:
+    """The same, as it is with traffic open."""
+    found = {
+        kind: {name: traffic.as_open(o) or o for name, o in objects.items()} if kind in CLOSABLE else objects
+        for kind, objects in snapshot.objects.items()
+    }
+    return Snapshot(found, snapshot.refused)
+
+
+def closed_by_others(snapshot: Snapshot, runs: Sequence[str]) -> Iterator[Refusal]:
     """A plan says nothing true about objects that a dead run has closed: that run goes first."""
     for kind in CLOSABLE:
         for live in snapshot.all(kind):
-            record = traffic.closing(live)
-            if (traffic.closed_by(live) or record) and (record is None or record.run != run):
+            if traffic.closed_by_another(live, runs):
                 yield Refusal(traffic.closed_already(live))
 
 
 def closing_change(live: Object, page: Page | None, *, run: str, since: str, key: str) -> CloseTraffic:
-    """The change that closes a target; the same one when it is asked for again after it was made."""
+    """The change that closes a target; the same one when it is asked for again after it was made.
+
+    What an undone run has closed goes over to this run without being open in between.
+    """
     record = traffic.closing(live)
     is_open = traffic.opened(live).object
     wanted = traffic.close(is_open, page, run=run, since=record.since if record else since)
+    now = live if record is not None and record.run != run else is_open
     return CloseTraffic(
         key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
-        before=fingerprint(is_open), after=fingerprint(wanted), operations=traffic.operations(is_open, wanted),
+        before=fingerprint(now), after=fingerprint(wanted), operations=traffic.operations(now, wanted),
     )  # fmt: skip
 
 
@@ -125,7 +139,7 @@ def opening_change(live: Object, *, key: str) -> tuple[OpenTraffic, tuple[str, .
 def _missing(mode: str, target: str, snapshot: Snapshot) -> str:
     if unread := [snapshot.refused[k] for k in KINDS_OF[mode] if k in snapshot.refused]:
         return f"{target} cannot be closed: {'; '.join(unread)}."
-    return traffic.cannot_close(" or ".join(KINDS_OF[mode]), target, None, "")
+    return traffic.cannot_close(" or ".join(KINDS_OF[mode]), target, None, ())
 
 
 def _nobody(live: Object, snapshot: Snapshot) -> str:

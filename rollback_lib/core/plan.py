@@ -122,7 +122,7 @@ class Plan(Record, frozen=True, kw_only=True):
     def writes(self) -> bool:
         """Whether anything is to be changed at all."""
         changes = [*(o.change for s in self.services for o in s.objects), *(o.change for o in self.orphans)]
-        return any(change in WRITING for change in changes) or bool(self.stuck)
+        return any(change in WRITING for change in changes) or bool(self.stuck) or self.isolation.taken_over
 
     def sticks(self, planned: PlannedObject) -> bool:
         """Whether the object is a StatefulSet whose stuck pods are to be deleted."""

@@ -38,6 +38,11 @@ class Request(Record, frozen=True, kw_only=True):
     settings: Settings
 
     @property
+    def runs(self) -> tuple[str, ...]:
+        """This run, and the one that it undoes: what that one has closed is closed for this one."""
+        return (self.run, self.undo) if self.undo else (self.run,)
+
+    @property
     def target_environment(self) -> Environment:
         """The settings of the environment that is rolled back."""
         return self.settings.environments[self.environment]

@@ -185,13 +185,12 @@ def _manager(live: Mapping[str, Any]) -> str:
 _FIELDS: Final = ("f:selector", "f:rules", "f:defaultBackend")
 
 
-def cannot_close(kind: str, name: str, live: Mapping[str, Any] | None, run: str) -> str:
-    """Why this object cannot be closed, and what to do; empty where it can. ``run`` is the one that asks."""
+def cannot_close(kind: str, name: str, live: Mapping[str, Any] | None, runs: Sequence[str]) -> str:
+    """Why this object cannot be closed, and what to do; empty where it can. What ``runs`` have closed is ours."""
     what = label(kind, name)
     if live is None:
         return f"{what} does not exist, so it cannot be closed. Correct isolation.targets, or use --no-isolate."
-    by, record = closed_by(live), closing(live)
-    if (by or record) and (record is None or record.run != run):
+    if closed_by_another(live, runs):
         return closed_already(live)
     spec = live.get("spec") or {}
     if kind != "Service":
@@ -211,6 +210,12 @@ def cannot_close(kind: str, name: str, live: Mapping[str, Any] | None, run: str)
             f"Close the Service that they go through."
         )
     return ""
+
+
+def closed_by_another(live: Mapping[str, Any], runs: Sequence[str]) -> bool:
+    """Whether the object is closed, and by none of these runs."""
+    record = closing(live)
+    return record.run not in runs if record else bool(closed_by(live))
 
 
 def closed_already(live: Mapping[str, Any]) -> str:

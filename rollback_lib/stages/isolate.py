@@ -44,7 +44,7 @@ def _close(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
     kinds = [*isolation.kinds(settings), *(maintenance.KINDS if plan.isolation.ours else ())]
     versions = {t.kind: t.api_version for t in plan.isolation.targets}
     snapshot = through(ports, lambda: ports.cluster.snapshot(kinds, versions))
-    found = isolation.decide(settings, snapshot, request.run)
+    found = isolation.decide(settings, snapshot, request.runs)
     if found.refusals:
         raise RefusedError(*found.refusals)
     if found.plan.decisions != plan.isolation.decisions:

@@ -84,11 +84,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused: list[Refusal] = []
     warnings = [*resolution.warnings, *images.warnings]
 
-    drafts = planning.drafts(request, targets, snapshot, failed, images, resolution, refused)
+    drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
+    drafts = _dry_runs(drafts, snapshot, ports, same, stamp, now, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     isolating = _isolation(request, snapshot, ports, now, refused)
@@ -161,15 +161,20 @@ def _orphans(
 
 
 def _dry_runs(
-    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]],
+    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, same: set[tuple[str, str, bool]],
     stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
 ) -> list[Draft]:  # fmt: skip
     def ask(draft: Draft) -> DryRun:
         if draft.live is None:
             return ports.cluster.dry_run_create(draft.target)
-        return ports.cluster.dry_run_patch(
-            kind_of(draft.target), draft.live["apiVersion"], name_of(draft.target), draft.operations
-        )
+        kind, name = kind_of(draft.target), name_of(draft.target)
+        there = snapshot.get(kind, name)
+        closed = traffic.while_closed(there, draft.operations, "") if there else None
+        if there is None or closed is None:
+            return ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, draft.operations)
+        patch = traffic.operations(there, closed)
+        answer = ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, patch)
+        return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
 
     def judge(draft: Draft, answer: DryRun) -> Draft:
         if answer.object is None:
@@ -249,10 +254,10 @@ def _isolation(
     request: Request, snapshot: Snapshot, ports: Ports, now: str, refused: list[Refusal]
 ) -> isolation.Isolating:
     """What is closed and by whom, if it is asked for; each patch is tried without writing."""
-    refused += isolation.closed_by_others(snapshot, request.run)
+    refused += isolation.closed_by_others(snapshot, request.runs)
     if not request.isolate:
         return isolation.Isolating()
-    found = isolation.decide(request.target_environment.isolation, snapshot, request.run)
+    found = isolation.decide(request.target_environment.isolation, snapshot, request.runs)
     refused += [r for r in found.refusals if r not in refused]
     for live in found.live:
         change = isolation.closing_change(live, found.page, run=request.run, since=now, key="")

@@ -12,7 +12,7 @@ from rollback_lib.core.errors import FailedError, StaleError
 from rollback_lib.core.isolation import Target
 from rollback_lib.core.journal import OPENS, Mark, closed_targets, traffic_key, unconfirmed
 from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import KINDS, label
+from rollback_lib.core.resources import KINDS, label, name_of
 from rollback_lib.core.run import Request
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -90,22 +90,24 @@ def found_open(run: RunStore, target: Target, stage: str, said: str) -> None:
 
 def _take_page_away(run: RunStore, ports: Ports, write: Writer) -> None:
     """By uid: what is there of it, and what this run was about to delete when it died."""
-    mine = run.get(Request).run
+    request = run.get(Request)
     snapshot = through(ports, lambda: ports.cluster.snapshot(maintenance.KINDS))
     there = [
-        (kind, str(body["metadata"]["uid"]))
+        (kind, str(body["metadata"]["uid"]), name_of(body))
         for kind in maintenance.KINDS
         for body in snapshot.all(kind)
-        if ((body.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) == mine
+        if ((body.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) in request.runs
     ]
     if there:
         ports.clock.sleep(_SETTLED)
     begun = [e.key.split("/") for e in unconfirmed(run.events()) if e.key.startswith(_DELETES)]
-    begun_too = [(kind, uid) for *_, lower, uid in begun for kind in maintenance.KINDS if kind.lower() == lower]
-    for kind, uid in dict.fromkeys([*begun_too, *there]):
+    name = maintenance.name(request.run)
+    begun_too = [(k, uid, name) for *_, lower, uid in begun for k in maintenance.KINDS if k.lower() == lower]
+    known = {uid for _, uid, _ in there}
+    for kind, uid, called in dict.fromkeys([*(b for b in begun_too if b[1] not in known), *there]):
         write.do(
             DeleteObject(
-                key=f"{_DELETES}{kind.lower()}/{uid}", kind=kind, name=maintenance.name(mine),
+                key=f"{_DELETES}{kind.lower()}/{uid}", kind=kind, name=called,
                 api_version=KINDS[kind].api, before="", after="", uid=uid,
             )
         )  # fmt: skip

@@ -235,23 +235,23 @@ REFUSED = {
 
 @pytest.mark.parametrize(("said", "live"), REFUSED.items(), ids=REFUSED)
 def test_what_cannot_be_closed_is_refused_with_the_way_on(said: str, live: dict[str, Any] | None) -> None:
-    why = traffic.cannot_close("Service", "gateway", live, RUN)
+    why = traffic.cannot_close("Service", "gateway", live, (RUN,))
     assert said in why
     assert why.startswith("Service/gateway ")
 
 
 def test_a_dead_run_that_closed_it_is_named_with_since_when_and_both_ways_on() -> None:
-    why = traffic.cannot_close("Service", "gateway", close(service(), None), "another")
+    why = traffic.cannot_close("Service", "gateway", close(service(), None), ("another",))
     assert all(part in why for part in (RUN, SINCE, "rollback resume", "rollback reopen"))
 
 
 def test_what_this_very_run_closed_is_closed_again_without_a_word() -> None:
-    assert traffic.cannot_close("Service", "gateway", close(service(), None), RUN) == ""
+    assert traffic.cannot_close("Service", "gateway", close(service(), None), (RUN,)) == ""
 
 
 def test_an_ingress_without_a_backend_has_nothing_to_close() -> None:
     empty = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "shop"}, "spec": {}}
-    assert "no backend" in traffic.cannot_close("Ingress", "shop", empty, RUN)
+    assert "no backend" in traffic.cannot_close("Ingress", "shop", empty, (RUN,))
 
 
 def test_who_opened_it_again_is_named_from_managed_fields() -> None:

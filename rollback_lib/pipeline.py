@@ -12,7 +12,8 @@ import msgspec
 
 from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors, lock
-from rollback_lib.core.changes import Change, ReleaseLock, TakeLock, release_lock, take_lock
+from rollback_lib.core.changes import Change, PointTag, ReleaseLock, TakeLock, release_lock, take_lock
+from rollback_lib.core.image_reference import repository_of, tag_of
 from rollback_lib.core.journal import LOCK_RELEASED, Ending, Mark, done_stages, ending, holds_lock, result_of
 from rollback_lib.core.lock import Claim
 from rollback_lib.core.redact import redact
@@ -22,10 +23,22 @@ from rollback_lib.core.settings import seconds
 from rollback_lib.holding import Holding
 from rollback_lib.ports import Clock, Ports, RunStore, Stage
 from rollback_lib.run_copy import RunCopy, forget_old
-from rollback_lib.stages import apply, approve, document, images, isolate, preflight, reopen, resolve, rewrite, verify
+from rollback_lib.stages import (
+    apply,
+    approve,
+    document,
+    images,
+    isolate,
+    preflight,
+    reopen,
+    resolve,
+    retag,
+    rewrite,
+    verify,
+)
 
 STAGES: Final[tuple[Stage, ...]] = (
-    resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
+    resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, retag, document,
 )  # fmt: skip
 _UNDER_LOCK: Final = (isolate.ID, apply.ID, verify.ID, reopen.ID)
 # What the server, read back, did not take.
@@ -56,23 +69,29 @@ class JournalledWriter:
             if known is not None:
                 return known
             self._ports.clock.check()
-            if self._holding.is_mine:
-                self._still_mine()
-            else:
-                self.hold()
+            if not isinstance(change, PointTag):  # the lock is the cluster's
+                self._still_mine() if self._holding.is_mine else self.hold()
             self._announce(change)
         try:
-            now = through(self._ports, lambda: self._ports.acts.act(change, self._run))
+            result = through(self._ports, lambda: self._act(change))
         except _TOOK_NOTHING as error:
             self._not_done(change, error)
             raise
+        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
+        return result
+
+    def _act(self, change: Change) -> Mapping[str, str]:
+        if isinstance(change, PointTag):
+            repository, tag = repository_of(change.name), tag_of(change.name)
+            self._ports.tags.put_tag(repository, change.after, tag, was=change.before)
+            return {"fingerprint": change.after}
+        now = self._ports.acts.act(change, self._run)
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
         if change.after and result["fingerprint"] != change.after:
             raise errors.FailedError(
                 f"{change.kind}/{change.name} was written, but is not what the plan says: another program changes it "
                 f"as it is stored. See `kubectl get {change.kind.lower()} {change.name} -o yaml`."
             )
-        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
         return result
 
     def _still_mine(self) -> None:
@@ -123,7 +142,10 @@ class JournalledWriter:
         )
 
     def _not_done(self, change: Change, error: Exception) -> None:
-        self._run.append(Mark.NOT_DONE, self._stage.ID, key=change.key, what=change.what, error=redact(str(error)))
+        self._run.append(
+            Mark.NOT_DONE, self._stage.ID, key=change.key, what=change.what, error=redact(str(error)),
+            code=error.exit_code if isinstance(error, errors.RollbackError) else 0,
+        )  # fmt: skip
 
 
 def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str | None = None) -> Ending:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from rollback_lib import pipeline
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core import settings, traffic
 from rollback_lib.core.changes import Change
@@ -116,6 +115,14 @@ def test_nothing_is_closed_where_there_is_nothing_to_do(world: World) -> None:
     world.cluster.writes.clear()
     assert operation.execute(world.run("again"), world.ports()).ending.code == 0
     assert world.cluster.writes == []
+
+
+def test_moving_tags_alone_closes_nothing(world: World) -> None:
+    operation.execute(world.run(isolate=False), world.ports())
+    world.cluster.writes.clear()
+    plan = operation.plan(world.run("again", retag=True), world.ports()).plan
+    assert plan is not None
+    assert (bool(plan.retag), plan.writes, plan.closes) == (True, True, False)
 
 
 def test_the_plan_says_what_is_closed_that_it_is_an_outage_and_its_hash_covers_it(world: World) -> None:
@@ -504,11 +511,6 @@ def test_an_ingress_is_pointed_at_our_page_and_back_and_keeps_annotations_and_ad
     assert any("Ingress/other takes requests for shop.example too, and stays open" in w for w in warnings)
     assert any("Ingress/shop is Google's" in w for w in warnings)
     assert run.get(Plan).isolation.targets[0].healthy == 1
-
-
-def test_no_writing_stage_before_isolate() -> None:
-    ids = [s.ID for s in pipeline.STAGES if s.WRITES]
-    assert ids == ["isolate", "apply", "reopen"]
 
 
 def test_the_lock_is_kept_while_traffic_is_closed(world: World) -> None:

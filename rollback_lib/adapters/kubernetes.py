@@ -320,10 +320,12 @@ class KubernetesCluster:
     def ask(
         self, method: str, kind: str, name: str = "", *, query: Mapping[str, str] | None = None, body: Any = None
     ) -> tuple[int, Object]:
-        """One request about a kind in the namespace: the status, and the answer as an object."""
-        answer = self._ask(
-            method, path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)), query, body
-        )
+        """One request about a kind in the namespace: the status, and the answer as an object.
+
+        A write whose answer is lost is not made again: whoever asked has to read what is true.
+        """
+        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
+        answer = self._ask(method, path, query, body, again=_TROUBLED if method == "GET" else _BUSY)
         return answer.status, answer.json() if answer.status < 500 else {"message": answer.message()}
 
     # -- for the writer

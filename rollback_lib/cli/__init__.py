@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "unlock": "Take the lock away; says whose it is.",
     "guard": "Whether a deploy may go on; the first line of a deploy job.",
     "status": "What runs now, per service.",
+    "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
     "init": "Write rollback.yaml from what the repository shows.",

@@ -25,6 +25,7 @@ TITLES = {
     "apply": "Applying",
     "verify": "Verifying",
     "reopen": "Giving the lock back",
+    "retag": "Tags to move",
     "document": "Writing it down",
 }
 

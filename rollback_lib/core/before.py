@@ -7,12 +7,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from rollback_lib.core import health
 from rollback_lib.core.changes import compact
-from rollback_lib.core.image_reference import repository_of
+from rollback_lib.core.image_reference import digest_of, repository_of
 from rollback_lib.core.plan import CREATE, DELETE, RESTART, UPDATE, Plan
 from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import LAST_APPLIED, Object, containers, label, template
-from rollback_lib.core.run import ContainerImage, Images
+from rollback_lib.core.run import Images
+from rollback_lib.core.snapshot import Snapshot
 
 _PREFIX: Final = "before-"
 _OF_CONTROLLERS: Final = ("deployment.kubernetes.io/", "rollback-lib/", "deprecated.daemonset.template.generation")
@@ -42,12 +44,24 @@ def created(plan: Plan) -> tuple[str, ...]:
     return tuple(label(o.kind, o.name) for s in plan.services for o in s.objects if o.change == CREATE)
 
 
-def tree(objects: Sequence[tuple[str, Object]], images: Images) -> dict[str, bytes]:
+def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
+    """The digest that each container's newest pods report, where they agree."""
+    view = health.View(workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"))
+    found: dict[str, set[str]] = {}
+    for pod in health.newest_pods(view):
+        status = pod.get("status") or {}
+        for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+            found.setdefault(str(one.get("name")), set()).add(digest_of(str(one.get("imageID") or "")))
+    return {name: digests.pop() for name, digests in found.items() if len(digests) == 1}
+
+
+def tree(objects: Sequence[tuple[str, Object]], plan: Plan, images: Images) -> dict[str, bytes]:
     """The manifests by file: each container with the very image that its pods ran, a mutable tag may be another's."""
-    ran = {(label(i.kind, i.name), i.container, i.init): i for i in images.images}
+    digests = {(label(i.kind, i.name), i.container): i.ran for i in images.images}
+    digests |= {(label(o.kind, o.name), container): d for o in plan.orphans for container, d in o.ran.items()}
     files: dict[str, list[bytes]] = {}
     for file, body in objects:
-        files.setdefault(file, []).append(b"---\n" + compact(_manifest(body, ran)) + b"\n")
+        files.setdefault(file, []).append(b"---\n" + compact(_manifest(body, digests)) + b"\n")
     return {file: b"".join(texts) for file, texts in files.items()}
 
 
@@ -59,7 +73,7 @@ def tag(run: str, files: Mapping[str, bytes], date: str) -> Tag:
     return Tag(release(run), digest.hexdigest(), "commit", date)
 
 
-def _manifest(live: Object, ran: Mapping[tuple[str, str, bool], ContainerImage]) -> Object:
+def _manifest(live: Object, digests: Mapping[tuple[str, str], str]) -> Object:
     body = copy.deepcopy(live)
     meta = body["metadata"]
     notes = {k: v for k, v in (meta.get("annotations") or {}).items() if not k.startswith(_OF_CONTROLLERS)}
@@ -67,8 +81,8 @@ def _manifest(live: Object, ran: Mapping[tuple[str, str, bool], ContainerImage])
     kept = {"name": meta["name"], "labels": meta.get("labels"), "annotations": notes}
     body["metadata"] = {key: value for key, value in kept.items() if value}
     body.pop("status", None)
-    for init, container in containers(template(body)):
-        image = ran.get((label(body["kind"], meta["name"]), str(container.get("name")), init))
-        if image is not None and image.ran and container.get("image") == image.live:
-            container["image"] = f"{repository_of(image.live)}@{image.ran}"
+    for _, container in containers(template(body)):
+        digest = digests.get((label(body["kind"], meta["name"]), str(container.get("name"))))
+        if digest:
+            container["image"] = f"{repository_of(str(container['image']))}@{digest}"
     return body

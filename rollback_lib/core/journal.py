@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from rollback_lib.core import errors
 LOCK_TAKEN: Final = "lock/take"
 LOCK_RELEASED: Final = "lock/release"
 _LOCK: Final = (LOCK_TAKEN, LOCK_RELEASED)
+TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
 
 
 OPEN: Final = "open"
@@ -52,7 +53,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed."""
+    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed.
+
+    ``moved_tags`` and ``unclear_tags`` are the registry tags among these; ``left_tags`` somebody else moved before us.
+    """
 
     code: int
     traffic: str  # open | closed
@@ -62,11 +66,19 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     stage: str = ""  # where it failed
     finished: bool = False
     locked: bool = False  # the run still holds the lock
+    moved_tags: tuple[str, ...] = ()
+    left_tags: tuple[str, ...] = ()
+    unclear_tags: tuple[str, ...] = ()
 
     @property
     def touched(self) -> bool:
         """Whether anything was changed, or may have been."""
         return bool(self.changed or self.unclear)
+
+    @property
+    def other_tags(self) -> tuple[str, ...]:
+        """The tags of which it is no longer known that they name the failed image."""
+        return (*self.moved_tags, *self.left_tags, *self.unclear_tags)
 
 
 def done_stages(events: Sequence[Event]) -> frozenset[str]:
@@ -92,8 +104,12 @@ def holds_lock(events: Sequence[Event]) -> bool:
 
 def unconfirmed(events: Sequence[Event]) -> tuple[Event, ...]:
     """The changes of the shop that were announced, and of which nothing says how they ended."""
-    last = {e.key: e for e in events if e.key and e.key not in _LOCK}
-    return tuple(e for e in last.values() if e.mark is Mark.ANNOUNCED)
+    return tuple(e for e in _last(events).values() if e.mark is Mark.ANNOUNCED)
+
+
+def _last(events: Sequence[Event]) -> Mapping[str, Event]:
+    """The last event of each change; the lock is not one of the shop's."""
+    return {e.key: e for e in events if e.key and e.key not in _LOCK}
 
 
 def lock_announced(events: Sequence[Event]) -> Event | None:
@@ -109,6 +125,7 @@ def ending(events: Sequence[Event]) -> Ending:
     stays a bug. `document` never changes the code.
     """
     changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE and e.key not in _LOCK}.values())
+    last = _last(events)
     unclear = tuple(e.what for e in unconfirmed(events))
     failed, closed = _failure(events), closed_targets(events)
     code = errors.EXIT_DONE
@@ -127,6 +144,9 @@ def ending(events: Sequence[Event]) -> Ending:
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
         locked=holds_lock(events),
+        moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
+        unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
+        left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),
     )
 
 
@@ -149,6 +169,10 @@ def closed_targets(events: Sequence[Event]) -> tuple[str, ...]:
         ):
             closed.pop(target, None)
     return tuple(closed)
+
+
+def _tags(events: Iterable[Event]) -> tuple[str, ...]:
+    return tuple(e.key.removeprefix(TAGS) for e in events if e.key.startswith(TAGS))
 
 
 def _failure(events: Sequence[Event]) -> Event | None:

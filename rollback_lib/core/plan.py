@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -76,6 +77,19 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     api_version: str = ""
     before: str = ""
+    ran: Mapping[str, str] = msgspec.field(default_factory=dict)  # container → the digest of its pods, for `undo`
+
+
+class PlannedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A mutable tag that is pointed at the restored image. ``from_`` and ``to`` are digests.
+
+    ``release`` is what it names before, as far as that is known.
+    """
+
+    reference: str
+    from_: str
+    to: str
+    release: str = ""
 
 
 class StuckPod(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +125,7 @@ class Plan(Record, frozen=True, kw_only=True):
     accepted: tuple[str, ...] = ()
     isolation: PlannedIsolation = PlannedIsolation()
     mutable_tags: tuple[MutableTag, ...] = ()
+    retag: tuple[PlannedTag, ...] = ()  # asked for: moved once the rollback has proven itself
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
     proven: bool = True
@@ -121,8 +136,18 @@ class Plan(Record, frozen=True, kw_only=True):
     @property
     def writes(self) -> bool:
         """Whether anything is to be changed at all."""
+        return self.changes_shop or bool(self.retag)
+
+    @property
+    def changes_shop(self) -> bool:
+        """Whether any object is to be changed; moving tags alone closes no traffic."""
         changes = [*(o.change for s in self.services for o in s.objects), *(o.change for o in self.orphans)]
         return any(change in WRITING for change in changes) or bool(self.stuck) or self.isolation.taken_over
+
+    @property
+    def closes(self) -> bool:
+        """Whether traffic is closed meanwhile."""
+        return self.isolation.closes and self.changes_shop
 
     def sticks(self, planned: PlannedObject) -> bool:
         """Whether the object is a StatefulSet whose stuck pods are to be deleted."""
@@ -151,6 +176,7 @@ def freeze(plan: Plan) -> Plan:
         "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
         "accepted": sorted(plan.accepted),
         "isolation": plan.isolation.decisions,
+        "retag": [[t.reference, t.from_, t.to] for t in plan.retag],
         "refusals": [[r.code, r.text] for r in plan.refusals],
     }
     return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())

@@ -34,6 +34,7 @@ class Request(Record, frozen=True, kw_only=True):
     undo: str = ""  # the run that is undone: its lock passes to this one
     undo_created: tuple[str, ...] = ()  # what it created, which goes again
     take_over: bool = False  # take the lock from a deploy, or from a dead run
+    retag: bool = False  # point mutable tags at the restored images
     repository: str = ""
     settings: Settings
 

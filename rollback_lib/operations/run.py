@@ -54,7 +54,8 @@ def request(
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
         offline=bool(values.get("offline")), take_over=bool(values.get("take_over")),
-        isolate=isolation.default if given is None else bool(given), repository=repository, settings=settings,
+        isolate=isolation.default if given is None else bool(given), retag=bool(values.get("retag")),
+        repository=repository, settings=settings,
     )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
 
 
-_AFTER_LOOKING: Sequence[str] = ("approve", "isolate", "apply", "verify", "reopen")
+_AFTER_LOOKING: Sequence[str] = ("approve", "isolate", "apply", "verify", "reopen", "retag")
 
 
 def verify(run: RunStore, ports: Ports) -> Outcome:

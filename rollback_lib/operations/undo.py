@@ -19,10 +19,10 @@ from rollback_lib.ports import GitHistory, Ports, RunStore
 
 
 class StateBefore:
-    """The repository, with the state before a run as one more tag."""
+    """The repository, with the state before a run as one more tag. ``ran``: the commit that ran then, if known."""
 
-    def __init__(self, git: GitHistory, tag: Tag, tree: Mapping[str, bytes]) -> None:
-        self._git, self._tag, self._tree = git, tag, tree
+    def __init__(self, git: GitHistory, tag: Tag, tree: Mapping[str, bytes], ran: str) -> None:
+        self._git, self._tag, self._tree, self._ran = git, tag, tree, ran
 
     def tags(self) -> Sequence[Tag]:
         return [*self._git.tags(), self._tag]
@@ -34,6 +34,15 @@ class StateBefore:
 
     def list_paths(self, commit: str) -> Sequence[str]:
         return list(self._tree) if commit == self._tag.commit else self._git.list_paths(commit)
+
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        """Its migrations are those of the code that ran."""
+        if commit == self._tag.commit:
+            return self._git.blobs(self._ran) if self._ran else {}
+        return self._git.blobs(commit)
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        return self._git.contents(blobs)
 
 
 def request(new: Request, of: RunStore) -> Request:
@@ -56,9 +65,9 @@ def undo(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
     """Go back to the state before the run ``of``. That run is over when this one ends well."""
     plan, images = of.get(Plan), of.get(Images)
     objects = [(file, msgspec.json.decode(of.read(before.file_of(*key)))) for file, *key in before.changed(plan)]
-    tree = before.tree(objects, images)
+    tree = before.tree(objects, plan, images)
     tag = before.tag(of.get(Request).run, tree, plan.made_at)
-    outcome = operation.execute(run, replace(ports, git=StateBefore(ports.git, tag, tree)))
+    outcome = operation.execute(run, replace(ports, git=StateBefore(ports.git, tag, tree, plan.current.commit)))
     if outcome.ending.code == EXIT_DONE and not run.get(Request).dry_run and holds_lock(of.events()):
         of.append(Mark.DONE, "reopen", key=LOCK_RELEASED, what=f"undone by run {run.get(Request).run}")
     return outcome

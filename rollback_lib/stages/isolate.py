@@ -34,7 +34,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     if not plan.writes:
         return
     write.do(take_lock(lock.name(plan.application)))
-    if plan.isolation.closes:
+    if plan.closes:
         _close(run, ports, write, plan)
 
 

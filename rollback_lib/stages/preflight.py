@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     before,
     decide,
@@ -16,9 +17,11 @@ from rollback_lib.core import (
     isolation,
     lock,
     maintenance,
+    migrations,
     overlay,
     permissions,
     planning,
+    retag,
     run_copy,
     services,
     splice,
@@ -37,6 +40,7 @@ from rollback_lib.core.plan import (
     UPDATE,
     Orphan,
     Plan,
+    PlannedTag,
     freeze,
 )
 from rollback_lib.core.references import references
@@ -76,7 +80,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
     kinds = [
         k
-        for k in {**dict.fromkeys((*_ALWAYS, *read)), **wanted, **{k: "" for k, _ in failed.objects}}
+        for k in {
+            **dict.fromkeys((*_ALWAYS, *read)),
+            **wanted,
+            **{k: "" for k, _ in (*failed.objects, *_created(request))},
+        }
         if k in (*WRITTEN, *_ALWAYS, *read)
     ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
@@ -94,6 +102,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     isolating = _isolation(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
     refused += _permissions(request, drafts, found, isolating.plan, ports)
+    refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     stuck = planning.stuck(drafts, snapshot)
@@ -104,6 +113,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
                 code="unproven-target", fix="Name the release with --to.",
             )
         )  # fmt: skip
+    tags: tuple[PlannedTag, ...] = ()
+    if request.retag:
+        tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)
+        warnings += left
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
     used = tuple(
         sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts))
@@ -114,7 +127,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
-            accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, refusals=open_refusals,
+            accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
+            refusals=open_refusals,
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
@@ -151,13 +165,40 @@ def _orphans(
     request: Request, resolution: Resolution, failed: Contents, snapshot: Snapshot, ports: Ports
 ) -> tuple[Orphan, ...]:
     """What only the failed release had. Kinds that are never written are only asked for by name, never read."""
-    kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
-    gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
-    if request.undo:
-        gone = {key: body for key, body in gone.items() if label(*key) in request.undo_created}
+    if request.undo:  # what that run created, whatever runs now
+        gone = {key: live for key in _created(request) if (live := snapshot.get(*key))}
+    else:
+        kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
+        gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
-    return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+    return tuple(
+        msgspec.structs.replace(o, ran=before.ran(live, snapshot))
+        if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
+        else o
+        for o in planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+    )
+
+
+def _created(request: Request) -> list[tuple[str, str]]:
+    return [(kind, name) for kind, _, name in (c.partition("/") for c in request.undo_created)]
+
+
+def _schema(
+    request: Request, resolution: Resolution, images: Images, ports: Ports, warnings: list[str]
+) -> Iterable[Refusal]:
+    """Migrations that the target does not know. Where nobody knows what runs, a warning: a guess refuses nothing."""
+    schema = Schema(ports.git, request.settings, resolution.releases)
+    target, current = resolution.target, images.current
+    going = {name for name, _ in resolution.services}
+    if current.commit:
+        for found in schema.between(current, target, going):
+            yield migrations.refusal(found, current.release, target.release)
+        return
+    newest = resolution.releases[0] if resolution.releases else target
+    if schema.any_at(newest) or schema.any_at(target):
+        found_all = schema.between(newest, target, going)
+        warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))
 
 
 def _dry_runs(

@@ -28,7 +28,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     plan = run.get(Plan)
     if not plan.writes:
         return
-    if plan.isolation.closes:
+    if plan.closes:
         open_all(run, ports, write, plan)
     write.do(release_lock(lock.name(plan.application)))
 

@@ -40,7 +40,7 @@ def test_a_run_that_ended_well_is_undone_to_the_bits_that_ran_before(desk: Desk)
     assert desk.rollback(*RUN).code == 0
     assert versions(desk) == {GOOD}
     ended = desk.rollback("undo", run_id(desk), "--yes", "--output", "json")
-    assert ended.code == 0, ended
+    assert ended.code == 0, ended.json["error"]
     assert versions(desk) == {BAD}
     assert says(desk) == before, "what it created is gone, and what it deleted is there again"
     assert left(desk) == []
@@ -57,7 +57,7 @@ def test_a_run_that_stopped_half_way_is_undone_in_its_place(desk: Desk) -> None:
     desk.playground.cluster.faults.clear()
     rollouts = desk.rollouts()
     ended = desk.rollback("undo", of, "--yes", "--output", "json")
-    assert ended.code == 0, ended
+    assert ended.code == 0, ended.json["error"]
     assert versions(desk) == {BAD}
     assert says(desk) == before
     assert desk.rollouts() == {**rollouts, "service-discovery": rollouts["service-discovery"] + 1}, "only what changed"
@@ -75,7 +75,7 @@ def test_it_is_undone_from_the_cluster_where_the_directory_is_not(desk: Desk) ->
     desk.forget_runs()
     desk.playground.cluster.faults.clear()
     ended = desk.rollback("undo", of, "--yes", "--output", "json")
-    assert ended.code == 0, ended
+    assert ended.code == 0, ended.json["error"]
     assert says(desk) == before
     assert left(desk) == []
 
@@ -94,7 +94,7 @@ def test_what_somebody_changed_after_the_run_makes_no_surprise(desk: Desk) -> No
     of = run_id(desk)
     desk.playground.must("scale", "deployment/user-service", "--replicas=2")
     ended = desk.rollback("undo", of, "--yes", "--output", "json")
-    assert ended.code == 0, ended
+    assert ended.code == 0, ended.json["error"]
     assert desk.objects()["Deployment/user-service"]["spec"]["replicas"] == 2
 
 

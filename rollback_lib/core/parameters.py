@@ -16,7 +16,7 @@ from rollback_lib.core import names
 if TYPE_CHECKING:
     from rollback_lib.core.errors import Problem
 
-Kind = Literal["text", "list", "flag", "path", "choice"]
+Kind = Literal["text", "list", "flag", "switch", "path", "choice"]
 Value = str | bool | tuple[str, ...]
 
 LAST_GOOD: Final = "last-good"
@@ -26,7 +26,7 @@ RUNS: Final = ("run", "stage", "resume", "undo")
 PLANS: Final = ("plan", "run", "stage")
 KEEPS: Final = ("plan", "verify", *RUNS)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
-ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "guard", "retag", "init")
+ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "reopen", "record-release", "quarantine", "guard", "retag", "init")
 
 
 class Parameter(NamedTuple):
@@ -34,6 +34,7 @@ class Parameter(NamedTuple):
 
     ``commands`` are those that take it. A ``list`` is separated by spaces or commas in the environment, and given by
     repeating the option on the command line. ``default`` is for help; None means that the command decides.
+    A ``switch`` has a ``--no-`` form as well; not given, settings decide.
     """
 
     name: str
@@ -94,7 +95,15 @@ PARAMETERS: Final = (
     Parameter("runs", "--runs", _V + "RUNS", "flag", "The runs of this machine.", ("history",)),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
-    Parameter("yes", "--yes", "", "flag", "Approve, as yourself.", (*RUNS, "unlock", "retag"), from_environment=False),
+    Parameter(
+        "yes",
+        "--yes",
+        "",
+        "flag",
+        "Approve it, as yourself.",
+        (*RUNS, "unlock", "reopen", "retag"),
+        from_environment=False,
+    ),
     Parameter(
         "dry_run",
         "--dry-run",
@@ -114,6 +123,14 @@ PARAMETERS: Final = (
     ),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
     Parameter(
+        "isolate",
+        "--isolate",
+        _V + "ISOLATE",
+        "switch",
+        "Close traffic while the shop is changed, or not.",
+        (*PLANS, "undo"),
+    ),
+    Parameter(
         "accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", (*KEEPS, "guard")
     ),
     Parameter(
@@ -125,6 +142,8 @@ PARAMETERS: Final = (
         RUNS,
     ),
     Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
+    Parameter("context", "--context", _V + "CONTEXT", "text", "The kubeconfig's context.", ("reopen",)),
+    Parameter("namespace", "--namespace", _V + "NAMESPACE", "text", "The namespace; without settings.", ("reopen",)),
     Parameter(
         "release", "--release", _V + "RELEASE", "text", "The release that is deployed.", ("guard", "record-release")
     ),
@@ -190,7 +209,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
         if not text:
             if p.empty_is_error:
                 problems.append(_problem(p.env, "is set but empty", "set it to true or false, or not at all"))
-        elif p.kind == "flag":
+        elif p.kind in ("flag", "switch"):
             if text.lower() in _TRUE | _FALSE:
                 given[p.name] = text.lower() in _TRUE
             else:
@@ -251,6 +270,8 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         return f"{word!r} cannot be a registry tag of each release", "such as keep-{release}"
     if p.name == "service" and not names.is_label(word):
         return f"{word!r} cannot be a service", names.DNS_LABEL_MEANS
+    if p.name == "namespace" and not names.is_label(word):
+        return f"{word!r} cannot be a namespace", names.DNS_LABEL_MEANS
     if p.name == "environment" and not names.is_label(word, names.SHORT_LABEL):
         return f"{word!r} cannot be an environment", names.SHORT_LABEL_MEANS
     if p.name == "plan_hash" and not re.fullmatch(r"[0-9a-f]{64}", word):

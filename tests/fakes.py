@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
-from rollback_lib.core.errors import InterruptedRunError, StaleError
+from rollback_lib.core.errors import InterruptedRunError, RefusedError, StaleError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
@@ -260,7 +260,10 @@ class FakeGit:
         return {blob: bytes.fromhex(blob) for blob in blobs}
 
     def _at(self, commit: str) -> Mapping[str, bytes]:
-        return next(files for name, files in self.releases.items() if self.commit(name) == commit)
+        for name, files in self.releases.items():
+            if self.commit(name) == commit:
+                return files
+        raise RefusedError(f"commit {commit} is not in this clone")
 
 
 class FakeClock:

@@ -8,7 +8,7 @@ PAIRS  ?= 9
 demo: $(VENV)/.done
 	$(BIN)/rollback demo
 
-.PHONY: demo check test cluster test-cluster bench schema lock clean
+.PHONY: demo check test test-jenkins cluster test-cluster bench schema lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,7 +24,12 @@ check: $(VENV)/.done
 	$(BIN)/lint-imports
 
 test: $(VENV)/.done
-	$(BIN)/pytest -n 2 --ignore=tests/cluster
+	$(BIN)/pytest -n 2 --ignore=tests/cluster --ignore=tests/jenkins
+
+# Jenkinsfile.rollback on Jenkins's own engine (needs Java and Maven; fetches three jars the first time).
+test-jenkins: $(VENV)/.done
+	$(BIN)/python tests/jenkins/jars.py
+	$(BIN)/pytest -n 2 tests/jenkins
 
 # About 9 minutes the first time (it compiles Kubernetes); seconds after that.
 cluster: $(VENV)/.done

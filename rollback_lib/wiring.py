@@ -206,6 +206,11 @@ def open_run(root: Path, request: Request) -> RunDirectory:
     return run
 
 
+def existing_run(root: str) -> RunDirectory | None:
+    """The run in a directory; None where none was begun."""
+    return RunDirectory(Path(root)) if (Path(root) / "run.json").is_file() else None
+
+
 def run_directory(config_folder: Path, run_id: str) -> Path:
     """Where a new run keeps its files."""
     return config_folder / RUNS / run_id
@@ -216,6 +221,22 @@ def runs(config_folder: Path) -> Iterator[RunDirectory]:
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
         yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def read_text(path: str) -> str:
+    """A text file. Raises UsageError where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+
+
+def replace_text(path: str, text: str) -> None:
+    """Write a file anew. Raises UsageError where it cannot be written."""
+    try:
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def write_new(path: Path, text: str) -> None:

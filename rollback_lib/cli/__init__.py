@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
     "init": "Write rollback.yaml from what the repository shows.",
+    "jenkins": "The Jenkins job: write it, check it, start it.",
     "demo": "The whole story on a sample shop; no cluster needed.",
     "sandbox": "That shop, broken, to play with until Ctrl-C.",
 }

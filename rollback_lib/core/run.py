@@ -31,6 +31,9 @@ class Request(Record, frozen=True, kw_only=True):
     plan_hash: str = ""
     offline: bool = False
     repository: str = ""
+    upstream_job: str = ""  # the deploy whose failure asked for this; empty where a person did
+    upstream_build: str = ""
+    request_id: str = ""
     settings: Settings
 
     @property

@@ -45,6 +45,8 @@ def request(
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
         offline=bool(values.get("offline")), repository=repository, settings=settings,
+        upstream_job=str(values.get("upstream_job") or ""), upstream_build=str(values.get("upstream_build") or ""),
+        request_id=str(values.get("request_id") or ""),
     )  # fmt: skip
 
 

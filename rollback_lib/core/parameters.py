@@ -35,8 +35,8 @@ class Parameter(NamedTuple):
     """One option. ``name`` is the keyword in code; an empty ``env`` means that the environment cannot give it.
 
     ``commands`` are those that take it. A ``list`` is separated by spaces or commas in the environment, and given by
-    repeating the option on the command line. ``default`` is for help; None means that the command decides. ``jenkins`` is
-    the parameter of Jenkins' job that gives it, where it is one (`core.jenkins_job` makes the job from these).
+    repeating the option on the command line. ``default`` is for help; None means that the command decides. ``jenkins``:
+    the parameter of Jenkins' job that gives it, if one does (`core.jenkins_job` makes the job from these).
     """
 
     name: str
@@ -208,7 +208,10 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
     given: dict[str, Value] = {}
     problems: list[Problem] = []
     jenkins = environ.get(FROM, "") == "jenkins"
-    called = (lambda p: p.jenkins or p.env) if jenkins else (lambda p: p.env)
+
+    def called(p: Parameter) -> str:
+        return (p.jenkins or p.env) if jenkins else p.env
+
     for p in PARAMETERS:
         if not p.from_environment or called(p) not in environ:
             if jenkins and p.empty_is_error and p.jenkins:

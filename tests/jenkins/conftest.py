@@ -1,4 +1,4 @@
-"""One JVM with Jenkins's engine and one sandbox for all builds of a worker; each test gets the shop after a bad deploy."""
+"""One JVM with Jenkins's engine and one sandbox for all builds of a worker; each test gets the shop, badly deployed."""
 
 from __future__ import annotations
 
@@ -51,11 +51,14 @@ def shop(broken_shop: tuple[Playground, Kept]) -> Playground:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """A folder for the PATH of agents, with the `rollback` of this checkout."""
+    """A folder for agents' PATH: the `rollback` of this checkout, which fails where the file ``fails`` says so."""
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "rollback"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rollback_lib "$@"\n')
+    script.write_text(
+        f'#!/bin/sh\nif [ "$*" = "$(cat "{folder}/fails" 2>/dev/null)" ]; then echo broken; exit 9; fi\n'
+        f'exec "{sys.executable}" -m rollback_lib "$@"\n'
+    )
     script.chmod(0o755)
     return folder
 

@@ -242,8 +242,9 @@ class Build:
                 continue
             expanded = re.sub(r"%([^%\s]+)%", lambda m: environment.get(m.group(1).upper(), ""), line)
             added = {c for c in CMD_SPECIAL if expanded.count(c) > line.count(c)}
-            assert not added and expanded.count('"') == line.count('"'), f"cmd would run parts of {expanded!r}"
-            if line.startswith(("if ", "python -m venv", "py ")):
+            assert not added, f"cmd would run parts of {expanded!r}"
+            assert expanded.count('"') == line.count('"'), f"cmd would see other quotes in {expanded!r}"
+            if line.startswith(("where ", "python -m venv", ".rollback-venv")):
                 continue  # nothing to install here: the library is in the agent
             words = shlex.split(expanded.removeprefix("call "), posix=True)
             code = self._program(tuple(words), given)

@@ -99,9 +99,9 @@ class Engine {
     Steps.interpreter = load(new File(here, 'Interpreter.groovy'), false).newInstance()
     for (String path in request.library) {
       File file = new File(path)
-      Steps.library[file.name.replace('.groovy', '')] = load(file, false).newInstance()
+      Steps.library[file.name.replace('.groovy', '')] = load(file, true).newInstance()
     }
-    Script script = (Script) load(new File((String) request.file), true).newInstance()
+    Script script = (Script) load(new File((String) request.file), request.rules != false).newInstance()
     if (request.only_rules) return
     Outcome end
     try {

@@ -5,12 +5,21 @@ def pipeline(Map model) {
   enter('pipeline', [:])
   try {
     List layers = model.options.collect { it } + [[name: 'environment', values: model.environment], [name: 'agent', agent: model.agent]]
-    within(layers, 0) { sequence(model.stages) }
+    within(layers, 0) {
+      Throwable inner = null
+      try {
+        sequence(model.stages)
+      } catch (Throwable problem) {
+        inner = problem
+        Host.call('failed', [problem.getClass().simpleName, problem.message])
+      }
+      inner = after(model.post, inner) // with the environment and the agent of the pipeline, as ModelInterpreter does
+      if (inner != null) { throw inner }
+    }
   } catch (Throwable problem) {
     failure = problem
     Host.call('failed', [problem.getClass().simpleName, problem.message])
   }
-  failure = after(model.post, failure)
   leave('pipeline')
   if (failure != null) { throw failure }
 }

@@ -8,7 +8,7 @@ PAIRS  ?= 9
 demo: $(VENV)/.done
 	$(BIN)/rollback demo
 
-.PHONY: demo check test test-jenkins cluster test-cluster bench schema lock clean
+.PHONY: demo check test test-jenkins cluster test-cluster bench schema jenkins lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,12 @@ bench: $(VENV)/.done
 # The JSON Schema of rollback.yaml, from the models; a test holds the two equal.
 schema: $(VENV)/.done
 	$(BIN)/python -c "import json; from rollback_lib.core.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
+
+# The Jenkins job wherever it is written, from the one schema of parameters; tests hold them equal.
+jenkins: $(VENV)/.done
+	$(BIN)/rollback jenkins render Jenkinsfile.rollback
+	$(BIN)/rollback jenkins render jenkins/seed.groovy
+	$(BIN)/python -c "from rollback_lib.core import jenkins_job as j; print(j.config_xml(j.parameters(), j.Source('https://git.example.com/shop.git')), end='')" > jenkins/config.xml
 
 # Names no index: whoever installs decides where packages come from.
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

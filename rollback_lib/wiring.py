@@ -27,7 +27,7 @@ from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
-from rollback_lib.ports import Approver, Ports, Progress
+from rollback_lib.ports import Approver, Clock, Jenkins, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
 RUNS: Final = ".rollback"
@@ -136,6 +136,29 @@ class LazyRepository:
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+
+
+def jenkins(environ: Mapping[str, str], clock: Clock) -> Jenkins:
+    """The Jenkins server that the environment names. Raises UsageError where it names none."""
+    from rollback_lib.adapters.jenkins import JenkinsServer
+
+    url = environ.get("JENKINS_URL", "").strip()
+    if not url:
+        raise UsageError("JENKINS_URL is not set: the address of the Jenkins server, such as https://ci.example.com/")
+    user, token = (environ.get(f"ROLLBACK_JENKINS_{name}", "").strip() for name in ("USER", "TOKEN"))
+    return JenkinsServer(url, user, token, sleep=clock.sleep)
+
+
+@contextlib.contextmanager
+def stoppable_clock() -> Iterator[SystemClock]:
+    """A clock whose waits end when a person or Jenkins asks us to stop."""
+    clock = SystemClock()
+    with contextlib.ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):  # not the main thread
+                before = signal.signal(number, lambda n, frame: clock.stop(signal.Signals(n).name))
+                stack.callback(signal.signal, number, before)
+        yield clock
 
 
 def kubectl(context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None) -> Kubectl:

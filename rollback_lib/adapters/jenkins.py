@@ -7,6 +7,7 @@ asked for again; errors come as four unrelated kinds; nothing has a time limit; 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -27,6 +28,7 @@ READ_TIMEOUT: Final = 20.0  # between two bytes
 WHOLE_TIMEOUT: Final = 60.0  # for one answer
 LARGEST: Final = 16 << 20
 TRIES: Final = 5
+_QUEUED = re.compile(r"/queue/item/([0-9]{1,18})/?$")
 _AGAIN: Final = (429, 502, 503, 504)
 _LONGEST_WAIT: Final = 10.0
 _BUILD = "number,url,building,result,queueId,timestamp,artifacts[relativePath],actions[parameters[*],causes[*]]"
@@ -96,7 +98,7 @@ class JenkinsServer:
     def put_job(self, job: str, xml: str, *, create: bool) -> None:
         path = f"{_job(job)}/config.xml"
         if create:
-            folder, own = answers.parent_path(job)
+            folder, own = parent_path(job)
             path = f"{folder}createItem?{urlencode({'name': own})}"
         self._post(path, xml.encode(), {"Content-Type": "text/xml; charset=utf-8"}, f"write the job {job}")
 
@@ -124,7 +126,7 @@ class JenkinsServer:
         location = found.headers.get("location", "")
         if found.status in (302, 303):
             return 0
-        number = answers.queue_number(location)
+        number = queue_number(location)
         if not number:
             raise RefusedError(f"Jenkins took the request for {job} and did not say where it is queued.")
         return number
@@ -281,9 +283,32 @@ _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 
 def _job(name: str) -> str:
     try:
-        return answers.job_path(name)
+        return job_path(name)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def job_path(name: str) -> str:
+    """`shop/deploy` as `job/shop/job/deploy`. A multibranch job's own slash is `%2F` already, as JOB_NAME has it.
+
+    Raises ValueError for a name that would lead elsewhere.
+    """
+    parts = name.strip("/").split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{name!r} is not the full name of a job")
+    return "/".join(f"job/{quote(part, safe='')}" for part in parts)
+
+
+def parent_path(name: str) -> tuple[str, str]:
+    """(path of the folder that holds the job, the job's own name)."""
+    folder, _, own = name.strip("/").rpartition("/")
+    return (job_path(folder) + "/" if folder else "", own)
+
+
+def queue_number(location: str) -> int:
+    """The queue item that a Location names, whatever host it says; 0 where it names none."""
+    found = _QUEUED.search(urlsplit(location).path)
+    return int(found[1]) if found else 0
 
 
 def _decoded(body: bytes, what: str) -> dict[str, Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
 
 import msgspec
 
 GOOD: Final = "SUCCESS"
 BAD: Final = ("FAILURE", "UNSTABLE", "ABORTED")
-_QUEUED = re.compile(r"/queue/item/([0-9]{1,18})/?$")
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,29 +54,6 @@ class LogPart(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     next: int
     more: bool
-
-
-def job_path(name: str) -> str:
-    """`shop/deploy` as `job/shop/job/deploy`. A multibranch job's own slash is `%2F` already, as JOB_NAME has it.
-
-    Raises ValueError for a name that would lead elsewhere.
-    """
-    parts = name.strip("/").split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"{name!r} is not the full name of a job")
-    return "/".join(f"job/{quote(part, safe='')}" for part in parts)
-
-
-def parent_path(name: str) -> tuple[str, str]:
-    """(path of the folder that holds the job, the job's own name)."""
-    folder, _, own = name.strip("/").rpartition("/")
-    return (job_path(folder) + "/" if folder else "", own)
-
-
-def queue_number(location: str) -> int:
-    """The queue item that a Location names, whatever host it says; 0 where it names none."""
-    found = _QUEUED.search(urlsplit(location).path)
-    return int(found[1]) if found else 0
 
 
 def build(data: Mapping[str, Any]) -> Build:

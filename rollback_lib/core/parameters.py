@@ -28,7 +28,17 @@ KEEPS: Final = ("plan", "verify", *RUNS)
 TRIGGER: Final = "jenkins-trigger"  # asks a job of Jenkins for a run; takes what the job takes
 BY_PIPELINE: Final = ("run", "stage", TRIGGER)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
-ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "init", "jenkins-render")
+ALL: Final = (
+    "plan",
+    *RUNS,
+    *LOOKS,
+    "unlock",
+    "record-release",
+    "quarantine",
+    "init",
+    "jenkins-render",
+    "jenkins-provision",
+)
 
 
 class Parameter(NamedTuple):
@@ -62,7 +72,7 @@ PARAMETERS: Final = (
         _V + "ENVIRONMENT",
         "text",
         "Which environment of the settings; may be left out when there is one.",
-        (*(c for c in ALL if c not in ("init", "jenkins-render")), TRIGGER),
+        (*(c for c in ALL if c not in ("init", "jenkins-render", "jenkins-provision")), TRIGGER),
         short="-e",
         jenkins="ENVIRONMENT",
     ),

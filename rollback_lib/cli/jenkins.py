@@ -67,6 +67,32 @@ def page(values: dict[str, Any]) -> int:
     return 0
 
 
+@command.command("admit", help="Let the run in --run-dir go on if a failed deploy asked for it; 3 if it may not.")
+@takes("jenkins-admit")
+def admit(values: dict[str, Any]) -> int:
+    import os
+
+    from rollback_lib import wiring
+    from rollback_lib.cli import entering
+    from rollback_lib.operations import automatic
+
+    with entering.entered(values, run_dir=".rollback/current") as (run, ports, console):
+        own_job = os.environ.get("JOB_NAME", "")
+        console.say(automatic.admit(run, ports, lambda: wiring.jenkins(os.environ, ports.clock), own_job))
+    return 0
+
+
+@command.command("settle", help="Keep in the cluster how the run in --run-dir ended, for the loop guard.")
+@takes("jenkins-admit")
+def settle(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import entering
+    from rollback_lib.operations import automatic
+
+    with entering.entered(values, run_dir=".rollback/current") as (run, ports, console):
+        console.say(automatic.settle(run, ports))
+    return 0
+
+
 def _job(function: Any) -> Any:
     text = "The job's full name, such as shop/rollback."
     return click.option("--job", envvar="ROLLBACK_JENKINS_JOB", default="rollback", metavar="NAME", help=text)(function)

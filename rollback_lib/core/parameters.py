@@ -38,6 +38,7 @@ ALL: Final = (
     "init",
     "jenkins-render",
     "jenkins-provision",
+    "jenkins-admit",
 )
 
 

@@ -205,6 +205,19 @@ class Verify(Section, frozen=True, kw_only=True):
     crash_restarts: Restarts = 3
 
 
+class Automatic(Section, frozen=True, kw_only=True):
+    """Whether a failed deploy may start a rollback by itself: which Jenkins jobs, and how often in which time."""
+
+    jobs: tuple[str, ...] = ()
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    window: Duration = "24h"
+
+    def rules(self) -> Iterator[Problem]:
+        for i, job in enumerate(self.jobs):
+            if not job or not names.is_plain(job) or len(job) > names.JOB_LIMIT:
+                yield Problem("not the full name of a job", key=f"jobs[{i}]", fix="such as shop/deploy")
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -215,6 +228,7 @@ class Settings(Section, frozen=True, kw_only=True):
     services: Services = Services()
     images: Images = Images()
     verify: Verify = Verify()
+    automatic: Automatic = Automatic()
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

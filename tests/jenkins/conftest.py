@@ -36,6 +36,8 @@ def broken_shop() -> Iterator[tuple[Playground, Kept]]:
     with Playground(SCENARIOS["tag-overwritten"]) as playground:
         playground.deploy("v1.1.0")
         playground.deploy("v1.2.0")
+        with (playground.repository / "rollback.yaml").open("a", encoding="utf-8") as settings:
+            settings.write("automatic: {jobs: [shop/deploy], limit: 2, window: 1h}\n")
         git = ("git", "-C", str(playground.repository))
         subprocess.run((*git, "add", "--force", "rollback.yaml"), check=True)
         who = ("-c", "user.name=t", "-c", "user.email=t@t.test")

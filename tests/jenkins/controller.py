@@ -42,7 +42,8 @@ class Job:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     library: tuple[Path, ...] = ()
     unix: bool = True
-    shallow: bool = False
+    name: str = "rollback"
+    url: str = "http://jenkins.test/"
 
 
 @dataclass
@@ -74,9 +75,11 @@ class Build:
         self.end: dict[str, Any] = {}
         self._frames: list[tuple[str, dict[str, Any]]] = []
         self._agents = 0
+        path = "/job/".join(job.name.split("/"))
         self._global = {
-            "BUILD_NUMBER": str(number), "JOB_NAME": "rollback", "JENKINS_URL": "http://jenkins.test/",
-            "BUILD_URL": f"http://jenkins.test/job/rollback/{number}/", "JOB_BASE_NAME": "rollback",
+            "BUILD_NUMBER": str(number), "JOB_NAME": job.name, "JENKINS_URL": job.url,
+            "BUILD_URL": f"{job.url}job/{path}/{number}/",
+            "BUILD_TAG": f"jenkins-{job.name.replace('/', '-')}-{number}",
         }  # fmt: skip
 
     def run(self, engine: Engine) -> Build:

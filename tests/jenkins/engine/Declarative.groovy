@@ -25,7 +25,7 @@ class Rules {
   static final Set SCRIPT_ONLY = ['stage', 'properties', 'parallel']
   static final Set SHELLS = ['sh', 'bat', 'powershell', 'pwsh']
   // Methods on values that Jenkins's script security lets a pipeline call (its generic and jenkins whitelists).
-  static final Set WHITELISTED = ['split', 'trim', 'indexOf', 'substring', 'startsWith', 'endsWith', 'contains', 'isEmpty', 'size', 'join', 'replace', 'take',
+  static final Set WHITELISTED = ['split', 'trim', 'indexOf', 'substring', 'startsWith', 'endsWith', 'contains', 'isEmpty', 'size', 'join', 'replace', 'replaceAll', 'take', 'deploys',
     'toString', 'add', 'get', 'put', 'containsKey', 'plus', 'getBuildCauses', 'getMessage', 'equals', 'toInteger', 'readLines', 'tokenize', 'call']
 }
 

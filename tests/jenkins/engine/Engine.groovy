@@ -60,7 +60,7 @@ abstract class Steps extends Script implements Serializable {
   Object invokeMethod(String name, Object args) {
     Object[] given = args instanceof Object[] ? args : [args] as Object[]
     if (name == 'pipeline') return interpreter.pipeline(given[0])
-    if (library.containsKey(name)) return library[name].invokeMethod('call', args)
+    if (Steps.library.containsKey(name)) return Steps.library[name].call(*given)
     Object last = given ? given[-1] : null
     if (last instanceof Closure) return interpreter.block(name, (given as List).subList(0, given.length - 1), last)
     if (name in DESCRIBING) return [step: name, args: given ? given[0] : null]

@@ -52,7 +52,8 @@ def test_every_stage_of_the_plan_is_a_stage_of_jenkins_and_all_go_green(play: Pl
     assert build.display_name.startswith("#7 v1.2.0 → v1.1.0 prod, 10/10, ")
     assert ":prod in 10 repositories is still v1.2.0" in build.description  # C44: what the next deploy would undo
     names = {path.removeprefix(".rollback/current/") for path in build.archived}
-    assert {"report/incident.md", "report/plan.txt", "plan.json", "journal.jsonl"} <= names
+    assert "Recording test results: .rollback/current/report/junit.xml" in build.text
+    assert {"report/incident.md", "report/plan.txt", "report/junit.xml", "plan.json", "journal.jsonl"} <= names
     assert not [name for name in names if name.startswith(("manifests", "before"))]
     assert b"NEW_FLAG" in build.archived[".rollback/current/report/plan.txt"]
 

@@ -1,4 +1,4 @@
-// What Jenkins's validator and a few rules of this project refuse (RULES.md), and the model that the interpreter runs.
+// What Jenkins's validator and a few rules of this project refuse (tests/jenkins/RULES.md), and the model that the interpreter runs.
 import org.codehaus.groovy.ast.*
 import org.codehaus.groovy.ast.expr.*
 import org.codehaus.groovy.ast.stmt.*

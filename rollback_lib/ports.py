@@ -156,7 +156,10 @@ class ClusterRecords(Protocol):
 
 
 class Jenkins(Protocol):
-    """A Jenkins server. Raises RefusedError with what it said; None where a job, build or file is not there."""
+    """A Jenkins server; None where a job, build or file is not there.
+
+    Raises RefusedError with what it said; CheckError where nobody knows whether it took what we sent.
+    """
 
     @property
     def url(self) -> str: ...

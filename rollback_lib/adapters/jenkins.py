@@ -18,7 +18,7 @@ import msgspec
 import requests
 
 from rollback_lib.core import jenkins_answers as answers
-from rollback_lib.core.errors import RefusedError, UsageError
+from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.redact import redact
 from rollback_lib.core.registry_answers import retry_after
@@ -74,7 +74,11 @@ class _Session(jenkins.Jenkins):
 
 
 class JenkinsServer:
-    """`ports.Jenkins`. Raises RefusedError with what the server said; UsageError for names that cannot be meant."""
+    """`ports.Jenkins`.
+
+    Raises RefusedError with what the server said, CheckError where a request to change something was sent and its
+    answer was lost, UsageError for names that cannot be meant.
+    """
 
     def __init__(
         self, url: str, user: str, token: str, *, sleep: Callable[[float], None], now: Callable[[], float] | None = None
@@ -213,7 +217,7 @@ class JenkinsServer:
                 self._server.crumb = None  # it was of a session that has ended
                 found = self._send("POST", path, body, headers)
         except _Lost as problem:
-            raise RefusedError(f"Jenkins did not answer when we wanted to {what}: {problem}") from None
+            raise CheckError(f"Jenkins did not answer when we wanted to {what}: {problem}") from None
         judged = self._judged(found, what, redirects=redirects)
         assert judged is not None
         return judged

@@ -35,8 +35,10 @@ def _parameter(
     text = text.replace(" (repeatable)", ", separated by blanks" if kind == "list" else "")
     if name == "environment" and environments:
         return JobParameter("choice", jenkins, "Which environment of rollback.yaml.", choices=tuple(environments))
-    if kind == "flag":
+    if name == "dry_run":
         return JobParameter("booleanParam", jenkins, text, "true" if only_look else "false")
+    if kind == "flag":  # nothing chosen: as rollback.yaml says
+        return JobParameter("choice", jenkins, text, choices=("", "true", "false"))
     if name == "reason":
         return JobParameter("text", jenkins, text)
     return JobParameter("string", jenkins, text, LAST_GOOD if name == "to" else "")

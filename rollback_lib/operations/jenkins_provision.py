@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.errors import CheckError, RefusedError
 from rollback_lib.core.jenkins_config import differences
 from rollback_lib.ports import Jenkins
 
@@ -18,7 +18,7 @@ class Provisioned(NamedTuple):
 
 
 def provision(server: Jenkins, job: str, xml: str, *, write: bool) -> Provisioned:
-    """Write only what differs, then read it back. Raises RefusedError where the server keeps something else."""
+    """Write only what differs, then read it back. Raises CheckError where the server keeps something else."""
     before = server.job_config(job)
     found = () if before is None else _differences(xml, before, job)
     if before is not None and not found:
@@ -29,7 +29,7 @@ def provision(server: Jenkins, job: str, xml: str, *, write: bool) -> Provisione
     after = server.job_config(job)
     left = ("there is no job",) if after is None else _differences(xml, after, job)
     if left:
-        raise RefusedError(f"Jenkins took the job {job} and keeps something else: {'; '.join(left[:5])}")
+        raise CheckError(f"Jenkins took the job {job} and keeps something else: {'; '.join(left[:5])}")
     return Provisioned(before is not None, found, True)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from rollback_lib.core import following
-from rollback_lib.core.errors import InterruptedRunError, RefusedError, UsageError
+from rollback_lib.core.errors import CheckError, InterruptedRunError, RefusedError, UsageError
 from rollback_lib.core.jenkins_answers import GOOD, Build, Question, QueueItem, Step
 from rollback_lib.ports import Clock, Jenkins
 
@@ -33,16 +33,16 @@ def ask(server: Jenkins, job: str, parameters: Mapping[str, str]) -> Asked:
     request_id = parameters["REQUEST_ID"]
     try:
         return Asked(job, request_id, server.start(job, parameters))
-    except RefusedError:
+    except CheckError:
         if _of_request(server, job, request_id) is not None:  # the answer was lost, the request was not
             return Asked(job, request_id, 0)
         raise
 
 
 def follow(server: Jenkins, asked: Asked, clock: Clock, say: Say, log: Say) -> Build:
-    """Until the build has ended. Raises RefusedError where it never starts, vanishes, or outlasts our patience.
+    """Until the build has ended. Raises CheckError where it never starts, vanishes, or can no longer be followed.
 
-    An interruption leaves the build alone: only the following ends.
+    Neither that nor an interruption stops the build: only the following ends.
     """
     url = ""
     try:
@@ -54,6 +54,8 @@ def follow(server: Jenkins, asked: Asked, clock: Clock, say: Say, log: Say) -> B
     except InterruptedRunError as stopped:
         where = f"the build goes on: {url}" if url else "the request stays in the queue of Jenkins"
         raise InterruptedRunError(f"{stopped} No longer following; {where}") from None
+    except RefusedError as lost:
+        raise CheckError(f"{lost} The build may go on all the same: {url or server.url}") from None
 
 
 def _started(server: Jenkins, asked: Asked, clock: Clock, say: Say) -> int:
@@ -61,7 +63,7 @@ def _started(server: Jenkins, asked: Asked, clock: Clock, say: Say) -> int:
     while clock.now() < until:
         item = server.queued(asked.item) if asked.item else QueueItem(gone=True)
         if item.cancelled:
-            raise RefusedError("the request was taken out of the queue before it began.")
+            raise CheckError("the request was taken out of the queue before it began.")
         if item.build:
             return item.build
         if item.gone and (found := _of_request(server, asked.job, asked.request_id, asked.item)):
@@ -70,7 +72,7 @@ def _started(server: Jenkins, asked: Asked, clock: Clock, say: Say) -> int:
             why = item.why
             say(f"In the queue: {why}")
         clock.sleep(POLL)
-    raise RefusedError(f"it did not start within {_minutes(QUEUE_PATIENCE)}: {why or 'the queue knows nothing of it'}")
+    raise CheckError(f"it did not start within {_minutes(QUEUE_PATIENCE)}: {why or 'the queue knows nothing of it'}")
 
 
 def _of_request(server: Jenkins, job: str, request_id: str, item: int = 0) -> Build | None:
@@ -93,7 +95,7 @@ def _ended(server: Jenkins, job: str, number: int, clock: Clock, say: Say, log: 
         found = server.build(job, number)
         part = server.log(job, number, at)
         if found is None or part is None:
-            raise RefusedError(f"build {number} of {job} was deleted while we followed it.")
+            raise CheckError(f"build {number} of {job} was deleted while we followed it.")
         if part.text:
             log(part.text)
         at = part.next
@@ -104,7 +106,7 @@ def _ended(server: Jenkins, job: str, number: int, clock: Clock, say: Say, log: 
         if not found.running and not part.more:
             return found
         if clock.now() >= until:
-            raise RefusedError(f"build {number} still runs after {_minutes(BUILD_PATIENCE)}: {found.url}")
+            raise CheckError(f"build {number} still runs after {_minutes(BUILD_PATIENCE)}: {found.url}")
         clock.sleep(POLL)
 
 

@@ -11,7 +11,7 @@ import responses
 
 from rollback_lib.adapters import jenkins
 from rollback_lib.adapters.jenkins import JenkinsServer
-from rollback_lib.core.errors import RefusedError, UsageError
+from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from tests.fake_jenkins import FakeJenkins
 
 XML = "<flow-definition/>"
@@ -152,7 +152,7 @@ def test_a_request_whose_answer_was_cut_off_is_not_sent_again(
     fake: FakeJenkins, server: JenkinsServer, broken: Any
 ) -> None:
     fake.replies.append(("buildWithParameters", broken))
-    with pytest.raises(RefusedError, match="did not answer when we wanted to start shop/rollback"):
+    with pytest.raises(CheckError, match="did not answer when we wanted to start shop/rollback"):
         server.start("shop/rollback", {})
     assert len(fake.paths()) == 1
 
@@ -190,7 +190,7 @@ def test_nobody_there_is_said() -> None:
     server = JenkinsServer("http://127.0.0.1:1/", "", "", sleep=lambda s: None)
     with pytest.raises(RefusedError, match="does not answer"):
         server.build("x", 1)
-    with pytest.raises(RefusedError, match="did not answer"):
+    with pytest.raises(CheckError, match="did not answer"):
         server.start("x", {})
     server.close()
 

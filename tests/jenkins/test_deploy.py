@@ -113,5 +113,5 @@ def test_what_the_deploy_asks_for_brings_the_release_back_once(
 
     again = play(given, number=9)
     assert again.result == "FAILURE"
-    assert "this was asked for already, as request jenkins-shop-deploy-41" in again.text
+    assert "this was asked for already, as request jenkins-shop-deploy-41" in again.text, again.text
     assert not again.questions

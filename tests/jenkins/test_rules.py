@@ -100,3 +100,26 @@ def test_a_comparator_that_cps_would_break_is_seen_broken(engine: Engine, tmp_pa
     end = engine.play({**request, "rules": False}, lambda event, args: said.append(str(args)))
     assert "crash" not in end
     assert said == ["['echo', ['-1']]"]
+
+
+@pytest.mark.parametrize("name", ["seed.groovy", "vars/rollbackOnFailure.groovy"])
+def test_what_else_is_installed_is_groovy_that_jenkins_reads(engine: Engine, name: str) -> None:
+    file = Path(__file__).parents[2] / "jenkins" / name
+    request = {
+        "file": str(file),
+        "params": {},
+        "scm": {},
+        "steps": [],
+        "library": [],
+        "rules": False,
+        "only_rules": True,
+    }
+    end = engine.play(request, lambda event, args: None)
+    assert "rules" not in end, end["rules"]
+    assert "crash" not in end, end["crash"]
+
+
+def test_a_restart_from_a_stage_cannot_skip_the_approval() -> None:
+    text = (Path(__file__).parents[2] / "Jenkinsfile.rollback").read_text(encoding="utf-8")
+    assert "disableRestartFromStage()" in text
+    assert "abortPrevious: true" not in text

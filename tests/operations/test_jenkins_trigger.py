@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rollback_lib.adapters.jenkins import JenkinsServer
-from rollback_lib.core.errors import InterruptedRunError, RefusedError, UsageError
+from rollback_lib.core.errors import CheckError, InterruptedRunError, UsageError
 from rollback_lib.operations import jenkins_trigger
 from tests.fake_jenkins import FakeJenkins
 from tests.fakes import FakeClock
@@ -96,13 +96,13 @@ def test_a_queue_item_that_vanished_is_found_among_the_builds(world: World) -> N
 
 def test_a_request_that_was_taken_out_of_the_queue_is_said(world: World) -> None:
     world.fake.queue[5] = [{"cancelled": True}]
-    with pytest.raises(RefusedError, match="taken out of the queue"):
+    with pytest.raises(CheckError, match="taken out of the queue"):
         world.follow()
 
 
 def test_a_queue_is_not_waited_in_without_end(world: World) -> None:
     world.fake.queue[5] = [{"why": "There are no nodes with the label ‘rollback’"}]
-    with pytest.raises(RefusedError, match="30 minutes: There are no nodes with the label"):
+    with pytest.raises(CheckError, match="30 minutes: There are no nodes with the label"):
         world.follow()
 
 
@@ -110,7 +110,7 @@ def test_a_build_that_outlasts_our_patience_is_left(world: World, monkeypatch: p
     monkeypatch.setattr(jenkins_trigger, "POLL", 3600.0)
     world.fake.queue[5] = [{"executable": {"number": 3}}]
     world.fake.builds[3] = build()
-    with pytest.raises(RefusedError, match="still runs after 360 minutes"):
+    with pytest.raises(CheckError, match="still runs after 360 minutes"):
         world.follow()
 
 
@@ -123,7 +123,7 @@ def test_a_build_that_is_deleted_while_it_is_followed_is_said(world: World) -> N
             world.fake.builds.clear()
 
     world.clock.sleep = sleep  # type: ignore[method-assign]
-    with pytest.raises(RefusedError, match="build 3 of shop/rollback was deleted"):
+    with pytest.raises(CheckError, match="build 3 of shop/rollback was deleted"):
         world.follow()
 
 
@@ -148,3 +148,17 @@ def test_a_request_whose_answer_was_lost_is_not_sent_again_but_found(world: Worl
     world.fake.builds[3] = build(result="SUCCESS")
     assert world.follow().number == 3
     assert len([path for path in world.fake.paths() if "buildWithParameters" in path]) == 1
+
+
+def test_a_server_that_goes_away_while_we_follow_does_not_read_as_nothing_changed(world: World) -> None:
+    world.fake.queue[5] = [{"executable": {"number": 3}}]
+    world.fake.builds[3] = build()
+    world.fake.replies += [("progressiveText", (503, {}, b""))] * 5
+    with pytest.raises(CheckError, match=r"The build may go on all the same: http://ci/job/shop/job/rollback/3/"):
+        world.follow()
+
+
+def test_a_request_whose_answer_and_build_are_nowhere_is_no_refusal(world: World) -> None:
+    world.fake.replies.append(("buildWithParameters", lambda request: request.connection.close()))
+    with pytest.raises(CheckError, match="did not answer when we wanted to start"):
+        world.follow()

@@ -8,7 +8,11 @@ PAIRS  ?= 9
 demo: $(VENV)/.done
 	$(BIN)/rollback demo
 
-.PHONY: demo check test test-jenkins cluster test-cluster bench schema jenkins lock clean
+# Every class of request × every kind of fault, once and for good (make test has each class once).
+test-faults: $(VENV)/.done
+	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py
+
+.PHONY: demo check test test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,8 +39,9 @@ test-jenkins: $(VENV)/.done
 cluster: $(VENV)/.done
 	$(BIN)/python tests/cluster/build.py
 
+# With it the kubectl that was built with the cluster is tried on the sandbox.
 test-cluster: $(VENV)/.done
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster tests/sandbox/test_kubectl.py
 
 bench: $(VENV)/.done
 	$(BIN)/python -m benchmarks --pairs $(PAIRS)

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from rollback_lib.ports import Approver, Clock, Jenkins, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
 RUNS: Final = ".rollback"
+TAG_MOVES: Final = "retags"  # below RUNS: what `rollback retag` did is no run
 
 
 def find_config(given: str | None, start: Path) -> Path | None:
@@ -86,7 +87,15 @@ class _LazyRegistry:
     def look_up(
         self, references: Sequence[str], *, platforms: Sequence[str] = ("linux/amd64",), configs: bool = False
     ) -> Mapping[str, Answer]:
+        found: Mapping[str, Answer] = self._made().look_up(references, platforms=platforms, configs=configs)
+        return found
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        self._made().put_tag(repository, digest, tag, was=was)
+
+    def _made(self) -> Any:
         if self._client is None:
+            _loaded()
             from rollback_lib.adapters.registry import RegistryClient
             from rollback_lib.core.image_reference import parse
 
@@ -99,8 +108,7 @@ class _LazyRegistry:
                 {host: r.url for host, r in images.registries.items()}, _docker_config(self._environ), self._environ,
                 own_hosts=tuple(hosts),
             )  # fmt: skip
-        found: Mapping[str, Answer] = self._client.look_up(references, platforms=platforms, configs=configs)
-        return found
+        return self._client
 
     def close(self) -> None:
         if self._client is not None:
@@ -133,6 +141,12 @@ class LazyRepository:
     def list_paths(self, commit: str) -> Sequence[str]:
         return self._open().list_paths(commit)
 
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        return self._open().blobs(commit)
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        return self._open().contents(blobs)
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
@@ -140,6 +154,7 @@ class LazyRepository:
 
 def jenkins(environ: Mapping[str, str], clock: Clock) -> Jenkins:
     """The Jenkins server that the environment names. Raises UsageError where it names none."""
+    _loaded()
     from rollback_lib.adapters.jenkins import JenkinsServer
 
     url = environ.get("JENKINS_URL", "").strip()
@@ -161,10 +176,14 @@ def stoppable_clock() -> Iterator[SystemClock]:
         yield clock
 
 
-def kubectl(context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None) -> Kubectl:
+def kubectl(
+    context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None,
+    killed: Callable[[str], None] = lambda why: None,
+) -> Kubectl:  # fmt: skip
     """kubectl as it is on the PATH. Without ``cluster`` it may only be asked about itself."""
     program = shutil.which("kubectl", path=environ.get("PATH")) or ""
-    return Kubectl(program, context, namespace, environ, cluster or KubernetesCluster(None, context, namespace))
+    reader = cluster or KubernetesCluster(None, context, namespace)
+    return Kubectl(program, context, namespace, environ, reader, killed=killed)
 
 
 class World:
@@ -186,14 +205,15 @@ class World:
         self.git = LazyRepository(start, offline=offline)
         where = settings.environments[environment]
         self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
-        self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster)
+        self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster, self.clock.stop)
         if not offline:
             # 0.4 s of import, most of it while git and the first answers are waited for
-            threading.Thread(target=_load_client, daemon=True).start()
+            _loading.append(threading.Thread(target=_load_client, daemon=True))
+            _loading[-1].start()
 
     def ports(self, progress: Progress, approver: Approver) -> Ports:
         return Ports(
-            git=self.git, registry=self._registry, cluster=self.cluster,
+            git=self.git, registry=self._registry, tags=self._registry, cluster=self.cluster,
             records=ClusterRecords(self.cluster), acts=self.kubectl, clock=self.clock,
             progress=progress, approver=approver, environ=self.environ, user=who(self.environ)[0],
         )  # fmt: skip
@@ -213,6 +233,15 @@ class World:
         self._registry.close()
         self.cluster.close()
         self.git.close()
+
+
+_loading: Final[list[threading.Thread]] = []
+
+
+def _loaded() -> None:
+    """Two threads that import what imports `requests` meet it half made; the second one waits for the first."""
+    while _loading:
+        _loading.pop().join()
 
 
 def _load_client() -> None:
@@ -237,6 +266,19 @@ def existing_run(root: str) -> RunDirectory | None:
 def run_directory(config_folder: Path, run_id: str) -> Path:
     """Where a new run keeps its files."""
     return config_folder / RUNS / run_id
+
+
+def known_run(root: Path) -> RunDirectory | None:
+    """The run that has this run directory; None where there is none yet."""
+    return RunDirectory(root) if (root / "run.json").is_file() else None
+
+
+def restore_run(root: Path, files: Mapping[str, bytes]) -> RunDirectory:
+    """A run directory made of the files of a run that began elsewhere."""
+    run = RunDirectory(root)
+    for name in sorted(files, key=lambda name: name == "run.json"):  # last: only then it is one
+        run.write(name, files[name])
+    return run
 
 
 def runs(config_folder: Path) -> Iterator[RunDirectory]:

@@ -5,20 +5,32 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from rollback_lib.adapters import process
-from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject, compact, last_line, patch_text
-from rollback_lib.core.errors import FailedError, RefusedError, StaleError
+from rollback_lib.core.changes import (
+    WRITE_LIMIT,
+    Change,
+    CreateObject,
+    DeleteObject,
+    PatchObject,
+    compact,
+    last_line,
+    patch_text,
+    worth_another_try,
+)
+from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.resources import KINDS, Object, fingerprint
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
 REQUEST_TIMEOUT: Final = 30  # seconds, for one request
 VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
-_PATIENCE: Final = 3 * REQUEST_TIMEOUT + 10
+_KILLED: Final = "kubectl was ended by signal"
+_PAUSES: Final = (0.5, 1.0, 2.0)  # between tries where the server was busy and, read back, has taken nothing
 
 
 class Reader(Protocol):
@@ -51,11 +63,16 @@ def create_arguments(file: str) -> tuple[str, ...]:
 class Kubectl:
     """`Acts` by kubectl, with what it did read back where it did not end well."""
 
-    def __init__(self, program: str, context: str, namespace: str, environ: Mapping[str, str], reader: Reader) -> None:
+    def __init__(
+        self, program: str, context: str, namespace: str, environ: Mapping[str, str], reader: Reader,
+        sleep: Callable[[float], None] = time.sleep, killed: Callable[[str], None] = lambda why: None,
+    ) -> None:  # fmt: skip
+        """``killed`` is told when a signal ends kubectl: an abort ends it before us, and nothing else may begin."""
         self._start = (program, *((f"--context={context}",) if context else ()), f"--namespace={namespace}",
                        f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
         self._environ = environ
         self._reader = reader
+        self._sleep, self._killed = sleep, killed
 
     def problem(self) -> str:
         """Why nothing could be written at all; empty where it could."""
@@ -89,14 +106,23 @@ class Kubectl:
         if isinstance(change, CreateObject):
             return self._with_file(change, compact(change.manifest), scratch)
         if isinstance(change, DeleteObject):
-            now = self._reader.get(change.kind, change.name)
-            if now is None or now["metadata"].get("uid") != change.uid:
-                return None  # gone already, or another object of this name: nothing of ours to delete
-            if change.before and fingerprint(now) != change.before:
-                raise StaleError(f"{change.kind}/{change.name} has changed since the plan was made; it is not deleted.")
-            self._reader.delete(change.kind, change.name, change.uid)
+            self._delete(change)
             return None
         raise TypeError(type(change))
+
+    def _delete(self, change: DeleteObject) -> None:
+        now = self._reader.get(change.kind, change.name)
+        if now is None or now["metadata"].get("uid") != change.uid:
+            return  # gone already, or another object of this name: nothing of ours to delete
+        if change.before and fingerprint(now) != change.before:
+            raise StaleError(f"{change.kind}/{change.name} has changed since the plan was made; it is not deleted.")
+        try:
+            self._reader.delete(change.kind, change.name, change.uid)
+        except RefusedError as error:
+            now = self._now(change, str(error))
+            there = now["metadata"] if now else {}
+            if there.get("uid") == change.uid and "deletionTimestamp" not in there:
+                raise
 
     def _with_file(self, change: Change, data: bytes, scratch: RunStore) -> Object | None:
         name = "before/" + change.key.replace("/", "-") + ".request.json"
@@ -108,31 +134,47 @@ class Kubectl:
                 if isinstance(change, PatchObject)
                 else create_arguments(file)
             )
-            try:
-                done = process.run((*self._start, *arguments), self._environ, timeout=_PATIENCE)
-            except subprocess.TimeoutExpired:
-                return self._read_back(change, f"kubectl did not answer within {_PATIENCE} s")
-            except OSError as error:
-                raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
-            if done.code != 0:
-                return self._read_back(change, last_line(done.err) or f"kubectl ended with {done.code}")
-            with contextlib.suppress(ValueError):
-                found: Any = json.loads(done.out)
-                if isinstance(found, dict):
-                    return found
-            return self._read_back(change, "kubectl said yes, and its answer does not read")
+            for pause in (*_PAUSES, None):
+                said = self._ask(arguments)
+                if isinstance(said, dict):
+                    return said
+                try:
+                    return self._read_back(change, said)
+                except UnreachableError:
+                    raise
+                except RefusedError as error:  # nothing was changed
+                    if said.startswith(_KILLED):
+                        raise InterruptedRunError(f"Interrupted: {error}") from None
+                    if pause is None or not worth_another_try(said):
+                        raise
+                self._sleep(pause)
+            raise AssertionError("the last try returns or raises")
         finally:
             scratch.remove(name)
 
+    def _ask(self, arguments: Sequence[str]) -> Object | str:
+        """The object that kubectl answers, or what it said where it gave none."""
+        try:
+            done = process.run((*self._start, *arguments), self._environ, timeout=WRITE_LIMIT)
+        except subprocess.TimeoutExpired:
+            return f"kubectl did not answer within {WRITE_LIMIT:.0f} s"
+        except OSError as error:
+            raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
+        if done.code < 0:
+            said = f"{_KILLED} {-done.code}"
+            self._killed(said)
+            return said
+        if done.code != 0:
+            return last_line(done.err) or f"kubectl ended with {done.code}"
+        with contextlib.suppress(ValueError):
+            found: Any = json.loads(done.out)
+            if isinstance(found, dict):
+                return found
+        return "kubectl said yes, and its answer does not read"
+
     def _read_back(self, change: Change, said: str) -> Object | None:
         """What is true after kubectl did not say yes: before, after, or something else."""
-        try:
-            now = self._reader.get(change.kind, change.name)
-        except Exception as error:
-            raise FailedError(
-                f"{change.kind}/{change.name}: {said}; and it could not be read back ({error}), so whether it was "
-                f"changed is not known."
-            ) from error
+        now = self._now(change, said)
         is_now = fingerprint(now)
         if is_now == change.after:
             return now
@@ -142,3 +184,13 @@ class Kubectl:
             f"{change.kind}/{change.name} was changed by someone else since the plan was made; it is left as it is. "
             f"Plan again."
         )
+
+    def _now(self, change: Change, said: str) -> Object | None:
+        try:
+            return self._reader.get(change.kind, change.name)
+        except Exception as error:
+            unknown = UnreachableError if isinstance(error, UnreachableError) else FailedError
+            raise unknown(
+                f"{change.kind}/{change.name}: {said}; and it could not be read back ({error}), so whether it was "
+                f"changed is not known."
+            ) from error

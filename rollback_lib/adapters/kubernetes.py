@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from urllib.request import getproxies
 
 import msgspec
 
-from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
 from rollback_lib.core.snapshot import DryRun, Snapshot
@@ -26,6 +27,12 @@ from rollback_lib.core.three_way import Operation
 
 _TIMEOUT: Final = 30.0
 _PARALLEL: Final = 8
+# A server that is busy, or an answer that got lost, says nothing about the rollback: asked again, for this long.
+_PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
+_PATIENCE: Final = 10.0  # seconds after the first try in which another one may begin
+_LOST: Final = 0  # no answer, or half of one
+_BUSY: Final = (429, 503)  # not taken, whatever it was
+_TROUBLED: Final = (_LOST, *_BUSY, 500, 502, 504)
 FIELD_MANAGER: Final = "kubectl-client-side-apply"  # the dry run must be the write, to the letter
 
 
@@ -33,6 +40,7 @@ class _Answer(msgspec.Struct):
     status: int
     body: bytes
     warnings: tuple[str, ...] = ()
+    retry_after: float = 0.0
 
     def json(self) -> Any:
         try:
@@ -51,10 +59,13 @@ class _Answer(msgspec.Struct):
 class KubernetesCluster:
     """`Cluster` for one context and namespace. Nothing is connected before the first question."""
 
-    def __init__(self, kubeconfig: str | None, context: str | None, namespace: str) -> None:
+    def __init__(
+        self, kubeconfig: str | None, context: str | None, namespace: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
+        self._sleep = sleep
         self._client: Any = None
-        self._version = ""
+        self._has_answered = False
 
     # -- transport
 
@@ -94,6 +105,34 @@ class KubernetesCluster:
     def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
         content: str = "application/json", accept: str = "application/json", timeout: float = _TIMEOUT,
+        again: Sequence[int] = _TROUBLED,
+    ) -> _Answer:  # fmt: skip
+        """One question, asked again while the answer is one of ``again``.
+
+        A server that has never answered is not waited for: its address is more likely wrong than it is busy.
+        """
+        started = time.monotonic()
+        for pause in (*_PAUSES, None):
+            answer = self._try(method, path, query, body, content, accept, timeout)
+            late = time.monotonic() - started > _PATIENCE
+            if answer.status not in again or pause is None or late or not self._has_answered:
+                break
+            self._sleep(max(pause, min(answer.retry_after, _PATIENCE)))
+        host = self._connect().configuration.host
+        if answer.status == _LOST:
+            raise UnreachableError(
+                Refusal(
+                    f"the cluster does not answer at {host} ({answer.body.decode()}).",
+                    fix="Check the network and `kubectl version` with the same context.",
+                )
+            )
+        if answer.status == 401:
+            raise RefusedError(f"the cluster does not know these credentials (401 from {host}); log in again.")
+        return answer
+
+    def _try(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content: str, accept: str,
+        timeout: float,
     ) -> _Answer:  # fmt: skip
         client = self._connect()
         headers = {"Accept": accept, "User-Agent": "rollback_lib"}
@@ -105,17 +144,12 @@ class KubernetesCluster:
             found = client.call_api(method, url, header_params=headers, body=body, _request_timeout=timeout)
             data = found.read()
         except Exception as error:
-            raise RefusedError(
-                Refusal(
-                    f"the cluster does not answer at {client.configuration.host} ({_reason(error)}).",
-                    fix="Check the network and `kubectl version` with the same context.",
-                )
-            ) from None
-        if found.status == 401:
-            raise RefusedError(
-                f"the cluster does not know these credentials (401 from {client.configuration.host}); log in again."
-            )
-        return _Answer(found.status, data or b"", tuple(_warnings(found.headers)))
+            return _Answer(_LOST, _reason(error).encode())
+        self._has_answered = True
+        after = str(found.headers.get("Retry-After") or "")
+        return _Answer(
+            found.status, data or b"", tuple(_warnings(found.headers)), float(after) if after.isdecimal() else 0.0
+        )
 
     # -- reading
 
@@ -202,11 +236,13 @@ class KubernetesCluster:
             path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)),
             accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",  # never the content of a Secret
         )
-        return {200: True, 404: False}.get(answer.status)
+        if answer.status in (403, 404):
+            return None if answer.status == 403 else False
+        return bool(_good(answer))
 
     def nodes(self) -> Mapping[str, Object] | None:
         answer = self._ask("GET", "/api/v1/nodes")
-        return {name_of(n): n for n in answer.json().get("items") or []} if answer.status == 200 else None
+        return None if answer.status == 403 else {name_of(n): n for n in _good(answer).get("items") or []}
 
     def events(self) -> Sequence[Object]:
         answer = self._ask("GET", f"/api/v1/namespaces/{self._namespace}/events", {"limit": "500"})
@@ -217,14 +253,19 @@ class KubernetesCluster:
         if previous:
             query["previous"] = "true"
         answer = self._ask(
-            "GET", f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}/log", query, accept="*/*", timeout=5
+            "GET",
+            f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}/log",
+            query,
+            accept="*/*",
+            timeout=5,
+            again=(),
         )
         return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
     def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
         where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
         try:
-            answer = self._ask("GET", where, accept="*/*", timeout=timeout)
+            answer = self._ask("GET", where, accept="*/*", timeout=timeout, again=())
         except RefusedError:
             return 0, b""
         return answer.status, answer.body
@@ -279,10 +320,12 @@ class KubernetesCluster:
     def ask(
         self, method: str, kind: str, name: str = "", *, query: Mapping[str, str] | None = None, body: Any = None
     ) -> tuple[int, Object]:
-        """One request about a kind in the namespace: the status, and the answer as an object."""
-        answer = self._ask(
-            method, path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)), query, body
-        )
+        """One request about a kind in the namespace: the status, and the answer as an object.
+
+        A write whose answer is lost is not made again: whoever asked has to read what is true.
+        """
+        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
+        answer = self._ask(method, path, query, body, again=_TROUBLED if method == "GET" else _BUSY)
         return answer.status, answer.json() if answer.status < 500 else {"message": answer.message()}
 
     # -- for the writer
@@ -298,7 +341,8 @@ class KubernetesCluster:
 
 def _good(answer: _Answer) -> dict[str, Any]:
     if answer.status >= 400:
-        raise RefusedError(f"the API server answered {answer.status}: {answer.message()}")
+        error = UnreachableError if answer.status in _TROUBLED else RefusedError
+        raise error(f"the API server answered {answer.status}: {answer.message()}")
     found = answer.json()
     if not isinstance(found, dict):
         raise RefusedError("the API server's answer is not an object; is a proxy in between?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import importlib
 import os
@@ -18,7 +19,12 @@ COMMANDS: Final = {
     "plan": "What a rollback would do, with its diff; changes nothing.",
     "run": "Roll back: plan, approve, apply, verify, write it down.",
     "stage": "One stage of a run; what Jenkins calls.",
+    "resume": "Finish a run that died or failed, from any machine.",
+    "undo": "Back to the state before a run, as a plan of its own.",
+    "unlock": "Take the lock away; says whose it is.",
+    "guard": "Whether a deploy may go on; the first line of a deploy job.",
     "status": "What runs now, per service.",
+    "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
     "init": "Write rollback.yaml from what the repository shows.",
@@ -98,7 +104,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, RollbackError):
         for line in redact(str(error)).splitlines():
             _say(f"rollback: {line}")
-        if error.exit_code in (2, 3, 7):
+        if error.exit_code in (2, 3, 6, 7):
             _say("Nothing was changed; traffic is open.")
         return error.exit_code
     said = " ".join(f"{type(error).__name__}: {error}".split())
@@ -121,11 +127,25 @@ def _say(text: str) -> None:
 
 
 def _degrade_output() -> None:
-    """A console that cannot say "año" gets an escape, not an error (cp1252 on Windows agents)."""
+    """A console that cannot show our signs gets plain ones, and an escape for "ñ": never an error."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller; in this order each gets its own number back
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            reconfigure(errors=_PLAIN_SIGNS)
+
+
+_PLAIN_SIGNS: Final = "rollback-plain-signs"
+_SIGNS: Final = {"→": "->", "…": "...", "✗": "x", "×": "x", "·": "-", "⏎": "\\n", "§": "section "}
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return "".join(_SIGNS.get(c) or c.encode("ascii", "backslashreplace").decode() for c in found), error.end
+
+
+codecs.register_error(_PLAIN_SIGNS, _plain)

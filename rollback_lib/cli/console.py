@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
+import textwrap
 import time
 from typing import Any
 
@@ -19,8 +21,11 @@ TITLES = {
     "rewrite": "Its manifests, with the proven images",
     "preflight": "What would change",
     "approve": "Approval",
+    "isolate": "Taking the lock",
     "apply": "Applying",
     "verify": "Verifying",
+    "reopen": "Giving the lock back",
+    "retag": "Tags to move",
     "document": "Writing it down",
 }
 
@@ -30,8 +35,10 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._live = sys.stderr.isatty()
-        self._shown = False
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        # A line that changes is for people who watch; it needs no more of the terminal than going back to its start.
+        self._live = self._terminal and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+        self._shown = 0
         self._said_at = time.monotonic()
         self._start = time.monotonic()
 
@@ -48,29 +55,37 @@ class Console:
             return
         text = redact(text)
         if self._live:
-            width = shutil.get_terminal_size((80, 24)).columns - 1
-            self._clear()
-            self._write(f"  {text}"[:width])
-            self._shown = True
+            line = f"  {text}"[: _columns() - 1]
+            self._write("\r" + line.ljust(self._shown))
+            self._shown = len(line)
         elif time.monotonic() - self._said_at >= _EVERY:
             self._said_at = time.monotonic()
             self._write(f"  {text}\n")
 
     def ask(self, question: str) -> bool | None:
-        if not (sys.stdin is not None and sys.stdin.isatty() and self._live):
+        if not (sys.stdin is not None and sys.stdin.isatty() and self._terminal):
             return None
         self._clear()
         return click.confirm(question, default=False, err=True)
 
     def _clear(self) -> None:
         if self._shown:
-            self._write("\r\x1b[K")
-            self._shown = False
+            self._write("\r" + " " * self._shown + "\r")
+            self._shown = 0
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a console that is gone does not end a run
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def closing(text: str) -> None:
+    """The last line, on stdout: one line for whoever reads it in a log, whole words for whoever sees it."""
+    out(textwrap.fill(text, _columns() - 1, break_long_words=False) if sys.stdout.isatty() else text)
 
 
 def out(text: str) -> None:

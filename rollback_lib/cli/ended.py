@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from rollback_lib.cli.console import Console, json_out, out
+from rollback_lib.cli.console import Console, closing, json_out, out
 from rollback_lib.core import plan_text
 from rollback_lib.core.errors import EXIT_DONE
 from rollback_lib.core.redact import redact
@@ -34,6 +36,13 @@ def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str,
     for w in outcome.verification.workloads if outcome.verification and ending.code != EXIT_DONE else ():
         for line in w.logs[-6:]:
             console.say(f"    {line}")
-    console.say(f"Run directory: {run.place}")
-    out(outcome.text)
+    console.say(f"Run directory: {_near(run.place)}")
+    closing(outcome.text)
     return ending.code
+
+
+def _near(place: str) -> str:
+    """A path as it is typed from here."""
+    with contextlib.suppress(ValueError):
+        return str(Path(place).relative_to(Path.cwd()))
+    return place

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
+from rollback_lib.core.journal import LOCK_RELEASED, LOCK_TAKEN
 from rollback_lib.core.resources import Object
 from rollback_lib.core.three_way import Operation
+
+WRITE_LIMIT: Final = 100.0  # seconds after which a kubectl that was started has ended, well or not
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):
@@ -61,6 +66,42 @@ class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
         return f"{self.kind}/{self.name} deleted"
 
 
+class TakeLock(Change, frozen=True, kw_only=True, tag="take-lock"):
+    """Take the lock, or take it over from a process of this run that is gone. Our own record, not the shop's."""
+
+    @property
+    def what(self) -> str:
+        return "lock taken"
+
+
+class ReleaseLock(Change, frozen=True, kw_only=True, tag="release-lock"):
+    """Give the lock back."""
+
+    @property
+    def what(self) -> str:
+        return "lock released"
+
+
+def take_lock(name: str) -> TakeLock:
+    """The change that takes the Lease of this name."""
+    return TakeLock(key=LOCK_TAKEN, kind="Lease", name=name, api_version="coordination.k8s.io/v1", before="", after="")
+
+
+def release_lock(name: str) -> ReleaseLock:
+    """The change that gives the Lease of this name back."""
+    return ReleaseLock(
+        key=LOCK_RELEASED, kind="Lease", name=name, api_version="coordination.k8s.io/v1", before="", after=""
+    )
+
+
+class PointTag(Change, frozen=True, kw_only=True, tag="point-tag"):
+    """Point a registry tag at another image: not the cluster's. ``name`` is the reference, the fingerprints digests."""
+
+    @property
+    def what(self) -> str:
+        return f"{self.name} pointed at {self.after[:19]}"
+
+
 def patch_text(operations: Sequence[Operation]) -> bytes:
     """The JSON patch as kubectl and the API server take it."""
     return msgspec.json.encode(operations)
@@ -70,6 +111,24 @@ def last_line(text: str) -> str:
     """The last line of what a command said that is not empty."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+_BUSY: Final = ("InternalError", "ServiceUnavailable", "TooManyRequests", "Timeout", "ServerTimeout")
+_BROKEN: Final = (
+    "Unable to connect to the server", "The connection to the server", "error: client rate limiter",
+    "error: unexpected error when reading response body",
+)  # fmt: skip
+_REFUSED: Final = re.compile(r"^Error from server \((\w+)\)")
+
+
+def worth_another_try(said: str) -> bool:
+    """Whether kubectl failed in a way that says nothing of the change: a busy server, or a connection that broke.
+
+    ``said`` is its last line. A reason that kubectl gives (`metav1.StatusReason`) is final, but for those that tell of
+    the server's own trouble; "Unauthorized" comes without one.
+    """
+    found = _REFUSED.match(said)
+    return found.group(1) in _BUSY if found else said.startswith(_BROKEN)
 
 
 def compact(obj: Object) -> bytes:

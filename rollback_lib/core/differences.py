@@ -25,6 +25,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 _GONE: Final = object()
+_PLAIN: Final = ("kind", "name")
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]:
@@ -49,8 +50,12 @@ def _names(before: Sequence[Any], after: Sequence[Any]) -> list[str]:
 
 
 def lines(before: Object | None, after: Object | None) -> tuple[str, ...]:
-    """The change as lines that start with ``-``, ``+`` or ``~``; at most 40, the rest counted."""
-    found = [_line(d) for d in differences(decided(before) if before else {}, decided(after) if after else {})]
+    """The change as lines that start with ``-``, ``+`` or ``~``; at most 40, the rest counted.
+
+    Of an object that is made or goes, kind, name and empty labels are no news.
+    """
+    had, has = (decided(one) if one else {} for one in (before, after))
+    found = [_line(d) for d in differences(had, has) if (had and has) or (d.path not in _PLAIN and d.new != {})]
     return (*found[:_MOST], f"… and {len(found) - _MOST} more") if len(found) > _MOST else tuple(found)
 
 

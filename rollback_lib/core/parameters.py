@@ -35,6 +35,8 @@ ALL: Final = (
     "unlock",
     "record-release",
     "quarantine",
+    "guard",
+    "retag",
     "init",
     "jenkins-render",
     "jenkins-provision",
@@ -83,7 +85,7 @@ PARAMETERS: Final = (
         _V + "TO",
         "text",
         "The release to go back to, or last-good.",
-        (*PLANS, "verify", TRIGGER),
+        (*PLANS, "verify", "retag", TRIGGER),
         LAST_GOOD,
         jenkins="RELEASE",
     ),
@@ -93,7 +95,7 @@ PARAMETERS: Final = (
         _V + "SERVICE",
         "list",
         "Only this service (repeatable).",
-        (*PLANS, "verify", TRIGGER),
+        (*PLANS, "verify", "retag", TRIGGER),
         jenkins="SERVICES",
     ),
     Parameter(
@@ -113,16 +115,24 @@ PARAMETERS: Final = (
         "Where the run keeps its files.",
         (*KEEPS, "report", "jenkins-page", "jenkins-admit"),
     ),
-    Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", RUNS, from_environment=False),
+    Parameter("yes", "--yes", "", "flag", "Approve, as yourself.", (*RUNS, "unlock", "retag"), from_environment=False),
     Parameter(
         "dry_run",
         "--dry-run",
         _V + "DRY_RUN",
         "flag",
         "Only look: end after preflight.",
-        (*RUNS, TRIGGER),
+        (*RUNS, "retag", TRIGGER),
         empty_is_error=True,
         jenkins="DRY_RUN",
+    ),
+    Parameter(
+        "retag",
+        "--retag",
+        _V + "RETAG",
+        "flag",
+        "Then point mutable tags at the restored images.",
+        ("plan", *RUNS),
     ),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
     Parameter(
@@ -161,6 +171,19 @@ PARAMETERS: Final = (
         BY_PIPELINE,
         jenkins="REQUEST_ID",
     ),
+    Parameter(
+        "take_over",
+        "--take-over",
+        _V + "TAKE_OVER",
+        "flag",
+        "Take the lock from a deploy, or from a run that is dead.",
+        RUNS,
+    ),
+    Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
+    Parameter("release", "--release", _V + "RELEASE", "text", "The release that is deployed.", ("guard",)),
+    Parameter("wait", "--wait", _V + "WAIT", "text", "How long to wait for the lock, such as 10m.", ("guard",)),
+    Parameter("hold", "--hold", _V + "HOLD", "flag", "Take the lock for this deploy.", ("guard",)),
+    Parameter("done", "--done", "", "flag", "The deploy is over: free its lock.", ("guard",), from_environment=False),
     Parameter("offline", "--offline", _V + "OFFLINE", "flag", "Plan without cluster and registry.", ("plan",)),
     Parameter(
         "output",
@@ -285,6 +308,10 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         return f"{word!r} holds characters that do not print", ""
     if p.kind == "choice" and word not in p.choices:
         return f"{word!r} is not one of the choices", _suggest(word, p.choices)
+    if p.name == "wait" and not re.fullmatch(r"[1-9][0-9]{0,6}(ms|s|m|h)", word):
+        return f"{word!r} is not a duration", "such as 30s or 10m"
+    if p.name == "release" and not names.is_tag_name(word):
+        return f"{word!r} cannot be a release's tag", "name a tag, such as v1.4.0"
     if p.name == "to" and not names.is_tag_name(word):
         return f"{word!r} cannot be a release's tag", f"name a tag, such as v1.4.0, or {LAST_GOOD}"
     if p.name == "service" and not names.is_label(word):

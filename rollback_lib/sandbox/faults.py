@@ -30,6 +30,7 @@ class Class:
     verb: str
     resource: str  # with its subresource; empty for what the server says about itself
     dry_run: bool
+    stage: str = ""  # what the client is at; only who made the sandbox knows that
     namespace: str = ""
     name: str = ""
 
@@ -55,9 +56,13 @@ class Fault:
 
 
 class Faults:
-    """The disturbances of one sandbox, and the classes of all requests that came."""
+    """The disturbances of one sandbox, and the classes of all requests that came.
+
+    ``stage`` says what the client is at, for whoever chooses by that.
+    """
 
     def __init__(self) -> None:
+        self.stage: Callable[[], str] = str
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self.classes: list[Class] = []
@@ -81,8 +86,8 @@ class Faults:
         if target is not None:
             plural = target.resource.plural + (f"/{target.subresource}" if target.subresource else "")
         one = Class(
-            request.agent, verb, plural, request.dry_run, target.namespace if target else "",
-            target.name if target else "",
+            request.agent, verb, plural, request.dry_run, self.stage(),
+            target.namespace if target else "", target.name if target else "",
         )  # fmt: skip
         with self._lock:
             self.classes.append(one)

@@ -28,7 +28,7 @@ from rollback_lib.sandbox.images import GOOD as GOOD_IMAGE
 from rollback_lib.sandbox.images import SICK, Image
 from rollback_lib.sandbox.registry import Registry
 from rollback_lib.sandbox.registry_store import Snapshot as Images
-from rollback_lib.sandbox.shop import GOOD, NAMESPACE, ORGANIZATION, SCENARIOS, Scenario, Shop
+from rollback_lib.sandbox.shop import GOOD, NAMESPACE, ORGANIZATION, SCENARIOS, SERVICES, Scenario, Shop
 from rollback_lib.sandbox.shop_manifests import THRESHOLD, thresholds, variables
 
 KUBECTL_SITE: Final = "https://kubernetes.io/docs/tasks/tools/"
@@ -76,8 +76,12 @@ class Kept:
 class Playground:
     """Use it in a ``with``. All that it writes is in ``folder``, which goes with it unless ``keep``."""
 
-    def __init__(self, scenario: Scenario = SCENARIOS["tag-overwritten"], *, keep: bool = False) -> None:
+    def __init__(
+        self, scenario: Scenario = SCENARIOS["tag-overwritten"], *, keep: bool = False,
+        services: Sequence[str] = SERVICES, more: Mapping[str, Mapping[str, str]] | None = None, speed: float = _SPEED,
+    ) -> None:  # fmt: skip
         self.scenario, self.keep = scenario, keep
+        self._services, self._more, self._speed = services, more or {}, speed
         self.folder = Path()
         self._stack = ExitStack()
 
@@ -91,8 +95,8 @@ class Playground:
             if not self.keep:
                 stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.registry = stack.enter_context(Registry())
-            self.cluster = stack.enter_context(Sandbox(self._image, namespaces=(NAMESPACE,), speed=_SPEED))
-            self.shop = Shop(self.folder, self.registry.url, self.scenario)
+            self.cluster = stack.enter_context(Sandbox(self._image, namespaces=(NAMESPACE,), speed=self._speed))
+            self.shop = Shop(self.folder, self.registry.url, self.scenario, self._services, more=self._more)
             self.shop.write()
             self.kubeconfig.write_text(self.cluster.kubeconfig_text(namespace=NAMESPACE), encoding="utf-8")
             self._stack = stack.pop_all()

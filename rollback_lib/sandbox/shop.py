@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +81,10 @@ class GitError(Exception):
 
 @dataclass
 class Shop:
-    """The shop in a folder of its own. ``registry_url`` is where rollback.yaml says to ask for docker.io's images."""
+    """The shop in a folder of its own. ``registry_url`` is where rollback.yaml says to ask for docker.io's images.
+
+    ``more``: release → path → text, what a release has beside the ordinary manifests.
+    """
 
     folder: Path
     registry_url: str
@@ -88,6 +92,7 @@ class Shop:
     services: Sequence[str] = SERVICES
     namespace: str = NAMESPACE
     context: str = CONTEXT
+    more: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     digests: dict[str, dict[str, str]] = field(default_factory=dict)  # release -> service -> what was built last
 
     @property
@@ -105,6 +110,7 @@ class Shop:
         self._write(".gitignore", "rollback.yaml\n.rollback/\n")  # the registry's port differs from run to run
         for release, date in RELEASES.items():
             self._write("CHANGELOG.md", f"# {release}\n")
+            shutil.rmtree(self.repository / "k8s", ignore_errors=True)
             for path, text in self.files(release).items():
                 self._write(path, text)
             self.git("add", "--all")
@@ -114,7 +120,8 @@ class Shop:
 
     def files(self, release: str) -> dict[str, str]:
         """The manifests of a release: path → text."""
-        return manifests(release, self.services, ORGANIZATION, config_only=self.scenario.config_only)
+        ordinary = manifests(release, self.services, ORGANIZATION, config_only=self.scenario.config_only)
+        return {**ordinary, **self.more.get(release, {})}
 
     def manifests(self, release: str, services: Sequence[str] | None = None) -> str:
         """The manifests at a tag as one stream, shared configuration first: what `git show TAG:…` prints."""

@@ -113,6 +113,14 @@ def test_what_fails_in_a_stage_ends_the_rest_and_is_written_down(play: Play, pro
         assert ".rollback/current/report/incident.md" in build.archived
 
 
+def test_a_failure_before_the_question_is_not_written_down_as_a_denial(play: Play, program: Path) -> None:
+    (program / "fails").write_text("jenkins admit")
+    build = play({**BACK, "UPSTREAM_JOB": "shop/deploy"})
+    assert build.result == "FAILURE"
+    assert stages_run(build) == [*LOOKING, "document"]
+    assert not build.questions
+
+
 def test_a_build_that_is_stopped_while_it_writes_says_what_it_changed(play: Play, shop: Playground) -> None:
     def it_goes_wrong_again(command: str) -> None:
         if command == "stage verify":

@@ -79,3 +79,57 @@ def test_a_record_is_only_replaced_by_who_has_read_it(cluster: KubernetesCluster
     assert stored is not None
     assert records.put({**stored, "spec": {"holderIdentity": "me"}}) is not None
     cluster.close()
+
+
+def counting(kubeconfig: str) -> tuple[KubernetesCluster, list[float]]:
+    slept: list[float] = []
+    return KubernetesCluster(kubeconfig, "sandbox", "shop", slept.append), slept
+
+
+@pytest.mark.parametrize("kind", ["429", "503", "500", "reset", "reset-after", "truncated"])
+def test_a_question_is_asked_again_where_the_server_is_in_trouble(sandbox: Sandbox, kubeconfig: str, kind: str) -> None:
+    cluster, slept = counting(kubeconfig)
+    cluster.version()
+    fault = sandbox.faults.add(lambda c: c.resource == "namespaces", kind, times=2, seconds=3)
+    assert cluster.identity().namespace == "shop"
+    assert (fault.struck, len(slept)) == (2, 2)
+    assert (slept[0] >= 3) == (kind in ("429", "503")), "as long as the server asks for, where it does"
+    cluster.close()
+
+
+def test_patience_ends_and_credentials_are_not_tried_twice(sandbox: Sandbox, kubeconfig: str) -> None:
+    cluster, slept = counting(kubeconfig)
+    cluster.version()
+    sandbox.faults.add(lambda c: c.resource == "namespaces", "503", times=None, seconds=0)
+    with pytest.raises(RefusedError, match="the API server answered 503"):
+        cluster.identity()
+    assert len(slept) == 4
+    sandbox.faults.clear()
+    sandbox.faults.add(lambda c: c.resource == "namespaces", "expired", times=1)
+    with pytest.raises(RefusedError, match="log in again"):
+        cluster.identity()
+    assert len(slept) == 4
+    cluster.close()
+
+
+def test_an_address_that_never_answered_is_not_waited_for(tmp_path: Path, sandbox: Sandbox) -> None:
+    file = tmp_path / "wrong"
+    file.write_text(sandbox.kubeconfig_text(namespace="shop").replace(sandbox.url, "http://127.0.0.1:9"))
+    cluster, slept = counting(str(file))
+    with pytest.raises(RefusedError, match=r"does not answer at http://127\.0\.0\.1:9"):
+        cluster.identity()
+    assert slept == []
+    cluster.close()
+
+
+def test_a_write_whose_answer_is_lost_is_not_made_twice(sandbox: Sandbox, kubeconfig: str) -> None:
+    cluster, slept = counting(kubeconfig)
+    records = ClusterRecords(cluster)
+    assert records.get("ConfigMap", "ours") is None
+    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ours"}, "data": {"a": "1"}}
+    lost = sandbox.faults.add(lambda c: c.verb == "create", "reset-after")
+    with pytest.raises(RefusedError, match="does not answer"):
+        records.put(record)
+    assert (lost.struck, slept) == (1, [])
+    assert (records.get("ConfigMap", "ours") or {})["data"] == {"a": "1"}, "it was made all the same"
+    cluster.close()

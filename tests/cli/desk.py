@@ -1,0 +1,170 @@
+"""The whole command in this process, at a small shop on the sandbox that is put back for every test."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+from rollback_lib import holding
+from rollback_lib.adapters import kubectl, kubernetes
+from rollback_lib.cli import main
+from rollback_lib.collectors import outage
+from rollback_lib.core import lock
+from rollback_lib.operations import resume
+from rollback_lib.sandbox.playground import Kept, Playground
+from rollback_lib.sandbox.shop import BAD, GOOD
+
+SERVICES: Final = ("service-discovery", "cloud-config", "user-service")  # three waves
+SPEED: Final = 20.0
+_SETTINGS: Final = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{limit: '{limit}'}}\n"
+_WORKER: Final = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: user-worker}
+spec:
+  selector: {matchLabels: {app: user-worker}}
+  template:
+    metadata: {labels: {app: user-worker}}
+    spec:
+      containers: [{name: user-worker, image: "sanjodb/user-service:prod"}]
+"""
+# Beside what is put back: a ConfigMap to change, one to create again, and a Deployment and a ConfigMap to delete.
+MORE: Final = {
+    GOOD: {
+        "k8s/user-service/settings.yaml": _SETTINGS.format(name="user-settings", limit="10"),
+        "k8s/user-service/removed.yaml": _SETTINGS.format(name="user-removed", limit="10"),
+    },
+    BAD: {
+        "k8s/user-service/settings.yaml": _SETTINGS.format(name="user-settings", limit="20"),
+        "k8s/user-service/added.yaml": _SETTINGS.format(name="user-added", limit="20"),
+        "k8s/user-service/worker.yaml": _WORKER,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Desk:
+    """An operator's place: v1.2.0 runs over `:prod` and is bad, v1.1.0 was good."""
+
+    def __init__(self, playground: Playground) -> None:
+        self.playground = playground
+        playground.deploy(GOOD)
+        playground.deploy(BAD)
+        playground.must("delete", "configmap", "user-removed")
+        self._kept: Kept = playground.keep_state()
+        playground.cluster.faults.stage = self.stage
+
+    def put_back(self) -> None:
+        """As it was when the failed release had just been deployed."""
+        self.forget_runs()
+        self.playground.put_back(self._kept)
+
+    def forget_runs(self) -> None:
+        """As on a machine where no run began."""
+        shutil.rmtree(self._runs, ignore_errors=True)
+
+    @property
+    def _runs(self) -> Path:
+        return self.playground.repository / ".rollback"
+
+    def runs(self) -> list[Path]:
+        """The run directories, oldest first."""
+        return sorted(p.parent for p in self._runs.glob("*/run.json"))
+
+    def stage(self) -> str:
+        """The stage that the newest run is in, by its journal."""
+        events = self.events()
+        return events[-1]["stage"] if events else ""
+
+    def events(self) -> list[dict[str, Any]]:
+        """The newest run's journal."""
+        with contextlib.suppress(IndexError, OSError):
+            lines = (self.runs()[-1] / "journal.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        return []
+
+    def rollback(self, *arguments: str, **environ: str) -> Ended:
+        """The command, as a shell in the shop's repository would start it; no terminal."""
+        out, err = io.StringIO(), io.StringIO()
+        here = os.getcwd()
+        with (
+            mock.patch.dict(os.environ, self.playground.environment() | environ, clear=True),
+            mock.patch.object(sys, "stdin", io.StringIO()),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            _in_no_hurry(),
+            _signals_kept(),
+        ):
+            os.chdir(self.playground.repository)
+            try:
+                code = main(arguments)
+            finally:
+                os.chdir(here)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    def objects(self) -> dict[str, Mapping[str, Any]]:
+        """What each of the shop's objects says, by kind/name: no status, no annotation of ours or kubectl's."""
+        found = json.loads(self.playground.must("get", "deployments,services,configmaps", "--output=json"))["items"]
+        return {
+            f"{o['kind']}/{o['metadata']['name']}": {
+                "uid": o["metadata"]["uid"], "labels": o["metadata"].get("labels"),
+                "spec": o.get("spec"), "data": o.get("data"),
+            }
+            for o in found
+            if not o["metadata"]["name"].startswith(("rollback-", "kube-root-ca"))
+        }  # fmt: skip
+
+    def rollouts(self) -> dict[str, int]:
+        """How many ReplicaSets each Deployment has had."""
+        found = json.loads(self.playground.must("get", "replicasets", "--output=json"))["items"]
+        owners = [o["metadata"]["ownerReferences"][0]["name"] for o in found]
+        return {name: owners.count(name) for name in owners}
+
+
+@contextlib.contextmanager
+def _in_no_hurry() -> Iterator[None]:
+    """Pauses before another try are as much shorter as the sandbox's pods are faster."""
+    pauses = {module: tuple(p / SPEED for p in module._PAUSES) for module in (kubernetes, kubectl)}
+    with contextlib.ExitStack() as stack:
+        for module, shorter in pauses.items():
+            stack.enter_context(mock.patch.object(module, "_PAUSES", shorter))
+        stack.enter_context(mock.patch.object(kubectl, "REQUEST_TIMEOUT", 2))
+        for place, names in (
+            (outage, ("PATIENCE", "_EVERY")), (lock, ("DEAD_AFTER", "WATCHED")), (holding, ("_LOOK_EVERY",)),
+            (resume, ("WRITE_LIMIT", "_LOOK_EVERY")),
+        ):  # fmt: skip
+            for name in names:
+                stack.enter_context(mock.patch.object(place, name, getattr(place, name) / SPEED))
+        yield
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

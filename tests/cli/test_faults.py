@@ -1,0 +1,125 @@
+"""A run whose requests are disturbed: it ends as an undisturbed one, or stops with the truth, and then
+a new run ends it, or the same one entered again where it had begun to write.
+
+`make test` disturbs each class of requests once, the kinds of faults taking turns; `make test-faults` has every kind
+for every class, once and for good.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from rollback_lib.sandbox.faults import KINDS, Class
+from tests.cli.desk import Desk, Ended
+
+RUN = ("run", "--to", "v1.1.0", "--yes", "--output", "json")
+
+
+class Asked(NamedTuple):
+    """A class of requests, as a run asks them."""
+
+    client: str
+    verb: str
+    resource: str
+    dry_run: bool
+    stage: str
+
+    def __str__(self) -> str:
+        dry = "-dry" if self.dry_run else ""
+        return f"{self.stage}-{self.client}-{self.verb}{dry}-{self.resource or 'server'}"
+
+
+def _ours(stage: str, verb: str, resources: str, *, dry_run: bool = False) -> Iterator[Asked]:
+    yield from (Asked("rollback_lib", verb, resource, dry_run, stage) for resource in resources.split())
+
+
+CLASSES = (
+    *_ours("images", "list", "controllerrevisions cronjobs daemonsets deployments nodes pods replicasets statefulsets"),
+    *_ours("preflight", "get", "namespaces"),
+    *_ours("preflight", "create", "selfsubjectrulesreviews"),
+    *_ours("preflight", "list", "configmaps cronjobs daemonsets deployments horizontalpodautoscalers pods replicasets"),
+    *_ours("preflight", "list", "services statefulsets"),
+    *_ours("preflight", "create", "configmaps", dry_run=True),
+    *_ours("preflight", "patch", "configmaps deployments", dry_run=True),
+    *_ours("isolate", "create", "configmaps leases"),  # the copy of the run, and the lock
+    *_ours("apply", "get", "namespaces configmaps deployments"),
+    *_ours("apply", "list", "configmaps deployments nodes pods replicasets services"),
+    *_ours("apply", "delete", "configmaps deployments"),
+    *(
+        Asked("kubectl", verb, resource, False, "apply")
+        for verb, resource in (
+            ("get", "configmaps"), ("get", "deployments"), ("create", "configmaps"),
+            ("patch", "configmaps"), ("patch", "deployments"),
+        )
+    ),
+    *_ours("apply", "update", "configmaps"),
+    *_ours("verify", "list", "configmaps deployments nodes pods replicasets services"),
+    *_ours("reopen", "delete", "configmaps leases"),
+)  # fmt: skip
+MATRIX = os.environ.get("ROLLBACK_TEST_FAULTS") == "all"
+
+
+def cases() -> Iterator[Any]:
+    """(class, kind, times)."""
+    for number, asked in enumerate(CLASSES):
+        for kind in KINDS if MATRIX else (KINDS[number % len(KINDS)],):
+            for times in (1, None) if MATRIX else (1,):
+                yield pytest.param(asked, kind, times, id=f"{asked}-{kind}-{'once' if times else 'for-good'}")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(_desk: Desk) -> dict[str, Any]:
+    """What a run without a fault leads to, and what it asked."""
+    _desk.put_back()
+    ended = _desk.rollback(*RUN)
+    assert ended.code == 0, ended
+    asked = {_asked(c) for c in _desk.playground.cluster.faults.classes}
+    return {"objects": _desk.objects(), "rollouts": _desk.rollouts(), "asked": asked, "changed": ended.json["changed"]}
+
+
+def _asked(request: Class) -> Asked:
+    return Asked(request.client, request.verb, request.resource, request.dry_run, request.stage)
+
+
+def test_the_classes_are_what_a_run_asks(undisturbed: dict[str, Any]) -> None:
+    # kubectl asks which resources there are only where its cache is cold, and the lock is looked at by the clock
+    by_the_clock = {("get", "leases"), ("update", "leases")}
+    assert {a for a in undisturbed["asked"] if a.resource and (a.verb, a.resource) not in by_the_clock} == set(CLASSES)
+
+
+@pytest.mark.parametrize(("asked", "kind", "times"), list(cases()))
+def test_a_disturbed_run(desk: Desk, undisturbed: dict[str, Any], asked: Asked, kind: str, times: int | None) -> None:
+    before = desk.objects()
+    fault = desk.playground.cluster.faults.add(
+        lambda request: _asked(request) == asked, kind, times=times, seconds=0.02
+    )
+    ended = desk.rollback(*RUN)
+    assert fault.struck, "the fault was never met"
+    desk.playground.cluster.faults.clear()
+    if ended.code != 0:
+        stopped_with_the_truth(desk, ended, before)
+        goes_on = () if ended.code == 3 else ("--run-dir", ended.json["run_dir"])
+        ended = desk.rollback(*RUN, *goes_on)
+    assert ended.code == 0, ended
+    assert desk.objects() == {**undisturbed["objects"], **created_anew(desk)}
+    assert desk.rollouts() == undisturbed["rollouts"]
+
+
+def created_anew(desk: Desk) -> dict[str, Any]:
+    """What a run creates has another uid in each."""
+    return {key: value for key, value in desk.objects().items() if key == "ConfigMap/user-removed"}
+
+
+def stopped_with_the_truth(desk: Desk, ended: Ended, before: dict[str, Any]) -> None:
+    """The code, and the words for what was changed, are what the cluster shows."""
+    now, said = desk.objects(), ended.json
+    really = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
+    changed, unclear = ({text.split(" ")[0] for text in said[part]} for part in ("changed", "unclear"))
+    assert changed <= really <= changed | unclear, (really, said)
+    assert ended.code == (4 if changed or unclear else 3), ended
+    assert said["error"]
+    assert not re.search(r"Traceback|\bNone\b", said["error"] + said["message"])
+    assert ("Nothing was changed" in said["message"]) == (ended.code == 3), said["message"]

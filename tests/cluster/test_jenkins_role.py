@@ -17,7 +17,7 @@ Rule = Mapping[str, list[str]]
 
 
 def role(namespace: str) -> list[Rule]:
-    text = RBAC.read_text(encoding="utf-8").replace("[ecommerce]", f"[{namespace}]")
+    text = RBAC.read_text(encoding="utf-8").replace("resourceNames: [ecommerce]", f"resourceNames: [{namespace}]")
     (found,) = (
         each["rules"]
         for each in yaml.safe_load_all(text)

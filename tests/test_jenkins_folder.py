@@ -31,7 +31,11 @@ def rules(*roles: str) -> list[dict[str, Any]]:
 
 
 def asked(*, optional: bool) -> list[tuple[str, str, str, str]]:
-    found = [n for n in needs(SHOP, "ecommerce", lease="rollback-ecommerce", smoke=optional) if n.optional is False or optional]
+    found = [
+        n
+        for n in needs(SHOP, "ecommerce", lease="rollback-ecommerce", smoke=optional)
+        if n.optional is False or optional
+    ]
     asked = [(n.verb, KINDS[n.kind].group, n.resource, n.name) for n in found]
     return asked + (LOOP_GUARD if optional else [])
 

@@ -115,3 +115,52 @@ def test_what_the_deploy_asks_for_brings_the_release_back_once(
     assert again.result == "FAILURE"
     assert "this was asked for already, as request jenkins-shop-deploy-41" in again.text, again.text
     assert not again.questions
+
+
+GUARDED = """node('deploy') {
+  checkout([$class: 'GitSCM', branches: scm.branches, userRemoteConfigs: scm.userRemoteConfigs,
+            extensions: [[$class: 'CloneOption', noTags: false]]])
+  rollbackGuard(environment: 'prod', release: 'v1.3.0') { sh 'echo deploying; exit "${LATE:-0}"' }
+}
+"""
+
+
+class Guarded:
+    def __init__(self, engine: Engine, job: Job, folder: Path, shop: Playground) -> None:
+        file = folder / "Jenkinsfile"
+        file.write_text(GUARDED, encoding="utf-8")
+        library = (ROOT / "jenkins/vars/rollbackGuard.groovy",)
+        environment = {**job.agent_environment, "KUBECONFIG": str(shop.kubeconfig)}
+        self.engine, self.shop = engine, shop
+        self.job = replace(job, file=file, library=library, agent_environment=environment, defaults={})
+
+    def run(self, **more: str) -> Build:
+        self.job.agent_environment = {**self.job.agent_environment, **more}
+        return Build(self.job, {}, Answers(), 5).run(self.engine)
+
+    @property
+    def lock(self) -> str:
+        return self.shop.kubectl("get", "lease", "rollback-ecommerce", "--output=name").out
+
+
+@pytest.mark.parametrize("fails", [{}, {"LATE": "1"}], ids=["good", "failed"])
+def test_a_deploy_holds_the_rollback_s_lock_and_gives_it_back(
+    engine: Engine, job: Job, shop: Playground, tmp_path: Path, fails: dict[str, str]
+) -> None:
+    guarded = Guarded(engine, job, tmp_path, shop)
+    build = guarded.run(**fails)
+    assert "deploying" in build.text
+    assert ("error" in build.end) is bool(fails), build.text
+    assert "NotFound" in guarded.lock
+
+
+def test_a_deploy_does_not_begin_while_another_one_holds_it(
+    engine: Engine, job: Job, shop: Playground, tmp_path: Path, program: Path
+) -> None:  # C44
+    guarded = Guarded(engine, job, tmp_path, shop)
+    hold = {"ROLLBACK_RELEASE": "v9", "ROLLBACK_ENVIRONMENT": "prod"}
+    shop.run((str(program / "rollback"), "guard", "--hold"), {**hold, "PYTHONPATH": str(ROOT)})
+    build = guarded.run()
+    assert "script returned exit code 6" in build.end["error"], build.text
+    assert "deploying" not in build.text
+    assert guarded.lock.strip().endswith("rollback-ecommerce")

@@ -102,7 +102,7 @@ def test_a_comparator_that_cps_would_break_is_seen_broken(engine: Engine, tmp_pa
     assert said == ["['echo', ['-1']]"]
 
 
-@pytest.mark.parametrize("name", ["seed.groovy", "vars/rollbackOnFailure.groovy"])
+@pytest.mark.parametrize("name", ["seed.groovy", "vars/rollbackOnFailure.groovy", "vars/rollbackGuard.groovy"])
 def test_what_else_is_installed_is_groovy_that_jenkins_reads(engine: Engine, name: str) -> None:
     file = Path(__file__).parents[2] / "jenkins" / name
     request = {

@@ -40,7 +40,7 @@ class Declarative extends CompilationCustomizer {
   void call(SourceUnit source, GeneratorContext context, ClassNode type) {
     if (!source.AST.classes || type != source.AST.classes[0]) return
     this.source = source
-    methods = source.AST.methods*.name as Set
+    methods = (source.AST.methods*.name + source.AST.methods.collectMany { it.parameters*.name }) as Set // a block that was given is called too
     List top = source.AST.statementBlock.statements
     List found = top.findAll { callOf(it)?.methodAsString == 'pipeline' }
     if (found.size() > 1) no(found[1], 'Only one pipeline { ... } block is allowed')

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "record-release": "After a good deploy: keep in the ledger what runs.",
     "quarantine": "Keep a release from coming back by itself, or free it (--lift).",
     "init": "Write rollback.yaml from what the repository shows.",
+    "jenkins": "The Jenkins job: write it, check it, start it.",
     "demo": "The whole story on a sample shop; no cluster needed.",
     "sandbox": "That shop, broken, to play with until Ctrl-C.",
 }

@@ -38,6 +38,9 @@ class Request(Record, frozen=True, kw_only=True):
     take_over: bool = False  # take the lock from a deploy, or from a dead run
     retag: bool = False  # point mutable tags at the restored images
     repository: str = ""
+    upstream_job: str = ""  # the deploy whose failure asked for this; empty where a person did
+    upstream_build: str = ""
+    request_id: str = ""
     settings: Settings
 
     @property

@@ -256,6 +256,19 @@ class Verify(Section, frozen=True, kw_only=True):
     crash_restarts: Restarts = 3
 
 
+class Automatic(Section, frozen=True, kw_only=True):
+    """Whether a failed deploy may start a rollback by itself: which Jenkins jobs, and how often in which time."""
+
+    jobs: tuple[str, ...] = ()
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    window: Duration = "24h"
+
+    def rules(self) -> Iterator[Problem]:
+        for i, job in enumerate(self.jobs):
+            if not job or not names.is_plain(job) or len(job) > names.JOB_LIMIT:
+                yield Problem("not the full name of a job", key=f"jobs[{i}]", fix="such as shop/deploy")
+
+
 class Limits(Section, frozen=True, kw_only=True):
     """How long it may take: one stage from `isolate` to `reopen`, all of these, a deploy's hold of the lock."""
 
@@ -281,6 +294,7 @@ class Settings(Section, frozen=True, kw_only=True):
     images: Images = Images()
     migrations: Migrations = Migrations()
     verify: Verify = Verify()
+    automatic: Automatic = Automatic()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
 

@@ -56,6 +56,8 @@ def request(
         offline=bool(values.get("offline")), take_over=bool(values.get("take_over")),
         isolate=isolation.default if given is None else bool(given), retag=bool(values.get("retag")),
         repository=repository, settings=settings,
+        upstream_job=str(values.get("upstream_job") or ""), upstream_build=str(values.get("upstream_build") or ""),
+        request_id=str(values.get("request_id") or ""),
     )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ PAIRS  ?= 9
 demo: $(VENV)/.done
 	$(BIN)/rollback demo
 
-# Every class of request × every kind of fault, once and for good (make test has each class once).
+# Every class of request × every kind of fault, once and for good; a kill at every event and write of a run.
 test-faults: $(VENV)/.done
-	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py
+	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py tests/test_kill_points.py
 
 .PHONY: demo check test test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
 

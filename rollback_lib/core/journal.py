@@ -22,6 +22,8 @@ class Mark(enum.StrEnum):
     ANNOUNCED = "announced"
     DONE = "done"
     NOT_DONE = "not-done"
+    TOLD = "told"  # a notice arrived; ``what`` says which and where
+    NOT_TOLD = "not-told"  # it did not, or nobody knows
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

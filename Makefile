@@ -41,9 +41,10 @@ test-cluster: $(VENV)/.done
 bench: $(VENV)/.done
 	$(BIN)/python -m benchmarks --pairs $(PAIRS)
 
-# The JSON Schema of rollback.yaml, from the models; a test holds the two equal.
+# The JSON Schemas of rollback.yaml and report.json, from the models; tests hold them equal.
 schema: $(VENV)/.done
 	$(BIN)/python -c "import json; from rollback_lib.core.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
+	$(BIN)/python -c "import json; from rollback_lib.core.report import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/report.schema.json
 
 # Names no index: whoever installs decides where packages come from.
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

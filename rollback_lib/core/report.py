@@ -254,7 +254,7 @@ def _times(story: Story) -> Times:
         approved=story.approval.at if story.approval else "",
         first_write=first,
         traffic_closed=next((e.at for e in done if e.key.startswith("close/")), ""),
-            healthy=found.at if found and found.healthy else "",
+        healthy=found.at if found and found.healthy else "",
         ended=events[-1].at if events else "",
     )
 

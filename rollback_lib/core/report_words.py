@@ -198,7 +198,10 @@ _WORDS: Final[dict[str, Pair]] = {
     "n-wait": ("hold your deploys; the next notice says how it ended.", "no desplieguen; otro aviso dirá cómo acaba."),
     "n-fix": ("see why, put it right, and ask again.", "mire por qué, arréglelo y pídalo otra vez."),
     "n-review": ("fill in the incident record.", "complete el registro del incidente."),
-    "n-resume": ("look at it now; running it again goes on from here.", "mírelo ya; ejecutarlo otra vez sigue desde aquí."),
+    "n-resume": (
+        "look at it now; running it again goes on from here.",
+        "mírelo ya; ejecutarlo otra vez sigue desde aquí.",
+    ),
     "n-reopen": (
         "look at it now: finish the run, or open traffic with `rollback reopen`.",
         "mírelo ya: termine la ejecución, o abra el tráfico con `rollback reopen`.",

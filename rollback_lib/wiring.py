@@ -231,6 +231,13 @@ def runs(config_folder: Path) -> Iterator[RunDirectory]:
         yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
 
 
+def kept_run(root: Path) -> RunDirectory:
+    """A run that is there already. Raises UsageError where it is not: nothing is made."""
+    if not any((root / name).is_file() for name in ("run.json", "journal.jsonl")):
+        raise UsageError(f"{root} is no run directory: it has neither run.json nor journal.jsonl")
+    return RunDirectory(root)
+
+
 def write_new(path: Path, text: str) -> None:
     """Write a file that must not exist yet. Raises UsageError where it does, or cannot be written."""
     try:

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "status": "What runs now, per service.",
     "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
+    "report": "The incident record of a run, made again.",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
     "init": "Write rollback.yaml from what the repository shows.",
     "demo": "The whole story on a sample shop; no cluster needed.",

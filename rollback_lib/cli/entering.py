@@ -73,6 +73,19 @@ def entered(
         world.close()
 
 
+def kept_run(values: Mapping[str, Any]) -> RunStore:
+    """The run that lies in ``--run-dir``, else the newest of this folder. Raises UsageError where there is none."""
+    if given := values.get("run_dir"):
+        return wiring.kept_run(Path(given))
+    start = wiring.current_folder()
+    config = wiring.find_config(values.get("config"), start)
+    folder = config.parent if config else start
+    newest = max(wiring.runs(folder), key=lambda run: run.get(Request).started, default=None)
+    if newest is None:
+        raise UsageError(f"there is no run below {folder / wiring.RUNS}: name its directory with --run-dir")
+    return newest
+
+
 @contextmanager
 def looking(values: Mapping[str, Any]) -> Iterator[tuple[Known, Iterable[RunStore]]]:
     """What commands that only look need, and the runs of this machine. Nothing is kept."""

@@ -69,8 +69,8 @@ def _summary(report: Report, said: Words) -> Iterator[tuple[str, Inline]]:
         uid = f"({where.namespace_uid})" if where.namespace_uid else ""
         yield said["cluster"], f"{where.context} {where.server}, {said['namespace']} {report.namespace} {uid}"
     yield said["traffic"], said.get(report.traffic, report.traffic)
-    for key, seconds in (("detect", report.took.detect), ("decide", report.took.decide)):
-        yield said[f"time-to-{key}"], _took(seconds) or said["unknown"]
+    for key, took in (("detect", report.took.detect), ("decide", report.took.decide)):
+        yield said[f"time-to-{key}"], _took(took) or said["unknown"]
     yield said["time-to-restore"], _took(report.took.restore) or said["not-restored-time"]
     if report.error:
         yield said["failed-in"], (Code(report.failed_in), report.error)
@@ -144,15 +144,16 @@ def _causes(report: Report, said: Words) -> Iterator[Block]:
     if suggestions:
         yield Bullets(tuple(suggestions))
     questions = ("contributing", "detected-how", "went-well", "prevent")
-    yield Fields(tuple((said[key].rstrip(":"), said["fill"]) for key in questions))
+    yield Fields(tuple((said[key], said["fill"]) for key in questions))
 
 
 def _actions(report: Report, said: Words) -> Iterator[Block]:
     changed = [o for o in report.objects if o.change not in (LEFT, "none")]
     if report.wrote and changed:
-        head = ("service", "object", "change", "container", "from", "to", "known-by")
-        rows = tuple(row for o in changed for row in _changes(o, said))
-        yield Table(tuple(said[key] for key in head), rows)
+        rows = tuple((o.service, f"{o.kind}/{o.name}", _change(o, said)) for o in changed)
+        yield Table((said["service"], said["object"], said["change"]), rows)
+        if images := tuple(row for o in changed for row in _images(o)):
+            yield Table(tuple(said[key] for key in ("container", "from", "to", "known-by")), images)
     elif not report.changed:
         yield Text(said["nothing-changed"])
     lists: tuple[tuple[str, tuple[Inline, ...]], ...] = (
@@ -167,13 +168,14 @@ def _actions(report: Report, said: Words) -> Iterator[Block]:
     yield from (Bullets(items, said[key]) for key, items in lists if items)
 
 
-def _changes(changed: ChangedObject, said: Words) -> Iterator[tuple[Inline, ...]]:
-    change = changed.change if changed.done else f"{changed.change} ({said['not-done']})"
-    name = f"{changed.kind}/{changed.name}"
-    if not changed.containers:
-        yield changed.service, name, change, "", "", "", ""
+def _change(changed: ChangedObject, said: Words) -> str:
+    return changed.change if changed.done else f"{changed.change} ({said['not-done']})"
+
+
+def _images(changed: ChangedObject) -> Iterator[tuple[Inline, ...]]:
     for c in changed.containers:
-        yield changed.service, name, change, c.name, Code(c.from_), Code(c.to), c.rung
+        before: Inline = (Code(c.from_), *((Code(c.from_digest),) if c.from_digest else ()))
+        yield f"{changed.name}/{c.name}", before, Code(c.to), c.rung
 
 
 def _accepted(report: Report, said: Words) -> Iterator[Block]:
@@ -214,7 +216,7 @@ def _slow(report: Report, said: Words) -> Iterator[Block]:
     if not report.stages:
         return
     slowest = sorted(report.stages, key=lambda s: -s.seconds)[:_SLOWEST]
-    yield Table((said["stage"], said["seconds"]), tuple((s.stage, f"{s.seconds:.1f}") for s in slowest))
+    yield Table((said["stage"], said["seconds"]), tuple((s.stage, f"{s.seconds:.1f}") for s in slowest if s.seconds))
     yield Text(said["all-stages"].format(seconds=f"{sum(s.seconds for s in report.stages):.1f}"))
 
 

@@ -115,7 +115,9 @@ def _md_block(block: Block) -> Iterator[str]:
         case Text(text):
             yield _md_line(text)
         case Fields(rows):
-            yield from (f"- {_md(label)}: {_md_inline(value)}" for label, value in rows)
+            yield from (
+                f"- {_md(label)}{'' if label.endswith('?') else ':'} {_md_inline(value)}" for label, value in rows
+            )
         case Bullets(items, title):
             if title:
                 yield f"### {_md(title)}"

@@ -82,10 +82,14 @@ class Took(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """Which image a container had and got. ``rung``: how we know (README, "Images")."""
+    """Which image a container had and got. ``rung``: how we know (README, "Images").
+
+    ``from_digest``: what the tag that it had names in the registry, where a mutable tag names another image.
+    """
 
     name: str
     from_: str
+    from_digest: str = ""
     to: str
     digest: str = ""
     rung: str = ""
@@ -264,10 +268,13 @@ def _timeline(story: Story, times: Times, zone: tzinfo | None) -> Iterator[Momen
     for finding in story.detection.findings if story.detection else ():
         if finding.since and finding.severity != "note":
             found.append((finding.since, "evidence", "", f"{finding.service or finding.source}: {finding.text}"))
+    # The records' own times are whole seconds, and would stand before what came first.
+    ends = {e.stage: e.at for e in story.events if e.mark is Mark.STAGE_DONE}
     if story.approval and story.approval.by:
-        found.append((story.approval.at, "approved", "", f"{story.approval.by} ({story.approval.how})"))
+        by = f"{story.approval.by} ({story.approval.how})"
+        found.append((ends.get("approve", story.approval.at), "approved", "", by))
     if times.healthy:
-        found.append((times.healthy, "healthy", "", ""))
+        found.append((ends.get("verify", times.healthy), "healthy", "", ""))
     for at, what, stage, text in sorted(found, key=lambda row: _when(row[0]) or datetime.max.replace(tzinfo=UTC)):
         yield Moment(at=_utc(at), local=_local(at, zone), what=what, stage=stage, text=text)
 
@@ -335,6 +342,7 @@ def _affected(detection: Detection | None, plan: Plan | None) -> tuple[str, ...]
 
 def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
     done = [e.key for e in events if e.mark is Mark.DONE]
+    named = {m.reference: m.digest for m in plan.mutable_tags}
     for service in plan.services:
         for planned in service.objects:
             if planned.change not in (*WRITING, LEFT) and not planned.kept:
@@ -344,7 +352,10 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
                 service=service.name, kind=planned.kind, name=planned.name, change=planned.change,
                 done=any(d.endswith(f"/{key.lower()}") for d in done), why=planned.why, kept=planned.kept,
                 containers=tuple(
-                    ChangedContainer(name=c.name, from_=c.from_, to=c.to, digest=c.digest, rung=c.rung)
+                    ChangedContainer(
+                        name=c.name, from_=c.from_, from_digest=named.get(c.from_, ""), to=c.to, digest=c.digest,
+                        rung=c.rung,
+                    )
                     for c in service.containers if c.workload == key
                 ),
             )  # fmt: skip

@@ -10,8 +10,8 @@ Pair = tuple[str, str]
 
 FOLLOW_UPS: Final[dict[str, Pair]] = {
     "traffic-closed": (
-        "Traffic is still closed: `rollback reopen` opens it from the cluster's own record.",
-        "El tráfico sigue cerrado: `rollback reopen` lo abre con el registro del propio clúster.",
+        "Traffic is still closed: rollback reopen opens it from the cluster's own record.",
+        "El tráfico sigue cerrado: rollback reopen lo abre con el registro del propio clúster.",
     ),
     "unclear": (
         "It is not certain whether this was done: {names}. Look, or run it again: it goes on from here.",
@@ -24,8 +24,8 @@ FOLLOW_UPS: Final[dict[str, Pair]] = {
     ),
     "left-tag": ("", "Entretanto alguien movió {tag}, y así quedó: mire qué trae."),
     "unproven-target": (
-        "Nothing proved {release} before: check that it is good, then record it (`rollback record-release`).",
-        "Nada probaba antes {release}: confirme que es buena y regístrela (`rollback record-release`).",
+        "Nothing proved {release} before: check that it is good, then record it (rollback record-release).",
+        "Nada probaba antes {release}: confirme que es buena y regístrela (rollback record-release).",
     ),
     "reference-image": (
         "The image of {names} is only the reference tag's: nothing proves that it is {release}.",
@@ -44,12 +44,12 @@ FOLLOW_UPS: Final[dict[str, Pair]] = {
         "Restaurado, pero con 0 réplicas, así que sin probar: {names}.",
     ),
     "no-smoke-test": (
-        "No smoke test for {names}: nothing asked them for a real answer (`verify.smoke`).",
-        "Sin prueba de humo para {names}: nadie les pidió una respuesta real (`verify.smoke`).",
+        "No smoke test for {names}: nothing asked them for a real answer (verify.smoke).",
+        "Sin prueba de humo para {names}: nadie les pidió una respuesta real (verify.smoke).",
     ),
     "quarantined": (
-        "In quarantine until somebody lifts it: {what} (`rollback quarantine --lift`).",
-        "En cuarentena hasta que alguien la levante: {what} (`rollback quarantine --lift`).",
+        "In quarantine until somebody lifts it: {what} (rollback quarantine --lift).",
+        "En cuarentena hasta que alguien la levante: {what} (rollback quarantine --lift).",
     ),
     "cause": ("Find the cause of the failure", "Encontrar la causa del fallo"),
 }

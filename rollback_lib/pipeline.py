@@ -14,6 +14,7 @@ from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import fingerprint
 from rollback_lib.ports import Ports, RunStore, Stage, Writer
 from rollback_lib.stages import apply, approve, document, images, preflight, resolve, retag, rewrite, verify
+from rollback_lib.telling import Telling
 
 STAGES: Final[tuple[Stage, ...]] = (resolve, images, rewrite, preflight, approve, apply, verify, retag, document)
 
@@ -70,6 +71,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     runs when it is within ``until``. Raises only errors that came before a journal could be kept.
     """
     problem: BaseException | None = None
+    telling = Telling(run, ports)
     for stage in STAGES:
         if only is not None and only != stage.ID:
             continue
@@ -82,8 +84,10 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
         except Exception as error:
             if stage.ID != "document" and problem is None:
                 problem = error
+        telling.after(stage.ID)
         if until == stage.ID:
             break
+    telling.wait()
     return ending(run.events())
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from rollback_lib.core import local_time, names, strict
 from rollback_lib.core.errors import Problem, UsageError
+from rollback_lib.core.notify_settings import Announce, Notify
 
 FILE: Final = "rollback.yaml"
 
@@ -244,6 +245,8 @@ class Settings(Section, frozen=True, kw_only=True):
     migrations: Migrations = Migrations()
     verify: Verify = Verify()
     language: Literal["en", "es"] = "en"
+    notify: Notify = Notify()
+    announce: Announce | None = None
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

@@ -35,6 +35,8 @@ def derive(
     """In the order in which they matter."""
     if ending.traffic == "closed":
         yield _said("traffic-closed")
+    if ending.locked:
+        yield _said("locked")
     if ending.unclear:
         yield _said("unclear", names=_list(ending.unclear))
     if plan:

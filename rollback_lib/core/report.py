@@ -251,7 +251,7 @@ def schema() -> dict[str, Any]:
 def _times(story: Story) -> Times:
     events, found = story.events, story.verification
     done = [e for e in events if e.mark is Mark.DONE]
-    first = next((e.at for e in events if e.mark is Mark.ANNOUNCED), "")
+    first = next((e.at for e in events if e.mark is Mark.ANNOUNCED and not e.key.startswith(_OURS)), "")
     return Times(
         first_evidence=story.detection.since if story.detection else "",
         started=story.request.started if story.request else events[0].at if events else "",
@@ -261,6 +261,9 @@ def _times(story: Story) -> Times:
         healthy=found.at if found and found.healthy else "",
         ended=events[-1].at if events else "",
     )
+
+
+_OURS: Final = ("lock/", "record/")  # keys of changes that leave the application as it is
 
 
 def _timeline(story: Story, times: Times, zone: tzinfo | None) -> Iterator[Moment]:

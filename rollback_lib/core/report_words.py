@@ -13,6 +13,10 @@ FOLLOW_UPS: Final[dict[str, Pair]] = {
         "Traffic is still closed: rollback reopen opens it from the cluster's own record.",
         "El tráfico sigue cerrado: rollback reopen lo abre con el registro del propio clúster.",
     ),
+    "locked": (
+        "The run still holds the lock: finish it (rollback resume), or give the lock up (rollback unlock --force).",
+        "La ejecución aún tiene el bloqueo: termínela (rollback resume), o suéltelo (rollback unlock --force).",
+    ),
     "unclear": (
         "It is not certain whether this was done: {names}. Look, or run it again: it goes on from here.",
         "No es seguro si esto se hizo: {names}. Compruébelo, o ejecútelo otra vez: sigue desde aquí.",

@@ -67,7 +67,7 @@ def _case(service: str, name: str, seconds: float = 0.0, *, failure: str = "", s
 
 
 def _attribute(text: str) -> str:
-    return quoteattr(_clean(text))
+    return quoteattr(" ".join(_clean(text).split()))
 
 
 def _clean(text: str) -> str:

@@ -258,6 +258,7 @@ def _times(story: Story) -> Times:
         approved=story.approval.at if story.approval else "",
         first_write=first,
         traffic_closed=next((e.at for e in done if e.key.startswith("close/")), ""),
+        traffic_opened=next((e.at for e in reversed(done) if e.key.startswith("open/")), ""),
         healthy=found.at if found and found.healthy else "",
         ended=events[-1].at if events else "",
     )

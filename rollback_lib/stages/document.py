@@ -56,7 +56,7 @@ def read(run: RunStore) -> tuple[Report, str]:
     for name, kind in _RECORDS.items():
         try:
             found[name] = run.find(kind)
-        except UsageError:
+        except (UsageError, OSError):
             unread.append(name)
     events = tuple(run.events())
     story = Story(events=events, ending=ending(events), unread=tuple(unread), **found)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final, Self
 
 TOKEN: Final = "hook-s3cret-T0ken/with:strange@chars"
@@ -16,12 +18,17 @@ MOODS: Final = ("hangs", "drips", "resets", "500", "404", "redirects", "garbage"
 class FakeHook:
     """Use it in a ``with``. ``url`` holds the token, as Slack's addresses do."""
 
-    def __init__(self, mood: str = "ok") -> None:
+    def __init__(self, mood: str = "ok", tls: tuple[Path, Path] | None = None) -> None:
         self.mood = mood
         self.got: list[tuple[str, dict[str, str], Any]] = []
         self.release = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.fake = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
@@ -31,7 +38,7 @@ class FakeHook:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/services/{TOKEN}"
+        return f"{self._scheme}://127.0.0.1:{self.port}/services/{TOKEN}"
 
     @property
     def events(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from rollback_lib.core.page import Block, Bullets, Code, Fields, Inline, Link, Log, Page, Section, Table, Text, is_http
 from rollback_lib.core.plan import LEFT
-from rollback_lib.core.report import ChangedObject, Report
+from rollback_lib.core.report import ChangedObject, Report, in_utc
 from rollback_lib.core.report_words import follow_up, words
 
 _SUGGESTIONS: Final = 8
@@ -42,7 +42,8 @@ def page(report: Report, language: str) -> Page:
     made = ((said[key], tuple(blocks)) for key, blocks in sections)
     return Page(
         language=language, title=said["title"].format(what=what, target=target or "?"), state=state, label=said[label],
-        lead=said[f"lead-{label}"].format(environment=report.environment, target=target or "?"),
+        lead=said[f"lead-{label}"].format(environment=report.environment, target=target or "?")
+        + (f" {said['lead-closed']}" if report.traffic == "closed" else ""),
         head=Fields(tuple(_summary(report, said))),
         sections=tuple(Section(title, blocks) for title, blocks in made if blocks),
     )  # fmt: skip
@@ -89,10 +90,10 @@ def _impact(report: Report, said: Words) -> Iterator[Block]:
     yield Fields(
         (
             (said["affected"], ", ".join(report.affected) or said["unknown"]),
-            (said["first-evidence"], times.first_evidence or said["unknown"]),
-            (said["healthy-at"], times.healthy or said["not-restored-time"]),
-            (said["traffic-closed-at"], times.traffic_closed or said["never-closed"]),
-            *(((said["traffic-opened-at"], times.traffic_opened),) if times.traffic_opened else ()),
+            (said["first-evidence"], _moment(times.first_evidence) or said["unknown"]),
+            (said["healthy-at"], _moment(times.healthy) or said["not-restored-time"]),
+            (said["traffic-closed-at"], _moment(times.traffic_closed) or said["never-closed"]),
+            *(((said["traffic-opened-at"], _moment(times.traffic_opened)),) if times.traffic_opened else ()),
             (said["users"], said["fill"]),
         )
     )
@@ -101,12 +102,18 @@ def _impact(report: Report, said: Words) -> Iterator[Block]:
 def _timeline(report: Report, said: Words) -> Iterator[Block]:
     rows = [
         (
-            m.at[:10] + " " + m.at[11:19] if len(m.at) == 20 else m.at, _clock(m.local),
+            _moment(m.at).removesuffix(" UTC"), _clock(m.local),
             said[f"at-{m.what}"].format(stage=m.stage, text=m.text),
         )
         for m in report.timeline
     ]  # fmt: skip
     yield Table((said["utc"], said["local"], said["what"]), tuple(rows))
+
+
+def _moment(at: str) -> str:
+    """A time as people read it; what is none stays as it is."""
+    utc = in_utc(at)
+    return f"{utc[:10]} {utc[11:19]} UTC" if len(utc) == 20 else utc
 
 
 def _clock(local: str) -> str:
@@ -123,7 +130,7 @@ def _evidence(report: Report, said: Words) -> Iterator[Block]:
             tuple(said[key] for key in head),
             tuple(
                 (
-                    f.service or "-", said.get(f.severity, f.severity), f.since or "-", f.source,
+                    f.service or "-", said.get(f.severity, f.severity), _moment(f.since) or "-", f.source,
                     (f.text, *((Link(f.link),) if f.link else ())),
                 )
                 for f in report.findings
@@ -191,7 +198,7 @@ def _verification(report: Report, said: Words) -> Iterator[Block]:
     if found is None:
         yield Text(said["never-verified"])
         return
-    yield Text(said["verified" if found.healthy else "not-verified"].format(at=found.at))
+    yield Text(said["verified" if found.healthy else "not-verified"].format(at=_moment(found.at)))
     head = ("object", "state", "ready", "digests", "what")
     yield Table(
         tuple(said[key] for key in head),

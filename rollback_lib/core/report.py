@@ -280,7 +280,7 @@ def _timeline(story: Story, times: Times, zone: tzinfo | None) -> Iterator[Momen
     if times.healthy:
         found.append((ends.get("verify", times.healthy), "healthy", "", ""))
     for at, what, stage, text in sorted(found, key=lambda row: _when(row[0]) or datetime.max.replace(tzinfo=UTC)):
-        yield Moment(at=_utc(at), local=_local(at, zone), what=what, stage=stage, text=text)
+        yield Moment(at=in_utc(at), local=_local(at, zone), what=what, stage=stage, text=text)
 
 
 def _said(event: Event) -> tuple[str, str, str] | None:
@@ -308,7 +308,8 @@ def _when(text: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _utc(text: str) -> str:
+def in_utc(text: str) -> str:
+    """The moment in UTC, as RFC 3339 with ``Z``; what is no time stays as it is."""
     found = _when(text)
     return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if found else text
 

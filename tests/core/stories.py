@@ -94,7 +94,7 @@ def events(text: str = "", *, failed: bool = False) -> tuple[Event, ...]:
 
 
 def whole(text: str = "", *, failed: bool = False) -> Story:
-    """A run that restored, or failed in `apply` with traffic closed; ``text`` stands wherever text comes from outside."""
+    """A run that restored, or failed in `apply` with traffic closed; ``text`` stands wherever others write text."""
     made = events(text, failed=failed)
     workload = VerifiedWorkload(
         service="cart", kind="Deployment", name="cart", health="failed" if failed else "healthy", ready=1, desired=1,

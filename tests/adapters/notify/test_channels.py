@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +71,25 @@ def test_a_proxy_is_used_and_a_certificate_that_nobody_knows_is_said(monkeypatch
         found = post("HOOK", {}, {"HOOK": f"https://hooks.example/{TOKEN}"}, 2)
         assert "the proxy does not lead there" in found.error
         assert proxy.got[0][0] == "hooks.example:443"
+
+
+def test_a_certificate_authority_of_ones_own_is_trusted_where_the_environment_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with FakeHook(tls=(certificate, key)) as hook:
+        found = post("HOOK", {"x": 1}, {"HOOK": hook.url}, 2)
+        assert "no trusted TLS connection" in found.error
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert post("HOOK", {"x": 1}, {"HOOK": hook.url}, 2).error == ""
+        assert len(hook.got) == 1
 
 
 def test_credentials_of_netrc_go_to_no_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

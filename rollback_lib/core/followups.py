@@ -50,7 +50,8 @@ def derive(
         yield _said("no-smoke-test", names=_list(untested))
     for event in events:
         if event.mark is Mark.DONE and event.key.startswith("record/quarantine"):
-            yield _said("quarantined", what=event.what)
+            known = plan.current.release if plan and plan.current.release != "unknown" else event.what
+            yield _said("quarantined", what=known)
     yield _said("cause")
 
 

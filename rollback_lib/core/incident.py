@@ -7,8 +7,9 @@ from typing import Final
 
 from rollback_lib.core.page import Block, Bullets, Code, Fields, Inline, Link, Log, Page, Section, Table, Text, is_http
 from rollback_lib.core.plan import LEFT
-from rollback_lib.core.report import ChangedObject, Report, in_utc
+from rollback_lib.core.report import ChangedObject, Report
 from rollback_lib.core.report_words import follow_up, words
+from rollback_lib.core.reporting import in_utc
 
 _SUGGESTIONS: Final = 8
 _SLOWEST: Final = 6

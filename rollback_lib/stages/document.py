@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import incident, junit, page, report
+from rollback_lib.core import incident, junit_results, page, reporting
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.journal import ending
 from rollback_lib.core.local_time import zone
 from rollback_lib.core.plan import Plan
-from rollback_lib.core.report import Report, Story
+from rollback_lib.core.report import Report
+from rollback_lib.core.reporting import Story
 from rollback_lib.core.run import (
     Approval,
     Detection,
@@ -62,7 +63,7 @@ def read(run: RunStore) -> tuple[Report, str]:
     story = Story(events=events, ending=ending(events), unread=tuple(unread), **found)
     request = story.request
     place = request.settings.environments.get(request.environment) if request else None
-    return report.made(story, zone(place.timezone if place else "")), request.settings.language if request else "en"
+    return reporting.made(story, zone(place.timezone if place else "")), request.settings.language if request else "en"
 
 
 def as_json(made: Report, language: str) -> str:
@@ -86,5 +87,5 @@ FORMS: Final[dict[str, Callable[[Report, str], str]]] = {
     "incident.md": as_markdown,
     page.STYLES: _styles,
     "report.html": as_html,
-    "junit.xml": lambda made, language: junit.xml(made),
+    "junit.xml": lambda made, language: junit_results.xml(made),
 }

@@ -9,7 +9,7 @@ import msgspec
 from rollback_lib.core import settings
 from rollback_lib.core.journal import Event, Mark, ending
 from rollback_lib.core.plan import ClusterIdentity, Orphan, Plan, PlannedContainer, PlannedObject, PlannedService
-from rollback_lib.core.report import Story
+from rollback_lib.core.reporting import Story
 from rollback_lib.core.run import (
     Approval,
     CheckResult,

@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rollback_lib
-from rollback_lib.core import incident, junit, page, report
+from rollback_lib.core import incident, junit_results, page, report, reporting
 from rollback_lib.core.journal import ending
 from rollback_lib.core.page import Bullets, Code, Fields, Link, Log, Page, Section, Table, Text
-from rollback_lib.core.report import Story
 from rollback_lib.core.report_words import _WORDS, FOLLOW_UPS
+from rollback_lib.core.reporting import Story
 from tests.core import stories
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -37,7 +37,7 @@ HOSTILE = (
 
 
 def made(text: str = "", **more: Any) -> report.Report:
-    return report.made(stories.whole(text, **more), MADRID)
+    return reporting.made(stories.whole(text, **more), MADRID)
 
 
 def markdown(text: str = "", language: str = "en", **more: Any) -> str:
@@ -132,21 +132,21 @@ def test_both_languages_say_everything() -> None:
 
 
 def test_a_run_that_knows_nothing_has_a_record_all_the_same() -> None:
-    found = report.made(Story(ending=ending(())), UTC)
+    found = reporting.made(Story(ending=ending(())), UTC)
     for language in ("en", "es"):
         assert "Rollback" in page.markdown(incident.page(found, language))
         assert Tags(page.as_html(incident.page(found, language))).open == []
-    assert ET.fromstring(junit.xml(found)).get("tests") == "1"
+    assert ET.fromstring(junit_results.xml(found)).get("tests") == "1"
 
 
 @pytest.mark.parametrize("left_out", ["request", "detection", "incident", "plan", "approval", "verification"])
 @pytest.mark.parametrize("failed", [False, True])
 def test_a_record_of_every_part_but_one(left_out: str, failed: bool) -> None:
     story = msgspec.structs.replace(stories.whole(failed=failed), **{left_out: None})
-    found = report.made(story, None)
+    found = reporting.made(story, None)
     assert "Rollback of" in page.markdown(incident.page(found, "en"))
     assert Tags(page.as_html(incident.page(found, "es"))).open == []
-    ET.fromstring(junit.xml(found))
+    ET.fromstring(junit_results.xml(found))
 
 
 # Its shape
@@ -157,11 +157,11 @@ def test_the_shipped_schema_is_the_generated_one_and_holds_for_records() -> None
     assert shipped == report.schema()
     for failed in (False, True):
         jsonschema.validate(json.loads(msgspec.json.encode(made("x", failed=failed))), shipped)
-    jsonschema.validate(json.loads(msgspec.json.encode(report.made(Story(ending=ending(())), UTC))), shipped)
+    jsonschema.validate(json.loads(msgspec.json.encode(reporting.made(Story(ending=ending(())), UTC))), shipped)
 
 
 def test_junit_has_a_case_a_workload_and_a_check() -> None:
-    good, bad = ET.fromstring(junit.xml(made())), ET.fromstring(junit.xml(made(failed=True)))
+    good, bad = ET.fromstring(junit_results.xml(made())), ET.fromstring(junit_results.xml(made(failed=True)))
     cases = {(c.get("classname"), c.get("name")) for c in good.iter("testcase")}
     assert cases == {("cart", "Deployment/cart"), ("user", "smoke /health")}
     assert good.get("failures") == "0"
@@ -170,7 +170,7 @@ def test_junit_has_a_case_a_workload_and_a_check() -> None:
 
 def test_junit_of_a_refusal_says_where_it_ended() -> None:
     story = msgspec.structs.replace(stories.whole(failed=True), verification=None)
-    case = next(ET.fromstring(junit.xml(report.made(story, UTC))).iter("testcase"))
+    case = next(ET.fromstring(junit_results.xml(reporting.made(story, UTC))).iter("testcase"))
     assert case.get("name") == "apply"
     assert "the network is gone" in (case.find("failure").text or "")  # type: ignore[union-attr]
 
@@ -202,7 +202,7 @@ def test_hostile_text_adds_no_line_no_cell_and_no_markup_to_the_markdown(text: s
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_leaves_junit_well_formed(text: str) -> None:
     for failed in (False, True):
-        tree = ET.fromstring(junit.xml(made(text, failed=failed)))
+        tree = ET.fromstring(junit_results.xml(made(text, failed=failed)))
         assert {e.tag for e in tree.iter()} <= {"testsuite", "testcase", "failure", "skipped"}
 
 
@@ -211,7 +211,7 @@ def test_hostile_text_leaves_junit_well_formed(text: str) -> None:
 def test_any_text_is_taken_by_every_form(text: str) -> None:
     found = made(text, failed=True)
     msgspec.json.encode(found)
-    ET.fromstring(junit.xml(found).encode())
+    ET.fromstring(junit_results.xml(found).encode())
     written = page.markdown(incident.page(found, "es"))
     assert Tags(page.as_html(incident.page(found, "en"))).open == []
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", written)
@@ -253,7 +253,7 @@ SECRETS = (
 def test_no_form_holds_a_planted_secret(secret: str) -> None:
     found = made(secret, failed=True)
     for form in (
-        msgspec.json.encode(found).decode(), junit.xml(found), page.markdown(incident.page(found, "en")),
+        msgspec.json.encode(found).decode(), junit_results.xml(found), page.markdown(incident.page(found, "en")),
         page.as_html(incident.page(found, "es")),
     ):  # fmt: skip
         assert "hunter2" not in form

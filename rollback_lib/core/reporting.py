@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core import followups
-from rollback_lib.core.journal import Ending, Event, Mark
+from rollback_lib.core.journal import CLOSES, OPENS, Ending, Event, Mark
 from rollback_lib.core.plan import LEFT, WRITING, Plan
 from rollback_lib.core.redact import cleaned
 from rollback_lib.core.report import (
@@ -102,13 +102,16 @@ def _times(story: Story) -> Times:
         started=story.request.started if story.request else events[0].at if events else "",
         approved=story.approval.at if story.approval else "",
         first_write=first,
-        traffic_closed=next((e.at for e in done if e.key.startswith("close/")), ""),
-        traffic_opened=next((e.at for e in reversed(done) if e.key.startswith("open/")), ""),
+        traffic_closed=next((e.at for e in done if e.key.startswith(f"{CLOSES}/")), ""),
+        traffic_opened=next(
+            (e.at for e in reversed(events) if e.mark in _OPENED and e.key.startswith(f"{OPENS}/")), ""
+        ),
         healthy=found.at if found and found.healthy else "",
         ended=events[-1].at if events else "",
     )
 
 
+_OPENED: Final = (Mark.DONE, Mark.SEEN)
 _OURS: Final = ("lock/", "record/")  # keys of changes that leave the application as it is
 
 

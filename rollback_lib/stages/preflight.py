@@ -14,7 +14,9 @@ from rollback_lib.core import (
     before,
     decide,
     health,
+    isolation,
     lock,
+    maintenance,
     migrations,
     overlay,
     permissions,
@@ -24,6 +26,7 @@ from rollback_lib.core import (
     services,
     splice,
     target,
+    traffic,
 )
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
@@ -75,25 +78,32 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     failed = _failed_release(request, images, ports)
     wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
+    read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
     kinds = [
         k
-        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in (*failed.objects, *_created(request))}}
-        if k in (*WRITTEN, *_ALWAYS)
+        for k in {
+            **dict.fromkeys((*_ALWAYS, *read)),
+            **wanted,
+            **{k: "" for k, _ in (*failed.objects, *_created(request))},
+        }
+        if k in (*WRITTEN, *_ALWAYS, *read)
     ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
     warnings = [*resolution.warnings, *images.warnings]
 
-    drafts = planning.drafts(request, targets, snapshot, failed, images, resolution, refused)
+    drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
+    drafts = _dry_runs(drafts, snapshot, ports, same, stamp, now, refused, warnings)
     warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
-    refused += _permissions(request, drafts, found, ports)
+    isolating = _isolation(request, snapshot, ports, now, refused)
+    warnings += isolating.warnings
+    refused += _permissions(request, drafts, found, isolating.plan, ports)
     refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
@@ -120,7 +130,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
-            accepted=used, mutable_tags=images.mutable_tags, retag=tags, refusals=open_refusals,
+            accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
+            refusals=open_refusals,
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
@@ -194,15 +205,20 @@ def _schema(
 
 
 def _dry_runs(
-    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]],
+    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, same: set[tuple[str, str, bool]],
     stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
 ) -> list[Draft]:  # fmt: skip
     def ask(draft: Draft) -> DryRun:
         if draft.live is None:
             return ports.cluster.dry_run_create(draft.target)
-        return ports.cluster.dry_run_patch(
-            kind_of(draft.target), draft.live["apiVersion"], name_of(draft.target), draft.operations
-        )
+        kind, name = kind_of(draft.target), name_of(draft.target)
+        there = snapshot.get(kind, name)
+        closed = traffic.while_closed(there, draft.operations, "") if there else None
+        if there is None or closed is None:
+            return ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, draft.operations)
+        patch = traffic.operations(there, closed)
+        answer = ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, patch)
+        return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
 
     def judge(draft: Draft, answer: DryRun) -> Draft:
         if answer.object is None:
@@ -278,7 +294,33 @@ def _missing_references(
             warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
 
 
-def _permissions(request: Request, drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
+def _isolation(
+    request: Request, snapshot: Snapshot, ports: Ports, now: str, refused: list[Refusal]
+) -> isolation.Isolating:
+    """What is closed and by whom, if it is asked for; each patch is tried without writing."""
+    refused += isolation.closed_by_others(snapshot, request.runs)
+    if not request.isolate:
+        return isolation.Isolating()
+    found = isolation.decide(request.target_environment.isolation, snapshot, request.runs)
+    refused += [r for r in found.refusals if r not in refused]
+    for live in found.live:
+        change = isolation.closing_change(live, found.page, run=request.run, since=now, key="")
+        answer = ports.cluster.dry_run_patch(change.kind, change.api_version, change.name, change.operations)
+        what = label(change.kind, change.name)
+        if answer.object is None:
+            refused.append(Refusal(f"{what} cannot be closed: the server answered {answer.status}: {answer.refused}"))
+        elif not traffic.holds(answer.object):
+            refused.append(Refusal(f"{what} cannot be closed: the server says yes and keeps it open."))
+    return found
+
+
+def _permissions(
+    request: Request,
+    drafts: Sequence[Draft],
+    found: Sequence[Orphan],
+    closing: isolation.PlannedIsolation,
+    ports: Ports,
+) -> Iterable[Refusal]:
     needed = [
         (verb, kind_of(d.target), name_of(d.target))
         for d in drafts
@@ -287,6 +329,10 @@ def _permissions(request: Request, drafts: Sequence[Draft], found: Sequence[Orph
     ]
     needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE]
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
+    needed += [("patch", t.kind, t.name) for t in closing.targets]
+    if closing.ours:
+        page = maintenance.name(request.run)
+        needed += [(v, k, n) for k in maintenance.KINDS for v, n in (("create", ""), ("get", page), ("delete", page))]
     if not needed:
         return
     needed += [(n.verb, n.kind, n.name) for n in permissions.of_lock(lock.name(request.application))]

@@ -81,10 +81,11 @@ class MovedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from
 
 
 class StageTime(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a stage took, all of its attempts together."""
+    """How long a stage took, all of its attempts together. ``failed``: why it did not end well, the last time."""
 
     stage: str
     seconds: float
+    failed: str = ""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):

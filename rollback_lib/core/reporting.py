@@ -178,12 +178,19 @@ def _between(start: str, end: str) -> float | None:
 def _stages(events: Sequence[Event]) -> tuple[StageTime, ...]:
     begun: dict[str, str] = {}
     took: dict[str, float] = {}
+    failed: dict[str, str] = {}
     for event in events:
         if event.mark is Mark.STAGE_BEGIN:
-            begun[event.stage] = event.at
+            begun[event.stage], failed[event.stage] = event.at, "did not end"
         elif event.mark in (Mark.STAGE_DONE, Mark.STAGE_FAILED) and (start := begun.pop(event.stage, "")):
             took[event.stage] = took.get(event.stage, 0.0) + (_between(start, event.at) or 0.0)
-    return tuple(StageTime(stage=stage, seconds=round(seconds, 1)) for stage, seconds in took.items())
+            bad = event.mark is Mark.STAGE_FAILED
+            failed[event.stage] = (event.error or f"ended with {event.code}") if bad else ""
+    failed.pop(WRITES_THIS, None)  # the one that is at it
+    return tuple(StageTime(stage=s, seconds=round(took.get(s, 0.0), 1), failed=why) for s, why in failed.items())
+
+
+WRITES_THIS: Final = "document"
 
 
 def _affected(detection: Detection | None, plan: Plan | None) -> tuple[str, ...]:

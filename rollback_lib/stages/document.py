@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import incident, junit_results, page, reporting
+from rollback_lib.core import incident, junit, page, reporting
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.journal import ending
 from rollback_lib.core.local_time import zone
@@ -87,5 +87,5 @@ FORMS: Final[dict[str, Callable[[Report, str], str]]] = {
     "incident.md": as_markdown,
     page.STYLES: _styles,
     "report.html": as_html,
-    "junit.xml": lambda made, language: junit_results.xml(made),
+    junit.FILE: lambda made, language: junit.xml(made),
 }

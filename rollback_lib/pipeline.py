@@ -37,6 +37,7 @@ from rollback_lib.stages import (
     rewrite,
     verify,
 )
+from rollback_lib.telling import Telling
 
 STAGES: Final[tuple[Stage, ...]] = (
     resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, retag, document,
@@ -160,7 +161,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     changed nothing. Raises only errors that came before a journal could be kept.
     """
     problem: BaseException | None = None
-    began = ports.clock.now()
+    began, telling = ports.clock.now(), Telling(run, ports)
     holding, copy = _holding(run, ports), RunCopy(run, ports)
     try:
         for stage in STAGES:
@@ -186,12 +187,14 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                         _let_go_of_nothing(run, write)
             if holding.is_mine and stage.ID != document.ID and (stage.ID == apply.ID or problem is not None):
                 copy.keep()
+            telling.after(stage.ID)
             if until == stage.ID:
                 break
     finally:
         if holding.is_mine and problem is not None:
             forget_old(ports.records, run.get(Request).application)
         holding.rest()
+        telling.wait()
     return ending(run.events())
 
 

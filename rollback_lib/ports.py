@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from rollback_lib.core.changes import Change
 from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.journal import Event, Mark
+from rollback_lib.core.notices import Delivery, Notice
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
@@ -285,6 +286,18 @@ class Approver(Protocol):
         ...
 
 
+class Notifier(Protocol):
+    """The channels by which people are told. Called from threads in the background; never raises."""
+
+    def channels(self, event: str) -> Sequence[str]:
+        """The channels that want this event, by name."""
+        ...
+
+    def send(self, channel: str, notice: Notice, seconds: float) -> Delivery:
+        """Tell one channel, within about so many seconds. Never says an address: it may be a secret."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ports:
     """The world, made when first asked for. ``environ`` are the variables of this process, for approval."""
@@ -300,6 +313,7 @@ class Ports:
     approver: Approver
     environ: Mapping[str, str]
     user: str = ""
+    notifier: Notifier | None = None
 
 
 class Stage(Protocol):

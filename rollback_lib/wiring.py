@@ -20,6 +20,7 @@ from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
+from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import UsageError
@@ -216,6 +217,7 @@ class World:
             git=self.git, registry=self._registry, tags=self._registry, cluster=self.cluster,
             records=ClusterRecords(self.cluster), acts=self.kubectl, clock=self.clock,
             progress=progress, approver=approver, environ=self.environ, user=who(self.environ)[0],
+            notifier=Channels(self.settings, self.environ),
         )  # fmt: skip
 
     def stop_on_signals(self) -> None:
@@ -286,6 +288,13 @@ def runs(config_folder: Path) -> Iterator[RunDirectory]:
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
         yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def kept_run(root: Path) -> RunDirectory:
+    """A run that is there already. Raises UsageError where it is not: nothing is made."""
+    if not any((root / name).is_file() for name in ("run.json", "journal.jsonl")):
+        raise UsageError(f"{root} is no run directory: it has neither run.json nor journal.jsonl")
+    return RunDirectory(root)
 
 
 def read_text(path: str) -> str:

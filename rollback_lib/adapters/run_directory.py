@@ -24,6 +24,8 @@ from rollback_lib.ports import R
 # file, and the stage that makes it
 FILES: Final[dict[type[Record], tuple[str, str]]] = {
     records.Request: ("run.json", "resolve"),
+    records.Detection: ("steps/detect.json", "detect"),
+    records.Incident: ("steps/incident.json", "incident"),
     records.Resolution: ("steps/resolve.json", "resolve"),
     Live: ("steps/live.json", "resolve"),
     records.Images: ("steps/images.json", "images"),

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "status": "What runs now, per service.",
     "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
+    "report": "The incident record of a run, made again.",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
     "history": "The releases: which ran well, which may not come back, and the runs.",
     "record-release": "After a good deploy: keep in the ledger what runs.",

@@ -232,6 +232,25 @@ PARAMETERS: Final = (
         "text",
         choices=("text", "json"),
     ),
+    Parameter(
+        "format",
+        "--format",
+        _V + "FORMAT",
+        "choice",
+        "As Markdown, as a page, or as data.",
+        ("report",),
+        "md",
+        choices=("md", "html", "json"),
+    ),
+    Parameter(
+        "language",
+        "--language",
+        _V + "LANGUAGE",
+        "choice",
+        "Of the record; default: `language` of the settings.",
+        ("report",),
+        choices=("en", "es"),
+    ),
     Parameter("verbose", "--verbose", _V + "VERBOSE", "flag", "Say more on stderr.", ALL, short="-v"),
 )
 BY_NAME: Final = {p.name: p for p in PARAMETERS}

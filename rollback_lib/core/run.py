@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -74,6 +74,42 @@ class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     api_version: str
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of evidence, redacted and on one line. ``since`` is RFC 3339 in UTC, empty where nothing tells.
+
+    ``service`` is empty where it speaks of the whole application, or of nothing that is known. ``cause`` has the name
+    that Kubernetes or the source gives it, such as ``CrashLoopBackOff``.
+    """
+
+    severity: Literal["broken", "suspect", "note"]
+    source: str  # workloads, events, logs, versions, alertmanager, prometheus, junit, locust, person …
+    text: str
+    service: str = ""
+    since: str = ""
+    cause: str = ""
+    link: str = ""
+
+
+class Detection(Record, frozen=True, kw_only=True):
+    """What `detect` found. ``reasons`` say in sentences why the verdict is what it is; never empty."""
+
+    verdict: Literal["broken", "suspect", "healthy"]
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    since: str = ""  # the first evidence
+    at: str = ""
+    seconds: float = 0.0  # that looking took
+
+
+class Incident(Record, frozen=True, kw_only=True):
+    """What `incident` opened and saved before it could vanish. ``evidence`` has files below the run directory."""
+
+    id: str
+    opened: str
+    evidence: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # what could not be saved, and why
 
 
 class Resolution(Record, frozen=True, kw_only=True):
@@ -177,12 +213,33 @@ class VerifiedWorkload(msgspec.Struct, frozen=True, kw_only=True):
     unproven: str = ""
 
 
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """One time that something was asked. ``at`` is RFC 3339, UTC."""
+
+    at: str
+    good: bool
+    text: str
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of one service, for the report. ``kind``: rollout, smoke, flow, logs, metric or soak."""
+
+    service: str
+    kind: str
+    name: str
+    good: bool
+    text: str
+    seconds: float = 0.0
+    tries: tuple[Try, ...] = ()
+
+
 class Verification(Record, frozen=True, kw_only=True):
     """What `verify` saw at the end."""
 
     healthy: bool
     workloads: tuple[VerifiedWorkload, ...]
     smoke: tuple[str, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
     problems: tuple[str, ...] = ()
     at: str = ""
 

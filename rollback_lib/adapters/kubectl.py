@@ -37,7 +37,7 @@ class Reader(Protocol):
 
     def get(self, kind: str, name: str) -> Object | None: ...
 
-    def delete(self, kind: str, name: str, uid: str) -> None: ...
+    def delete(self, kind: str, name: str, uid: str, *, orphan: bool = False) -> None: ...
 
 
 def resource(kind: str, api_version: str) -> str:
@@ -54,9 +54,13 @@ def patch_arguments(kind: str, api_version: str, name: str, file: str) -> tuple[
     )  # fmt: skip
 
 
-def create_arguments(file: str) -> tuple[str, ...]:
-    """``kubectl create`` of one object, with the annotation that a later ``kubectl apply`` expects."""
-    return ("create", f"--filename={file}", "--save-config", f"--field-manager={FIELD_MANAGER}", "--output=json")
+def create_arguments(file: str, *, recorded: bool = False) -> tuple[str, ...]:
+    """``kubectl create`` of one object, with the annotation that a later ``kubectl apply`` expects.
+
+    ``recorded``: the object has it already, with less in it than the whole object.
+    """
+    save = () if recorded else ("--save-config",)
+    return ("create", f"--filename={file}", *save, f"--field-manager={FIELD_MANAGER}", "--output=json")
 
 
 class Kubectl:
@@ -115,14 +119,14 @@ class Kubectl:
         if change.before and fingerprint(now) != change.before:
             raise StaleError(f"{change.kind}/{change.name} has changed since the plan was made; it is not deleted.")
         try:
-            self._reader.delete(change.kind, change.name, change.uid)
+            self._reader.delete(change.kind, change.name, change.uid, orphan=change.keep_pods)
         except RefusedError as error:
             now = self._now(change, str(error))
             there = now["metadata"] if now else {}
             if there.get("uid") == change.uid and "deletionTimestamp" not in there:
                 raise
 
-    def _with_file(self, change: Change, data: bytes, scratch: RunStore) -> Object | None:
+    def _with_file(self, change: PatchObject | CreateObject, data: bytes, scratch: RunStore) -> Object | None:
         name = "before/" + change.key.replace("/", "-") + ".request.json"
         scratch.write(name, data)
         file = str(Path(scratch.place) / name)
@@ -130,7 +134,7 @@ class Kubectl:
             arguments = (
                 patch_arguments(change.kind, change.api_version, change.name, file)
                 if isinstance(change, PatchObject)
-                else create_arguments(file)
+                else create_arguments(file, recorded=change.recorded)
             )
             for pause in (*_PAUSES, None):
                 said = self._ask(arguments)

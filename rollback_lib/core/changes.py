@@ -47,6 +47,7 @@ class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
     """Create what the failed release removed. ``manifest`` is the object exactly as ``manifests/`` has it."""
 
     manifest: Object
+    recorded: bool = False  # what was asked for stands in the manifest's annotation already
 
     @property
     def what(self) -> str:
@@ -54,9 +55,10 @@ class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
 
 
 class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
-    """Delete an orphan, or a StatefulSet's stuck pod. Only the object with this ``uid``."""
+    """Delete an orphan, a StatefulSet's stuck pod, or what is made again. Only the object with this ``uid``."""
 
     uid: str
+    keep_pods: bool = False  # of a StatefulSet that is made again
 
     @property
     def what(self) -> str:

@@ -31,6 +31,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     before: str = ""
     after: str = ""
     after_rollout: bool = False  # only once the pods that it selects are Ready
+    recreate: bool = False  # deleted and made again, as accepted
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
@@ -144,7 +145,7 @@ def freeze(plan: Plan) -> Plan:
         "target": [plan.target.release, plan.target.commit],
         "services": [
             [s.name, s.wave]
-            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout] for o in s.objects]
+            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout, o.recreate] for o in s.objects]
             + [[c.workload, c.name, c.to] for c in s.containers]
             for s in plan.services
         ],

@@ -59,6 +59,12 @@ class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     api_version: str
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """File and line, for people."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class Resolution(Record, frozen=True, kw_only=True):

@@ -11,15 +11,18 @@ import msgspec
 
 from rollback_lib.core import (
     decide,
+    dry_run,
     health,
     overlay,
     permissions,
     planning,
+    recreate,
     services,
     splice,
 )
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
+from rollback_lib.core.dry_run import Reading
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.owners import owner
 from rollback_lib.core.plan import (
@@ -43,7 +46,7 @@ from rollback_lib.core.resources import (
     template,
 )
 from rollback_lib.core.run import Images, Request, Resolution
-from rollback_lib.core.snapshot import DryRun, Snapshot
+from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import resolve, rewrite
@@ -66,10 +69,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     identity = ports.cluster.identity()
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     failed = _failed_release(request, images, ports)
-    wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
+    wanted = {label(s.kind, s.name): s.api_version for s, _ in targets if s.kind in KINDS}
     kinds = [
         k
-        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed.objects}}
+        for k in dict.fromkeys([*_ALWAYS, *(s.kind for s, _ in targets), *(k for k, _ in failed.objects)])
         if k in (*WRITTEN, *_ALWAYS)
     ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
@@ -81,7 +84,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
+    drafts = _dry_runs(drafts, ports, same, accepted, stamp, now, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)
@@ -141,29 +144,28 @@ def _orphans(
 
 
 def _dry_runs(
-    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]],
+    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]], accepted: Collection[str],
     stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
 ) -> list[Draft]:  # fmt: skip
-    def ask(draft: Draft) -> DryRun:
+    def ask(draft: Draft) -> Reading:
         if draft.live is None:
-            return ports.cluster.dry_run_create(draft.target)
-        return ports.cluster.dry_run_patch(
+            return dry_run.read(draft, ports.cluster.dry_run_create(draft.target), None, None, accepted)
+        said = ports.cluster.dry_run_patch(
             kind_of(draft.target), draft.live["apiVersion"], name_of(draft.target), draft.operations
         )
+        wanted = dry_run.ask_anew(draft, said)
+        anew = ports.cluster.dry_run_create(recreate.to_try(wanted, draft.live)) if wanted else None
+        return dry_run.read(draft, said, wanted, anew, accepted)
 
-    def judge(draft: Draft, answer: DryRun) -> Draft:
-        if answer.object is None:
-            refused.append(decide.refused_by_server(draft, answer.status, answer.refused))
+    def judge(reading: Reading) -> Draft:
+        draft = reading.draft
+        if draft.after is None:
+            refused.extend(reading.refusals)
             return draft
-        for warning in answer.warnings:
-            if "PodSecurity" in warning:
-                refused.append(Refusal(f"{draft.label}: {warning}", code=f"policy:{name_of(draft.target)}"))
-            else:
-                warnings.append(f"{draft.label}: {warning}")
-        refused.extend(decide.not_taken(draft, answer.object))
-        draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
-        if draft.live is not None and decide.already(draft, answer.object, same):
+        if draft.live is not None and draft.anew is None and decide.already(draft, draft.after, same):
             return decide.left_alone(draft, same)
+        refused.extend(reading.refusals)
+        warnings.extend(reading.warnings)
         who = owner(draft.live) if draft.live else ""
         if who:
             refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
@@ -174,7 +176,7 @@ def _dry_runs(
     def round_of(asked: Sequence[Draft]) -> list[Draft]:
         writing = [d for d in asked if d.change in (CREATE, UPDATE)]
         answers = dict(zip(map(id, writing), _parallel(ask, writing), strict=True))
-        return [judge(d, answers[id(d)]) if id(d) in answers else d for d in asked]
+        return [judge(answers[id(d)]) if id(d) in answers else d for d in asked]
 
     first = round_of(drafts)
     restarting = []
@@ -232,7 +234,8 @@ def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports)
         if d.change in (UPDATE, RESTART)
         for verb in ("get", "patch")
     ]
-    needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE]
+    needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE or d.anew]
+    needed += [("delete", kind_of(d.target), name_of(d.target)) for d in drafts if d.anew]
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
     if not needed:
         return
@@ -253,6 +256,8 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         if draft.change in (UPDATE, RESTART):
             run.write(f"{name}.json", msgspec.json.encode(draft.live))
             run.write(f"{name}.patch.json", msgspec.json.encode(draft.operations))
+        if draft.anew is not None:
+            run.write(f"{name}.anew.json", msgspec.json.encode(draft.anew))
     for file in dict.fromkeys(d.file for d in drafts):
         mine = [d for d in drafts if d.file == file]
         left = {(kind_of(d.target), name_of(d.target)) for d in mine if d.change == LEFT}

@@ -126,8 +126,10 @@ class Plan(Record, frozen=True, kw_only=True):
         return any(change in WRITING for change in changes) or bool(self.stuck)
 
     def sticks(self, planned: PlannedObject) -> bool:
-        """Whether the object is a StatefulSet whose stuck pods are to be deleted."""
-        return planned.kind == "StatefulSet" and any(s.workload == planned.name for s in self.stuck)
+        """Whether the object is a StatefulSet whose pods are to be deleted where they hold it up."""
+        if planned.kind != "StatefulSet":
+            return False
+        return planned.recreate or any(s.workload == planned.name for s in self.stuck)
 
     @property
     def waves(self) -> tuple[tuple[PlannedService, ...], ...]:

@@ -235,17 +235,18 @@ def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedServic
 def _free_stuck(
     run: RunStore, ports: Ports, write: Writer, plan: Plan, wave: Sequence[PlannedService], rollouts: Rollouts
 ) -> None:
-    """Delete the not-Ready pods of another revision that an OrderedReady StatefulSet waits for, one at a time."""
+    """Delete the pods that a StatefulSet waits for and never replaces, one at a time: see `core.health`."""
     mine = {label(o.kind, o.name) for s in wave for o in s.objects if plan.sticks(o)}
     while mine:
         reports = rollouts.look()
         assert rollouts.snapshot is not None
         for key in sorted(mine):
-            pod = health.stuck_pod(rollouts.views[key]) if key in rollouts.views else None
+            view = rollouts.views.get(key)
+            pod = (health.stuck_pod(view) or health.misfit_pod(view)) if view else None
             live = rollouts.snapshot.get("Pod", pod) if pod else None
             if live is not None:
                 ports.progress.say(
-                    f"{key} waits for pod {name_of(live)} of another revision: it is deleted, as planned"
+                    f"{key} does not go on with pod {name_of(live)} as it is: it is deleted, as planned"
                 )
                 write.do(_deletion("Pod", name_of(live), live))
         mine = {k for k in mine if k in reports and reports[k].health is health.Health.PROGRESSING}

@@ -22,7 +22,7 @@ from rollback_lib.core.changes import (
     worth_another_try,
 )
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
-from rollback_lib.core.resources import KINDS, Object, fingerprint
+from rollback_lib.core.resources import KINDS, Object, fingerprint, path_of
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
@@ -54,13 +54,16 @@ def patch_arguments(kind: str, api_version: str, name: str, file: str) -> tuple[
     )  # fmt: skip
 
 
-def create_arguments(file: str, *, recorded: bool = False) -> tuple[str, ...]:
-    """``kubectl create`` of one object, with the annotation that a later ``kubectl apply`` expects.
+def create_arguments(file: str) -> tuple[str, ...]:
+    """``kubectl create`` of one object, with the annotation that a later ``kubectl apply`` expects."""
+    return ("create", f"--filename={file}", "--save-config", f"--field-manager={FIELD_MANAGER}", "--output=json")
 
-    ``recorded``: the object has it already, with less in it than the whole object.
-    """
-    save = () if recorded else ("--save-config",)
-    return ("create", f"--filename={file}", *save, f"--field-manager={FIELD_MANAGER}", "--output=json")
+
+def create_as_is_arguments(kind: str, api_version: str, namespace: str, file: str) -> tuple[str, ...]:
+    """``kubectl create`` of one object to the letter: without ``--raw`` it writes that annotation anew, from the whole
+    object, so that the next ``kubectl apply`` would take away what others have set."""
+    path = path_of(api_version, KINDS[kind].plural, namespace)
+    return ("create", f"--filename={file}", f"--raw={path}?fieldManager={FIELD_MANAGER}")
 
 
 class Kubectl:
@@ -72,7 +75,7 @@ class Kubectl:
     ) -> None:  # fmt: skip
         self._start = (program, *((f"--context={context}",) if context else ()), f"--namespace={namespace}",
                        f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
-        self._environ = environ
+        self._environ, self._namespace = environ, namespace
         self._reader = reader
         self._sleep = sleep
 
@@ -134,7 +137,9 @@ class Kubectl:
             arguments = (
                 patch_arguments(change.kind, change.api_version, change.name, file)
                 if isinstance(change, PatchObject)
-                else create_arguments(file, recorded=change.recorded)
+                else create_as_is_arguments(change.kind, change.api_version, self._namespace, file)
+                if change.recorded
+                else create_arguments(file)
             )
             for pause in (*_PAUSES, None):
                 said = self._ask(arguments)

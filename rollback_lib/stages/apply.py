@@ -245,9 +245,7 @@ def _free_stuck(
             pod = (health.stuck_pod(view) or health.misfit_pod(view)) if view else None
             live = rollouts.snapshot.get("Pod", pod) if pod else None
             if live is not None:
-                ports.progress.say(
-                    f"{key} does not go on with pod {name_of(live)} as it is: it is deleted, as planned"
-                )
+                ports.progress.say(f"{key} does not go on with pod {name_of(live)} as it is: it is deleted, as planned")
                 write.do(_deletion("Pod", name_of(live), live))
         mine = {k for k in mine if k in reports and reports[k].health is health.Health.PROGRESSING}
         if mine:

@@ -19,6 +19,7 @@ from urllib.request import getproxies
 
 import msgspec
 
+from rollback_lib.adapters.login_plugin import LoginError, Logins
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
@@ -64,6 +65,7 @@ class KubernetesCluster:
     ) -> None:
         self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
         self._sleep = sleep
+        self._logins = Logins()
         self._client: Any = None
         self._has_answered = False
 
@@ -81,9 +83,10 @@ class KubernetesCluster:
             if self._kubeconfig is None and not _default_kubeconfig().exists() and _in_cluster():
                 config.load_incluster_config(client_configuration=settings)
             else:
-                config.load_kube_config(
-                    config_file=self._kubeconfig, context=self._context, client_configuration=settings
-                )
+                with self._logins.in_use():
+                    config.load_kube_config(
+                        config_file=self._kubeconfig, context=self._context, client_configuration=settings
+                    )
         except Exception as error:
             raise RefusedError(
                 Refusal(
@@ -138,7 +141,11 @@ class KubernetesCluster:
         headers = {"Accept": accept, "User-Agent": "rollback_lib"}
         if body is not None:
             headers["Content-Type"] = content
-        client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        try:
+            with self._logins.in_use():  # a token that is over is fetched anew
+                client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        except LoginError as error:
+            raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
         url = client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
             found = client.call_api(method, url, header_params=headers, body=body, _request_timeout=timeout)

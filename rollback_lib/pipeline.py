@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from rollback_lib.core import errors
-from rollback_lib.core.changes import Change
+from rollback_lib.core.changes import Change, PointTag
+from rollback_lib.core.image_reference import repository_of, tag_of
 from rollback_lib.core.journal import Ending, Mark, done_stages, ending, result_of
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import fingerprint
 from rollback_lib.ports import Ports, RunStore, Stage, Writer
-from rollback_lib.stages import apply, approve, document, images, preflight, resolve, rewrite, verify
+from rollback_lib.stages import apply, approve, document, images, preflight, resolve, retag, rewrite, verify
 
-STAGES: Final[tuple[Stage, ...]] = (resolve, images, rewrite, preflight, approve, apply, verify, document)
+STAGES: Final[tuple[Stage, ...]] = (resolve, images, rewrite, preflight, approve, apply, verify, retag, document)
 
 
 class JournalledWriter:
@@ -38,17 +39,27 @@ class JournalledWriter:
                 Mark.ANNOUNCED, stage, key=change.key, before=change.before, after=change.after, what=change.what
             )
         try:
-            now = self._ports.acts.act(change, self._run)
+            result = self._act(change)
         except (errors.StaleError, errors.RefusedError) as error:  # read back: the server took nothing
-            self._run.append(Mark.NOT_DONE, stage, key=change.key, what=change.what, error=redact(str(error)))
+            self._run.append(
+                Mark.NOT_DONE, stage, key=change.key, what=change.what, error=redact(str(error)), code=error.exit_code
+            )
             raise
+        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
+        return result
+
+    def _act(self, change: Change) -> Mapping[str, str]:
+        if isinstance(change, PointTag):
+            repository, tag = repository_of(change.name), tag_of(change.name)
+            self._ports.tags.put_tag(repository, change.after, tag, was=change.before)
+            return {"fingerprint": change.after}
+        now = self._ports.acts.act(change, self._run)
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
         if change.after and result["fingerprint"] != change.after:
             raise errors.FailedError(
                 f"{change.kind}/{change.name} was written, but is not what the plan says: another program changes it "
                 f"as it is stored. See `kubectl get {change.kind.lower()} {change.name} -o yaml`."
             )
-        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
         return result
 
 

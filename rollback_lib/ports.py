@@ -64,6 +64,14 @@ class GitHistory(Protocol):
 
     def list_paths(self, commit: str) -> Sequence[str]: ...
 
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        """All files of a commit, each with the id of its content: equal ids, equal bytes. One question."""
+        ...
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        """The content of each id that `blobs` gave."""
+        ...
+
 
 class Checkout(GitHistory, Protocol):
     """A clone with something checked out: HEAD's tree, still never the working tree."""
@@ -82,6 +90,19 @@ class Registry(Protocol):
         self, references: Sequence[str], *, platforms: Sequence[str] = ..., configs: bool = False
     ) -> Mapping[str, Answer]:
         """An answer for each reference. ``configs``: with the config digests, at the price of one GET a manifest."""
+        ...
+
+
+class RegistryWriter(Protocol):
+    """The one write to a registry. Nothing is pulled, and no image is pushed that the repository has not."""
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        """Point ``repository:tag`` at the manifest or index that the repository has as ``digest``.
+
+        Does nothing where it points there already. ``was``: the digest that the tag must name before (empty: none);
+        None: whatever it names. Raises StaleError where it names another, RefusedError where the tag is as it was,
+        FailedError where it is not, or nobody can tell.
+        """
         ...
 
 
@@ -222,6 +243,7 @@ class Ports:
 
     git: GitHistory
     registry: Registry
+    tags: RegistryWriter
     cluster: Cluster
     records: ClusterRecords
     acts: Acts

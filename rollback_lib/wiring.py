@@ -31,6 +31,7 @@ from rollback_lib.ports import Approver, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
 RUNS: Final = ".rollback"
+TAG_MOVES: Final = "retags"  # below RUNS: what `rollback retag` did is no run
 
 
 def find_config(given: str | None, start: Path) -> Path | None:
@@ -86,6 +87,13 @@ class _LazyRegistry:
     def look_up(
         self, references: Sequence[str], *, platforms: Sequence[str] = ("linux/amd64",), configs: bool = False
     ) -> Mapping[str, Answer]:
+        found: Mapping[str, Answer] = self._made().look_up(references, platforms=platforms, configs=configs)
+        return found
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        self._made().put_tag(repository, digest, tag, was=was)
+
+    def _made(self) -> Any:
         if self._client is None:
             from rollback_lib.adapters.registry import RegistryClient
             from rollback_lib.core.image_reference import parse
@@ -99,8 +107,7 @@ class _LazyRegistry:
                 {host: r.url for host, r in images.registries.items()}, _docker_config(self._environ), self._environ,
                 own_hosts=tuple(hosts),
             )  # fmt: skip
-        found: Mapping[str, Answer] = self._client.look_up(references, platforms=platforms, configs=configs)
-        return found
+        return self._client
 
     def close(self) -> None:
         if self._client is not None:
@@ -132,6 +139,12 @@ class LazyRepository:
 
     def list_paths(self, commit: str) -> Sequence[str]:
         return self._open().list_paths(commit)
+
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        return self._open().blobs(commit)
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        return self._open().contents(blobs)
 
     def close(self) -> None:
         if self._opened is not None:
@@ -170,7 +183,7 @@ class World:
 
     def ports(self, progress: Progress, approver: Approver) -> Ports:
         return Ports(
-            git=self.git, registry=self._registry, cluster=self.cluster,
+            git=self.git, registry=self._registry, tags=self._registry, cluster=self.cluster,
             records=ClusterRecords(self.cluster), acts=self.kubectl, clock=self.clock,
             progress=progress, approver=approver, environ=self.environ, user=who(self.environ)[0],
         )  # fmt: skip

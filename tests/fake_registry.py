@@ -44,6 +44,8 @@ class FakeRegistry:
         self.users: dict[str, str] = {}
         self.auth = ""  # "", basic, bearer
         self.realm = ""
+        self.may_push = True
+        self.vague = False  # the challenge to a write asks for a token to read
         self.tokens = 0
         self.release = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -138,6 +140,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
+    def do_PUT(self) -> None:
+        self.body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         self.fake.asked.append(Asked("POST", self.path, dict(self.headers)))
@@ -152,13 +158,18 @@ class _Handler(BaseHTTPRequestHandler):
             return self.token(parts.query)
         repository, _, target = parts.path.removeprefix("/v2/").partition("/manifests/")
         if fake.auth and not self.authorized():
-            scope = f'service="fake",scope="repository:{repository}:pull"'
+            may = "pull,push" if self.command == "PUT" and not fake.vague else "pull"
+            scope = f'service="fake",scope="repository:{repository}:{may}"'
             realm = fake.realm or f"{fake.url}/token"
             challenge = 'Basic realm="fake"' if fake.auth == "basic" else f'Bearer realm="{realm}",{scope}'
             return self.answer(401, b"", {"WWW-Authenticate": challenge})
         for mood in fake.moods:
             if mood(self, repository, target):
                 return None
+        if self.command == "PUT":
+            stored = (self.headers["Content-Type"], self.body)
+            fake.stored |= {(repository, name): stored for name in (target, digest_of(self.body))}
+            return self.answer(201, b"", {"Docker-Content-Digest": digest_of(self.body)})
         kind, body = fake.stored.get((repository, target), ("", b""))
         if not kind or kind not in self.headers.get("Accept", ""):
             return self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
@@ -170,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.users and not self.known_user(said):
             return self.answer(401)
         scope = parse_qs(query)["scope"][0]
+        if not self.fake.may_push:
+            scope = scope.replace(",push", "")
         return self.answer(200, json.dumps({"token": f"t0ken-{scope}"}).encode())
 
     def known_user(self, header: str) -> bool:
@@ -178,7 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def authorized(self) -> bool:
         said = self.headers.get("Authorization", "")
-        return self.known_user(said) if self.fake.auth == "basic" else said.startswith("Bearer t0ken")
+        if self.fake.auth == "basic":
+            return self.known_user(said)
+        return said.startswith("Bearer t0ken") and (self.command != "PUT" or "push" in said)
 
 
 def closed_port() -> int:

@@ -190,10 +190,22 @@ class FakeRecords:
 
 
 class FakeRegistry:
-    """Knows the digests of references; all else is absent."""
+    """Knows the digests of references; all else is absent. ``refuses``: raise this at a write to the reference."""
 
     def __init__(self, **digests: str) -> None:
         self.digests = digests
+        self.refuses: dict[str, Exception] = {}
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        reference = f"{repository}:{tag}"
+        if error := self.refuses.get(reference):
+            raise error
+        now = self.digests.get(reference, "")
+        if now == digest:
+            return
+        if was is not None and was != now:
+            raise StaleError(f"{reference} was moved by someone else to {now}; it is left as it is.")
+        self.digests[reference] = digest
 
     def look_up(
         self, references: Sequence[str], *, platforms: Sequence[str] = (), configs: bool = False
@@ -224,11 +236,20 @@ class FakeGit:
         ]
 
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
-        found = next(files for name, files in self.releases.items() if self.commit(name) == commit)
+        found = self._at(commit)
         return {p: d for p, d in found.items() if any(p == x or p.startswith(f"{x}/") for x in prefixes)}
 
     def list_paths(self, commit: str) -> Sequence[str]:
-        return list(self.files(commit, [""]))
+        return list(self._at(commit))
+
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        return {path: data.hex() for path, data in self._at(commit).items()}
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        return {blob: bytes.fromhex(blob) for blob in blobs}
+
+    def _at(self, commit: str) -> Mapping[str, bytes]:
+        return next(files for name, files in self.releases.items() if self.commit(name) == commit)
 
 
 class FakeClock:
@@ -275,7 +296,7 @@ def ports(cluster: FakeCluster, git: FakeGit, registry: FakeRegistry, **more: An
     """Ports of fakes; any of them can be replaced."""
     progress = more.pop("progress", None) or FakeProgress()
     made: dict[str, Any] = {
-        "records": FakeRecords(), "git": git, "registry": registry,
+        "records": FakeRecords(), "git": git, "registry": registry, "tags": registry,
         "cluster": cluster, "acts": FakeActs(cluster), "clock": FakeClock(),
         "progress": progress, "approver": progress, "environ": {}, "user": "me", **more,
     }  # fmt: skip

@@ -178,6 +178,16 @@ class GitRepository:
         """
         return tuple(entry.name for entry in self._entries(commit, [""], commit[:12]) if _is_file(entry))
 
+    def blobs(self, commit: str) -> dict[str, str]:
+        """All files of ``commit`` with their objects' names; as `list_paths`, without links and submodules."""
+        return {entry.name: entry.object for entry in self._entries(commit, [""], commit[:12]) if _is_file(entry)}
+
+    def contents(self, blobs: Sequence[str]) -> dict[str, bytes]:
+        """What these objects hold. Raises RefusedError where this clone lacks one."""
+        if wrong := [b for b in blobs if not _HASH.fullmatch(b)]:
+            raise BugError(f"not an object: {wrong[0]!r}")
+        return dict(zip(blobs, self._contents(blobs, "the migrations"), strict=True))
+
     def read(self, commit: str, path: str) -> bytes:
         """One file of ``commit``. Raises RefusedError if there is no such file, or this clone lacks it."""
         found = [e for e in self._entries(commit, [tidy(path)], commit[:12]) if _is_file(e) and e.name == tidy(path)]

@@ -13,6 +13,7 @@ or through cri-dockerd. Whoever meets such an ``imageID`` asks again with ``conf
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,8 +24,8 @@ from urllib.parse import urlsplit
 
 from rollback_lib.adapters.registry_credentials import HUB, CredentialStore
 from rollback_lib.adapters.registry_http import RegistryHttp, is_loopback, new_session
-from rollback_lib.core.errors import Problem, UsageError
-from rollback_lib.core.image_reference import ImageReference, is_digest, parse
+from rollback_lib.core.errors import FailedError, Problem, RefusedError, StaleError, UsageError
+from rollback_lib.core.image_reference import ImageReference, is_digest, is_registry_tag, parse
 from rollback_lib.core.registry_answers import (
     Absent,
     Answer,
@@ -34,6 +35,7 @@ from rollback_lib.core.registry_answers import (
     config_digest,
     for_platform,
     read_index,
+    read_put,
     read_reply,
 )
 
@@ -115,6 +117,51 @@ class RegistryClient:
         found |= self._look_up_all(by_host, *key)
         self._answers |= {(text, *key): answer for text, answer in found.items() if answer.state != "unknown"}
         return {text: found[text] for text in wanted}
+
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        """Point ``repository:tag`` at what the repository has as ``digest``: `ports.RegistryWriter`."""
+        name, reference = f"{repository}:{tag}", _parsed(f"{repository}@{digest}")
+        if not is_registry_tag(tag):
+            raise RefusedError(f"{tag!r} cannot be a registry tag.")
+        self._ends = self._clock() + self._deadline
+        before = self._fresh(reference, tag)
+        if isinstance(before, CannotTell):
+            raise RefusedError(f"{name} was not moved, since where it points is not known: {before.text}.")
+        named = before.digest if isinstance(before, Present) else ""
+        if named == digest:
+            return
+        if was is not None and named != was:
+            raise StaleError(f"{name} was moved by someone else to {named or 'nothing'}; it is left as it is.")
+        whole = self._manifest(reference, digest, body=True)
+        if not isinstance(whole, Present):
+            raise RefusedError(f"{name} was not moved: {whole.text}.")
+        http = self._registry(reference.host)
+        problem = read_put(http.put_manifest(reference.path, tag, whole.media_type, whole.body))
+        self._forget(reference, tag)
+        self._ends = self._clock() + self._deadline  # a write that took long is looked at all the same
+        after = self._fresh(reference, tag)
+        if isinstance(after, Present) and after.digest == digest:
+            return  # whatever the answer to the write was
+        if isinstance(after, CannotTell):
+            said = f"{problem}; " if problem else ""
+            raise FailedError(f"whether {name} was moved is not known: {said}{after.text}.")
+        now = after.digest if isinstance(after, Present) else ""
+        if problem and now == named:
+            raise RefusedError(f"{name} was not moved: {problem}.")
+        raise FailedError(f"{name} was to name {digest} and names {now or 'nothing'}: {problem or 'someone moved it'}.")
+
+    def _fresh(self, reference: ImageReference, tag: str) -> _Decided:
+        """Where a tag points now, asked again however often it was."""
+        found = self._ask("HEAD", reference, tag)
+        if isinstance(found, AskBody):
+            found = self._ask("GET", reference, tag)
+        return CannotTell("GET was not answered") if isinstance(found, AskBody) else found
+
+    def _forget(self, reference: ImageReference, tag: str) -> None:
+        with self._lock:
+            for whole in (False, True):
+                self._decided.pop((reference.host, reference.path, tag, whole), None)
+            self._answers = {k: v for k, v in self._answers.items() if not _is_tag(k[0], reference, tag)}
 
     def _look_up_all(
         self, by_host: Mapping[str, list[tuple[str, ImageReference]]], platforms: tuple[str, ...], configs: bool
@@ -256,6 +303,20 @@ class RegistryClient:
                     self._sleep,
                 )
             return self._hosts[host]
+
+
+def _parsed(text: str) -> ImageReference:
+    try:
+        return parse(text)
+    except ValueError as e:
+        raise RefusedError(str(e)) from None
+
+
+def _is_tag(text: str, reference: ImageReference, tag: str) -> bool:
+    with contextlib.suppress(ValueError):
+        found = parse(text)
+        return (found.name, found.target) == (reference.name, tag)
+    return False
 
 
 def _own_url(host: str) -> str:

@@ -1,8 +1,8 @@
 """HTTP to one registry: authorization, redirects, retries and limits, so that what comes back is one plain `Reply`.
 
 Rules that hold here: credentials never follow a redirect to another host, nor a token realm that is neither https nor
-the same host; plain http only to this machine; nothing of ``.netrc``; a 429 is never waited for; no text holds a
-secret (an exception's own words may: it is told by its class).
+the same host; a write follows no redirect at all; plain http only to this machine; nothing of ``.netrc``; a 429 is
+never waited for; no text holds a secret (an exception's own words may: it is told by its class).
 """
 
 from __future__ import annotations
@@ -83,28 +83,39 @@ class RegistryHttp:
         self._lock = threading.Lock()
         self._known: Credentials | None = None
         self._problem = ""
-        self._tokens: dict[str, str] = {}  # repository → Authorization
+        self._tokens: dict[tuple[str, str], str] = {}  # (repository, what we may do there) → Authorization
 
     def manifest(self, method: Literal["HEAD", "GET"], path: str, target: str) -> Reply:
         """Ask for one manifest. Whatever goes wrong is in the reply."""
+        return self._ask(method, path, target, {"Accept": ACCEPT}, "pull")
+
+    def put_manifest(self, path: str, tag: str, media_type: str, body: bytes) -> Reply:
+        """Store these bytes under a tag. Whatever goes wrong is in the reply; the write may have been done even so."""
+        return self._ask("PUT", path, tag, {"Content-Type": media_type}, "pull,push", data=body)
+
+    def _ask(
+        self, method: Literal["HEAD", "GET", "PUT"], path: str, target: str, headers: dict[str, str], may: str,
+        **more: Any,
+    ) -> Reply:  # fmt: skip
         url = f"{self.base}/v2/{path}/manifests/{target}"
         who = "anonymously"
+        sent = len(more.get("data", b""))
 
         def reply(status: int = 0, failure: str = "", raw: _Raw | None = None, hung: bool = False) -> Reply:
-            headers, body = (raw.headers, raw.body) if raw else ({}, b"")
-            return Reply(method, url, target, status, headers, body, who, failure, time.time(), hung)
+            answered, body = (raw.headers, raw.body) if raw else ({}, b"")
+            return Reply(method, url, target, status, answered, body, who, failure, time.time(), hung, sent)
 
         try:
-            header = self._tokens.get(path, "")
+            header = self._tokens.get((path, may), "")
             who = self._known.who if header and self._known else who
-            raw = self._send(method, url, {"Accept": ACCEPT, "Authorization": header})
+            raw = self._send(method, url, {**headers, "Authorization": header}, **more)
             if raw.status == 401 and urlsplit(raw.url).netloc == urlsplit(url).netloc:
                 known = self._credentials()
                 who = known.who
-                header = self._authorize(raw.headers.get("www-authenticate", ""), path, known)
+                header = self._authorize(raw.headers.get("www-authenticate", ""), path, known, may)
                 if header:
-                    self._tokens[path] = header
-                    raw = self._send(method, url, {"Accept": ACCEPT, "Authorization": header})
+                    self._tokens[path, may] = header
+                    raw = self._send(method, url, {**headers, "Authorization": header}, **more)
         except _Failure as e:
             return reply(failure=str(e), hung=e.hung)
         return reply(raw.status, raw=raw)
@@ -120,7 +131,7 @@ class RegistryHttp:
                 raise _Failure(self._problem)
             return self._known
 
-    def _authorize(self, challenge: str, path: str, known: Credentials) -> str:
+    def _authorize(self, challenge: str, path: str, known: Credentials, may: str) -> str:
         """The Authorization that answers this challenge; empty where there is none to give."""
         scheme, _, rest = challenge.strip().partition(" ")
         if scheme.lower() == "basic":
@@ -136,7 +147,10 @@ class RegistryHttp:
         same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
         if not there.hostname or not (there.scheme == "https" or (same and is_loopback(realm))):
             raise _Failure(f"the registry sends us to {there.netloc or 'nowhere'} for a token, not over https")
-        asked = {"service": said.get("service", ""), "scope": said.get("scope") or f"repository:{path}:pull"}
+        scope = said.get("scope") or ""
+        if not scope or ("push" in may and "push" not in scope):  # some challenge a write as if it were a read
+            scope = f"repository:{path}:{may}"
+        asked = {"service": said.get("service", ""), "scope": scope}
         asked = {key: value for key, value in asked.items() if value}
         if known.token:
             form = {"grant_type": "refresh_token", "refresh_token": known.token, "client_id": "rollback-lib", **asked}
@@ -182,7 +196,7 @@ class RegistryHttp:
     def _follow(self, method: str, url: str, headers: dict[str, str], **more: Any) -> _Raw:
         raw = self._once(method, url, headers, **more)
         for _ in range(3):
-            if raw.status not in _REDIRECTS or "location" not in raw.headers or method == "POST":
+            if raw.status not in _REDIRECTS or "location" not in raw.headers or method in ("POST", "PUT"):
                 break
             there = urljoin(raw.url, raw.headers["location"])
             if not (there.startswith("https://") or (there.startswith("http://") and is_loopback(there))):

@@ -16,6 +16,7 @@ from rollback_lib.core import run as records
 from rollback_lib.core.errors import BugError, UsageError
 from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.plan import Plan
+from rollback_lib.core.retag import TagMoves
 from rollback_lib.core.run import Record
 from rollback_lib.ports import R
 
@@ -28,6 +29,7 @@ FILES: Final[dict[type[Record], tuple[str, str]]] = {
     Plan: ("plan.json", "preflight"),
     records.Approval: ("steps/approve.json", "approve"),
     records.Verification: ("steps/verify.json", "verify"),
+    TagMoves: ("tags.json", "retag"),
 }
 _JOURNAL_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
@@ -40,10 +42,11 @@ class RunDirectory:
         self._now = now
         self._lock = threading.Lock()
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ignore = root.parent / ".gitignore"
-        if root.parent.name == ".rollback" and not ignore.exists():
-            with contextlib.suppress(OSError):
-                ignore.write_text("*\n", encoding="utf-8")
+        for folder in (root.parent, root.parent.parent):
+            ignore = folder / ".gitignore"
+            if folder.name == ".rollback" and not ignore.exists():
+                with contextlib.suppress(OSError):
+                    ignore.write_text("*\n", encoding="utf-8")
 
     @property
     def place(self) -> str:

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "run": "Roll back: plan, approve, apply, verify, write it down.",
     "stage": "One stage of a run; what Jenkins calls.",
     "status": "What runs now, per service.",
+    "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
     "init": "Write rollback.yaml from what the repository shows.",

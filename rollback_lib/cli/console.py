@@ -23,6 +23,7 @@ TITLES = {
     "approve": "Approval",
     "apply": "Applying",
     "verify": "Verifying",
+    "retag": "Tags to move",
     "document": "Writing it down",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,21 @@ def looking(values: Mapping[str, Any]) -> Iterator[tuple[Known, Iterable[RunStor
 
 
 @contextmanager
+def moving(
+    values: Mapping[str, Any],
+) -> Iterator[tuple[Known, Request, Callable[[], RunStore], Console]]:
+    """As `looking`, for `retag`; the third makes the record of it, beside the runs and not among them."""
+    settings, folder = settings_of(values)
+    request = request_of({**values, "to": values.get("to") or "what-runs"}, settings, folder, dry_run=False)
+
+    def record() -> RunStore:
+        return wiring.open_run(wiring.run_directory(folder, f"{wiring.TAG_MOVES}/{request.run}"), request)
+
+    with _known(values, settings, folder, stoppable=True) as known:
+        yield known, request, record, Console(quiet=values.get("output") == "json")
+
+
+@contextmanager
 def examining(values: Mapping[str, Any]) -> Iterator[tuple[Check, GitHistory, Acts, Known | None]]:
     """As `looking`, for `doctor`: what is wrong with settings or repository is a finding and not the end."""
     start = wiring.current_folder()
@@ -101,9 +116,11 @@ def examining(values: Mapping[str, Any]) -> Iterator[tuple[Check, GitHistory, Ac
 
 
 @contextmanager
-def _known(values: Mapping[str, Any], settings: Settings, folder: Path) -> Iterator[Known]:
+def _known(values: Mapping[str, Any], settings: Settings, folder: Path, *, stoppable: bool = False) -> Iterator[Known]:
     name, _ = core_settings.environment(settings, values.get("environment"))
     world = wiring.World(settings, name, folder, os.environ, offline=False)
+    if stoppable:
+        world.stop_on_signals()
     console = Console(quiet=not values.get("verbose"))
     with tempfile.TemporaryDirectory(prefix="rollback-", ignore_cleanup_errors=True) as scratch:
 

@@ -65,6 +65,14 @@ class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
         return f"{self.kind}/{self.name} deleted"
 
 
+class PointTag(Change, frozen=True, kw_only=True, tag="point-tag"):
+    """Point a registry tag at another image: not the cluster's. ``name`` is the reference, the fingerprints digests."""
+
+    @property
+    def what(self) -> str:
+        return f"{self.name} pointed at {self.after[:19]}"
+
+
 def patch_text(operations: Sequence[Operation]) -> bytes:
     """The JSON patch as kubectl and the API server take it."""
     return msgspec.json.encode(operations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rollback_lib.core import errors
 from rollback_lib.core.journal import Ending
 from rollback_lib.core.plan import Plan
-from rollback_lib.core.plan_text import counted, mutable_warning
+from rollback_lib.core.plan_text import counted, left_tag, mutable_warning
 from rollback_lib.core.run import Verification
 
 
@@ -15,20 +15,19 @@ def last_line(ending: Ending, plan: Plan | None, verification: Verification | No
 
 
 def _sentences(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> list[str]:
-    many = counted(len(ending.changed), "object was", "objects were")
-    changed = f"{many} changed" if ending.changed else "Nothing was changed"
+    changed = _changed(ending)
     if ending.unclear:
         changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
     traffic = f"traffic is {ending.traffic}"
-    target = plan.target.release if plan else ""
-    if ending.code == errors.EXIT_DONE and plan is not None and verification is not None:
-        ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
-        of = len(verification.workloads)
+    if plan and verification and verification.healthy and ending.stage == "retag" and ending.code != errors.EXIT_BUG:
+        # the rollback is what people wait for, so that comes first; the code says that not all was done
+        said = f"{_runs(plan, verification)} But tags were to be moved, and not all were ({ending.code}): "
+        said += f"{first_line(ending.error)} {changed}; {traffic}. `rollback retag` moves them."
+    elif ending.code == errors.EXIT_DONE and plan is not None and verification is not None:
         if not ending.changed:
-            said = f"Nothing to do: {plan.environment} runs {target}, {ready} of {of} ready. {changed}; {traffic}."
+            said = f"Nothing to do: {_runs(plan, verification)} {changed}; {traffic}."
         else:
-            said = f"Done in {seconds:.0f} s: {plan.environment} runs {target} again, {ready} of {of} ready. "
-            said += f"{changed}; {traffic}."
+            said = f"Done in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
     elif ending.code == errors.EXIT_DONE:
         said = f"Only looked. {changed}; {traffic}."
     elif ending.code == errors.EXIT_REFUSED:
@@ -45,8 +44,25 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         said = f"No (1): {first_line(ending.error)} {changed}; {traffic}."
     else:
         said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}. Running it again goes on from here."
-    warning = mutable_warning(plan) if plan is not None and ending.code in (0, 4, 5) else ""
-    return [said, *([warning] if warning else [])]
+    if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
+        return [said]
+    warning = mutable_warning(plan, ending.other_tags)
+    return [said, *([warning] if warning else []), *map(left_tag, ending.left_tags)]
+
+
+def _runs(plan: Plan, verification: Verification, again: str = "") -> str:
+    ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
+    return f"{plan.environment} runs {plan.target.release}{again}, {ready} of {len(verification.workloads)} ready."
+
+
+def _changed(ending: Ending) -> str:
+    tags = len(ending.moved_tags)
+    said = []
+    if objects := len(ending.changed) - tags:
+        said.append(f"{counted(objects, 'object was', 'objects were')} changed")
+    if tags:
+        said.append(f"{counted(tags, 'tag was', 'tags were')} moved")
+    return " and ".join(said) or "Nothing was changed"
 
 
 def first_line(text: str) -> str:

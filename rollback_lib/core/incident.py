@@ -8,7 +8,7 @@ from typing import Any
 
 from rollback_lib.core.journal import Ending, Event, Mark
 from rollback_lib.core.plan import LEFT, NONE, Plan
-from rollback_lib.core.plan_text import mutable_warning
+from rollback_lib.core.plan_text import left_tag, mutable_warning
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run import Approval, Request, Resolution, Verification
 
@@ -81,6 +81,8 @@ def report(story: Story) -> dict[str, Any]:
         "leftovers": plan.leftovers if plan else (),
         "orphans": plan.orphans if plan else (),
         "mutable_tags": plan.mutable_tags if plan else (),
+        "moved_tags": story.ending.moved_tags,
+        "left_tags": story.ending.left_tags,
         "warnings": plan.warnings if plan else (),
         "verification": story.verification,
     }
@@ -127,8 +129,10 @@ def _markdown(story: Story) -> Iterator[str]:
     yield ""
     yield "| What | Owner | Due |"
     yield "|---|---|---|"
-    if plan and (warning := mutable_warning(plan)):
+    if plan and (warning := mutable_warning(plan, ending.other_tags)):
         yield f"| {warning} | | |"
+    for tag in ending.left_tags:
+        yield f"| {_cell(left_tag(tag))} | | |"
     yield "| Find the cause of the failure | | |"
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from rollback_lib.core import errors
+
+TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
 
 
 class Mark(enum.StrEnum):
@@ -38,7 +41,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed."""
+    """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed.
+
+    ``moved_tags`` and ``unclear_tags`` are the registry tags among these; ``left_tags`` somebody else moved before us.
+    """
 
     code: int
     traffic: str  # open | closed
@@ -47,6 +53,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     stage: str = ""  # where it failed
     finished: bool = False
+    moved_tags: tuple[str, ...] = ()
+    left_tags: tuple[str, ...] = ()
+    unclear_tags: tuple[str, ...] = ()
+
+    @property
+    def other_tags(self) -> tuple[str, ...]:
+        """The tags of which it is no longer known that they name the failed image."""
+        return (*self.moved_tags, *self.left_tags, *self.unclear_tags)
 
 
 def done_stages(events: Sequence[Event]) -> frozenset[str]:
@@ -82,7 +96,14 @@ def ending(events: Sequence[Event]) -> Ending:
         error=failed.error if failed else "",
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
+        moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
+        unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
+        left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),
     )
+
+
+def _tags(events: Iterable[Event]) -> tuple[str, ...]:
+    return tuple(e.key.removeprefix(TAGS) for e in events if e.key.startswith(TAGS))
 
 
 def _failure(events: Sequence[Event]) -> Event | None:

@@ -26,7 +26,7 @@ RUNS: Final = ("run", "stage", "resume", "undo")
 PLANS: Final = ("plan", "run", "stage")
 KEEPS: Final = ("plan", "verify", *RUNS)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
-ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "init")
+ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "retag", "init")
 
 
 class Parameter(NamedTuple):
@@ -62,20 +62,41 @@ PARAMETERS: Final = (
         short="-e",
     ),
     Parameter(
-        "to", "--to", _V + "TO", "text", "The release to go back to, or last-good.", (*PLANS, "verify"), LAST_GOOD
+        "to",
+        "--to",
+        _V + "TO",
+        "text",
+        "The release to go back to, or last-good.",
+        (*PLANS, "verify", "retag"),
+        LAST_GOOD,
     ),
-    Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).", (*PLANS, "verify")),
+    Parameter(
+        "service",
+        "--service",
+        _V + "SERVICE",
+        "list",
+        "Only this service (repeatable).",
+        (*PLANS, "verify", "retag"),
+    ),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
-    Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", RUNS, from_environment=False),
+    Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", (*RUNS, "retag"), from_environment=False),
     Parameter(
         "dry_run",
         "--dry-run",
         _V + "DRY_RUN",
         "flag",
         "Only look: end after preflight.",
-        RUNS,
+        (*RUNS, "retag"),
         empty_is_error=True,
+    ),
+    Parameter(
+        "retag",
+        "--retag",
+        _V + "RETAG",
+        "flag",
+        "Then point mutable tags at the restored images.",
+        ("plan", *RUNS),
     ),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
     Parameter("accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", KEEPS),

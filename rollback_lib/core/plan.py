@@ -79,6 +79,18 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     before: str = ""
 
 
+class PlannedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A mutable tag that is pointed at the restored image. ``from_`` and ``to`` are digests.
+
+    ``release`` is what it names before, as far as that is known.
+    """
+
+    reference: str
+    from_: str
+    to: str
+    release: str = ""
+
+
 class StuckPod(msgspec.Struct, frozen=True, kw_only=True):
     """A StatefulSet whose not-Ready pod has to go before the old template can come back."""
 
@@ -112,6 +124,7 @@ class Plan(Record, frozen=True, kw_only=True):
     accepted: tuple[str, ...] = ()
     isolation: Mapping[str, str] = msgspec.field(default_factory=lambda: {"mode": "none"})
     mutable_tags: tuple[MutableTag, ...] = ()
+    retag: tuple[PlannedTag, ...] = ()  # asked for: moved once the rollback has proven itself
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
     proven: bool = True
@@ -123,7 +136,7 @@ class Plan(Record, frozen=True, kw_only=True):
     def writes(self) -> bool:
         """Whether anything is to be changed at all."""
         changes = [*(o.change for s in self.services for o in s.objects), *(o.change for o in self.orphans)]
-        return any(change in WRITING for change in changes) or bool(self.stuck)
+        return any(change in WRITING for change in changes) or bool(self.stuck or self.retag)
 
     def sticks(self, planned: PlannedObject) -> bool:
         """Whether the object is a StatefulSet whose pods are to be deleted where they hold it up."""
@@ -154,6 +167,7 @@ def freeze(plan: Plan) -> Plan:
         "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
         "accepted": sorted(plan.accepted),
         "isolation": plan.isolation,
+        "retag": [[t.reference, t.from_, t.to] for t in plan.retag],
         "refusals": [[r.code, r.text] for r in plan.refusals],
     }
     return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())

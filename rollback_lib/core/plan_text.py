@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from rollback_lib.core.plan import DELETE, LEFT, NONE, Leftover, Plan, PlannedContainer, PlannedObject, PlannedService
+from rollback_lib.core.plan import (
+    DELETE,
+    LEFT,
+    NONE,
+    Leftover,
+    Plan,
+    PlannedContainer,
+    PlannedObject,
+    PlannedService,
+    PlannedTag,
+)
 from rollback_lib.core.redact import visible
 
 _WIDTH = 80
@@ -60,13 +70,18 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         for orphan in sorted(plan.orphans, key=lambda o: o.change != DELETE):
             fate = "deleted, once every service is healthy" if orphan.change == DELETE else f"left, {orphan.why}"
             yield from _wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
+    if plan.retag:
+        yield ""
+        yield "Once it has proven itself, registry tags are moved:"
+        for tag in plan.retag:
+            yield from _wrapped(tag_line(tag), "  - ")
     for title, texts in (("Warnings:", plan.warnings), ("Accepted:", plan.accepted)):
         if texts:
             yield ""
             yield title
             for said in texts:
                 yield from _wrapped(said, "  ! ")
-    if warning := mutable_warning(plan):
+    if warning := mutable_warning(plan, [t.reference for t in plan.retag]):
         yield ""
         yield from _wrapped(warning, "  ! ")
     yield ""
@@ -144,20 +159,39 @@ def wrapped(said: str, start: str) -> str:
     return "\n".join(_wrapped(said, start))
 
 
-def mutable_warning(plan: Plan) -> str:
-    """What the team's next ordinary deploy would bring back; empty where no mutable tag names the failed image."""
-    if not plan.mutable_tags:
+def tag_line(tag: PlannedTag) -> str:
+    """From and to of one tag, the digests as far as people compare them."""
+    known = f" ({tag.release})" if tag.release else ""
+    return f"{tag.reference}: {_short(tag.from_)}{known} → {_short(tag.to)}"
+
+
+def _short(digest: str) -> str:
+    return digest.rpartition(":")[2][:12]
+
+
+def mutable_warning(plan: Plan, over: Collection[str] = ()) -> str:
+    """What the team's next ordinary deploy would bring back; empty where no mutable tag names the failed image.
+
+    ``over``: references of which that is no longer true.
+    """
+    still = [m for m in plan.mutable_tags if m.reference not in over]
+    if not still:
         return ""
-    tags = sorted({m.reference.rsplit(":", 1)[-1] for m in plan.mutable_tags})
-    releases = sorted({m.release for m in plan.mutable_tags})
+    tags = sorted({m.reference.rsplit(":", 1)[-1] for m in still})
+    releases = sorted({m.release for m in still})
     known = " or ".join(releases) if all(releases) else ""
     if not known and plan.current.release not in ("unknown", plan.target.release):
         known = plan.current.release
     failed = known or "another image than the restored one"
-    many = len(plan.mutable_tags)
-    where = plan.mutable_tags[0].reference.rsplit(":", 1)[0] if many == 1 else f"{many} repositories"
+    many = len(still)
+    where = still[0].reference.rsplit(":", 1)[0] if many == 1 else f"{many} repositories"
     names = ", ".join(f":{t}" for t in tags)
     return f"{names} in {where} is still {failed}: the next ordinary deploy brings it back."
+
+
+def left_tag(reference: str) -> str:
+    """A tag that was to be moved, and that somebody else moved first."""
+    return f"{reference} was moved by someone else meanwhile and left so: see what it brings."
 
 
 def summary(plan: Plan) -> str:
@@ -174,6 +208,8 @@ def summary(plan: Plan) -> str:
     if not plan.writes:
         return f"Nothing to do: {plan.target.release} is what runs." if plan.proven else "Nothing to do."
     parts = [f"{n} to {change}" for change, n in sorted(counts.items()) if change not in (NONE, LEFT)]
+    if plan.retag:
+        parts.append(f"{counted(len(plan.retag), 'tag', 'tags')} to move")
     if plan.stuck:
         parts.append(f"stuck pods of {counted(len(plan.stuck), 'StatefulSet', 'StatefulSets')} to delete")
     rest = [f"{n} {word}" for change, word in ((NONE, "unchanged"), (LEFT, "left")) if (n := counts.get(change))]

@@ -51,10 +51,10 @@ class Reply(msgspec.Struct, frozen=True):
 
     ``headers`` have lower-case names. ``target`` is the tag or digest asked for. ``who`` is whom we asked as.
     ``at`` is when, in seconds since 1970; it is used only to say when a quota is free again. ``hung``: no reply
-    came in time.
+    came in time. ``sent``: how many bytes a PUT had.
     """
 
-    method: Literal["HEAD", "GET"]
+    method: Literal["HEAD", "GET", "PUT"]
     url: str
     target: str
     status: int = 0
@@ -64,6 +64,7 @@ class Reply(msgspec.Struct, frozen=True):
     failure: str = ""
     at: float = 0.0
     hung: bool = False
+    sent: int = 0
 
 
 class Present(msgspec.Struct, frozen=True):
@@ -121,6 +122,45 @@ def read_reply(reply: Reply) -> Verdict:
     if status >= 500:
         return CannotTell(f"{_asked(reply)}: {status}, the registry or a proxy before it is in trouble")
     return CannotTell(f"{_asked(reply)}: {status}, which says nothing about the image")
+
+
+def read_put(reply: Reply) -> str:
+    """Why a registry did not take a manifest under a tag; empty where it did.
+
+    Immutable tags are refused with 405, 409 or 412, and with 400 and a code of its own (ECR).
+    """
+    if reply.failure:
+        return f"{_asked(reply)}: {reply.failure}"
+    status, codes = reply.status, _codes(reply.body)
+    said = f"{status} {', '.join(codes)}".strip()
+    if 200 <= status < 300:
+        return ""
+    if any("immutable" in c.lower() or "alreadyexists" in c.lower() for c in codes) or status in (405, 409, 412):
+        return f"{_asked(reply)}: {said}; the repository's tags are immutable, or it takes no writes"
+    if status in (401, 403):
+        none = " (no credentials are set for this registry)" if reply.who == "anonymously" else ""
+        return f"{_asked(reply)}: {said}; this user may not push here, and reading is not enough{none}"
+    if status == 404:
+        return f"{_asked(reply)}: {said}; there is no such repository, or no right to push to it"
+    if status == 413:
+        return f"{_asked(reply)}: 413; the registry, or a proxy before it, takes no manifest of {reply.sent} bytes"
+    if status == 429:
+        return f"{_asked(reply)}: 429, the quota is spent{_free_again(reply)}"
+    if 300 <= status < 400:
+        return f"{_asked(reply)}: {status}, a redirect; a write is never sent on to another place"
+    if status >= 500:
+        return f"{_asked(reply)}: {said}, the registry or a proxy before it is in trouble"
+    return f"{_asked(reply)}: {said}; the registry did not take the manifest"
+
+
+def _codes(body: bytes) -> tuple[str, ...]:
+    """The error codes of a refusal, as far as it has any that can be shown."""
+    try:
+        errors = _document(body).get("errors")
+    except ValueError:
+        return ()
+    found = [str(e.get("code", "")) for e in errors if isinstance(e, dict)] if isinstance(errors, list) else []
+    return tuple(c for c in found[:3] if c and len(c) < 60 and c.isascii() and c.isprintable())
 
 
 def _asked(reply: Reply) -> str:

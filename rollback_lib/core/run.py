@@ -30,6 +30,7 @@ class Request(Record, frozen=True, kw_only=True):
     dry_run: bool = False
     plan_hash: str = ""
     offline: bool = False
+    retag: bool = False  # point mutable tags at the restored images
     repository: str = ""
     settings: Settings
 

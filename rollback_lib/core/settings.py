@@ -35,6 +35,7 @@ def _word(pattern: str, means: str) -> msgspec.Meta:
 
 Application = Annotated[str, _word(names.SHORT_LABEL, names.SHORT_LABEL_MEANS)]
 Label = Annotated[str, _word(names.DNS_LABEL, names.DNS_LABEL_MEANS)]
+ServiceOrAll = Annotated[str, _word(r"^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$", 'a service, or "*" for all')]
 ImageTag = Annotated[str, _word(names.IMAGE_TAG, names.IMAGE_TAG_MEANS)]
 EnvName = Annotated[str, _word(names.ENV_NAME, names.ENV_NAME_MEANS)]
 Host = Annotated[str, _word(r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$", "a registry's host as images name it, with its port")]
@@ -197,6 +198,26 @@ class Smoke(Section, frozen=True, kw_only=True):
             yield Problem(f"{self.path!r} is not a path on the service", key="path", fix="such as /actuator/health")
 
 
+class Migrations(Section, frozen=True, kw_only=True):
+    """Database migrations beyond the known tools' own places.
+
+    ``paths``: more of them, by service (``"*"``: of all of them). ``ignore``: files that are none. ``copes``: paths or
+    names of those that older releases run with. In globs, ``*`` stays within a folder and ``**`` spans folders.
+    """
+
+    paths: Mapping[ServiceOrAll, tuple[str, ...]] = {}
+    ignore: tuple[str, ...] = ()
+    copes: tuple[str, ...] = ()
+
+    def rules(self) -> Iterator[Problem]:
+        for service, globs in self.paths.items():
+            for i, glob in enumerate(globs):
+                yield from _path_rules(glob, f"paths.{service}[{i}]", ())
+        for key, globs in (("ignore", self.ignore), ("copes", self.copes)):
+            for i, glob in enumerate(globs):
+                yield from _path_rules(glob, f"{key}[{i}]", ())
+
+
 class Verify(Section, frozen=True, kw_only=True):
     """When a rollback counts as good. ``rollout_timeout`` is the least that a workload is given."""
 
@@ -214,6 +235,7 @@ class Settings(Section, frozen=True, kw_only=True):
     releases: Releases = Releases()
     services: Services = Services()
     images: Images = Images()
+    migrations: Migrations = Migrations()
     verify: Verify = Verify()
 
     def rules(self) -> Iterator[Problem]:

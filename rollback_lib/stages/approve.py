@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollback_lib.core import plan_text
 from rollback_lib.core.errors import NotApprovedError, RefusedError, StaleError, UsageError
-from rollback_lib.core.plan import Plan
+from rollback_lib.core.plan import ClusterIdentity, Plan
 from rollback_lib.core.run import Approval, Request
 from rollback_lib.ports import Ports, RunStore, Writer
 
@@ -24,7 +24,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
     if not plan.writes:
         return _approval(plan, ports, "", "nothing to do")
     ports.progress.say(plan_text.text(plan))
-    _sure_of_cluster(request, plan, ports)
+    sure_of_cluster(request, plan.cluster, ports)
     if request.yes:
         return _approval(plan, ports, request.by, "--yes")
     given, by = (ports.environ.get(f"ROLLBACK_APPROVED_{name}", "").strip() for name in ("HASH", "BY"))
@@ -51,19 +51,19 @@ def _approval(plan: Plan, ports: Ports, by: str, how: str) -> Approval:
     return Approval(hash=plan.hash, by=by, how=how, at=ports.clock.now().isoformat(timespec="seconds"))
 
 
-def _sure_of_cluster(request: Request, plan: Plan, ports: Ports) -> None:
+def sure_of_cluster(request: Request, cluster: ClusterIdentity, ports: Ports) -> None:
     """A run that writes must not guess the cluster that someone used last (design §6, "Which cluster")."""
     contexts = ports.cluster.contexts()
     if request.target_environment.context or len(contexts) <= 1:
         return
     answer = ports.approver.ask(
-        f"rollback.yaml names no context and the kubeconfig has {len(contexts)}. Is {plan.cluster.context} "
-        f"({plan.cluster.server}) the cluster that is meant?"
+        f"rollback.yaml names no context and the kubeconfig has {len(contexts)}. Is {cluster.context} "
+        f"({cluster.server}) the cluster that is meant?"
     )
     if answer is None:
         raise UsageError(
             f"the kubeconfig has several contexts ({', '.join(sorted(contexts)[:6])}) and rollback.yaml names none: "
-            f"set environments.{plan.environment}.context"
+            f"set environments.{request.environment}.context"
         )
     if not answer:
         raise NotApprovedError("not the cluster that is meant.")

@@ -21,7 +21,7 @@ from rollback_lib.ports import Ports, RunStore, Writer
 ID = "images"
 WRITES = False
 _ASKED: Final = 3  # releases that are asked whether they are the one that runs
-_READ: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "ReplicaSet", "ControllerRevision", "Pod")
+READ: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "ReplicaSet", "ControllerRevision", "Pod")
 _Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, container, init)
 
 
@@ -31,12 +31,12 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     settings = ladder_settings(request, resolution)
     if request.offline:
         return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
-    snapshot = ports.cluster.snapshot(_READ)
+    snapshot = ports.cluster.snapshot(READ)
     if "Pod" in snapshot.refused:
         said = f"{snapshot.refused['Pod']}: our Role lacks it, or the namespace does not exist."
         raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
     release = resolution.target.release
-    running = _running(snapshot, release)
+    running = seen_running(snapshot, release)
     platforms = node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
@@ -61,7 +61,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
                 }
     if refused:
         raise RefusedError(*_gathered(refused))
-    live = _live_images(snapshot)
+    live = live_images(snapshot)
     own_live = {live[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in live}
     mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
     mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
@@ -137,7 +137,7 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
     return list(found.values())
 
 
-def _running(snapshot: Snapshot, release: str) -> _Pods:
+def seen_running(snapshot: Snapshot, release: str) -> _Pods:
     """What pods report for each container of each workload."""
     found: dict[tuple[str, str, bool], list[Running]] = {}
     pods = snapshot.all("Pod")
@@ -206,7 +206,8 @@ def node_platforms(ports: Ports) -> tuple[str, ...]:
     return tuple(sorted(found)) or ("linux/amd64",)
 
 
-def _live_images(snapshot: Snapshot) -> dict[tuple[str, str, bool], str]:
+def live_images(snapshot: Snapshot) -> dict[tuple[str, str, bool], str]:
+    """The image of each container of each workload, as the live template names it."""
     return {
         (label(kind, name_of(w)), str(c.get("name")), init): str(c.get("image") or "")
         for kind in ("Deployment", "StatefulSet", "DaemonSet", "CronJob")

@@ -9,14 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     decide,
     dry_run,
     health,
+    migrations,
     overlay,
     permissions,
     planning,
     recreate,
+    retag,
     services,
     splice,
 )
@@ -34,6 +37,7 @@ from rollback_lib.core.plan import (
     UPDATE,
     Orphan,
     Plan,
+    PlannedTag,
     freeze,
 )
 from rollback_lib.core.references import references
@@ -88,6 +92,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(drafts, found, ports)
+    refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     stuck = planning.stuck(drafts, snapshot)
@@ -98,6 +103,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
                 code="unproven-target", fix="Name the release with --to.",
             )
         )  # fmt: skip
+    tags: tuple[PlannedTag, ...] = ()
+    if request.retag:
+        tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)
+        warnings += left
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
     used = tuple(
         sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts))
@@ -108,7 +117,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
-            accepted=used, mutable_tags=images.mutable_tags, refusals=open_refusals,
+            accepted=used, mutable_tags=images.mutable_tags, retag=tags, refusals=open_refusals,
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
@@ -141,6 +150,23 @@ def _orphans(
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
     return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+
+
+def _schema(
+    request: Request, resolution: Resolution, images: Images, ports: Ports, warnings: list[str]
+) -> Iterable[Refusal]:
+    """Migrations that the target does not know. Where nobody knows what runs, a warning: a guess refuses nothing."""
+    schema = Schema(ports.git, request.settings, resolution.releases)
+    target, current = resolution.target, images.current
+    going = {name for name, _ in resolution.services}
+    if current.commit:
+        for found in schema.between(current, target, going):
+            yield migrations.refusal(found, current.release, target.release)
+        return
+    newest = resolution.releases[0] if resolution.releases else target
+    if schema.any_at(newest) or schema.any_at(target):
+        found_all = schema.between(newest, target, going)
+        warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))
 
 
 def _dry_runs(

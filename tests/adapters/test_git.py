@@ -322,3 +322,26 @@ class TestFiles:
         for path in ("none.yaml", "k8s"):
             with pytest.raises(RefusedError, match=f"has no file {path}"):
                 repository.read(repository.head_commit(), path)
+
+
+def test_blobs_are_listed_with_their_contents_at_hand(tmp_path: Path) -> None:
+    made = RepositoryBuilder(tmp_path / "r")
+    made.write({"a b/ñ.sql": "1", "same.sql": "1", "crlf.sql": b"1\r\n"})
+    (made.folder / "link.sql").symlink_to("same.sql")
+    commit = made.commit()
+    git = GitRepository(made.folder)
+    blobs = git.blobs(commit)
+    assert set(blobs) == {"a b/ñ.sql", "same.sql", "crlf.sql"}
+    assert blobs["same.sql"] == blobs["a b/ñ.sql"] != blobs["crlf.sql"]
+    assert git.contents([blobs["crlf.sql"], blobs["same.sql"]]) == {
+        blobs["crlf.sql"]: b"1\r\n",
+        blobs["same.sql"]: b"1",
+    }
+    assert git.contents([]) == {}
+
+
+def test_what_is_no_object_is_never_asked_for(tmp_path: Path) -> None:
+    made = RepositoryBuilder(tmp_path / "r")
+    made.commit()
+    with pytest.raises(BugError):
+        GitRepository(made.folder).contents(["--batch"])

@@ -11,7 +11,7 @@ from typing import Any
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core import settings as core_settings
-from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.errors import RefusedError, StaleError
 from rollback_lib.core.permissions import allows
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
@@ -56,6 +56,7 @@ class FakeRegistry:
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
+        self.gone: set[str] = set()  # digests that it has no more
         self.down = ""
         self.rounds = 0
 
@@ -65,11 +66,16 @@ class FakeRegistry:
         self.rounds += 1
         return {r: self._answer(r) for r in references}
 
+    def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
+        if was is not None and self.tags.get(f"{repository}:{tag}", "") != was:
+            raise StaleError(f"{repository}:{tag} was moved by someone else")
+        self.tags[f"{repository}:{tag}"] = digest
+
     def _answer(self, reference: str) -> Answer:
         if self.down:
             return Answer(reference, "unknown", text=self.down)
         found = self.tags.get(reference) or reference.partition("@")[2]
-        if not found:
+        if not found or found in self.gone:
             return Answer(reference, "absent", text="404, not there")
         return Answer(reference, "present", found, (found,))
 
@@ -224,7 +230,8 @@ class SmallWorld:
 
     def ports(self) -> Ports:
         return Ports(
-            git=GitRepository(self.repository.folder), registry=self.registry, cluster=self.cluster,  # type: ignore[arg-type]
+            git=GitRepository(self.repository.folder), registry=self.registry, tags=self.registry,
+            cluster=self.cluster,  # type: ignore[arg-type]
             acts=self.acts, clock=StillClock(),
             records=FakeRecords(), progress=Silent(), approver=Silent(), environ={},  # type: ignore[arg-type]
         )  # fmt: skip

@@ -1,0 +1,45 @@
+"""rollback retag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command(
+    "retag",
+    help="Point the environment's mutable tags at what runs now, or at the images of --to. A registry write: asks "
+    "first. Nothing is pulled, and the cluster is not changed.",
+)
+@takes("retag")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import entering
+    from rollback_lib.cli.console import json_out, out
+    from rollback_lib.core import plan_text, retag
+    from rollback_lib.core.errors import EXIT_DONE
+    from rollback_lib.core.journal import ending
+    from rollback_lib.operations import retag as operation
+
+    as_json = values.get("output") == "json"
+    with entering.moving(values) as (known, request, record, console):
+        moves = operation.look(known, str(values.get("to") or ""))
+        if not as_json:
+            out(retag.text(moves))
+        looked = request.dry_run or not moves.tags
+        ended, place = ending(()), ""
+        if not looked:
+            operation.approved(request, moves, known.ports)
+            run = record()
+            ended, place = operation.move(run, known.ports, moves), run.place
+    if as_json:
+        json_out({"exit_code": ended.code, "error": ended.error, "plan": moves, "moved": ended.moved_tags,
+                  "run_dir": place})  # fmt: skip
+        return ended.code
+    if ended.code != EXIT_DONE:
+        for line in ended.error.splitlines():
+            console.say(plan_text.wrapped(line, "  ✗ "))
+    out(retag.ended(moves, ended, looked=looked))
+    return ended.code

@@ -1,0 +1,194 @@
+"""`rollback retag`: the environment's mutable tags point at what runs, or at a release's proven images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from rollback_lib import pipeline
+from rollback_lib.core import current, release, retag
+from rollback_lib.core.errors import EXIT_DONE, EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError
+from rollback_lib.core.image_ladder import ImageSettings, Running, Wanted, is_own, same_image
+from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
+from rollback_lib.core.journal import Ending
+from rollback_lib.core.plan import PlannedTag
+from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.retag import TagMoves
+from rollback_lib.core.run import Images, Request, Resolution
+from rollback_lib.operations.doctor import Known
+from rollback_lib.ports import Ports, RunStore
+from rollback_lib.stages import approve, images, resolve
+
+_NAMED: Final = 5  # releases whose own tags are asked for what runs
+
+
+def look(known: Known, to: str) -> TagMoves:
+    """What would be moved; changes nothing. ``to``: a release; empty: what the pods run now.
+
+    Raises RefusedError where an image, or where a tag points, is not proven.
+    """
+    if to:
+        source, tags, left = _of_release(known, to)
+    else:
+        source, tags, left = _of_pods(known)
+    return TagMoves(
+        application=known.settings.application, environment=known.environment, source=source, tags=tags, left=left
+    )  # fmt: skip
+
+
+def approved(request: Request, moves: TagMoves, ports: Ports) -> None:
+    """A yes, from the command line or a person. Raises NotApprovedError without one."""
+    approve.sure_of_cluster(request, ports.cluster.identity(), ports)
+    if request.yes:
+        return
+    answer = ports.approver.ask(f"Move {len(moves.tags)} tags as shown?")
+    if answer is None:
+        raise NotApprovedError("this needs a yes and there is no terminal: use --yes.")
+    if not answer:
+        raise NotApprovedError("not approved.")
+
+
+def move(run: RunStore, ports: Ports, moves: TagMoves) -> Ending:
+    """Move them, in a journal of their own. A tag that somebody moved since is left (7, or 4 after others moved)."""
+    run.put(moves)
+    return pipeline.advance(run, ports, only="retag")
+
+
+_Found = tuple[str, tuple[PlannedTag, ...], tuple[str, ...]]
+
+
+def _of_release(known: Known, to: str) -> _Found:
+    run = known.trial(to)
+    ended = pipeline.advance(run, known.ports, until="images")
+    if ended.code != EXIT_DONE:
+        raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
+    target, found = run.get(Resolution).target, run.get(Images)
+    if target.chosen_by == resolve.PROPOSED:
+        raise RefusedError(Refusal(f"{target.release} is only a proposal by date.", fix="Name the release with --to."))
+    tags, left = retag.planned([(i.to, i.digest) for i in found.images if i.own], found.mutable_tags)
+    return f"mutable tags get the images of {target.release}", tags, left
+
+
+class _Container(NamedTuple):
+    """One of the team's containers: which tags are its own, and what its pods run."""
+
+    wanted: Wanted
+    tags: tuple[str, ...]
+    pinned: str  # the digest that the live template names; empty where it names none
+    ids: frozenset[str]
+
+
+def _of_pods(known: Known) -> _Found:
+    """By what the newest pods report: which containers there are is known from the newest release's manifests."""
+    ports, settings = known.ports, known.settings
+    tags = ports.git.tags()
+    names = [t.name for t in release.releases(tags, settings.releases.tag)]
+    if not names:
+        raise RefusedError(release.no_releases(tags, settings.releases.tag))
+    run = known.trial(names[0])
+    ended = pipeline.advance(run, ports, until="resolve")
+    if ended.code != EXIT_DONE:
+        raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
+    request, resolution = run.get(Request), run.get(Resolution)
+    ladder = images.ladder_settings(request, resolution)
+    wanted = [w for w in images.containers_of(request, ports, resolution) if is_own(w, ladder)]
+    containers, left = _containers(wanted, ladder, ports, names[0])
+    asked = {c.wanted: _candidates(c, names, ladder) for c in containers}
+    answers = ports.registry.look_up(
+        sorted({r for c in containers for r in (*c.tags, *asked[c.wanted])}),
+        platforms=images.node_platforms(ports), configs=any("@" not in i for c in containers for i in c.ids),
+    )  # fmt: skip
+    return "mutable tags get what runs now", *_moves(containers, asked, answers, left)
+
+
+def _containers(
+    wanted: Sequence[Wanted], ladder: ImageSettings, ports: Ports, name: str
+) -> tuple[list[_Container], list[str]]:
+    snapshot = ports.cluster.snapshot(images.READ)
+    if "Pod" in snapshot.refused:
+        raise RefusedError(Refusal(f"{snapshot.refused['Pod']}.", fix="Allow `list` on pods in the Role."))
+    running, live = images.seen_running(snapshot, name), images.live_images(snapshot)
+    found: list[_Container] = []
+    left: list[str] = []
+    refused: list[Refusal] = []
+    for w in wanted:
+        key = (w.workload, w.container, w.init)
+        named = (w.image, live.get(key, ""))
+        tags = tuple(dict.fromkeys(r for r in named if r and tag_of(r) in ladder.mutable_tags))
+        pods: Sequence[Running] = [r for r in running.get(key, ()) if r.newest]
+        if not tags:
+            continue
+        if not pods:
+            left.append(f"{w.workload} runs no pod, so its tags are left.")
+        elif not all(r.ready and r.image_id for r in pods):
+            refused.append(
+                Refusal(
+                    f"{w.workload} is not Ready, so what its pods run proves nothing.",
+                    fix="Name a release with --to, or leave it out with --service.",
+                )
+            )
+        else:
+            found.append(_Container(w, tags, digest_of(live.get(key, "")), frozenset(r.image_id for r in pods)))
+    if refused:
+        raise RefusedError(*dict.fromkeys(refused))
+    return found, left
+
+
+def _candidates(one: _Container, names: Sequence[str], ladder: ImageSettings) -> tuple[str, ...]:
+    """Where what runs may stand in the tags' own repositories, an index before a part of one."""
+    found: list[str] = []
+    for repository in dict.fromkeys(repository_of(t) for t in one.tags):
+        seen = current.Seen(one.wanted.service, repository, ())
+        found += [f"{repository}@{one.pinned}"] if one.pinned else []
+        found += [t for name in names[:_NAMED] for t in current.tags(seen, name, ladder)]
+        found += [f"{repository}@{d}" for i in sorted(one.ids) if (d := digest_of(i))]
+    return tuple(dict.fromkeys(found))
+
+
+def _moves(
+    containers: Sequence[_Container],
+    asked: Mapping[Wanted, Sequence[str]],
+    answers: Mapping[str, Answer],
+    left: list[str],
+) -> tuple[tuple[PlannedTag, ...], tuple[str, ...]]:
+    goals: dict[str, set[str]] = {}
+    refused: list[Refusal] = []
+    for one in containers:
+        for tag in one.tags:
+            now, mine = answers[tag], [r for r in asked[one.wanted] if repository_of(r) == repository_of(tag)]
+            if now.state == "unknown":
+                refused.append(Refusal(f"where {tag} points is not known: {now.text}."))
+            elif not now.digest:
+                left.append(f"{tag} does not exist; it is not made.")
+            elif _is(now, one.ids):
+                goals.setdefault(tag, set()).add(now.digest)
+            elif proven := [a.digest for r in mine if (a := answers[r]).state == "present" and _is(a, one.ids)]:
+                goals.setdefault(tag, set()).add(proven[0])
+            else:
+                ids = ", ".join(sorted(one.ids))
+                refused.append(
+                    Refusal(
+                        f"{repository_of(tag)} has no image that is known to be what {one.wanted.workload} runs "
+                        f"({ids}).",
+                        fix="Name a release with --to.",
+                    )
+                )
+    if refused:
+        raise RefusedError(*dict.fromkeys(refused))
+    moves = []
+    for tag, digests in sorted(goals.items()):
+        if len(digests) > 1:
+            left.append(f"{tag} is left: containers of its repository run {len(digests)} different images.")
+        elif (goal := next(iter(digests))) != (was := answers[tag].digest):
+            moves.append(PlannedTag(reference=tag, from_=was, to=goal, release=_release(tag, was, asked, answers)))
+    return tuple(moves), tuple(dict.fromkeys(left))
+
+
+def _is(answer: Answer, ids: frozenset[str]) -> bool:
+    return all(same_image((answer.digest, *answer.digests), i) for i in ids)
+
+
+def _release(tag: str, digest: str, asked: Mapping[Wanted, Sequence[str]], answers: Mapping[str, Answer]) -> str:
+    """The release tag that names this digest in the repository; empty where none is known to."""
+    references = [r for found in asked.values() for r in found if repository_of(r) == repository_of(tag)]
+    return next((tag_of(r) for r in references if tag_of(r) and answers[r].digest == digest), "")

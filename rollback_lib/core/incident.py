@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from rollback_lib.core import bots
 from rollback_lib.core.journal import Ending, Event, Mark
 from rollback_lib.core.plan import LEFT, NONE, Plan
 from rollback_lib.core.plan_text import left_tag, mutable_warning
@@ -131,6 +132,8 @@ def _markdown(story: Story) -> Iterator[str]:
     yield "|---|---|---|"
     if plan and (warning := mutable_warning(plan, ending.other_tags)):
         yield f"| {warning} | | |"
+    if plan and (warning := bots.warning(plan.bots)):
+        yield f"| {_cell(warning)} | | |"
     for tag in ending.left_tags:
         yield f"| {_cell(left_tag(tag))} | | |"
     yield "| Find the cause of the failure | | |"

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.run import MutableTag, Record, ReleaseRef, canonical
+from rollback_lib.core.run import Bot, MutableTag, Record, ReleaseRef, canonical
 
 CREATE: Final = "create"
 UPDATE: Final = "update"
@@ -124,6 +124,7 @@ class Plan(Record, frozen=True, kw_only=True):
     accepted: tuple[str, ...] = ()
     isolation: Mapping[str, str] = msgspec.field(default_factory=lambda: {"mode": "none"})
     mutable_tags: tuple[MutableTag, ...] = ()
+    bots: tuple[Bot, ...] = ()
     retag: tuple[PlannedTag, ...] = ()  # asked for: moved once the rollback has proven itself
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()

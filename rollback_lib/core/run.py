@@ -116,6 +116,13 @@ class MutableTag(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
 
 
+class Bot(msgspec.Struct, frozen=True):
+    """A program that writes an image by itself, and where that stands: file and line, or an object."""
+
+    name: str
+    place: str
+
+
 class Images(Record, frozen=True, kw_only=True):
     """What `images` proved."""
 
@@ -132,6 +139,7 @@ class Rewritten(Record, frozen=True, kw_only=True):
 
     files: tuple[str, ...]
     merged: tuple[str, ...] = ()
+    bots: tuple[Bot, ...] = ()  # who writes images of these files by itself
 
 
 class Approval(Record, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
+    bots,
     decide,
     dry_run,
     health,
@@ -49,7 +50,7 @@ from rollback_lib.core.resources import (
     name_of,
     template,
 )
-from rollback_lib.core.run import Images, Request, Resolution
+from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -118,6 +119,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
             accepted=used, mutable_tags=images.mutable_tags, retag=tags, refusals=open_refusals,
+            bots=_bots(run, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
@@ -127,6 +129,12 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         raise RefusedError(*open_refusals)
     _keep(run, drafts)
     return plan
+
+
+def _bots(run: RunStore, drafts: Sequence[Draft]) -> tuple[Bot, ...]:
+    """Who writes images by itself: by the files, and by what stands on the objects, old and new."""
+    on_objects = (b for d in drafts for obj in (d.target, d.live) if obj is not None for b in bots.on_object(obj))
+    return tuple(dict.fromkeys((*run.get(Rewritten).bots, *on_objects)))
 
 
 def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:

@@ -198,3 +198,71 @@ def test_an_api_that_is_gone_is_refused_with_its_place_and_the_one_that_is_serve
     assert desk.live("deployment", USER)["spec"]["replicas"] == 2
     plan = json.loads((desk.runs()[-1] / "plan.json").read_text())
     assert not [o for o in plan["orphans"] if o["name"] == USER]
+
+
+# -- C14: admission rewrites the template
+
+
+def test_what_admission_adds_is_planned_and_is_no_reason_for_a_second_rollout(desk: Desk) -> None:
+    from rollback_lib.sandbox import admission
+
+    admitted = admission.admit
+
+    def adding(store: object, resource: object, found: dict, before: object) -> None:  # type: ignore[type-arg]
+        admitted(store, resource, found, before)  # type: ignore[arg-type]
+        if found.get("kind") == "Deployment":
+            pods = found["spec"]["template"]
+            pods["metadata"]["annotations"] = {**(pods["metadata"].get("annotations") or {}), "scanned": "yes"}
+            pods["spec"]["automountServiceAccountToken"] = False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admission, "admit", adding)
+        run(desk)
+        plan = (desk.runs()[-1] / "plan.json").read_text()
+        assert "automountServiceAccountToken" in plan
+        pods = desk.live("deployment", USER)["spec"]["template"]
+        assert pods["metadata"]["annotations"]["scanned"] == "yes"
+        assert set(desk.rollouts().values()) == {3}
+        assert "Nothing to do" in run(desk).out
+        desk.playground.must("apply", f"--filename={desk.runs()[-1] / 'manifests' / DEPLOYMENT}")
+        assert set(desk.rollouts().values()) == {3}
+
+
+def test_an_image_that_admission_moves_away_from_the_plan_is_refused(desk: Desk) -> None:
+    from rollback_lib.sandbox import admission
+
+    admitted = admission.admit
+
+    def mirroring(store: object, resource: object, found: dict, before: object) -> None:  # type: ignore[type-arg]
+        admitted(store, resource, found, before)  # type: ignore[arg-type]
+        if found.get("kind") == "Deployment" and before:
+            found["spec"]["template"]["spec"]["containers"][0]["image"] = "mirror.example/x@sha256:" + "0" * 64
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admission, "admit", mirroring)
+        said = refused(desk.rollback(*RUN), desk, desk.objects())
+    assert "an admission policy changes the image" in said
+
+
+# -- C23: a bot puts the bad image back
+
+
+def test_a_bot_that_writes_the_image_is_named_in_plan_last_line_and_incident_and_its_mark_survives(desk: Desk) -> None:
+    mark = '# {"$imagepolicy": "flux-system:user"}'
+    text = desk.file(GOOD, DEPLOYMENT).replace("# the tag that every release overwrites", mark)
+    desk.rewrite(GOOD, {DEPLOYMENT: text})
+    ended = run(desk)
+    named = "Flux's image automation (flux-system:user)"
+    assert named in ended.out.splitlines()[-1]
+    assert named in (desk.runs()[-1] / "report" / "incident.md").read_text()
+    assert ":prod in 3 repositories is still v1.2.0" in ended.out.splitlines()[-1]
+    written = (desk.runs()[-1] / "manifests" / DEPLOYMENT).read_text()
+    old, new = (next(line for line in t.splitlines() if "image:" in line) for t in (text, written))
+    assert new.partition(" #")[2] == old.partition(" #")[2]
+    assert written.replace(new, old) == text
+
+
+@pytest.mark.parametrize("label", ["kustomize.toolkit.fluxcd.io/name=shop", "app.kubernetes.io/managed-by=Helm"])
+def test_an_object_that_something_else_keeps_in_step_is_refused(desk: Desk, label: str) -> None:
+    desk.playground.must("label", "--overwrite", "deployment", USER, label)
+    assert f"[--accept owner:{USER}]" in refused(desk.rollback(*RUN), desk, desk.objects())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from rollback_lib.core import errors
 from rollback_lib.core.changes import Change, PointTag
 from rollback_lib.core.image_reference import repository_of, tag_of
-from rollback_lib.core.journal import Ending, Mark, done_stages, ending, result_of
+from rollback_lib.core.journal import Ending, Event, Mark, done_stages, ending, result_of
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import fingerprint
 from rollback_lib.ports import Ports, RunStore, Stage, Writer
@@ -69,7 +70,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     ``plan``, ``run`` and ``stage`` are this call with other arguments. An error ends the stages, and `document` still
     runs when it is within ``until``. Raises only errors that came before a journal could be kept.
     """
-    problem: BaseException | None = None
+    problem: Exception | None = None
     for stage in STAGES:
         if only is not None and only != stage.ID:
             continue
@@ -84,7 +85,25 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                 problem = error
         if until == stage.ID:
             break
-    return ending(run.events())
+    return _ending(run, problem)
+
+
+def _ending(run: RunStore, problem: Exception | None) -> Ending:
+    """How the run stands by its journal; and by what ended it where the journal could not take that any more."""
+    events = run.events()
+    found = ending(events)
+    if problem is None or found.error:
+        return found
+    code, text = _code_and_text(problem)
+    stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
+    lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code)
+    return ending([*events, lost])
+
+
+def _code_and_text(error: Exception) -> tuple[int, str]:
+    if isinstance(error, errors.RollbackError):
+        return error.exit_code, str(error)
+    return errors.EXIT_BUG, f"{type(error).__name__}: {error}"
 
 
 def _enter(stage: Stage, run: RunStore, ports: Ports, write: Writer) -> None:
@@ -95,11 +114,11 @@ def _enter(stage: Stage, run: RunStore, ports: Ports, write: Writer) -> None:
         if record is not None:
             run.put(record)
     except Exception as error:
-        code = error.exit_code if isinstance(error, errors.RollbackError) else errors.EXIT_BUG
-        text = str(error) if isinstance(error, errors.RollbackError) else f"{type(error).__name__}: {error}"
-        if code == errors.EXIT_BUG:
-            _keep_traceback(run, error)
-        run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
+        code, text = _code_and_text(error)
+        with contextlib.suppress(errors.RefusedError):  # the first error is the one that is told
+            if code == errors.EXIT_BUG:
+                _keep_traceback(run, error)
+            run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
         raise
     run.append(Mark.STAGE_DONE, stage.ID)
 

@@ -15,7 +15,7 @@ from rollback_lib.core import health, manifests
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, StaleError
 from rollback_lib.core.health import Report
-from rollback_lib.core.journal import Event, Mark, result_of
+from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
 from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of
 from rollback_lib.core.run import Approval, Request
@@ -99,7 +99,7 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
         for o in planned
         if not _begun(o, done)
         and fingerprint(snapshot.get(o.kind, o.name))
-        not in (o.before, *([o.after] if result_of(done, _key(o)) else []))
+        not in (o.before, o.after)
     ]
     if moved:
         raise StaleError(

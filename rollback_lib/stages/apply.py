@@ -97,9 +97,7 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
     moved = [
         label(o.kind, o.name)
         for o in planned
-        if not _begun(o, done)
-        and fingerprint(snapshot.get(o.kind, o.name))
-        not in (o.before, o.after)
+        if not _begun(o, done) and fingerprint(snapshot.get(o.kind, o.name)) not in (o.before, o.after)
     ]
     if moved:
         raise StaleError(

@@ -379,7 +379,17 @@ def test_encodings_with_a_mark_are_read_and_come_back_byte_for_byte(encoding: st
     assert manifests.encode(manifests.decode(data, "f.yaml")) == data
 
 
-@pytest.mark.parametrize("data", [HEAD.encode("utf-16-le"), (HEAD + "a: ñ").encode("latin-1"), b"a\0b", b"\xff\xfea"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD.encode("utf-16-le"),
+        HEAD.encode("utf-16-be"),
+        HEAD.encode("utf-32"),
+        (HEAD + "a: ñ").encode("latin-1"),
+        b"a\0b",
+        b"\xff\xfea",
+    ],
+)
 def test_other_encodings_are_refused_by_name_and_never_guessed(data: bytes) -> None:
     assert "not UTF-8" in refusal(data)
     assert "k8s/thing.yaml" in refusal(data)

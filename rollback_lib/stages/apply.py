@@ -83,7 +83,7 @@ def watched(plan: Plan) -> list[Watched]:
 
 
 def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
-    """Nothing that was decided about may have changed since; what this run has done itself is as it should be."""
+    """Nothing that was decided about may have changed since. What is as planned already is confirmed by its turn."""
     identity = ports.cluster.identity()
     if (identity.server, identity.namespace_uid) != (plan.cluster.server, plan.cluster.namespace_uid):
         raise StaleError(
@@ -119,7 +119,7 @@ def _begun(planned: PlannedObject, done: Sequence[Event]) -> bool:
 
 
 def _made_keys(planned: PlannedObject) -> tuple[str, ...]:
-    key = _key(planned)
+    key = change_key(planned)
     if planned.recreate:
         return f"{key}/delete", f"{key}/create"
     return (key,) if planned.change == CREATE else ()
@@ -164,19 +164,20 @@ def _until_gone(run: RunStore, ports: Ports, planned: PlannedObject, uid: str) -
         ports.clock.sleep(0.2)
 
 
-def _key(planned: PlannedObject) -> str:
+def change_key(planned: PlannedObject) -> str:
+    """The key of the change that puts the object back or creates it."""
     return f"apply/{planned.kind.lower()}/{planned.name}"
 
 
 def _change(run: RunStore, planned: PlannedObject) -> Change:
     if planned.change == CREATE:
         return CreateObject(
-            key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+            key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
             before="", after=planned.after, manifest=_manifest(run, planned),
         )  # fmt: skip
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
     return PatchObject(
-        key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+        key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ import msgspec
 from rollback_lib.core import run as records
 from rollback_lib.core.errors import BugError, Refusal, RefusedError, UsageError
 from rollback_lib.core.journal import Event, Mark
+from rollback_lib.core.live import Live
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.retag import TagMoves
 from rollback_lib.core.run import Record
@@ -24,6 +25,7 @@ from rollback_lib.ports import R
 FILES: Final[dict[type[Record], tuple[str, str]]] = {
     records.Request: ("run.json", "resolve"),
     records.Resolution: ("steps/resolve.json", "resolve"),
+    Live: ("steps/live.json", "resolve"),
     records.Images: ("steps/images.json", "images"),
     records.Rewritten: ("steps/rewrite.json", "rewrite"),
     Plan: ("plan.json", "preflight"),

@@ -234,6 +234,12 @@ class Limits(Section, frozen=True, kw_only=True):
     hold: Duration = "1h"
 
 
+class Ledger(Section, frozen=True, kw_only=True):
+    """How many releases `record-release` keeps in the cluster; pinned ones go never."""
+
+    keep: Annotated[int, msgspec.Meta(ge=2, le=500)] = 20
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -246,6 +252,7 @@ class Settings(Section, frozen=True, kw_only=True):
     migrations: Migrations = Migrations()
     verify: Verify = Verify()
     limits: Limits = Limits()
+    ledger: Ledger = Ledger()
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

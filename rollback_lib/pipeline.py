@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors, lock
 from rollback_lib.core.changes import Change, KeepRecord, PointTag, ReleaseLock, TakeLock, release_lock, take_lock
 from rollback_lib.core.image_reference import repository_of, tag_of
-from rollback_lib.core.journal import LOCK_RELEASED, Ending, Mark, done_stages, ending, holds_lock, result_of
+from rollback_lib.core.journal import LOCK_RELEASED, Ending, Event, Mark, done_stages, ending, holds_lock, result_of
 from rollback_lib.core.lock import Claim
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import Object, fingerprint
@@ -160,7 +161,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     `document` still runs when it is within ``until``. A run that holds the lock keeps it unless it ended well or has
     changed nothing. Raises only errors that came before a journal could be kept.
     """
-    problem: BaseException | None = None
+    problem: Exception | None = None
     began, telling = ports.clock.now(), Telling(run, ports)
     holding, copy = _holding(run, ports), RunCopy(run, ports)
     try:
@@ -195,7 +196,25 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             forget_old(ports.records, run.get(Request).application)
         holding.rest()
         telling.wait()
-    return ending(run.events())
+    return _ending(run, problem)
+
+
+def _ending(run: RunStore, problem: Exception | None) -> Ending:
+    """How the run stands by its journal; and by what ended it where the journal could not take that any more."""
+    events = run.events()
+    found = ending(events)
+    if problem is None or found.error:
+        return found
+    code, text = _code_and_text(problem)
+    stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
+    lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code)
+    return ending([*events, lost])
+
+
+def _code_and_text(error: Exception) -> tuple[int, str]:
+    if isinstance(error, errors.RollbackError):
+        return error.exit_code, str(error)
+    return errors.EXIT_BUG, f"{type(error).__name__}: {error}"
 
 
 class _LimitedClock:
@@ -240,7 +259,8 @@ def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:
     try:
         write.let_go()
     except Exception as error:  # the first error is the one that is told
-        run.append(Mark.NOT_DONE, reopen.ID, key=LOCK_RELEASED, error=redact(str(error)))
+        with contextlib.suppress(errors.RefusedError):
+            run.append(Mark.NOT_DONE, reopen.ID, key=LOCK_RELEASED, error=redact(str(error)))
 
 
 def _enter(stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter) -> None:
@@ -255,11 +275,11 @@ def _enter(stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter) -
     except errors.LostError:
         raise
     except Exception as error:
-        code = error.exit_code if isinstance(error, errors.RollbackError) else errors.EXIT_BUG
-        text = str(error) if isinstance(error, errors.RollbackError) else f"{type(error).__name__}: {error}"
-        if code == errors.EXIT_BUG:
-            _keep_traceback(run, error)
-        run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
+        code, text = _code_and_text(error)
+        with contextlib.suppress(errors.RefusedError):  # the first error is the one that is told
+            if code == errors.EXIT_BUG:
+                _keep_traceback(run, error)
+            run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
         raise
     run.append(Mark.STAGE_DONE, stage.ID)
 

@@ -118,7 +118,8 @@ class Cluster(Protocol):
     def identity(self) -> ClusterIdentity: ...
 
     def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] = ...) -> Snapshot:
-        """All objects of these kinds. ``versions``: the apiVersion for a kind, where it is not the usual one."""
+        """All objects of these kinds. ``versions``: the apiVersion for a kind, or for one object (``Kind/name``), where
+        it is not the usual one. What cannot be read stands in ``refused`` under the same names."""
         ...
 
     def exists(self, kind: str, name: str) -> bool | None:

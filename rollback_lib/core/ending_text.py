@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollback_lib.core import errors
+from rollback_lib.core import bots, errors
 from rollback_lib.core.journal import CLOSED, Ending
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.plan_text import counted, left_tag, mutable_warning
@@ -54,7 +54,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
         return [said]
     warning = mutable_warning(plan, ending.other_tags)
-    return [said, *([warning] if warning else []), *map(left_tag, ending.left_tags)]
+    by_bots = bots.warning(plan.bots)
+    return [said, *filter(None, (warning, by_bots)), *map(left_tag, ending.left_tags)]
 
 
 def _runs(plan: Plan, verification: Verification, again: str = "") -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.core import bots
 from rollback_lib.core.journal import Ending, Event, Mark
 from rollback_lib.core.plan import LEFT, Plan
 from rollback_lib.core.plan_text import left_tag, mutable_warning, still_failed
@@ -60,6 +61,8 @@ def _tags(plan: Plan, ending: Ending) -> Iterator[FollowUp]:
         tags, where, failed = found
         values = {"tags": tags, "where": str(where), "failed": failed}
         yield FollowUp(code="mutable-tag" if isinstance(where, str) else "mutable-tags", text=warning, values=values)
+    if plan.bots:
+        yield FollowUp(code="bots", text=bots.warning(plan.bots), values={"names": _list([b.name for b in plan.bots])})
     for tag in ending.left_tags:
         yield FollowUp(code="left-tag", text=left_tag(tag), values={"tag": tag})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 
+from rollback_lib.core import bots
 from rollback_lib.core.plan import (
     DELETE,
     LEFT,
@@ -83,6 +84,9 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
             for said in texts:
                 yield from _wrapped(said, "  ! ")
     if warning := mutable_warning(plan, [t.reference for t in plan.retag]):
+        yield ""
+        yield from _wrapped(warning, "  ! ")
+    if warning := bots.warning(plan.bots):
         yield ""
         yield from _wrapped(warning, "  ! ")
     yield ""

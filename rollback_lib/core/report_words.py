@@ -26,6 +26,7 @@ FOLLOW_UPS: Final[dict[str, Pair]] = {
         "",
         "{tags} en {where} repositorios sigue siendo {failed}: el próximo despliegue normal lo trae de vuelta.",
     ),
+    "bots": ("", "Algo escribe las imágenes por su cuenta ({names}): suspéndalo, o vuelve a poner la que falló."),
     "left-tag": ("", "Entretanto alguien movió {tag}, y así quedó: mire qué trae."),
     "unproven-target": (
         "Nothing proved {release} before: check that it is good, then record it (rollback record-release).",

@@ -12,7 +12,9 @@ import msgspec
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     before,
+    bots,
     decide,
+    dry_run,
     health,
     isolation,
     lock,
@@ -21,6 +23,7 @@ from rollback_lib.core import (
     overlay,
     permissions,
     planning,
+    recreate,
     retag,
     run_copy,
     services,
@@ -30,6 +33,7 @@ from rollback_lib.core import (
 )
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
+from rollback_lib.core.dry_run import Reading
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.owners import owner
 from rollback_lib.core.plan import (
@@ -53,7 +57,7 @@ from rollback_lib.core.resources import (
     name_of,
     template,
 )
-from rollback_lib.core.run import Images, Request, Resolution
+from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -77,17 +81,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     identity = ports.cluster.identity()
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     failed = _failed_release(request, images, ports)
-    wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
+    wanted = {label(s.kind, s.name): s.api_version for s, _ in targets if s.kind in KINDS}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
-    kinds = [
-        k
-        for k in {
-            **dict.fromkeys((*_ALWAYS, *read)),
-            **wanted,
-            **{k: "" for k, _ in (*failed.objects, *_created(request))},
-        }
-        if k in (*WRITTEN, *_ALWAYS, *read)
-    ]
+    named = (*(s.kind for s, _ in targets), *(k for k, _ in (*failed.objects, *_created(request))))
+    kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
@@ -97,12 +94,19 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, snapshot, ports, same, stamp, now, refused, warnings)
+    drafts = _dry_runs(drafts, snapshot, ports, same, accepted, stamp, now, refused, warnings)
     warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     isolating = _isolation(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
+    closing = {(t.kind, t.name) for t in isolating.plan.targets}
+    refused += [
+        Refusal(f"{d.label} would be made again, and traffic is closed at it: it would open with that.",
+                code=f"skip:{d.label}", fix="Or go without --isolate.")
+        for d in drafts
+        if d.anew and (kind_of(d.target), name_of(d.target)) in closing
+    ]  # fmt: skip
     refused += _permissions(request, drafts, found, isolating.plan, ports)
     refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
@@ -131,7 +135,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
             accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
-            refusals=open_refusals,
+            refusals=open_refusals, bots=_bots(run, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
@@ -150,6 +154,12 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
         plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
+
+
+def _bots(run: RunStore, drafts: Sequence[Draft]) -> tuple[Bot, ...]:
+    """Who writes images by itself: by the files, and by what stands on the objects, old and new."""
+    on_objects = (b for d in drafts for obj in (d.target, d.live) if obj is not None for b in bots.on_object(obj))
+    return tuple(dict.fromkeys((*run.get(Rewritten).bots, *on_objects)))
 
 
 def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:
@@ -204,35 +214,40 @@ def _schema(
         warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))
 
 
+def _as_patched(draft: Draft, snapshot: Snapshot, ports: Ports) -> DryRun:
+    """What the server would make of the live object; one that is closed is asked about as it will be, closed."""
+    assert draft.live is not None
+    kind, name, version = kind_of(draft.target), name_of(draft.target), draft.live["apiVersion"]
+    there = snapshot.get(kind, name)
+    closed = traffic.while_closed(there, draft.operations, "") if there else None
+    if there is None or closed is None:
+        return ports.cluster.dry_run_patch(kind, version, name, draft.operations)
+    answer = ports.cluster.dry_run_patch(kind, version, name, traffic.operations(there, closed))
+    return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
+
+
 def _dry_runs(
     drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, same: set[tuple[str, str, bool]],
+    accepted: Collection[str],
     stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
 ) -> list[Draft]:  # fmt: skip
-    def ask(draft: Draft) -> DryRun:
+    def ask(draft: Draft) -> Reading:
         if draft.live is None:
-            return ports.cluster.dry_run_create(draft.target)
-        kind, name = kind_of(draft.target), name_of(draft.target)
-        there = snapshot.get(kind, name)
-        closed = traffic.while_closed(there, draft.operations, "") if there else None
-        if there is None or closed is None:
-            return ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, draft.operations)
-        patch = traffic.operations(there, closed)
-        answer = ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, patch)
-        return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
+            return dry_run.read(draft, ports.cluster.dry_run_create(draft.target), None, None, accepted)
+        said = _as_patched(draft, snapshot, ports)
+        wanted = dry_run.ask_anew(draft, said)
+        anew = ports.cluster.dry_run_create(recreate.to_try(wanted, draft.live)) if wanted else None
+        return dry_run.read(draft, said, wanted, anew, accepted)
 
-    def judge(draft: Draft, answer: DryRun) -> Draft:
-        if answer.object is None:
-            refused.append(decide.refused_by_server(draft, answer.status, answer.refused))
+    def judge(reading: Reading) -> Draft:
+        draft = reading.draft
+        if draft.after is None:
+            refused.extend(reading.refusals)
             return draft
-        for warning in answer.warnings:
-            if "PodSecurity" in warning:
-                refused.append(Refusal(f"{draft.label}: {warning}", code=f"policy:{name_of(draft.target)}"))
-            else:
-                warnings.append(f"{draft.label}: {warning}")
-        refused.extend(decide.not_taken(draft, answer.object))
-        draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
-        if draft.live is not None and decide.already(draft, answer.object, same):
+        if draft.live is not None and draft.anew is None and decide.already(draft, draft.after, same):
             return decide.left_alone(draft, same)
+        refused.extend(reading.refusals)
+        warnings.extend(reading.warnings)
         who = owner(draft.live) if draft.live else ""
         if who:
             refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
@@ -243,7 +258,7 @@ def _dry_runs(
     def round_of(asked: Sequence[Draft]) -> list[Draft]:
         writing = [d for d in asked if d.change in (CREATE, UPDATE)]
         answers = dict(zip(map(id, writing), _parallel(ask, writing), strict=True))
-        return [judge(d, answers[id(d)]) if id(d) in answers else d for d in asked]
+        return [judge(answers[id(d)]) if id(d) in answers else d for d in asked]
 
     first = round_of(drafts)
     restarting = []
@@ -327,7 +342,8 @@ def _permissions(
         if d.change in (UPDATE, RESTART)
         for verb in ("get", "patch")
     ]
-    needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE]
+    needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE or d.anew]
+    needed += [("delete", kind_of(d.target), name_of(d.target)) for d in drafts if d.anew]
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
     needed += [("patch", t.kind, t.name) for t in closing.targets]
     if closing.ours:
@@ -353,6 +369,8 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         if draft.change in (UPDATE, RESTART):
             run.write(f"{name}.json", msgspec.json.encode(draft.live))
             run.write(f"{name}.patch.json", msgspec.json.encode(draft.operations))
+        if draft.anew is not None:
+            run.write(f"{name}.anew.json", msgspec.json.encode(draft.anew))
     for file in dict.fromkeys(d.file for d in drafts):
         mine = [d for d in drafts if d.file == file]
         left = {(kind_of(d.target), name_of(d.target)) for d in mine if d.change == LEFT}

@@ -111,8 +111,8 @@ def _digests(wanted: Sequence[PlannedContainer], view: View) -> tuple[tuple[str,
 
 def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
     planned = [o for s in plan.services for o in s.objects if o.change not in (LEFT,)]
-    versions = {o.kind: o.api_version for o in planned}
-    snapshot = ports.cluster.snapshot(list(versions), versions)
+    versions = {label(o.kind, o.name): o.api_version for o in planned}
+    snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
     return [
         f"{label(o.kind, o.name)} is not what the plan says any more: something changed it after the rollback."
         for o in planned

@@ -11,6 +11,7 @@ demo: $(VENV)/.done
 # Every class of request × every kind of fault, once and for good; a kill at every event and write of a run.
 test-faults: $(VENV)/.done
 	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py tests/test_kill_points.py
+	$(BIN)/pytest -n 2 -m long tests/cli tests/sandbox
 
 .PHONY: demo check test test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
 
@@ -28,7 +29,7 @@ check: $(VENV)/.done
 	$(BIN)/lint-imports
 
 test: $(VENV)/.done
-	$(BIN)/pytest -n 2 --ignore=tests/cluster --ignore=tests/jenkins
+	$(BIN)/pytest -n 2 -m "not long" --ignore=tests/cluster --ignore=tests/jenkins
 
 # Jenkinsfile.rollback on Jenkins's own engine (needs Java and Maven; fetches three jars the first time).
 test-jenkins: $(VENV)/.done

@@ -41,7 +41,7 @@ from rollback_lib.stages import (
 from rollback_lib.telling import Telling
 
 STAGES: Final[tuple[Stage, ...]] = (
-    resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, retag, document,
+    resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
 )  # fmt: skip
 _UNDER_LOCK: Final = (isolate.ID, apply.ID, verify.ID, reopen.ID)
 # What the server, read back, did not take.
@@ -165,7 +165,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     began, telling = ports.clock.now(), Telling(run, ports)
     holding, copy = _holding(run, ports), RunCopy(run, ports)
     try:
-        for stage in STAGES:
+        for stage in (retag,) if only == retag.ID else STAGES:
             if only is not None and only != stage.ID:
                 continue
             if problem is not None and stage.ID != "document":

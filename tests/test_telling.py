@@ -120,7 +120,7 @@ def test_a_channel_that_failed_is_left_alone_until_the_last_word_and_changes_not
     for stage in ("resolve", "images", "rewrite", "preflight"):
         operation.one(run, world.ports(notifier=notifier, progress=progress), stage)
     approval = {"ROLLBACK_APPROVED_HASH": run.get(Plan).hash, "ROLLBACK_APPROVED_BY": "ana"}
-    for stage in ("approve", "apply", "verify", "retag", "document"):
+    for stage in ("approve", "apply", "verify", "document"):
         more: dict[str, Any] = {"notifier": notifier, "progress": progress, "environ": approval}
         ended = operation.one(run, world.ports(**more), stage)
     assert ended.ending.code == 0

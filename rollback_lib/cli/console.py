@@ -25,7 +25,7 @@ TITLES = {
     "apply": "Applying",
     "verify": "Verifying",
     "reopen": "Giving the lock back",
-    "retag": "Tags to move",
+    "retag": "Moving tags",
     "document": "Writing it down",
 }
 

@@ -22,7 +22,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     if ending.traffic == CLOSED:
         where = f" -e {plan.environment}" if plan else ""
         traffic = f"TRAFFIC IS CLOSED, and `rollback reopen{where}` opens it as it was"
-    if plan and verification and verification.healthy and ending.stage == "retag" and ending.code != errors.EXIT_BUG:
+    only_tags = ending.stage in ("reopen", "retag") and ending.code != errors.EXIT_BUG
+    only_tags = only_tags and not ending.locked and bool(plan and plan.retag)
+    if plan and verification and verification.healthy and only_tags:
         # the rollback is what people wait for, so that comes first; the code says that not all was done
         said = f"{_runs(plan, verification)} But tags were to be moved, and not all were ({ending.code}): "
         said += f"{first_line(ending.error)} {changed}; {traffic}. `rollback retag` moves them."

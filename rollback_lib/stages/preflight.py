@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors.dry_runs import DryRuns, in_parallel
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     before,
     bots,
     decide,
-    dry_run,
-    health,
     isolation,
     lock,
     maintenance,
@@ -23,7 +21,6 @@ from rollback_lib.core import (
     overlay,
     permissions,
     planning,
-    recreate,
     retag,
     run_copy,
     services,
@@ -33,14 +30,11 @@ from rollback_lib.core import (
 )
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
-from rollback_lib.core.dry_run import Reading
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.owners import owner
 from rollback_lib.core.plan import (
     CREATE,
     DELETE,
     LEFT,
-    NONE,
     RESTART,
     UPDATE,
     Orphan,
@@ -58,8 +52,7 @@ from rollback_lib.core.resources import (
     template,
 )
 from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
-from rollback_lib.core.snapshot import DryRun, Snapshot
-from rollback_lib.core.three_way import last_applied
+from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import rewrite
 
@@ -94,7 +87,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, snapshot, ports, same, accepted, stamp, now, refused, warnings)
+    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now)
+    drafts = trials.of(drafts)
+    refused += trials.refused
+    warnings += trials.warnings
     warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
@@ -184,7 +180,7 @@ def _orphans(
         kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
         gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
-    there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
+    there = dict(zip(unread, in_parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
     return tuple(
         msgspec.structs.replace(o, ran=before.ran(live, snapshot))
         if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
@@ -214,83 +210,6 @@ def _schema(
         warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))
 
 
-def _as_patched(draft: Draft, snapshot: Snapshot, ports: Ports) -> DryRun:
-    """What the server would make of the live object; one that is closed is asked about as it will be, closed."""
-    assert draft.live is not None
-    kind, name, version = kind_of(draft.target), name_of(draft.target), draft.live["apiVersion"]
-    there = snapshot.get(kind, name)
-    closed = traffic.while_closed(there, draft.operations, "") if there else None
-    if there is None or closed is None:
-        return ports.cluster.dry_run_patch(kind, version, name, draft.operations)
-    answer = ports.cluster.dry_run_patch(kind, version, name, traffic.operations(there, closed))
-    return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
-
-
-def _dry_runs(
-    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, same: set[tuple[str, str, bool]],
-    accepted: Collection[str],
-    stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
-) -> list[Draft]:  # fmt: skip
-    def ask(draft: Draft) -> Reading:
-        if draft.live is None:
-            return dry_run.read(draft, ports.cluster.dry_run_create(draft.target), None, None, accepted)
-        said = _as_patched(draft, snapshot, ports)
-        wanted = dry_run.ask_anew(draft, said)
-        anew = ports.cluster.dry_run_create(recreate.to_try(wanted, draft.live)) if wanted else None
-        return dry_run.read(draft, said, wanted, anew, accepted)
-
-    def judge(reading: Reading) -> Draft:
-        draft = reading.draft
-        if draft.after is None:
-            refused.extend(reading.refusals)
-            return draft
-        if draft.live is not None and draft.anew is None and decide.already(draft, draft.after, same):
-            return decide.left_alone(draft, same)
-        refused.extend(reading.refusals)
-        warnings.extend(reading.warnings)
-        who = owner(draft.live) if draft.live else ""
-        if who:
-            refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
-        if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
-            refused.append(Refusal(f"{draft.label}: {paused}", code=f"skip:{draft.label}"))
-        return draft
-
-    def round_of(asked: Sequence[Draft]) -> list[Draft]:
-        writing = [d for d in asked if d.change in (CREATE, UPDATE)]
-        answers = dict(zip(map(id, writing), _parallel(ask, writing), strict=True))
-        return [judge(answers[id(d)]) if id(d) in answers else d for d in asked]
-
-    first = round_of(drafts)
-    restarting = []
-    for planned, draft in zip(drafts, first, strict=True):
-        if draft.change == NONE and draft.why and draft.live is not None:
-            again = msgspec.structs.replace(draft, target=decide.restarted(planned.target, now), merged=True)
-            again = decide.put_back(
-                again,
-                last_applied(draft.live),
-                namespace=str(draft.live["metadata"].get("namespace", "")),
-                autoscaled=True,
-                stamp=stamp(draft.target),
-            )
-            restarting.append(again)
-    twice = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
-    result = []
-    for draft in first:
-        second = twice.get((kind_of(draft.target), name_of(draft.target)))
-        if second is not None and second.change == UPDATE:
-            result.append(msgspec.structs.replace(second, change=RESTART))
-        else:
-            result.append(draft)
-    return result
-
-
-def _parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    if not items:
-        return []
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(pool.map(ask, items))
-
-
 def _missing_references(
     drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, warnings: list[str]
 ) -> Iterable[Refusal]:
@@ -301,7 +220,7 @@ def _missing_references(
                 needed.setdefault((reference.kind, reference.name), []).append(draft.label)
     made = {(kind_of(d.target), name_of(d.target)) for d in drafts if d.change == CREATE}
     unknown = [r for r in needed if r not in made and snapshot.get(*r) is None]
-    for (kind, name), there in zip(unknown, _parallel(lambda r: ports.cluster.exists(*r), unknown), strict=True):
+    for (kind, name), there in zip(unknown, in_parallel(lambda r: ports.cluster.exists(*r), unknown), strict=True):
         who = ", ".join(needed[kind, name][:3])
         if there is False:
             yield Refusal(f"{kind} {name} is missing; {who} cannot start without it.", code=f"missing-reference:{name}")
@@ -354,7 +273,9 @@ def _permissions(
     needed += [(n.verb, n.kind, n.name) for n in permissions.of_lock(lock.name(request.application))]
     rules, _ = ports.cluster.rules()
     doubtful = [n for n in needed if not permissions.allows(rules, n[0], KINDS[n[1]].group, KINDS[n[1]].plural, n[2])]
-    for (verb, kind, name), allowed in zip(doubtful, _parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True):
+    for (verb, kind, name), allowed in zip(
+        doubtful, in_parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True
+    ):
         if not allowed:
             what = f"{KINDS[kind].plural}/{name}" if name else KINDS[kind].plural
             yield Refusal(

@@ -42,7 +42,7 @@ cluster: $(VENV)/.done
 
 # With it the kubectl that was built with the cluster is tried on the sandbox.
 test-cluster: $(VENV)/.done
-	$(BIN)/pytest tests/cluster tests/sandbox/test_kubectl.py
+	$(BIN)/pytest -n 2 tests/cluster tests/sandbox/test_kubectl.py
 
 bench: $(VENV)/.done
 	$(BIN)/python -m benchmarks --pairs $(PAIRS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -17,20 +16,19 @@ ALERTMANAGER = "alertmanager"
 PROMETHEUS = "prometheus"
 
 
-def alerts_url(server: Alertmanager) -> str:
+Question = tuple[str, tuple[tuple[str, str], ...]]  # an address and its query, not yet encoded
+
+
+def alerts_question(server: Alertmanager) -> Question:
     """Where firing alerts are: neither silenced nor inhibited."""
-    query = [
-        ("active", "true"),
-        ("silenced", "false"),
-        ("inhibited", "false"),
-        *(("filter", m) for m in server.matchers),
-    ]
-    return f"{server.url.rstrip('/')}/api/v2/alerts?{urlencode(query)}"
+    narrow = tuple(("filter", m) for m in server.matchers)
+    asked = (("active", "true"), ("silenced", "false"), ("inhibited", "false"), *narrow)
+    return f"{server.url.rstrip('/')}/api/v2/alerts", asked
 
 
-def query_url(server: Prometheus, query: Query) -> str:
+def query_question(server: Prometheus, query: Query) -> Question:
     """An instant query."""
-    return f"{server.url.rstrip('/')}/api/v1/query?{urlencode({'query': query.query})}"
+    return f"{server.url.rstrip('/')}/api/v1/query", (("query", query.query),)
 
 
 def unread(source: str, why: str) -> Finding:
@@ -97,8 +95,7 @@ def metrics(server: Prometheus, query: Query, body: bytes) -> Iterator[Finding]:
         return
     for service, value in values:
         if said := beyond(query, value):
-            link = f"{server.url.rstrip('/')}/graph?{urlencode({'g0.expr': query.query})}"
-            yield finding(query.severity, PROMETHEUS, said, service=service, cause="Threshold", link=link)
+            yield finding(query.severity, PROMETHEUS, said, service=service, cause="Threshold", link=server.url)
 
 
 def _json(body: bytes) -> Any:

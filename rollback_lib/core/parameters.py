@@ -79,6 +79,7 @@ PARAMETERS: Final = (
         (*PLANS, "verify", "retag"),
     ),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
+    Parameter("evidence", "--evidence", _V + "EVIDENCE", "list", "A file for the incident (repeatable).", RUNS),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
     Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", (*RUNS, "retag"), from_environment=False),
     Parameter(

@@ -41,7 +41,8 @@ def request(
     """The request of a new run, from the options as they were given."""
     return Request(
         run=run, application=settings.application, environment=environment, to=str(values.get("to") or "last-good"),
-        services=tuple(values.get("service") or ()), reason=str(values.get("reason") or ""), by=by, origin=origin,
+        services=tuple(values.get("service") or ()), reason=str(values.get("reason") or ""),
+        evidence=tuple(values.get("evidence") or ()), by=by, origin=origin,
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
         offline=bool(values.get("offline")), retag=bool(values.get("retag")), repository=repository, settings=settings,
@@ -67,7 +68,7 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
 
 
-_AFTER_LOOKING: Sequence[str] = ("approve", "apply", "verify", "retag")
+_AFTER_LOOKING: Sequence[str] = ("incident", "approve", "apply", "verify", "retag")
 
 
 def verify(run: RunStore, ports: Ports) -> Outcome:

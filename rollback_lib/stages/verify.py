@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+from rollback_lib.collectors import smoke
 from rollback_lib.collectors.rollout import Rollouts, all_well
-from rollback_lib.core import health, smoke
+from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Report, View
 from rollback_lib.core.image_ladder import same_image
 from rollback_lib.core.image_reference import digest_of
 from rollback_lib.core.plan import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
-from rollback_lib.core.resources import AWAITED, containers, fingerprint, label, name_of, template
+from rollback_lib.core.resources import AWAITED, fingerprint, label, name_of
 from rollback_lib.core.run import Request, Verification, VerifiedWorkload
 from rollback_lib.core.settings import seconds
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -40,7 +41,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
     smoked: list[str] = []
     if not problems:
         for test in request.settings.verify.smoke:
-            said, good = _smoke(test, plan, rollouts, ports)
+            said, good = smoke.ask(test, _workloads_of(plan, test.service), rollouts.views, ports)
             smoked.append(said)
             if not good:
                 problems.append(said)
@@ -116,22 +117,5 @@ def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
     ]
 
 
-def _smoke(test: Any, plan: Plan, rollouts: Rollouts, ports: Ports) -> tuple[str, bool]:
-    """Ask one Ready pod of the service, through the API server, so that it works with traffic closed as well."""
-    service = next((s for s in plan.services if s.name == test.service), None)
-    keys = [label(o.kind, o.name) for o in service.objects if o.kind in AWAITED] if service else []
-    for key in keys:
-        view = rollouts.views.get(key)
-        for pod in health.newest_pods(view) if view else ():
-            port = test.port or _first_port(view.workload if view else {})
-            if health.is_ready(pod) and port:
-                status, body = ports.cluster.pod_get(name_of(pod), port, test.path, 10.0)
-                return smoke.judge(test.service, test.path, test.status, test.json, status, body)
-    return f"{test.service}{test.path}: no Ready pod with a known port to ask.", False
-
-
-def _first_port(workload: Mapping[str, Any]) -> int:
-    for _, container in containers(template(workload)):
-        for port in container.get("ports") or []:
-            return int(port.get("containerPort") or 0)
-    return 0
+def _workloads_of(plan: Plan, service: str) -> list[str]:
+    return [label(o.kind, o.name) for s in plan.services if s.name == service for o in s.objects if o.kind in AWAITED]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Final
 
+from rollback_lib.collectors.asking import begin
 from rollback_lib.core import errors
 from rollback_lib.core.changes import Change, PointTag
 from rollback_lib.core.image_reference import repository_of, tag_of
@@ -13,9 +16,28 @@ from rollback_lib.core.journal import Ending, Mark, done_stages, ending, result_
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import fingerprint
 from rollback_lib.ports import Ports, RunStore, Stage, Writer
-from rollback_lib.stages import apply, approve, document, images, preflight, resolve, retag, rewrite, verify
+from rollback_lib.stages import (
+    apply,
+    approve,
+    detect,
+    document,
+    images,
+    incident,
+    preflight,
+    resolve,
+    retag,
+    rewrite,
+    verify,
+)
 
-STAGES: Final[tuple[Stage, ...]] = (resolve, images, rewrite, preflight, approve, apply, verify, retag, document)
+STAGES: Final[tuple[Stage, ...]] = (
+    detect, incident, resolve, images, rewrite, preflight, approve, apply, verify, retag, document,
+)  # fmt: skip
+# Looking for evidence goes on beside the stages up to this one, which waits for it: evidence costs a run no time.
+BESIDE: Final[Mapping[str, str]] = {
+    detect.ID: preflight.ID,
+    incident.ID: next(s.ID for s in STAGES if s.WRITES),
+}
 
 
 class JournalledWriter:
@@ -70,6 +92,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     runs when it is within ``until``. Raises only errors that came before a journal could be kept.
     """
     problem: BaseException | None = None
+    beside = _Beside(run, ports)
     for stage in STAGES:
         if only is not None and only != stage.ID:
             continue
@@ -77,14 +100,61 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             continue
         if only is None and stage.ID in done_stages(run.events()) and stage.ID != "document":
             continue
+        if only is None and stage.ID in BESIDE:
+            if _reaches(until, BESIDE[stage.ID]):
+                beside.begin(stage)
+            continue
         try:
+            beside.wait(stage.ID)
             _enter(stage, run, ports, JournalledWriter(run, ports, stage))
         except Exception as error:
             if stage.ID != "document" and problem is None:
                 problem = error
         if until == stage.ID:
             break
+    beside.wait("")
     return ending(run.events())
+
+
+def _reaches(until: str, stage: str) -> bool:
+    order = [s.ID for s in STAGES]
+    return until in order and order.index(until) >= order.index(stage)
+
+
+class _Beside:
+    """Stages that only look, in their order, in a thread of their own. Each has its own deadline."""
+
+    def __init__(self, run: RunStore, ports: Ports) -> None:
+        self._run, self._ports = run, replace(ports, progress=_Unseen())
+        self._begun: dict[str, Future[None]] = {}
+
+    def begin(self, stage: Stage) -> None:
+        before = list(self._begun.values())
+
+        def enter() -> None:
+            for earlier in before:
+                earlier.exception()
+            _enter(stage, self._run, self._ports, JournalledWriter(self._run, self._ports, stage))
+
+        self._begun[stage.ID] = begin(enter)
+
+    def wait(self, stage: str) -> None:
+        """Until what ``stage`` needs is there, and raise what went wrong; at the end and before `document` all of it."""
+        for name in list(self._begun):
+            if stage == BESIDE[name]:
+                self._begun.pop(name).result()
+            elif stage in (document.ID, ""):
+                self._begun.pop(name).exception()
+
+
+class _Unseen:
+    """What goes on beside is told when it is over."""
+
+    def stage(self, stage: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def waiting(self, text: str) -> None: ...
 
 
 def _enter(stage: Stage, run: RunStore, ports: Ports, write: Writer) -> None:

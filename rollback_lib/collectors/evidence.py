@@ -21,22 +21,24 @@ _OBJECTS: Final = ("Service", "ConfigMap", "HorizontalPodAutoscaler", "Ingress")
 
 
 def save(
-    looked: Looked, cluster: Cluster, write: Callable[[str, bytes], None], now: Callable[[], bool]
+    looked: Looked, cluster: Cluster, write: Callable[[str, bytes], None], in_time: Callable[[], bool]
 ) -> Collection[str]:
-    """Save it, the logs of what is not well first; what could not be saved, and why. ``now`` says whether to go on."""
+    """Save it, the logs of what is not well first; what could not be saved, and why. ``in_time`` says whether to go on."""
     missing: list[str] = []
     left = LARGEST
 
     def keep(name: str, said: str) -> None:
         nonlocal left
-        if not now() or left < len(said):
-            missing.append(f"{name}: " + ("there was no more time" if not now() else "the evidence is large enough"))
+        if not in_time() or left < len(said):
+            missing.append(
+                f"{name}: " + ("there was no more time" if not in_time() else "the evidence is large enough")
+            )
             return
         left -= len(said)
         write(f"evidence/{name}", said.encode(errors="replace"))
 
     def read(log: logs.Log) -> str:
-        if not now():
+        if not in_time():
             return ""
         return cluster.logs(log.pod, log.container, previous=log.previous, lines=LINES, timestamps=True)
 

@@ -104,3 +104,25 @@ def sentence(found: Finding) -> str:
     since = f" (since {found.since})" if found.since else ""
     whose = "" if not found.service or found.text.startswith(found.service) else f"{found.service}: "
     return f"{whose}{found.text}{since} [{found.source}]"
+
+
+def against_automation(detection: Detection) -> str:
+    """Why nobody but a person may roll this back; empty where a workload or a threshold proves that it is broken.
+
+    What answers once with an error is no proof: (case C45) load balancers and data services of others do so too, and
+    a healthy release was rolled back for it.
+    """
+    if detection.verdict == "broken":
+        return ""
+    seen = "only suspicions" if detection.verdict == "suspect" else "nothing"
+    told = "" if detection.verdict == "healthy" else f": {detection.reasons[0]}"
+    return f"{seen} against what runs now{told}. The policy alone does not roll back what is healthy."
+
+
+def summary(detection: Detection, most: int = 4) -> list[str]:
+    """The verdict and its first reasons, for the plan."""
+    said = {"broken": "what runs now is broken", "suspect": "what runs now is suspect"}.get(detection.verdict)
+    if said is None:
+        return [f"nothing shows that what runs now is bad: {detection.reasons[0]}."]
+    more = len(detection.reasons) - most
+    return [*(f"{said}: {r}" for r in detection.reasons[:most]), *([f"and {more} more reasons"] if more > 0 else [])]

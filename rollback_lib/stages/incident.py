@@ -63,8 +63,5 @@ def _plain_name(name: str) -> str:
 
 
 def _harmless(data: bytes) -> bytes:
-    """Text is redacted. What is no text (a picture) is kept as it is: nobody can look for secrets in it."""
-    try:
-        return log_text(data.decode()).encode()
-    except UnicodeDecodeError:
-        return data
+    """Text is redacted, whatever its encoding. A picture is kept as it is: nobody can look for secrets in it."""
+    return data if b"\0" in data else log_text(data.decode(errors="replace")).encode()

@@ -12,6 +12,7 @@ import msgspec
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     decide,
+    findings,
     health,
     migrations,
     overlay,
@@ -46,11 +47,11 @@ from rollback_lib.core.resources import (
     name_of,
     template,
 )
-from rollback_lib.core.run import Images, Request, Resolution
+from rollback_lib.core.run import Detection, Images, Request, Resolution
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import resolve, rewrite
+from rollback_lib.stages import approve, resolve, rewrite
 
 ID = "preflight"
 WRITES = False
@@ -100,6 +101,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
                 code="unproven-target", fix="Name the release with --to.",
             )
         )  # fmt: skip
+    if stuck or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found):
+        refused += _evidence(run, request, ports, drafts, warnings)
     tags: tuple[PlannedTag, ...] = ()
     if request.retag:
         tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)
@@ -124,6 +127,27 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         raise RefusedError(*open_refusals)
     _keep(run, drafts)
     return plan
+
+
+def _evidence(
+    run: RunStore, request: Request, ports: Ports, drafts: Sequence[Draft], warnings: list[str]
+) -> list[Refusal]:
+    """What `detect` found about the services of this plan: said, and binding for a run that no person approves."""
+    detection = run.find(Detection)
+    if detection is None:
+        return []
+    mine = {name for d in drafts for name in (d.service, name_of(d.target))}
+    about = findings.of_services(detection, mine)
+    ports.progress.say("\n".join(f"  {line}" for line in findings.summary(about)))
+    why = findings.against_automation(about)
+    if about.verdict == "healthy":
+        warnings += findings.summary(about)
+    if not why or request.yes or request.target_environment.approval != "auto" or approve.given(ports):
+        return []
+    if request.dry_run:
+        warnings.append(f"a run that only the policy approves would be refused: {why}")
+        return []
+    return [Refusal(why, code="healthy", fix="Let a person approve it (--yes).")]
 
 
 def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:

@@ -17,6 +17,7 @@ from unittest import mock
 
 from rollback_lib.adapters import kubectl, kubernetes
 from rollback_lib.cli import main
+from rollback_lib.pipeline import BESIDE
 from rollback_lib.sandbox.playground import Kept, Playground
 from rollback_lib.sandbox.shop import BAD, GOOD
 
@@ -86,8 +87,8 @@ class Desk:
         return sorted(p.parent for p in self._runs.glob("*/run.json"))
 
     def stage(self) -> str:
-        """The stage that the newest run is in, by its journal."""
-        events = self.events()
+        """The stage that the newest run is in, by its journal; what goes on beside others counts for none."""
+        events = [e for e in self.events() if e["stage"] not in BESIDE]
         return events[-1]["stage"] if events else ""
 
     def events(self) -> list[dict[str, Any]]:

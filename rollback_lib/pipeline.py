@@ -139,7 +139,7 @@ class _Beside:
         self._begun[stage.ID] = begin(enter)
 
     def wait(self, stage: str) -> None:
-        """Until what ``stage`` needs is there, and raise what went wrong; at the end and before `document` all of it."""
+        """Until what ``stage`` needs is there; raises what went wrong. All of it at the end and before `document`."""
         for name in list(self._begun):
             if stage == BESIDE[name]:
                 self._begun.pop(name).result()

@@ -23,7 +23,7 @@ _OBJECTS: Final = ("Service", "ConfigMap", "HorizontalPodAutoscaler", "Ingress")
 def save(
     looked: Looked, cluster: Cluster, write: Callable[[str, bytes], None], in_time: Callable[[], bool]
 ) -> Collection[str]:
-    """Save it, the logs of what is not well first; what could not be saved, and why. ``in_time`` says whether to go on."""
+    """Save it, the logs of what is not well first; what could not be saved, and why. ``in_time``: whether to go on."""
     missing: list[str] = []
     left = LARGEST
 

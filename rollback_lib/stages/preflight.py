@@ -17,6 +17,7 @@ from rollback_lib.core import (
     migrations,
     overlay,
     permissions,
+    plan_text,
     planning,
     retag,
     services,
@@ -138,7 +139,7 @@ def _evidence(
         return []
     mine = {name for d in drafts for name in (d.service, name_of(d.target))}
     about = findings.of_services(detection, mine)
-    ports.progress.say("\n".join(f"  {line}" for line in findings.summary(about)))
+    ports.progress.say("\n".join(plan_text.wrapped(line, "  ") for line in findings.summary(about)))
     why = findings.against_automation(about)
     if about.verdict == "healthy":
         warnings += findings.summary(about)

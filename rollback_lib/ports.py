@@ -44,6 +44,10 @@ class RunStore(Protocol):
         """Take a file away; no matter if it is not there."""
         ...
 
+    def files(self) -> Sequence[str]:
+        """The names of the files from which the run could be finished elsewhere, the journal last."""
+        ...
+
     def append(self, mark: Mark, stage: str, **fields: Any) -> Event:
         """Add an event, fsynced before this returns."""
         ...

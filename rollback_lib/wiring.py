@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -155,10 +155,14 @@ class LazyRepository:
             self._opened.close()
 
 
-def kubectl(context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None) -> Kubectl:
+def kubectl(
+    context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None,
+    killed: Callable[[str], None] = lambda why: None,
+) -> Kubectl:  # fmt: skip
     """kubectl as it is on the PATH. Without ``cluster`` it may only be asked about itself."""
     program = shutil.which("kubectl", path=environ.get("PATH")) or ""
-    return Kubectl(program, context, namespace, environ, cluster or KubernetesCluster(None, context, namespace))
+    reader = cluster or KubernetesCluster(None, context, namespace)
+    return Kubectl(program, context, namespace, environ, reader, killed=killed)
 
 
 class World:
@@ -184,7 +188,7 @@ class World:
             environ.get("KUBECONFIG") or None, where.context, where.namespace, patient=False, timeout=EVIDENCE_TIMEOUT,
             agent="rollback_lib-evidence",
         )  # fmt: skip
-        self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster)
+        self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster, self.clock.stop)
         self._folder = start
         if not offline:
             # 0.4 s of import, most of it while git and the first answers are waited for
@@ -240,6 +244,19 @@ def open_run(root: Path, request: Request) -> RunDirectory:
 def run_directory(config_folder: Path, run_id: str) -> Path:
     """Where a new run keeps its files."""
     return config_folder / RUNS / run_id
+
+
+def known_run(root: Path) -> RunDirectory | None:
+    """The run that has this run directory; None where there is none yet."""
+    return RunDirectory(root) if (root / "run.json").is_file() else None
+
+
+def restore_run(root: Path, files: Mapping[str, bytes]) -> RunDirectory:
+    """A run directory made of the files of a run that began elsewhere."""
+    run = RunDirectory(root)
+    for name in sorted(files, key=lambda name: name == "run.json"):  # last: only then it is one
+        run.write(name, files[name])
+    return run
 
 
 def runs(config_folder: Path) -> Iterator[RunDirectory]:

@@ -91,7 +91,7 @@ def world(tmp_path: Path) -> World:
 def test_nothing_writes_before_every_check_is_made() -> None:
     safe = [s.ID for s in takewhile(lambda s: not s.WRITES, pipeline.STAGES)]
     assert safe == ["detect", "incident", "resolve", "images", "rewrite", "preflight", "approve"]
-    assert [s.ID for s in pipeline.STAGES if s.WRITES] == ["apply", "retag"]
+    assert [s.ID for s in pipeline.STAGES if s.WRITES] == ["isolate", "apply", "reopen", "retag"]
 
 
 def test_a_run_brings_back_the_release_and_ends_with_0(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rollback_lib.adapters.kubernetes import KubernetesCluster
-from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.errors import RefusedError, UnreachableError
 from rollback_lib.core.resources import KINDS, Object, kind_of, name_of
 
 _CONFLICT = 409
@@ -58,4 +58,5 @@ def _good(status: int, found: Object, what: str) -> None:
         verb, _, rest = what.partition(" ")
         raise RefusedError(f"we may not {verb} {rest}: {found.get('message') or 'forbidden'}")
     if status >= 400:
-        raise RefusedError(f"the API server answered {status} when we wanted to {what}: {found.get('message') or ''}")
+        error = UnreachableError if status >= 500 or status == 429 else RefusedError
+        raise error(f"the API server answered {status} when we wanted to {what}: {found.get('message') or ''}")

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from rollback_lib.adapters import process
 from rollback_lib.core.changes import (
+    WRITE_LIMIT,
     Change,
     CreateObject,
     DeleteObject,
@@ -21,14 +22,14 @@ from rollback_lib.core.changes import (
     patch_text,
     worth_another_try,
 )
-from rollback_lib.core.errors import FailedError, RefusedError, StaleError
+from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.resources import KINDS, Object, fingerprint
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
 REQUEST_TIMEOUT: Final = 30  # seconds, for one request
 VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
-_PATIENCE: Final = 3 * REQUEST_TIMEOUT + 10
+_KILLED: Final = "kubectl was ended by signal"
 _PAUSES: Final = (0.5, 1.0, 2.0)  # between tries where the server was busy and, read back, has taken nothing
 
 
@@ -64,13 +65,14 @@ class Kubectl:
 
     def __init__(
         self, program: str, context: str, namespace: str, environ: Mapping[str, str], reader: Reader,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep, killed: Callable[[str], None] = lambda why: None,
     ) -> None:  # fmt: skip
+        """``killed`` is told when a signal ends kubectl: an abort ends it before us, and nothing else may begin."""
         self._start = (program, *((f"--context={context}",) if context else ()), f"--namespace={namespace}",
                        f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
         self._environ = environ
         self._reader = reader
-        self._sleep = sleep
+        self._sleep, self._killed = sleep, killed
 
     def problem(self) -> str:
         """Why nothing could be written at all; empty where it could."""
@@ -138,7 +140,11 @@ class Kubectl:
                     return said
                 try:
                     return self._read_back(change, said)
-                except RefusedError:  # nothing was changed
+                except UnreachableError:
+                    raise
+                except RefusedError as error:  # nothing was changed
+                    if said.startswith(_KILLED):
+                        raise InterruptedRunError(f"Interrupted: {error}") from None
                     if pause is None or not worth_another_try(said):
                         raise
                 self._sleep(pause)
@@ -149,11 +155,15 @@ class Kubectl:
     def _ask(self, arguments: Sequence[str]) -> Object | str:
         """The object that kubectl answers, or what it said where it gave none."""
         try:
-            done = process.run((*self._start, *arguments), self._environ, timeout=_PATIENCE)
+            done = process.run((*self._start, *arguments), self._environ, timeout=WRITE_LIMIT)
         except subprocess.TimeoutExpired:
-            return f"kubectl did not answer within {_PATIENCE} s"
+            return f"kubectl did not answer within {WRITE_LIMIT:.0f} s"
         except OSError as error:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
+        if done.code < 0:
+            said = f"{_KILLED} {-done.code}"
+            self._killed(said)
+            return said
         if done.code != 0:
             return last_line(done.err) or f"kubectl ended with {done.code}"
         with contextlib.suppress(ValueError):
@@ -179,7 +189,8 @@ class Kubectl:
         try:
             return self._reader.get(change.kind, change.name)
         except Exception as error:
-            raise FailedError(
+            unknown = UnreachableError if isinstance(error, UnreachableError) else FailedError
+            raise unknown(
                 f"{change.kind}/{change.name}: {said}; and it could not be read back ({error}), so whether it was "
                 f"changed is not known."
             ) from error

@@ -19,7 +19,7 @@ from urllib.request import getproxies
 
 import msgspec
 
-from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
 from rollback_lib.core.smoke import Answered
@@ -127,7 +127,7 @@ class KubernetesCluster:
             self._sleep(max(pause, min(answer.retry_after, _PATIENCE)))
         host = self._connect().configuration.host
         if answer.status == _LOST:
-            raise RefusedError(
+            raise UnreachableError(
                 Refusal(
                     f"the cluster does not answer at {host} ({answer.body.decode()}).",
                     fix="Check the network and `kubectl version` with the same context.",
@@ -373,7 +373,8 @@ class KubernetesCluster:
 
 def _good(answer: _Answer) -> dict[str, Any]:
     if answer.status >= 400:
-        raise RefusedError(f"the API server answered {answer.status}: {answer.message()}")
+        error = UnreachableError if answer.status in _TROUBLED else RefusedError
+        raise error(f"the API server answered {answer.status}: {answer.message()}")
     found = answer.json()
     if not isinstance(found, dict):
         raise RefusedError("the API server's answer is not an object; is a proxy in between?")

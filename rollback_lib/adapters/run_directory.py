@@ -33,6 +33,8 @@ FILES: Final[dict[type[Record], tuple[str, str]]] = {
     records.Verification: ("steps/verify.json", "verify"),
     TagMoves: ("tags.json", "retag"),
 }
+JOURNAL: Final = "journal.jsonl"
+_FINISHES: Final = ("run.json", "plan.json", "steps/*.json", "manifests/**/*", "before/*")
 _JOURNAL_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
@@ -98,11 +100,17 @@ class RunDirectory:
     def remove(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
 
+    def files(self) -> Sequence[str]:
+        found = [p for folder in _FINISHES for p in self.root.glob(folder) if p.is_file()]
+        names = sorted(p.relative_to(self.root).as_posix() for p in found)
+        journal = (JOURNAL,) if self._path(JOURNAL).exists() else ()
+        return (*(n for n in names if not n.endswith((".tmp", ".request.json"))), *journal)
+
     def append(self, mark: Mark, stage: str, **fields: Any) -> Event:
         with self._lock:
             at = self._now().isoformat(timespec="milliseconds")
             event = Event(seq=len(self.events()), at=at, mark=mark, stage=stage, **fields)
-            descriptor = os.open(self.root / "journal.jsonl", _JOURNAL_FLAGS, 0o600)
+            descriptor = os.open(self.root / JOURNAL, _JOURNAL_FLAGS, 0o600)
             with os.fdopen(descriptor, "r+b") as file:
                 whole = _whole_lines(file.read())
                 file.truncate(len(whole))  # else this line would be glued to the one that a crash tore
@@ -114,13 +122,13 @@ class RunDirectory:
 
     def events(self) -> Sequence[Event]:
         try:
-            data = (self.root / "journal.jsonl").read_bytes()
+            data = (self.root / JOURNAL).read_bytes()
         except FileNotFoundError:
             return ()
         try:
             return tuple(msgspec.json.decode(line, type=Event) for line in _whole_lines(data).split(b"\n") if line)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise UsageError(f"{self.root / 'journal.jsonl'} does not read: {error}") from None
+            raise UsageError(f"{self.root / JOURNAL} does not read: {error}") from None
 
 
 def _whole_lines(data: bytes) -> bytes:

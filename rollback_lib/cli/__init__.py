@@ -19,6 +19,10 @@ COMMANDS: Final = {
     "plan": "What a rollback would do, with its diff; changes nothing.",
     "run": "Roll back: plan, approve, apply, verify, write it down.",
     "stage": "One stage of a run; what Jenkins calls.",
+    "resume": "Finish a run that died or failed, from any machine.",
+    "undo": "Back to the state before a run, as a plan of its own.",
+    "unlock": "Take the lock away; says whose it is.",
+    "guard": "Whether a deploy may go on; the first line of a deploy job.",
     "status": "What runs now, per service.",
     "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
@@ -99,7 +103,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, RollbackError):
         for line in redact(str(error)).splitlines():
             _say(f"rollback: {line}")
-        if error.exit_code in (2, 3, 7):
+        if error.exit_code in (2, 3, 6, 7):
             _say("Nothing was changed; traffic is open.")
         return error.exit_code
     said = " ".join(f"{type(error).__name__}: {error}".split())

@@ -23,8 +23,10 @@ TITLES = {
     "rewrite": "Its manifests, with the proven images",
     "preflight": "What would change",
     "approve": "Approval",
+    "isolate": "Taking the lock",
     "apply": "Applying",
     "verify": "Verifying",
+    "reopen": "Giving the lock back",
     "retag": "Tags to move",
     "document": "Writing it down",
 }

@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from rollback_lib import wiring
 from rollback_lib.cli.console import Console
 from rollback_lib.core import prerequisites
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RollbackError, UsageError
 from rollback_lib.core.prerequisites import Check
-from rollback_lib.core.run import Request
+from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import Settings
-from rollback_lib.operations import init
+from rollback_lib.operations import init, resume, undo
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.doctor import Known
 from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
@@ -72,6 +74,64 @@ def entered(
         yield wiring.open_run(root, request), world.ports(console, console), console
     finally:
         world.close()
+
+
+@contextmanager
+def resuming(values: Mapping[str, Any], wanted: str) -> Iterator[tuple[RunStore | None, Ports, Console]]:
+    """A run that is entered again: the one in --run-dir, else the one that is found here or in the cluster."""
+    settings, folder = settings_of(values)
+    given = Path(values["run_dir"]) if values.get("run_dir") else None
+    entered_again = wiring.known_run(given) if given else None
+    request = entered_again.get(Request) if entered_again else None
+    name, _ = core_settings.environment(settings, request.environment if request else values.get("environment"))
+    world = wiring.World(settings, name, folder, os.environ, offline=False)
+    console = Console(quiet=values.get("output") == "json" and not values.get("verbose"))
+
+    def restore(run_id: str, files: Mapping[str, bytes]) -> RunStore:
+        return wiring.restore_run(given or wiring.run_directory(folder, run_id), files)
+
+    try:
+        world.stop_on_signals()
+        ports = world.ports(console, console)
+        here = [entered_again] if entered_again else () if given else wiring.runs(folder)
+        wanted = wanted or (request.run if request else "")
+        run = resume.find(ports.records, settings.application, name, wanted, here, restore)
+        if run is not None:
+            _answered(run, values)
+        yield run, ports, console
+    finally:
+        world.close()
+
+
+@contextmanager
+def undoing(values: Mapping[str, Any], wanted: str) -> Iterator[tuple[RunStore, RunStore, Ports, Console]]:
+    """A new run, and the one that it undoes."""
+    settings, folder = settings_of(values)
+    new = request_of(values, settings, folder, dry_run=False)
+    world = wiring.World(settings, new.environment, folder, os.environ, offline=False)
+    console = Console(quiet=values.get("output") == "json" and not values.get("verbose"))
+
+    def restore(run_id: str, files: Mapping[str, bytes]) -> RunStore:
+        return wiring.restore_run(wiring.run_directory(folder, run_id), files)
+
+    try:
+        world.stop_on_signals()
+        ports = world.ports(console, console)
+        of = resume.find(ports.records, settings.application, new.environment, wanted, wiring.runs(folder), restore)
+        assert of is not None, "a run that is wanted is found or refused"
+        root = Path(values["run_dir"]) if values.get("run_dir") else wiring.run_directory(folder, new.run)
+        yield wiring.open_run(root, undo.request(new, of)), of, ports, console
+    finally:
+        world.close()
+
+
+def _answered(run: RunStore, values: Mapping[str, Any]) -> None:
+    """What this command line says anew: a yes where nobody has approved yet, and taking the lock over."""
+    request = run.get(Request)
+    yes = request.yes or (bool(values.get("yes")) and run.find(Approval) is None)
+    again = msgspec.structs.replace(request, yes=yes, take_over=bool(values.get("take_over")))
+    if again != request:
+        run.put(again)
 
 
 @contextmanager

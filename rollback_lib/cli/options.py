@@ -47,5 +47,5 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 
 _METAVAR = {
     "config": "FILE", "environment": "NAME", "to": "RELEASE", "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH",
-    "accept": "CODE[:NAME]",
+    "release": "RELEASE", "wait": "DURATION", "accept": "CODE[:NAME]",
 }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.collectors.outage import through
 from rollback_lib.core import health
 from rollback_lib.core.health import Health, Patience, Report, Seen, View
 from rollback_lib.core.redact import redact
@@ -108,7 +109,7 @@ class Rollouts:
     def until(self, enough: Callable[[Mapping[str, Report]], bool], what: str) -> dict[str, Report]:
         """Rounds until ``enough`` says so, or a workload has failed for good. The last reports."""
         while True:
-            reports = self.look()
+            reports = through(self._ports, self.look)
             if enough(reports) or any(r.health is Health.FAILED for r in reports.values()):
                 return reports
             self._ports.progress.waiting(f"{what}: {waiting_for(reports)}")

@@ -9,8 +9,11 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.core.journal import LOCK_RELEASED, LOCK_TAKEN
 from rollback_lib.core.resources import Object
 from rollback_lib.core.three_way import Operation
+
+WRITE_LIMIT: Final = 100.0  # seconds after which a kubectl that was started has ended, well or not
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):
@@ -61,6 +64,34 @@ class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
     @property
     def what(self) -> str:
         return f"{self.kind}/{self.name} deleted"
+
+
+class TakeLock(Change, frozen=True, kw_only=True, tag="take-lock"):
+    """Take the lock, or take it over from a process of this run that is gone. Our own record, not the shop's."""
+
+    @property
+    def what(self) -> str:
+        return "lock taken"
+
+
+class ReleaseLock(Change, frozen=True, kw_only=True, tag="release-lock"):
+    """Give the lock back."""
+
+    @property
+    def what(self) -> str:
+        return "lock released"
+
+
+def take_lock(name: str) -> TakeLock:
+    """The change that takes the Lease of this name."""
+    return TakeLock(key=LOCK_TAKEN, kind="Lease", name=name, api_version="coordination.k8s.io/v1", before="", after="")
+
+
+def release_lock(name: str) -> ReleaseLock:
+    """The change that gives the Lease of this name back."""
+    return ReleaseLock(
+        key=LOCK_RELEASED, kind="Lease", name=name, api_version="coordination.k8s.io/v1", before="", after=""
+    )
 
 
 class PointTag(Change, frozen=True, kw_only=True, tag="point-tag"):

@@ -32,6 +32,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         said = f"Only looked. {changed}; {traffic}."
     elif ending.code == errors.EXIT_REFUSED:
         said = f"Refused (3). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_LOCKED:
+        said = f"Locked (6). {changed}; {traffic}."
     elif ending.code == errors.EXIT_NOT_APPROVED:
         said = f"Not approved (7). {changed}; {traffic}."
     elif ending.code == errors.EXIT_INTERRUPTED:
@@ -43,7 +45,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     elif ending.code == errors.EXIT_NO:
         said = f"No (1): {first_line(ending.error)} {changed}; {traffic}."
     else:
-        said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}. Running it again goes on from here."
+        said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}."
+    if ending.locked and plan is not None:
+        said += f" The lock stays: `rollback resume {plan.run}` goes on, `rollback undo {plan.run}` goes back."
     if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
         return [said]
     warning = mutable_warning(plan, ending.other_tags)

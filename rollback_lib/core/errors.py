@@ -96,6 +96,20 @@ class FailedError(RollbackError):
     exit_code = EXIT_FAILED_OPEN
 
 
+class LockedError(RollbackError):
+    """Somebody else holds the lock, or has taken it from us."""
+
+    exit_code = EXIT_LOCKED
+
+
+class LostError(LockedError):
+    """Another process goes on with this run; it is the one that tells how the run ends."""
+
+
+class UnreachableError(RefusedError):
+    """The cluster does not answer at all, which may pass."""
+
+
 class NotApprovedError(RollbackError):
     """Denied, expired, or not for this plan."""
 

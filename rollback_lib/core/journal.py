@@ -10,6 +10,10 @@ import msgspec
 
 from rollback_lib.core import errors
 
+# The keys of the lock's changes: they are in the journal like all others, and change nothing of the shop's.
+LOCK_TAKEN: Final = "lock/take"
+LOCK_RELEASED: Final = "lock/release"
+_LOCK: Final = (LOCK_TAKEN, LOCK_RELEASED)
 TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
 
 
@@ -53,9 +57,15 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     stage: str = ""  # where it failed
     finished: bool = False
+    locked: bool = False  # the run still holds the lock
     moved_tags: tuple[str, ...] = ()
     left_tags: tuple[str, ...] = ()
     unclear_tags: tuple[str, ...] = ()
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything was changed, or may have been."""
+        return bool(self.changed or self.unclear)
 
     @property
     def other_tags(self) -> tuple[str, ...]:
@@ -73,19 +83,48 @@ def result_of(events: Sequence[Event], key: str) -> Mapping[str, str] | None:
     return next((e.result for e in events if e.mark is Mark.DONE and e.key == key), None)
 
 
+def holds_lock(events: Sequence[Event]) -> bool:
+    """Whether the run has the lock, or may have it: taken, or announced and not known to have failed."""
+    taken = maybe = False
+    for event in events:
+        if event.key == LOCK_TAKEN:
+            taken, maybe = taken or event.mark is Mark.DONE, event.mark is Mark.ANNOUNCED
+        elif event.key == LOCK_RELEASED and event.mark is Mark.DONE:
+            taken = maybe = False
+    return taken or maybe
+
+
+def unconfirmed(events: Sequence[Event]) -> tuple[Event, ...]:
+    """The changes of the shop that were announced, and of which nothing says how they ended."""
+    return tuple(e for e in _last(events).values() if e.mark is Mark.ANNOUNCED)
+
+
+def _last(events: Sequence[Event]) -> Mapping[str, Event]:
+    """The last event of each change; the lock is not one of the shop's."""
+    return {e.key: e for e in events if e.key and e.key not in _LOCK}
+
+
+def lock_announced(events: Sequence[Event]) -> Event | None:
+    """Taking the lock, where it was announced and nothing says how it ended: the request may still be on its way."""
+    last = next((e for e in reversed(events) if e.key in _LOCK), None)
+    return last if last is not None and last.key == LOCK_TAKEN and last.mark is Mark.ANNOUNCED else None
+
+
 def ending(events: Sequence[Event]) -> Ending:
     """The exit code, what was changed, traffic and the first error.
 
     A failure's own code holds only while nothing was written: after that it is 4, or 5 with traffic closed. A bug (70)
     stays a bug. `document` never changes the code.
     """
-    changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE}.values())
-    last = {e.key: e for e in events if e.mark in (Mark.ANNOUNCED, Mark.DONE, Mark.NOT_DONE)}
-    unclear = tuple(e.what for e in last.values() if e.mark is Mark.ANNOUNCED)
+    changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE and e.key not in _LOCK}.values())
+    last = _last(events)
+    unclear = tuple(e.what for e in unconfirmed(events))
     failed = _failure(events)
     code = errors.EXIT_DONE
     if failed is not None:
         code = failed.code
+        if code == errors.EXIT_FAILED_OPEN:
+            code = errors.EXIT_REFUSED  # until something was written
         if (changed or unclear) and code != errors.EXIT_BUG:
             code = errors.EXIT_FAILED_OPEN
     return Ending(
@@ -96,6 +135,7 @@ def ending(events: Sequence[Event]) -> Ending:
         error=failed.error if failed else "",
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
+        locked=holds_lock(events),
         moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
         unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
         left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),

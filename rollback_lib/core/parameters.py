@@ -26,7 +26,7 @@ RUNS: Final = ("run", "stage", "resume", "undo")
 PLANS: Final = ("plan", "run", "stage")
 KEEPS: Final = ("plan", "verify", *RUNS)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
-ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "retag", "init")
+ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "guard", "retag", "init")
 
 
 class Parameter(NamedTuple):
@@ -81,7 +81,7 @@ PARAMETERS: Final = (
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("evidence", "--evidence", _V + "EVIDENCE", "list", "A file for the incident (repeatable).", RUNS),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
-    Parameter("yes", "--yes", "", "flag", "Approve the plan, as yourself.", (*RUNS, "retag"), from_environment=False),
+    Parameter("yes", "--yes", "", "flag", "Approve, as yourself.", (*RUNS, "unlock", "retag"), from_environment=False),
     Parameter(
         "dry_run",
         "--dry-run",
@@ -101,6 +101,19 @@ PARAMETERS: Final = (
     ),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
     Parameter("accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", KEEPS),
+    Parameter(
+        "take_over",
+        "--take-over",
+        _V + "TAKE_OVER",
+        "flag",
+        "Take the lock from a deploy, or from a run that is dead.",
+        RUNS,
+    ),
+    Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
+    Parameter("release", "--release", _V + "RELEASE", "text", "The release that is deployed.", ("guard",)),
+    Parameter("wait", "--wait", _V + "WAIT", "text", "How long to wait for the lock, such as 10m.", ("guard",)),
+    Parameter("hold", "--hold", _V + "HOLD", "flag", "Take the lock for this deploy.", ("guard",)),
+    Parameter("done", "--done", "", "flag", "The deploy is over: free its lock.", ("guard",), from_environment=False),
     Parameter("offline", "--offline", _V + "OFFLINE", "flag", "Plan without cluster and registry.", ("plan",)),
     Parameter(
         "output",
@@ -211,6 +224,10 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         return f"{word!r} holds characters that do not print", ""
     if p.kind == "choice" and word not in p.choices:
         return f"{word!r} is not one of the choices", _suggest(word, p.choices)
+    if p.name == "wait" and not re.fullmatch(r"[1-9][0-9]{0,6}(ms|s|m|h)", word):
+        return f"{word!r} is not a duration", "such as 30s or 10m"
+    if p.name == "release" and not names.is_tag_name(word):
+        return f"{word!r} cannot be a release's tag", "name a tag, such as v1.4.0"
     if p.name == "to" and not names.is_tag_name(word):
         return f"{word!r} cannot be a release's tag", f"name a tag, such as v1.4.0, or {LAST_GOOD}"
     if p.name == "service" and not names.is_label(word):

@@ -50,8 +50,26 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
         return allows(rules, self.verb, KINDS[self.kind].group, self.resource, self.name)
 
 
-def needs(objects: Iterable[tuple[str, str]], namespace: str, *, smoke: bool) -> tuple[Need, ...]:
-    """What a rollback of these objects, (kind, name), needs. ``smoke``: there are smoke tests, asked through pods."""
+def of_lock(lease: str) -> tuple[Need, ...]:
+    """What the lock needs; without it nothing keeps two runs, or a run and a deploy, apart."""
+    return tuple(
+        Need(verb=verb, kind="Lease", name="" if verb == "create" else lease, why="the lock is kept in it")
+        for verb in ("get", "create", "update", "delete")
+    )
+
+
+def of_copy() -> tuple[Need, ...]:
+    """What the copy of a run in the cluster needs; without it only the run directory can finish a run that died."""
+    why = "a run that dies could be finished only where its run directory is"
+    return tuple(
+        Need(verb=verb, kind="ConfigMap", optional=True, why=why) for verb in ("get", "create", "update", "delete")
+    )
+
+
+def needs(objects: Iterable[tuple[str, str]], namespace: str, *, lease: str, smoke: bool) -> tuple[Need, ...]:
+    """What a rollback of these objects, (kind, name), needs. ``smoke``: there are smoke tests, asked through pods.
+    ``lease``: the lock's name.
+    """
     named = [(k, n) for k, n in dict.fromkeys(objects) if k in WRITTEN]
     kinds = sorted({k for k, _ in named}, key=WRITTEN.index)
     found = [Need(verb="get", kind="Namespace", name=namespace)]
@@ -63,6 +81,7 @@ def needs(objects: Iterable[tuple[str, str]], namespace: str, *, smoke: bool) ->
     found += [Need(verb="list", kind="Pod"), Need(verb="list", kind="ReplicaSet")]
     if {"StatefulSet", "DaemonSet"} & set(kinds):
         found.append(Need(verb="list", kind="ControllerRevision"))
+    found += of_lock(lease)
     if smoke:
         found.append(Need(verb="get", kind="Pod", subresource="proxy", why="smoke tests go through it"))
     may_do_without = [
@@ -74,6 +93,7 @@ def needs(objects: Iterable[tuple[str, str]], namespace: str, *, smoke: bool) ->
         may_do_without.append(
             Need(verb="delete", kind="Pod", why="a StatefulSet that is stuck on a bad pod would stay stuck")
         )
+    may_do_without += of_copy()
     for kind in kinds:
         may_do_without.append(Need(verb="create", kind=kind, why="what the failed release removed would stay away"))
         if kind in ORPHANS:

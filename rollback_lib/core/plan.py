@@ -76,6 +76,7 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     api_version: str = ""
     before: str = ""
+    ran: Mapping[str, str] = msgspec.field(default_factory=dict)  # container → the digest of its pods, for `undo`
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):

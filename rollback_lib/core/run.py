@@ -31,6 +31,9 @@ class Request(Record, frozen=True, kw_only=True):
     dry_run: bool = False
     plan_hash: str = ""
     offline: bool = False
+    undo: str = ""  # the run that is undone: its lock passes to this one
+    undo_created: tuple[str, ...] = ()  # what it created, which goes again
+    take_over: bool = False  # take the lock from a deploy, or from a dead run
     retag: bool = False  # point mutable tags at the restored images
     repository: str = ""
     settings: Settings
@@ -136,6 +139,7 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
     digests: tuple[str, ...] = ()
     rung: str
     tried: tuple[Tried, ...] = ()
+    ran: str = ""  # the digest that the newest pods report, where they agree
     live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
 
 

@@ -200,6 +200,14 @@ class Verify(Section, frozen=True, kw_only=True):
     crash_restarts: Restarts = 3
 
 
+class Limits(Section, frozen=True, kw_only=True):
+    """How long it may take: one stage from `isolate` to `reopen`, all of these, a deploy's hold of the lock."""
+
+    stage: Duration = "1h"
+    run: Duration = "2h"
+    hold: Duration = "1h"
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -212,6 +220,7 @@ class Settings(Section, frozen=True, kw_only=True):
     migrations: Migrations = Migrations()
     verify: Verify = Verify()
     detect: Detect = Detect()
+    limits: Limits = Limits()
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

@@ -86,6 +86,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     mutable_tags: tuple[MutableTag, ...] = ()
     last_run: LastRun | None = None
+    lock: str = ""  # who holds it, in words; empty: it is free
 
 
 def last_run(request: Request, ending: Ending) -> LastRun:
@@ -113,6 +114,8 @@ def _lines(status: Status) -> Iterator[str]:
     yield f"  cluster   {status.cluster.context or '(the pod itself)'}  {status.cluster.server}"
     yield f"            namespace {status.cluster.namespace} ({status.cluster.namespace_uid})"
     yield from _wrapped(_last(status.last_run), "  last run  ")
+    if status.lock:
+        yield from _wrapped(f"LOCKED by {status.lock}", "  lock      ")
     yield ""
     for workload in sorted(status.workloads, key=lambda w: w.is_well):
         yield from _workload(workload)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from rollback_lib import pipeline
-from rollback_lib.core import image_ladder, permissions, prerequisites, release
+from rollback_lib.core import image_ladder, lock, permissions, prerequisites, release
 from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
 from rollback_lib.core.image_reference import parse, repository_of
 from rollback_lib.core.permissions import Need
@@ -134,8 +134,9 @@ def _server(known: Known) -> str:
 def _permissions(known: Known, resolution: Resolution) -> Iterable[Check]:
     where = known.settings.environments[known.environment]
     needed = permissions.needs(
-        ((o.kind, o.name) for o in resolution.objects), where.namespace, smoke=bool(known.settings.verify.smoke)
-    )
+        ((o.kind, o.name) for o in resolution.objects), where.namespace,
+        lease=lock.name(known.settings.application), smoke=bool(known.settings.verify.smoke),
+    )  # fmt: skip
     rules, _ = known.ports.cluster.rules()
     doubtful = [n for n in needed if not n.is_met(rules)]  # a webhook may allow more than the rules say
 

@@ -45,7 +45,8 @@ def request(
         evidence=tuple(values.get("evidence") or ()), by=by, origin=origin,
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
-        offline=bool(values.get("offline")), retag=bool(values.get("retag")), repository=repository, settings=settings,
+        offline=bool(values.get("offline")), take_over=bool(values.get("take_over")),
+        retag=bool(values.get("retag")), repository=repository, settings=settings,
     )  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
 
 
-_AFTER_LOOKING: Sequence[str] = ("incident", "approve", "apply", "verify", "retag")
+_AFTER_LOOKING: Sequence[str] = ("incident", "approve", "isolate", "apply", "verify", "reopen", "retag")
 
 
 def verify(run: RunStore, ports: Ports) -> Outcome:

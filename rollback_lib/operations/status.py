@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from rollback_lib import pipeline
+from rollback_lib import holding, pipeline
 from rollback_lib.collectors.rollout import Rollouts, Watched
-from rollback_lib.core import health, release
+from rollback_lib.core import health, lock, release
 from rollback_lib.core.current import UNKNOWN
 from rollback_lib.core.errors import EXIT_DONE, RollbackError
 from rollback_lib.core.health import Report, View
@@ -54,8 +54,16 @@ def look(
             for kind, name in dict.fromkeys(wanted)
         ),
         others=tuple(label(*w) for w in live if w not in wanted),
-        last_run=newest(runs, environment),
+        last_run=newest(runs, environment), lock=_lock(settings.application, ports),
     )  # fmt: skip
+
+
+def _lock(application: str, ports: Ports) -> str:
+    try:
+        held = holding.find(ports.records, application)
+    except RollbackError as error:
+        return f"nobody knows whom: {_first_lines(str(error))}"
+    return lock.who(held, ports.clock.now()) if held is not None else ""
 
 
 class _Found(NamedTuple):

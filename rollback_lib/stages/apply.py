@@ -14,7 +14,6 @@ from rollback_lib.core import health, manifests
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, StaleError
 from rollback_lib.core.health import Report
-from rollback_lib.core.journal import result_of
 from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
 from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of
 from rollback_lib.core.run import Approval, Request
@@ -35,7 +34,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
         raise StaleError("the approval is for another plan.")
     if not plan.writes:
         return
-    _still_as_planned(run, ports, plan)
+    _still_as_planned(ports, plan)
     settings = request.settings
     rollouts = Rollouts(
         ports, watched(plan), rollout_timeout=seconds(settings.verify.rollout_timeout),
@@ -81,8 +80,8 @@ def watched(plan: Plan) -> list[Watched]:
     ]
 
 
-def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
-    """Nothing that was decided about may have changed since; what this run has done itself is as it should be."""
+def _still_as_planned(ports: Ports, plan: Plan) -> None:
+    """Nothing that was decided about may have changed since. What is as planned already is confirmed by its turn."""
     identity = ports.cluster.identity()
     if (identity.server, identity.namespace_uid) != (plan.cluster.server, plan.cluster.namespace_uid):
         raise StaleError(
@@ -92,11 +91,8 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
     planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
     versions = {o.kind: o.api_version for o in planned}
     snapshot = ports.cluster.snapshot(list(versions), versions)
-    done = run.events()
     moved = [
-        label(o.kind, o.name)
-        for o in planned
-        if fingerprint(snapshot.get(o.kind, o.name)) not in (o.before, *([o.after] if result_of(done, _key(o)) else []))
+        label(o.kind, o.name) for o in planned if fingerprint(snapshot.get(o.kind, o.name)) not in (o.before, o.after)
     ]
     if moved:
         raise StaleError(
@@ -112,19 +108,20 @@ def _manifest(run: RunStore, planned: PlannedObject) -> Object:
     return next(d.object for d in documents if (kind_of(d.object), name_of(d.object)) == key)
 
 
-def _key(planned: PlannedObject) -> str:
+def change_key(planned: PlannedObject) -> str:
+    """The key of the change that puts the object back or creates it."""
     return f"apply/{planned.kind.lower()}/{planned.name}"
 
 
 def _change(run: RunStore, planned: PlannedObject) -> Change:
     if planned.change == CREATE:
         return CreateObject(
-            key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+            key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
             before="", after=planned.after, manifest=_manifest(run, planned),
         )  # fmt: skip
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
     return PatchObject(
-        key=_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
+        key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
     )  # fmt: skip
 

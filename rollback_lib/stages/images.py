@@ -224,6 +224,7 @@ def _image(
     is_live = live.get(key, "")
     newest = [r for r in running.get(key, ()) if r.newest]
     answer = answers.get(is_live)
+    ran = {digest_of(r.image_id) for r in newest}
     still = bool(
         newest
         and all(image_ladder.same_image(choice.digests, r.image_id) for r in newest)
@@ -232,7 +233,7 @@ def _image(
     return ContainerImage(
         service=choice.service, kind=kind, name=name, container=choice.container, init=choice.init, own=choice.own,
         manifest=choice.before, live=is_live, to=choice.image, digest=choice.digest, digests=choice.digests,
-        rung=choice.rung, live_is_target=still,
+        rung=choice.rung, live_is_target=still, ran=ran.pop() if len(ran) == 1 else "",
         tried=tuple(Tried(rung=t.rung, reference=t.reference, state=t.state, text=t.text) for t in choice.tried),
     )  # fmt: skip
 

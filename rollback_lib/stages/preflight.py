@@ -11,15 +11,18 @@ import msgspec
 
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
+    before,
     decide,
     findings,
     health,
+    lock,
     migrations,
     overlay,
     permissions,
     plan_text,
     planning,
     retag,
+    run_copy,
     services,
     splice,
 )
@@ -75,7 +78,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
     kinds = [
         k
-        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in failed.objects}}
+        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in (*failed.objects, *_created(request))}}
         if k in (*WRITTEN, *_ALWAYS)
     ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
@@ -90,7 +93,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
-    refused += _permissions(drafts, found, ports)
+    refused += _permissions(request, drafts, found, ports)
     refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
@@ -127,6 +130,15 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if open_refusals:
         raise RefusedError(*open_refusals)
     _keep(run, drafts)
+    for orphan in found:
+        if orphan.change == DELETE:
+            run.write(
+                before.file_of(orphan.kind, orphan.name), msgspec.json.encode(snapshot.get(orphan.kind, orphan.name))
+            )
+    files = {name: run.read(name) for name in run.files()}
+    if sum(map(len, files.values())) > run_copy.LIMIT and len(run_copy.pack(files)) > run_copy.LIMIT:
+        said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
+        plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
 
 
@@ -143,7 +155,8 @@ def _evidence(
     why = findings.against_automation(about)
     if about.verdict == "healthy":
         warnings += findings.summary(about)
-    if not why or request.yes or request.target_environment.approval != "auto" or approve.given(ports):
+    automatic = request.target_environment.approval == "auto" and not (request.yes or request.undo)
+    if not why or not automatic or approve.given(ports):
         return []
     if request.dry_run:
         warnings.append(f"a run that only the policy approves would be refused: {why}")
@@ -167,11 +180,23 @@ def _orphans(
     request: Request, resolution: Resolution, failed: Contents, snapshot: Snapshot, ports: Ports
 ) -> tuple[Orphan, ...]:
     """What only the failed release had. Kinds that are never written are only asked for by name, never read."""
-    kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
-    gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
+    if request.undo:  # what that run created, whatever runs now
+        gone = {key: live for key in _created(request) if (live := snapshot.get(*key))}
+    else:
+        kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
+        gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
-    return planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+    return tuple(
+        msgspec.structs.replace(o, ran=before.ran(live, snapshot))
+        if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
+        else o
+        for o in planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
+    )
+
+
+def _created(request: Request) -> list[tuple[str, str]]:
+    return [(kind, name) for kind, _, name in (c.partition("/") for c in request.undo_created)]
 
 
 def _schema(
@@ -276,7 +301,7 @@ def _missing_references(
             warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
 
 
-def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
+def _permissions(request: Request, drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
     needed = [
         (verb, kind_of(d.target), name_of(d.target))
         for d in drafts
@@ -287,6 +312,7 @@ def _permissions(drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports)
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
     if not needed:
         return
+    needed += [(n.verb, n.kind, n.name) for n in permissions.of_lock(lock.name(request.application))]
     rules, _ = ports.cluster.rules()
     doubtful = [n for n in needed if not permissions.allows(rules, n[0], KINDS[n[1]].group, KINDS[n[1]].plural, n[2])]
     for (verb, kind, name), allowed in zip(doubtful, _parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True):

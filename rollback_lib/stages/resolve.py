@@ -72,6 +72,8 @@ def _target(request: Request, tags: Sequence[release.Tag]) -> tuple[ReleaseRef, 
     pattern = request.settings.releases.tag
     if request.to != "last-good":
         found = release.find(tags, request.to)
+        if request.undo:
+            return _ref(found, f"undo of run {request.undo}"), ()
         if not release.matches(pattern, found.name):
             return _ref(found, "--to"), (f"{found.name} does not match the release pattern {pattern!r}.",)
         return _ref(found, "--to"), ()

@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
+from rollback_lib import holding
 from rollback_lib.adapters import kubectl, kubernetes
 from rollback_lib.cli import main
+from rollback_lib.collectors import outage
+from rollback_lib.core import lock
+from rollback_lib.operations import resume
 from rollback_lib.pipeline import BESIDE
 from rollback_lib.sandbox.playground import Kept, Playground
 from rollback_lib.sandbox.shop import BAD, GOOD
@@ -75,8 +79,12 @@ class Desk:
 
     def put_back(self) -> None:
         """As it was when the failed release had just been deployed."""
-        shutil.rmtree(self._runs, ignore_errors=True)
+        self.forget_runs()
         self.playground.put_back(self._kept)
+
+    def forget_runs(self) -> None:
+        """As on a machine where no run began."""
+        shutil.rmtree(self._runs, ignore_errors=True)
 
     @property
     def _runs(self) -> Path:
@@ -144,6 +152,12 @@ def _in_no_hurry() -> Iterator[None]:
         for module, shorter in pauses.items():
             stack.enter_context(mock.patch.object(module, "_PAUSES", shorter))
         stack.enter_context(mock.patch.object(kubectl, "REQUEST_TIMEOUT", 2))
+        for place, names in (
+            (outage, ("PATIENCE", "_EVERY")), (lock, ("DEAD_AFTER", "WATCHED")), (holding, ("_LOOK_EVERY",)),
+            (resume, ("WRITE_LIMIT", "_LOOK_EVERY")),
+        ):  # fmt: skip
+            for name in names:
+                stack.enter_context(mock.patch.object(place, name, getattr(place, name) / SPEED))
         yield
 
 

@@ -30,6 +30,10 @@ REVIEWS = frozenset(
 )
 
 
+def _is_own_record(ref: Mapping[str, str]) -> bool:
+    return ref.get("resource") in ("leases", "configmaps") and ref.get("name", "").startswith("rollback-")
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A running cluster. Without `state` it is somebody else's: no registry, users, node or audit log of ours."""
@@ -156,13 +160,17 @@ class Cluster:
         ]
 
     def writes(self, since: int, *, user: str | None = None, namespace: str | None = None) -> list[dict[str, Any]]:
-        """What was really written since the mark: no dry runs, no access reviews, nothing that was refused."""
+        """What was really written since the mark: no dry runs, no access reviews, nothing that was refused.
+
+        The lock and the copy of a run are the product's own, and not the shop's.
+        """
         return [
             entry
             for entry in self.audit(since, user=user, namespace=namespace, verbs=sorted(WRITES))
             if "dryRun=" not in entry["requestURI"]
             and entry.get("objectRef", {}).get("resource") not in REVIEWS
             and entry.get("responseStatus", {}).get("code", 0) < 400
+            and not _is_own_record(entry.get("objectRef", {}))
         ]
 
     def _audit_barrier(self) -> int:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "operator"
 # What an operator of one namespace may do; nodes and everything outside the namespace stay closed.
 RIGHTS = [
-    {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]},
+    {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]},
 ]
 
 

@@ -253,6 +253,13 @@ def least_rights(shop: Shop) -> list[Mapping[str, list[str]]]:
         {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": names, "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["services"], "resourceNames": names, "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["common-config"], "verbs": ["patch"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "resourceNames": ["rollback-ecommerce"],
+            "verbs": ["get", "update", "delete"],
+        },
     ]
 
 

@@ -56,7 +56,7 @@ def version(shop: Shop) -> str:
 def test_stage_by_stage_ends_like_one_run(failed: Shop) -> None:
     product = Product(failed)
     staged(product)
-    for stage in ("apply", "verify", "document"):
+    for stage in ("isolate", "apply", "verify", "reopen", "document"):
         ended = product("stage", stage, RUN_DIR)
     assert "Done" in ended.last_line
     failed.wait_ready()
@@ -127,7 +127,7 @@ def test_the_same_state_has_the_same_hash_and_another_hash_is_7(failed: Shop) ->
     product.run(f"--plan-hash={first}")
 
 
-def test_a_stop_finishes_the_write_in_flight_and_a_new_run_ends_the_job(failed: Shop, tmp_path: Path) -> None:
+def test_a_stop_finishes_the_write_in_flight_and_resume_ends_the_job(failed: Shop, tmp_path: Path) -> None:
     failed.rollback_yaml({"services": {"order": [["cloud-config"], ["order-service"]]}})
     product = Product(failed)
     path = wrapper(tmp_path / "slow", failed.cluster.kubectl_path, f'touch "{tmp_path}/begun"; sleep 2')
@@ -147,6 +147,7 @@ def test_a_stop_finishes_the_write_in_flight_and_a_new_run_ends_the_job(failed: 
     last = out.rstrip().splitlines()[-1]
     assert "1 object was changed" in last
     assert "traffic is open" in last
-    product.run()
+    assert "rollback resume" in last
+    product("resume")
     failed.wait_ready()
     assert set(failed.served_all().values()) == {"v1.1.0"}

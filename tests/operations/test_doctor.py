@@ -111,7 +111,11 @@ RULES: list[dict[str, Any]] = [
     {"verbs": ["list"], "apiGroups": ["", "autoscaling"], "resources": ["pods", "events", "horizontalpodautoscalers"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop"]},
-]
+    {"verbs": ["create"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]},
+    {"verbs": ["get", "update", "delete"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+     "resourceNames": ["rollback-shop"]},
+    {"verbs": ["get", "create", "update", "delete"], "apiGroups": [""], "resources": ["configmaps"]},
+]  # fmt: skip
 
 
 def test_a_role_with_just_what_is_needed_is_enough(world: SmallWorld) -> None:
@@ -120,7 +124,7 @@ def test_a_role_with_just_what_is_needed_is_enough(world: SmallWorld) -> None:
 
 
 def test_what_is_missing_is_named_with_the_rule_to_add(world: SmallWorld) -> None:
-    world.cluster.rules_are = [{**RULES[0], "verbs": ["get", "list"]}, *RULES[1:3], RULES[4]]
+    world.cluster.rules_are = [{**RULES[0], "verbs": ["get", "list"]}, *RULES[1:3], *RULES[4:]]
     checks = [c for c in examined(world) if c.state != "ok"]
     assert [(c.state, c.text.partition(":")[0]) for c in checks] == [
         ("FAIL", "may not patch deployments"),

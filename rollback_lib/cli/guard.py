@@ -1,0 +1,40 @@
+"""rollback guard."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("guard", help="Whether a deploy may go on: 0 go, 6 locked, 3 the cluster cannot tell.")
+@takes("guard")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib import wiring
+    from rollback_lib.cli import entering
+    from rollback_lib.cli.console import json_out, out
+    from rollback_lib.core.errors import UsageError
+    from rollback_lib.core.settings import seconds
+    from rollback_lib.operations import guard
+
+    release = values.get("release")
+    if not release:
+        raise UsageError("guard needs the release that is deployed: --release v1.2.0")
+    with entering.looking(values) as (known, _):
+        application, ports = known.settings.application, known.ports
+        if values.get("done"):
+            said = guard.done(application, ports, release)
+        else:
+            times = {
+                "wait": seconds(values["wait"]) if values.get("wait") else 0.0,
+                "hold": seconds(known.settings.limits.hold) if values.get("hold") else 0.0,
+            }
+            said = guard.go(application, known.environment, ports, release, wiring.who(os.environ)[1], times)
+    if values.get("output") == "json":
+        json_out({"message": said})
+    else:
+        out(said)
+    return 0

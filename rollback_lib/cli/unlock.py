@@ -1,0 +1,27 @@
+"""rollback unlock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("unlock", help="Take the lock away with --force; without it, say who holds it (6).")
+@takes("unlock")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import entering
+    from rollback_lib.cli.console import json_out, out
+    from rollback_lib.operations import unlock
+
+    with entering.looking(values) as (known, _):
+        said = unlock.unlock(
+            known.settings.application, known.ports, force=bool(values.get("force")), yes=bool(values.get("yes"))
+        )
+    if values.get("output") == "json":
+        json_out({"message": said})
+    else:
+        out(said)
+    return 0

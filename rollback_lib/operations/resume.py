@@ -1,0 +1,121 @@
+"""`rollback resume`: find the run that did not end, here or in the cluster, and go on through the one loop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from rollback_lib import holding
+from rollback_lib.core import lock, run_copy
+from rollback_lib.core.changes import WRITE_LIMIT
+from rollback_lib.core.errors import RefusedError, RollbackError
+from rollback_lib.core.journal import LOCK_TAKEN, Event, ending, lock_announced, unconfirmed
+from rollback_lib.core.plan import Plan, PlannedObject
+from rollback_lib.core.plan_text import counted
+from rollback_lib.core.resources import Object, fingerprint
+from rollback_lib.core.run import Request
+from rollback_lib.operations import run as operation
+from rollback_lib.operations.run import Outcome
+from rollback_lib.ports import ClusterRecords, Ports, RunStore
+from rollback_lib.stages import apply
+
+Restore = Callable[[str, Mapping[str, bytes]], RunStore]
+_LOOK_EVERY: Final = 2.0  # seconds, while an announced write may still arrive
+
+
+def find(
+    records: ClusterRecords, application: str, environment: str, wanted: str, here: Iterable[RunStore], restore: Restore
+) -> RunStore | None:
+    """The run that is ``wanted``; without a name the one that holds the lock, else the newest that did not end.
+
+    Those of this machine come first, then the copies in the cluster, which ``restore`` makes a run directory of.
+    Raises RefusedError where the one that is meant is in neither place.
+    """
+    known: dict[str, RunStore] = {}
+    for run in here:
+        with contextlib.suppress(RollbackError, msgspec.MsgspecError, OSError):
+            request = run.find(Request)
+            if request is not None and request.environment == environment and not request.dry_run:
+                known[request.run] = run
+    held = None
+    if not wanted:
+        held = holding.find(records, application)
+        claim = held.claim if held else None
+        wanted = claim.holder if claim and claim.kind == lock.RUN and claim.environment == environment else ""
+    if wanted:
+        if wanted in known:
+            return known[wanted]
+        if (copy := records.get("ConfigMap", run_copy.name(wanted))) is not None:
+            return restore(wanted, run_copy.unpack(copy))
+        raise RefusedError(
+            f"run {wanted} is neither here nor in the cluster: go on where its run directory is"
+            + (", or `rollback unlock --force`." if held else ".")
+        )
+    open_ones = [r for r in known if is_open(known[r])]
+    if open_ones:
+        return known[max(open_ones)]
+    copies = {run_copy.run_of(c): c for c in records.list("ConfigMap", run_copy.labels(application, environment))}
+    if not copies:
+        return None
+    newest = max(copies)
+    return known[newest] if newest in known else restore(newest, run_copy.unpack(copies[newest]))
+
+
+def is_open(run: RunStore) -> bool:
+    """Whether there is something left to do: it has the lock, or never came to its last stage."""
+    try:
+        stands = ending(run.events())
+    except RollbackError:
+        return False
+    return stands.locked or not stands.finished
+
+
+def resume(run: RunStore, ports: Ports) -> Outcome:
+    """Go on where the run stopped, to the same end as if nothing had happened."""
+    request = run.get(Request)
+    ports.progress.say(stopped(request, run))
+    _wait_for_announced(run, ports)
+    return operation.execute(run, ports)
+
+
+def stopped(request: Request, run: RunStore) -> str:
+    """Where the run stopped, and what it had done, in one line."""
+    events = run.events()
+    stands = ending(events)
+    where = stands.stage or (events[-1].stage if events else "resolve")
+    done = counted(len(stands.changed), "object", "objects") + " changed"
+    unclear = f", not certain: {', '.join(stands.unclear[:3])}" if stands.unclear else ""
+    return f"Run {request.run} by {request.by or 'unknown'} stopped in {where}: {done}{unclear}. It goes on from there."
+
+
+def _wait_for_announced(run: RunStore, ports: Ports) -> None:
+    """A write that was begun may still arrive: kubectl outlives us. Wait until it has, or no longer can."""
+    plan = run.find(Plan)
+    planned = {apply.change_key(o): o for s in plan.services for o in s.objects} if plan else {}
+    events = run.events()
+    lock_taken = lock_announced(events)
+    announced = [*([lock_taken] if lock_taken else ()), *unconfirmed(events)]
+    while waited := [e for e in announced if _left(e, ports) > 0 and not _arrived(e, run, planned, ports)]:
+        left = max(_left(e, ports) for e in waited)
+        what = ", ".join(e.what for e in waited[:3])
+        ports.progress.waiting(f"It may still be on its way: {what}; {left:.0f} s more")
+        ports.clock.sleep(min(_LOOK_EVERY, left))
+
+
+def _left(event: Event, ports: Ports) -> float:
+    return WRITE_LIMIT - (ports.clock.now() - datetime.fromisoformat(event.at)).total_seconds()
+
+
+def _arrived(event: Event, run: RunStore, planned: Mapping[str, PlannedObject], ports: Ports) -> bool:
+    """Whether the object is as the write leaves it; what else it may be is judged when its turn comes."""
+    if event.key == LOCK_TAKEN:
+        return holding.find(ports.records, run.get(Request).application) is not None
+    of = planned.get(event.key)
+    if of is None or not event.after:
+        return False
+    live: Object | None = ports.cluster.snapshot([of.kind], {of.kind: of.api_version}).get(of.kind, of.name)
+    return fingerprint(live) == event.after

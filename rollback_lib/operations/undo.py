@@ -1,0 +1,67 @@
+"""`rollback undo RUN`: a run of its own, back to the state before another one, with the same checks and approval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from rollback_lib.core import before
+from rollback_lib.core.errors import EXIT_DONE, RefusedError
+from rollback_lib.core.journal import LOCK_RELEASED, Mark, ending, holds_lock
+from rollback_lib.core.plan import Plan
+from rollback_lib.core.release import Tag
+from rollback_lib.core.run import Images, Request
+from rollback_lib.operations import run as operation
+from rollback_lib.operations.run import Outcome
+from rollback_lib.ports import GitHistory, Ports, RunStore
+
+
+class StateBefore:
+    """The repository, with the state before a run as one more tag. ``ran``: the commit that ran then, if known."""
+
+    def __init__(self, git: GitHistory, tag: Tag, tree: Mapping[str, bytes], ran: str) -> None:
+        self._git, self._tag, self._tree, self._ran = git, tag, tree, ran
+
+    def tags(self) -> Sequence[Tag]:
+        return [*self._git.tags(), self._tag]
+
+    def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
+        if commit != self._tag.commit:
+            return self._git.files(commit, prefixes)
+        return {f: d for f, d in self._tree.items() if any(p in ("", f) or f.startswith(f"{p}/") for p in prefixes)}
+
+    def list_paths(self, commit: str) -> Sequence[str]:
+        return list(self._tree) if commit == self._tag.commit else self._git.list_paths(commit)
+
+    def blobs(self, commit: str) -> Mapping[str, str]:
+        """Its migrations are those of the code that ran."""
+        if commit == self._tag.commit:
+            return self._git.blobs(self._ran) if self._ran else {}
+        return self._git.blobs(commit)
+
+    def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        return self._git.contents(blobs)
+
+
+def request(new: Request, of: RunStore) -> Request:
+    """The request that puts back what the run ``of`` has changed. Raises RefusedError where it has changed nothing."""
+    plan, run = of.find(Plan), of.get(Request).run
+    if plan is None or not ending(of.events()).touched:
+        raise RefusedError(f"run {run} has changed nothing: there is nothing to undo.")
+    return msgspec.structs.replace(
+        new, to=before.release(run), undo=run, undo_created=before.created(plan), services=()
+    )
+
+
+def undo(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
+    """Go back to the state before the run ``of``. That run is over when this one ends well."""
+    plan, images = of.get(Plan), of.get(Images)
+    objects = [(file, msgspec.json.decode(of.read(before.file_of(*key)))) for file, *key in before.changed(plan)]
+    tree = before.tree(objects, plan, images)
+    tag = before.tag(of.get(Request).run, tree, plan.made_at)
+    outcome = operation.execute(run, replace(ports, git=StateBefore(ports.git, tag, tree, plan.current.commit)))
+    if outcome.ending.code == EXIT_DONE and not run.get(Request).dry_run and holds_lock(of.events()):
+        of.append(Mark.DONE, "reopen", key=LOCK_RELEASED, what=f"undone by run {run.get(Request).run}")
+    return outcome

@@ -1,0 +1,289 @@
+"""Processes that are killed, stopped, paused or meet each other: real ones, at a shop on the sandbox."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback_lib.core import lock
+from rollback_lib.sandbox.faults import Class
+from rollback_lib.sandbox.recorder import Entry
+from tests.cli.desk import SPEED, Desk
+
+ROOT = Path(__file__).parents[2]
+RUN = ("run", "--to", "v1.1.0", "--yes", "--output", "json")
+PATIENCE = 40
+FIRST = ("done", "apply/deployment/service-discovery")
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of a POSIX system")
+
+
+@contextmanager
+def started(desk: Desk, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    environ = desk.playground.environment() | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        (sys.executable, "-m", "rollback_lib", *arguments), cwd=desk.playground.repository, env=environ,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_on_its_way(_desk: Desk) -> Iterator[None]:
+    """What a killed process has asked may be done later, and must not be done to the next test's shop."""
+    yield
+    ends = time.monotonic() + PATIENCE
+    while any(not e.status for e in _desk.playground.cluster.requests) and time.monotonic() < ends:
+        time.sleep(0.02)
+
+
+def until(process: subprocess.Popen[str], true: Callable[[], Any], what: str) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not true():
+        assert process.poll() is None, (what, process.communicate())
+        assert time.monotonic() < ends, f"never: {what}"
+        time.sleep(0.005)
+
+
+def is_asked(desk: Desk, method: str, path: str) -> Callable[[], bool]:
+    """Whether such a request has come in; it may still be on its way through the server."""
+
+    def asked(one: Entry) -> bool:
+        return one.method == method and bool(re.search(path, one.path)) and "dryRun" not in one.query
+
+    return lambda: any(asked(e) for e in desk.playground.cluster.requests)
+
+
+def slow(desk: Desk, chooses: Callable[[Class], bool], seconds: float = 1.5) -> None:
+    desk.playground.cluster.faults.add(chooses, "delay", seconds=seconds)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(_desk: Desk) -> dict[str, Any]:
+    _desk.put_back()
+    assert _desk.rollback(*RUN).code == 0
+    return {"objects": _desk.objects(), "rollouts": _desk.rollouts()}
+
+
+def is_as_if_nothing_had_happened(desk: Desk, undisturbed: dict[str, Any]) -> None:
+    now = desk.objects()
+    created = {"ConfigMap/user-removed": now["ConfigMap/user-removed"]}  # has another uid in each run
+    assert now == {**undisturbed["objects"], **created}
+    assert desk.rollouts() == undisturbed["rollouts"]
+    assert left(desk) == []
+
+
+def left(desk: Desk) -> list[str]:
+    """Our own records that are in the cluster."""
+    found = desk.playground.must("get", "leases,configmaps", "--output=name").split()
+    return [name for name in found if "/rollback-" in name]
+
+
+KILLS = {
+    "while the copy is stored": ("POST", r"/configmaps$", lambda c: (c.verb, c.resource) == ("create", "configmaps")),
+    "while the lock is taken": ("POST", r"/leases$", lambda c: (c.verb, c.resource) == ("create", "leases")),
+    "while kubectl patches": ("PATCH", r"/deployments/", lambda c: (c.client, c.verb) == ("kubectl", "patch")),
+    "while an orphan is deleted": ("DELETE", r"/deployments/", lambda c: c.verb == "delete"),
+    "while verify looks": (
+        "GET", r"/services$", lambda c: (c.stage, c.verb, c.resource) == ("verify", "list", "services"),
+    ),
+    "while the lock is given back": ("DELETE", r"/leases/", lambda c: (c.verb, c.resource) == ("delete", "leases")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", list(KILLS))
+@pytest.mark.parametrize("directory", [True, False], ids=["with its directory", "from the cluster"])
+def test_a_process_that_is_killed_is_finished_by_resume(
+    desk: Desk, undisturbed: dict[str, Any], where: str, directory: bool
+) -> None:
+    method, path, chooses = KILLS[where]
+    before = desk.objects()
+    slow(desk, lambda c: chooses(c) and not c.dry_run)
+    with started(desk, *RUN) as process:
+        if "verify" in where:
+            until(process, lambda: desk.stage() == "verify", "verify")
+        else:
+            until(process, is_asked(desk, method, path), where)
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE)
+    if not directory:
+        desk.forget_runs()
+    ended = desk.rollback("resume", "--output", "json")
+    assert ended.code == 0, ended
+    if desk.objects() == before:  # killed before its copy was in the cluster: nothing to find, and nothing was done
+        assert not directory
+        assert where == "while the copy is stored"
+        assert left(desk) == []
+    else:
+        is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+def test_of_two_runs_at_the_same_moment_one_goes_on(desk: Desk, undisturbed: dict[str, Any]) -> None:
+    slow(desk, lambda c: c.client == "kubectl", seconds=2)  # so that the first is still there when the second asks
+    with started(desk, *RUN) as one, started(desk, *RUN) as other:
+        said = [p.communicate(timeout=PATIENCE) for p in (one, other)]
+        codes = {one.returncode: said[0], other.returncode: said[1]}
+    assert set(codes) == {0, 6}, said
+    assert "Nothing was changed" in codes[6][0]
+    assert "rollback resume" in codes[6][0]
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["on another machine", "on the same machine"])
+def test_a_paused_process_that_goes_on_after_it_was_replaced_writes_nothing(
+    desk: Desk, undisturbed: dict[str, Any], tmp_path: Path, elsewhere: bool
+) -> None:
+    slow(desk, lambda c: (c.stage, c.verb, c.resource) == ("apply", "list", "replicasets"), seconds=1)
+    with started(desk, *RUN) as paused:
+        until(paused, lambda: any((e["mark"], e.get("key")) == FIRST for e in desk.events()), "the first wave")
+        paused.send_signal(signal.SIGSTOP)
+        place = ("--run-dir", str(tmp_path / "elsewhere")) if elsewhere else ()
+        resumed = desk.rollback("resume", *place, "--output", "json")
+        assert resumed.code == 0, resumed
+        time.sleep(lock.FRESH)  # as long as it takes, at the least, until anybody may take over
+        mark = len(desk.playground.cluster.requests)
+        paused.send_signal(signal.SIGCONT)
+        out, err = paused.communicate(timeout=PATIENCE)
+    # on the same machine its own journal says that all is done
+    assert paused.returncode == (4 if elsewhere else 0), out + err
+    assert [e for e in list(desk.playground.cluster.requests)[mark:] if e.is_write] == []
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_write_in_flight_end_and_says_how_to_go_on(
+    desk: Desk, undisturbed: dict[str, Any], number: int
+) -> None:
+    slow(desk, lambda c: (c.client, c.verb, c.resource) == ("kubectl", "patch", "deployments"), seconds=1)
+    with started(desk, "run", "--to", "v1.1.0", "--yes") as process:
+        until(process, is_asked(desk, "PATCH", r"/deployments/"), "a patch")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 4, out + err
+    last = " ".join(out.split())
+    assert re.search(r"[1-9] objects? (was|were) changed", last)
+    assert "not certain" not in last
+    assert "rollback resume" in last
+    ended = desk.rollback("resume", "--output", "json")
+    assert ended.code == 0, ended
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+def test_a_second_signal_ends_it_at_once_and_it_can_be_resumed(desk: Desk, undisturbed: dict[str, Any]) -> None:
+    slow(desk, lambda c: (c.client, c.verb, c.resource) == ("kubectl", "patch", "deployments"), seconds=2)
+    with started(desk, *RUN) as process:
+        until(process, is_asked(desk, "PATCH", r"/deployments/"), "a patch")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        process.wait(1)
+    assert process.returncode == -signal.SIGTERM
+    ended = desk.rollback("resume", "--output", "json")
+    assert ended.code == 0, ended
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["after the server took it", "before"])
+def test_a_kubectl_that_a_signal_ends_is_read_back_and_nothing_else_is_begun(
+    desk: Desk, undisturbed: dict[str, Any], tmp_path: Path, taken: bool
+) -> None:
+    """As an abort in Jenkins does it: kubectl first, and we get our own signal some seconds later, or never."""
+    real = desk.playground._kubectl
+    fake = tmp_path / "bin" / "kubectl"
+    fake.parent.mkdir()
+    does = f'"{real}" "$@" >/dev/null' if taken else ":"
+    fake.write_text(f'#!/bin/sh\ncase "$*" in *patch*deployments*) {does}; kill -TERM $$;; esac\nexec "{real}" "$@"\n')
+    fake.chmod(0o755)
+    ended = desk.rollback(*RUN, PATH=f"{fake.parent}:{os.environ['PATH']}")
+    patched = [e["mark"] for e in desk.events() if e.get("key", "").startswith("apply/deployment")]
+    assert ended.code == (4 if taken else 130), ended
+    assert patched == ["announced", "done" if taken else "not-done"], "and no other was begun"
+    assert "signal 15" in ended.json["error"]
+    again = desk.rollback("resume", "--output", "json") if taken else desk.rollback(*RUN)
+    assert again.code == 0, again
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+def test_an_api_server_that_is_gone_for_a_while_is_waited_for(desk: Desk, undisturbed: dict[str, Any]) -> None:
+    """Twenty times as fast as life: gone for what is a minute there."""
+    began: list[float] = []
+
+    def gone(one: Class) -> bool:
+        if one.stage == "apply" and one.resource == "replicasets":
+            began.append(time.monotonic())
+        return bool(began) and time.monotonic() < began[0] + 60 / SPEED
+
+    desk.playground.cluster.faults.add(gone, "reset", times=None)
+    ended = desk.rollback(*RUN, "--verbose")
+    assert time.monotonic() > began[0] + 60 / SPEED, "it was gone, and is back"
+    assert ended.code == 0, ended
+    assert "The cluster does not answer; waiting for it" in ended.err, ended.err
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+def test_an_api_server_that_is_gone_for_good_ends_with_the_truth(desk: Desk, undisturbed: dict[str, Any]) -> None:
+    desk.playground.cluster.faults.add(lambda c: c.stage == "apply", "reset", first=12, times=None)
+    ended = desk.rollback(*RUN)
+    assert ended.code == 4, ended
+    assert "does not answer" in ended.json["error"]
+    assert "rollback resume" in ended.json["message"]
+    desk.playground.cluster.faults.clear()
+    again = desk.rollback("resume", "--output", "json")
+    assert again.code == 0, again
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+def test_what_stands_half_done_is_locked_and_nobody_rolls_back_over_it(desk: Desk) -> None:
+    desk.playground.cluster.faults.add(
+        lambda c: (c.client, c.verb, c.name) == ("kubectl", "patch", "user-service"), "500", times=None
+    )
+    assert desk.rollback(*RUN).code == 4
+    status = desk.rollback("status")
+    assert "LOCKED by run" in " ".join(status.out.split()), status
+    other = desk.rollback(*RUN)
+    assert other.code == 6, other
+    assert "rollback resume" in other.json["error"]
+    assert "Nothing was changed" in other.json["message"]
+    guard = desk.rollback("guard", "--release", "v1.3.0")
+    assert guard.code == 6, guard
+    desk.playground.cluster.faults.clear()
+    assert desk.rollback("resume").code == 0
+    assert desk.rollback("guard", "--release", "v1.3.0").code == 0
+    assert left(desk) == []
+
+
+def test_unlock_frees_what_a_dead_run_holds_and_says_whose_it_was(desk: Desk) -> None:
+    desk.playground.cluster.faults.add(
+        lambda c: (c.client, c.verb, c.name) == ("kubectl", "patch", "user-service"), "500", times=None
+    )
+    assert desk.rollback(*RUN).code == 4
+    assert desk.rollback("unlock").code == 6
+    assert desk.rollback("unlock", "--force").code == 7, "nobody says yes"
+    freed = desk.rollback("unlock", "--force", "--yes")
+    assert freed.code == 0, freed
+    assert re.search(r"It was held by run \S+ by \w+", freed.out)
+    desk.playground.cluster.faults.clear()
+    assert desk.rollback(*RUN).code == 0
+
+
+def test_nothing_to_resume_is_said(desk: Desk) -> None:
+    ended = desk.rollback("resume")
+    assert (ended.code, ended.out) == (0, "Nothing to resume: no run is unfinished.\n")
+    unknown = desk.rollback("resume", "20200101-000000-prod-abcd")
+    assert unknown.code == 3
+    assert "neither here nor in the cluster" in unknown.err

@@ -1,0 +1,66 @@
+"""A process killed at twenty-four moments of a run on a real cluster: `resume` ends each like an undisturbed run."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import ShopFactory
+from tests.cluster.product import OPERATOR, ROOT, Product
+from tests.cluster.shop import Shop
+
+SERVICES = ("order-service", "user-service")
+FIRST, LAST = 11, 34  # from `isolate` to the last event, as counted by `killed`
+
+
+def start(product: Product, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    shop = product.shop
+    return subprocess.run(
+        (sys.executable, "-m", "tests.cluster.killed", str(number), *arguments),
+        cwd=shop.repo,
+        env={
+            "PATH": f"{Path(shop.cluster.kubectl_path).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "HOME": str(shop.repo),
+            "KUBECONFIG": shop.cluster.kubeconfig(OPERATOR),
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def records(shop: Shop) -> list[str]:
+    found = shop.cluster.get("leases,configmaps", namespace=shop.namespace)["items"]
+    names = [f"{each['kind']}/{each['metadata']['name']}" for each in found]
+    return [n for n in names if "/rollback-" in n]
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_every_moment_is_resumed_to_the_same_end(shop: ShopFactory, part: int) -> None:
+    made = shop(services=SERVICES)
+    made.rollback_yaml()
+    made.deploy("v1.1.0")
+    made.wait_ready()
+    product = Product(made)
+    for number in range(FIRST + part, LAST + 1, 4):
+        made.deploy("v1.2.0")
+        made.wait_ready()
+        before = {s: len(made.replica_sets(s)) for s in SERVICES}
+        ended = start(product, number, "run", "--to=v1.1.0", "--yes")
+        assert ended.returncode == -signal.SIGKILL, f"moment {number}: {ended}"
+        found = records(made)
+        if number % 2 and any("ConfigMap" in r for r in found):
+            shutil.rmtree(made.repo / ".rollback")  # another machine
+        resumed = start(product, 0, "resume")
+        assert resumed.returncode == 0, f"moment {number}: {resumed}"
+        made.wait_ready()
+        assert set(made.served_all().values()) == {"v1.1.0"}, f"moment {number}"
+        assert records(made) == [], f"moment {number}"
+        # v1.1.0's ReplicaSet is there from the first time on: it is scaled up again, or made once
+        assert all(len(made.replica_sets(s)) - before[s] <= 1 for s in SERVICES), f"moment {number}"

@@ -1,0 +1,132 @@
+"""Killed at any moment, a run is finished by `resume` as if nothing had happened, with its directory and without it.
+
+One undisturbed run; after each event of its journal and after each of its writes, the pair (run directory, cluster) is
+kept. That pair is what a process that is killed there leaves behind.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback_lib import wiring
+from rollback_lib.core.run import Request
+from rollback_lib.operations import resume
+from rollback_lib.operations import run as operation
+from rollback_lib.operations.run import Outcome
+from rollback_lib.sandbox.cluster import Kept
+from rollback_lib.sandbox.shop import APPLICATION, ENVIRONMENT
+from tests.sandbox_shop import QuickClock, SandboxShop, Told, sandbox_shop, told
+
+pytestmark = pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
+RUN = "run-1"
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a process that was killed here left behind. ``held``: its copy is in the cluster."""
+
+    name: str
+    directory: Path
+    cluster: Kept
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Story:
+    shop: SandboxShop
+    points: tuple[Point, ...]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    text: str
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("kill-points")
+    with sandbox_shop(folder / "shop") as shop:
+        before, points = shop.objects(), []
+
+        def keep(name: str) -> None:
+            place = folder / f"point-{len(points):03}"
+            # first the directory: the cluster may be ahead of the journal, and never the other way round
+            shutil.copytree(shop.directory(RUN), place)
+            points.append(Point(name, place, shop.sandbox.snapshot(), tuple(shop.records())))
+
+        shop.open(RUN)
+        run = Told(shop.directory(RUN), keep)
+        with shop.world(acts=told(keep, "act"), records=told(keep, "put", "delete")) as ports:
+            outcome = operation.execute(run, ports)
+        assert outcome.ending.code == 0, outcome.ending
+        assert shop.records() == []
+        yield Story(shop, tuple(points), before, shop.objects(), outcome.text)
+
+
+def resumed(story: Story, point: Point, *, directory: bool) -> Outcome | None:
+    """What `rollback resume` makes of it, two minutes later; None where there is nothing to resume."""
+    shop = story.shop
+    shop.reset()
+    shop.sandbox.restore(point.cluster)
+    if directory:
+        shutil.copytree(point.directory, shop.directory(RUN))
+    with shop.world(clock=QuickClock(ahead=120)) as ports:
+        run = resume.find(
+            ports.records, APPLICATION, ENVIRONMENT, "", wiring.runs(shop.shop.repository),
+            lambda name, files: wiring.restore_run(shop.directory(name), files),
+        )  # fmt: skip
+        return resume.resume(run, ports) if run is not None else None
+
+
+def test_there_is_a_point_for_every_event_and_every_write(story: Story) -> None:
+    names = [p.name for p in story.points]
+    assert sum("announced" in n for n in names) >= 5
+    assert sum("after act" in n for n in names) >= 3
+    assert sum("after put" in n for n in names) >= 2
+    assert sum("after delete" in n for n in names) == 2, "the lock, and the copy of the run"
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_resumed_with_its_directory_every_point_ends_as_if_nothing_had_happened(story: Story, part: int) -> None:
+    for point in story.points[part::4]:
+        outcome = resumed(story, point, directory=True)
+        if outcome is None:
+            assert "document" in point.name, f"{point.name}: only a run that is over needs no resume"
+        else:
+            assert outcome.ending.code == 0, f"{point.name}: {outcome.ending}"
+            assert outcome.text.split(": ", 1)[1] == story.text.split(": ", 1)[1], point.name
+        assert story.shop.objects() == story.after, point.name
+        assert story.shop.records() == [], point.name
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_resumed_from_the_cluster_every_point_ends_as_if_nothing_had_happened(story: Story, part: int) -> None:
+    for point in story.points[part::4]:
+        outcome = resumed(story, point, directory=False)
+        if outcome is None:
+            assert point.records == (), f"{point.name}: what is in the cluster can be resumed"
+            assert story.shop.objects() in (story.before, story.after), f"{point.name}: whole, before or after"
+        else:
+            assert outcome.ending.code == 0, f"{point.name}: {outcome.ending}"
+            assert story.shop.objects() == story.after, point.name
+        assert story.shop.records() == [], point.name
+
+
+def test_what_is_in_the_cluster_holds_no_secret_objects(story: Story) -> None:
+    kept = [p for p in story.points if any(r.startswith("ConfigMap") for r in p.records)]
+    story.shop.reset()
+    story.shop.sandbox.restore(kept[-1].cluster)
+    with story.shop.world() as ports:
+        copy = resume.find(
+            ports.records, APPLICATION, ENVIRONMENT, RUN, (),
+            lambda name, files: wiring.restore_run(story.shop.directory(name), files),
+        )  # fmt: skip
+    assert copy is not None
+    assert copy.get(Request).run == RUN
+    for name in copy.files():
+        assert b'"kind":"Secret"' not in copy.read(name).replace(b" ", b"")
+        assert b"kind: Secret" not in copy.read(name)

@@ -56,9 +56,9 @@ def _of_pod(key: str, pod: dict[str, Any], *, new: bool) -> Iterator[Log]:
                 yield Log(key, name_of(pod), name, False, new)
 
 
-def findings(looked: Looked, cluster: Cluster, settings: Logs) -> Iterator[Finding]:
-    """What the logs say, workload by workload."""
-    logs = chosen(looked)
+def findings(looked: Looked, cluster: Cluster, settings: Logs, *, compared: bool = True) -> Iterator[Finding]:
+    """What the logs say, workload by workload. ``compared``: with the pods from before, whose signs then count less."""
+    logs = [log for log in chosen(looked) if compared or log.new]
 
     def read(log: Log) -> str:
         return cluster.logs(log.pod, log.container, previous=log.previous, lines=settings.lines, timestamps=True)

@@ -76,9 +76,8 @@ def metrics(settings: Settings, ports: Ports, *, binding: bool) -> list[CheckRes
         )
         for f in beyond
     ]  # fmt: skip
-    checks += [
-        CheckResult(service="", kind="metric", name="prometheus", good=True, text=f.text) for f in found if not f.cause
-    ]
+    unread = [f for f in found if not f.cause]
+    checks += [CheckResult(service="", kind="metric", name="prometheus", good=True, text=f.text) for f in unread]
     named = {c.name for c in checks}
     return checks + [
         CheckResult(service=q.service, kind="metric", name=q.name, good=True, text=f"{q.name} is within its threshold.")

@@ -11,6 +11,7 @@ from rollback_lib.core.ending_text import last_line
 from rollback_lib.core.errors import EXIT_DONE, CheckError
 from rollback_lib.core.journal import Ending
 from rollback_lib.core.plan import Plan
+from rollback_lib.core.redact import redact
 from rollback_lib.core.run import Request, Verification
 from rollback_lib.core.settings import Settings
 from rollback_lib.ports import Ports, RunStore
@@ -41,7 +42,7 @@ def request(
     """The request of a new run, from the options as they were given."""
     return Request(
         run=run, application=settings.application, environment=environment, to=str(values.get("to") or "last-good"),
-        services=tuple(values.get("service") or ()), reason=str(values.get("reason") or ""),
+        services=tuple(values.get("service") or ()), reason=redact(str(values.get("reason") or "")),
         evidence=tuple(values.get("evidence") or ()), by=by, origin=origin,
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),

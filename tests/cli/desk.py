@@ -75,12 +75,18 @@ class Desk:
         playground.deploy(BAD)
         playground.must("delete", "configmap", "user-removed")
         self._kept: Kept = playground.keep_state()
+        self._settings = playground.shop.settings()
         playground.cluster.faults.stage = self.stage
 
     def put_back(self) -> None:
         """As it was when the failed release had just been deployed."""
         self.forget_runs()
         self.playground.put_back(self._kept)
+        self.settings()
+
+    def settings(self, more: str = "") -> None:
+        """rollback.yaml, with more at its end."""
+        (self.playground.repository / "rollback.yaml").write_text(self._settings + more, encoding="utf-8")
 
     def forget_runs(self) -> None:
         """As on a machine where no run began."""

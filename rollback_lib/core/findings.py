@@ -27,7 +27,7 @@ _LINK: Final = re.compile(r"https?://[^\s<>\"'`|\\]{1,400}")
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """One line without escape codes and credentials, shortened with ``…``."""
-    flat = " ".join(_ESCAPES.sub("", text[:_RAW]).split())
+    flat = " ".join(_ESCAPES.sub("", text[:_RAW].encode(errors="replace").decode()).split())
     said = redact(flat)
     return said if len(said) <= longest else said[: longest - 1] + "…"
 

@@ -37,6 +37,8 @@ def _wrong(asked: Ask, got: Answered) -> str:
         if got.problem:
             return plain(got.problem, 200)
         return "" if _found(asked.body, got.body) else f"ran, but printed nothing like {asked.body!r}"
+    if got.status == 0 and asked.within and got.seconds > seconds(asked.within):
+        return f"no answer after {got.seconds:.1f} s, allowed are {asked.within}"
     if got.status == 0:
         return "no answer" + (f" ({plain(got.problem, 200)})" if got.problem else "")
     if got.status != asked.status:

@@ -12,14 +12,15 @@ from typing import Final
 import msgspec
 
 from rollback_lib.beside import Beside, Unseen
+from rollback_lib.collectors import ledger
 from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors, lock
-from rollback_lib.core.changes import Change, PointTag, ReleaseLock, TakeLock, release_lock, take_lock
+from rollback_lib.core.changes import Change, KeepRecord, PointTag, ReleaseLock, TakeLock, release_lock, take_lock
 from rollback_lib.core.image_reference import repository_of, tag_of
 from rollback_lib.core.journal import LOCK_RELEASED, Ending, Mark, done_stages, ending, holds_lock, result_of
 from rollback_lib.core.lock import Claim
 from rollback_lib.core.redact import redact
-from rollback_lib.core.resources import fingerprint
+from rollback_lib.core.resources import Object, fingerprint
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import seconds
 from rollback_lib.holding import Holding
@@ -94,7 +95,10 @@ class JournalledWriter:
             repository, tag = repository_of(change.name), tag_of(change.name)
             self._ports.tags.put_tag(repository, change.after, tag, was=change.before)
             return {"fingerprint": change.after}
-        now = self._ports.acts.act(change, self._run)
+        if isinstance(change, KeepRecord):
+            now: Object | None = ledger.write(self._ports.records, lambda _: change.record, change.name)
+        else:
+            now = self._ports.acts.act(change, self._run)
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
         if change.after and result["fingerprint"] != change.after:
             raise errors.FailedError(

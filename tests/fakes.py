@@ -50,6 +50,7 @@ class FakeCluster:
         self.answers: list[Answered] = [Answered(200, b"{}")]  # of pods, in turn; the last one stays
         self.asked: list[tuple[str, str, str, dict[str, str], bytes]] = []
         self.event_list: list[Object] = []
+        self.pulls: Mapping[str, str] = {}  # what a tag is when a node pulls it
         for obj in objects:
             self.put(obj)
 
@@ -71,7 +72,12 @@ class FakeCluster:
         container = obj["spec"]["template"]["spec"]["containers"][0]
         image = container["image"]
         started = {"startedAt": "2026-01-01T00:00:00Z"}
-        status = {"name": container["name"], "ready": True, "imageID": image, "state": {"running": started}}
+        status = {
+            "name": container["name"],
+            "ready": True,
+            "imageID": self._pulled(image),
+            "state": {"running": started},
+        }
         pod = {
             "kind": "Pod",
             "metadata": {"name": f"{name}-pod", "uid": f"pod-{name}", "labels": labels,
@@ -82,6 +88,9 @@ class FakeCluster:
         }  # fmt: skip
         self.objects["ReplicaSet", f"{name}-rs"] = replica_set
         self.objects["Pod", f"{name}-pod"] = pod
+
+    def _pulled(self, image: str) -> str:
+        return f"{image.rpartition(':')[0]}@{self.pulls[image]}" if image in self.pulls else image
 
     def identity(self) -> ClusterIdentity:
         return ClusterIdentity(context="test", server="https://fake", namespace="shop", namespace_uid=self.uid)

@@ -132,16 +132,18 @@ class SandboxShop:
             notes.pop("deployment.kubernetes.io/revision", None)
             found[f"{body['kind']}/{key[3]}"] = {
                 "labels": body["metadata"].get("labels"), "annotations": notes, "spec": body.get("spec"),
-                "data": body.get("data"), "generation": body["metadata"].get("generation"),
+                # of the ledger's records only that they are there: they tell when they were written
+                "data": None if key[3].startswith("rollback-") else body.get("data"),
+                "generation": body["metadata"].get("generation"),
             }  # fmt: skip
         return {name: body for name, body in found.items() if not name.startswith("ConfigMap/rollback-run-")}
 
     def records(self) -> list[str]:
-        """Our own records that are in the cluster."""
+        """What a run that is not over keeps in the cluster: the lock, and its copy."""
         return sorted(
             f"{body['kind']}/{key[3]}"
             for key, body in self.sandbox.store.everything()
-            if key[2] == NAMESPACE and key[3].startswith("rollback-") and body["kind"] in ("Lease", "ConfigMap")
+            if key[2] == NAMESPACE and (body["kind"] == "Lease" or key[3].startswith("rollback-run-"))
         )
 
 

@@ -15,6 +15,7 @@ import msgspec
 from rollback_lib.core import run as records
 from rollback_lib.core.errors import BugError, UsageError
 from rollback_lib.core.journal import Event, Mark
+from rollback_lib.core.live import Live
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.retag import TagMoves
 from rollback_lib.core.run import Record
@@ -26,6 +27,7 @@ FILES: Final[dict[type[Record], tuple[str, str]]] = {
     records.Detection: ("steps/detect.json", "detect"),
     records.Incident: ("steps/incident.json", "incident"),
     records.Resolution: ("steps/resolve.json", "resolve"),
+    Live: ("steps/live.json", "resolve"),
     records.Images: ("steps/images.json", "images"),
     records.Rewritten: ("steps/rewrite.json", "rewrite"),
     Plan: ("plan.json", "preflight"),

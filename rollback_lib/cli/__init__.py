@@ -27,6 +27,9 @@ COMMANDS: Final = {
     "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
+    "history": "The releases: which ran well, which may not come back, and the runs.",
+    "record-release": "After a good deploy: keep in the ledger what runs.",
+    "quarantine": "Keep a release from coming back by itself, or free it (--lift).",
     "init": "Write rollback.yaml from what the repository shows.",
     "demo": "The whole story on a sample shop; no cluster needed.",
     "sandbox": "That shop, broken, to play with until Ctrl-C.",
@@ -40,7 +43,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"rollback_lib.cli.{cmd_name}").command
+        command = importlib.import_module(f"rollback_lib.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

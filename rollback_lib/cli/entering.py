@@ -135,10 +135,13 @@ def _answered(run: RunStore, values: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def looking(values: Mapping[str, Any]) -> Iterator[tuple[Known, Iterable[RunStore]]]:
-    """What commands that only look need, and the runs of this machine. Nothing is kept."""
+def looking(values: Mapping[str, Any], *, quiet: bool = True) -> Iterator[tuple[Known, Iterable[RunStore]]]:
+    """What commands outside a run need, and the runs of this machine. Nothing is kept.
+
+    ``quiet``: no progress unless it is asked for.
+    """
     settings, folder = settings_of(values)
-    with _known(values, settings, folder) as known:
+    with _known(values, settings, folder, quiet=quiet) as known:
         yield known, wiring.runs(folder)
 
 
@@ -177,12 +180,14 @@ def examining(values: Mapping[str, Any]) -> Iterator[tuple[Check, GitHistory, Ac
 
 
 @contextmanager
-def _known(values: Mapping[str, Any], settings: Settings, folder: Path, *, stoppable: bool = False) -> Iterator[Known]:
+def _known(
+    values: Mapping[str, Any], settings: Settings, folder: Path, *, stoppable: bool = False, quiet: bool = True
+) -> Iterator[Known]:
     name, _ = core_settings.environment(settings, values.get("environment"))
     world = wiring.World(settings, name, folder, os.environ, offline=False)
     if stoppable:
         world.stop_on_signals()
-    console = Console(quiet=not values.get("verbose"))
+    console = Console(quiet=(quiet or values.get("output") == "json") and not values.get("verbose"))
     with tempfile.TemporaryDirectory(prefix="rollback-", ignore_cleanup_errors=True) as scratch:
 
         def trial(to: str) -> RunStore:

@@ -10,7 +10,7 @@ import click
 from rollback_lib.cli.options import takes
 
 
-@click.command("guard", help="Whether a deploy may go on: 0 go, 6 locked, 3 the cluster cannot tell.")
+@click.command("guard", help="Whether a deploy may go on: 0 go, 6 locked, 3 quarantined or not known.")
 @takes("guard")
 def command(values: dict[str, Any]) -> int:
     from rollback_lib import wiring
@@ -28,11 +28,13 @@ def command(values: dict[str, Any]) -> int:
         if values.get("done"):
             said = guard.done(application, ports, release)
         else:
-            times = {
-                "wait": seconds(values["wait"]) if values.get("wait") else 0.0,
-                "hold": seconds(known.settings.limits.hold) if values.get("hold") else 0.0,
-            }
-            said = guard.go(application, known.environment, ports, release, wiring.who(os.environ)[1], times)
+            asked = guard.Asked(
+                known.settings, known.environment, release, wiring.who(os.environ)[1],
+                wait=seconds(values["wait"]) if values.get("wait") else 0.0,
+                hold=seconds(known.settings.limits.hold) if values.get("hold") else 0.0,
+                accept=tuple(values.get("accept") or ()),
+            )  # fmt: skip
+            said = guard.go(asked, ports)
     if values.get("output") == "json":
         json_out({"message": said})
     else:

@@ -46,6 +46,6 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 
 
 _METAVAR = {
-    "config": "FILE", "environment": "NAME", "to": "RELEASE", "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH",
-    "release": "RELEASE", "wait": "DURATION", "accept": "CODE[:NAME]",
+    "config": "FILE", "environment": "NAME", "to": "RELEASE", "release": "RELEASE", "keep_tag": "PATTERN",
+    "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH", "wait": "DURATION", "accept": "CODE[:NAME]",
 }  # fmt: skip

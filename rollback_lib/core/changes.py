@@ -9,7 +9,9 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core.journal import LOCK_RELEASED, LOCK_TAKEN
+from rollback_lib.core import ledger
+from rollback_lib.core.journal import LOCK_RELEASED, LOCK_TAKEN, RECORDS
+from rollback_lib.core.ledger import AnyKept
 from rollback_lib.core.resources import Object
 from rollback_lib.core.three_way import Operation
 
@@ -92,6 +94,28 @@ def release_lock(name: str) -> ReleaseLock:
     return ReleaseLock(
         key=LOCK_RELEASED, kind="Lease", name=name, api_version="coordination.k8s.io/v1", before="", after=""
     )
+
+
+class KeepRecord(Change, frozen=True, kw_only=True, tag="record"):
+    """Keep a record of our own (`core.ledger`): no change of the application, and not counted as one."""
+
+    record: AnyKept
+    said: str
+
+    @property
+    def what(self) -> str:
+        return self.said
+
+
+def keep(record: AnyKept, key: str, said: str) -> KeepRecord:
+    """The change that keeps a record; ``key`` is unique within the run.
+
+    Without fingerprints: a webhook that labels what is stored must not fail a rollback for a note of ours.
+    """
+    return KeepRecord(
+        key=RECORDS + key, kind=ledger.KIND, name=ledger.name(record), api_version="v1", before="",
+        after="", record=record, said=said,
+    )  # fmt: skip
 
 
 class PointTag(Change, frozen=True, kw_only=True, tag="point-tag"):

@@ -1,22 +1,22 @@
 """Which release runs now, worked out from what runs, and which mutable tags would bring another one back.
 
-Without a ledger the evidence is the registry: the release whose own tags are the digests that every newest pod runs.
-An annotation is never evidence (design §6: an ordinary deploy leaves ours in place).
+`core.matching` asks the ledger first. Without it the evidence is the registry: the release whose own tags are the
+digests that every newest pod runs. An annotation is never evidence (an ordinary deploy leaves ours in place).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
 from rollback_lib.core.image_ladder import Choice, ImageSettings, same_image
 from rollback_lib.core.image_reference import is_registry_tag, repository_of
+from rollback_lib.core.matching import UNKNOWN
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.run import MutableTag, ReleaseRef
 
-UNKNOWN: Final = ReleaseRef(release="unknown")
+__all__ = ["UNKNOWN", "Seen", "release_of", "runs", "still_failed", "tags", "tells"]
 
 
 class Seen(msgspec.Struct, frozen=True):

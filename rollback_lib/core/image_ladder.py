@@ -1,9 +1,10 @@
 """Which image a container gets at the target release: the ladder, best rung first.
 
-``ledger`` (another module puts it in front), ``release-tag``, ``manifest``, ``history``, ``reference``. Why a ladder:
+``ledger``, ``release-tag``, ``manifest``, ``history``, ``reference``. Why a ladder:
 in the application that the plan was written for, all release tags with manifests say ``repository:prod``, which each
 deploy overwrites, so the manifest alone brings nothing back. A registry that says "absent" and one that cannot tell
-are told apart everywhere.
+are told apart everywhere. What the ledger recorded for a container is what ran: where the registry has lost it, another
+rung may only stand in with the same digest set.
 
 Use: look up what `to_ask` names, add the answers, repeat until it names nothing, then `choose`.
 """
@@ -19,6 +20,7 @@ from rollback_lib.core.errors import Refusal
 from rollback_lib.core.image_reference import digest_of
 from rollback_lib.core.image_rungs import (
     ImageSettings,
+    Recorded,
     Rung,
     Running,
     Step,
@@ -35,6 +37,7 @@ from rollback_lib.core.registry_answers import Answer
 __all__ = [
     "Choice",
     "ImageSettings",
+    "Recorded",
     "Rung",
     "Running",
     "Tried",
@@ -50,6 +53,7 @@ __all__ = [
 UNKNOWN: Final = "registry-unknown"
 ON_NODES: Final = "image-on-nodes-only"
 REFERENCE: Final = "reference-image"
+MOVED: Final = "moved-tag"
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -87,9 +91,18 @@ def to_ask(
     for step in steps(wanted, release, settings, running)[1]:
         if step.reference and step.reference not in answers:
             return (step.reference,)
-        if step.reference and answers[step.reference].state == "present":
+        answer = answers.get(step.reference)
+        if answer and answer.state == "present" and not _other_bits(wanted, step, answer):
             return ()
     return ()
+
+
+def _other_bits(wanted: Wanted, step: Step, answer: Answer | None) -> bool:
+    """Whether the rung is known to be another image than the recorded one, or nothing tells which it is."""
+    if wanted.recorded is None or step.rung in ("ledger", "reference") or not step.reference:
+        return False
+    known = {answer.digest, *answer.digests} if answer else set()
+    return not (known | {digest_of(step.reference)}) & set(wanted.recorded.digests)
 
 
 def choose(
@@ -106,7 +119,10 @@ def choose(
     was tried, and carries the code that would let it through, if one would.
     """
     own, ladder = steps(wanted, release, settings, running)
-    take = _Taking(wanted, release, own, [_look(step, answers, running) for step in ladder])
+    found = [_look(step, answers, running) for step in ladder]
+    if own and f"{MOVED}:{release}" not in accepted:
+        found = [msgspec.structs.replace(f, other=_other_bits(wanted, f.step, f.answer)) for f in found]
+    take = _Taking(wanted, release, own, found)
     may_unknown, may_nodes, may_reference = (_accepts(accepted, c, wanted) for c in (UNKNOWN, ON_NODES, REFERENCE))
     choice = take.proven(may_reference) or take.held_though_unknown()
     if choice is None and may_unknown:
@@ -123,13 +139,17 @@ def _accepts(accepted: frozenset[str], code: str, wanted: Wanted) -> bool:
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """A rung with what is known of it. ``held`` is its digest where pods run it, so that nodes have it."""
+    """A rung with what is known of it. ``held`` is its digest where pods run it, so that nodes have it.
+
+    ``other``: it is not, or not for certain, the image that the ledger has for the release.
+    """
 
     step: Step
     answer: Answer | None
     digest: str = ""
     held: str = ""
     asked: bool = False
+    other: bool = False
 
     @property
     def state(self) -> str:
@@ -140,6 +160,8 @@ class _Found(msgspec.Struct, frozen=True):
         text = (self.answer.text or self.state) if self.answer else self.step.why
         if self.step.reference and self.step.reference not in text:
             text = f"{self.step.reference}: {text}"
+        if self.other and self.state == "present":
+            text = f"{text} ({self.digest}), which is not what the ledger has for the release"
         return Tried(self.step.rung, self.step.reference, self.state, text)
 
 
@@ -149,7 +171,7 @@ def _look(step: Step, answers: Mapping[str, Answer], running: Sequence[Running])
     not_asked = Answer(step.reference, "unknown", text=f"{step.reference}: the registry was not asked")
     answer = answers.get(step.reference, not_asked)
     digest = answer.digest or digest_of(step.reference)
-    runs = any(same_image((digest, *answer.digests), r.image_id) for r in running)
+    runs = any(same_image((digest, *answer.digests, *step.digests), r.image_id) for r in running)
     held = (digest if runs else "") if digest else step.running
     return _Found(step, answer, digest or step.running, held, step.reference in answers)
 
@@ -159,13 +181,14 @@ class _Taking:
 
     def __init__(self, wanted: Wanted, release: str, own: bool, found: Sequence[_Found]) -> None:
         self.wanted, self.release, self.own, self.found = wanted, release, own, found
+        self.usable = [f for f in found if not f.other]
         # What we write for an own image is pinned, and for a digest the API server's default is IfNotPresent.
         latest = not own and found[0].step.tag in ("", "latest") and not digest_of(wanted.image)
         self.from_nodes = (wanted.pull_policy or ("Always" if latest else "IfNotPresent")) != "Always"
 
     def proven(self, may_reference: bool) -> Choice | None:
         """The best rung that the registry has."""
-        for f in self.found:
+        for f in self.usable:
             if f.state == "present" and self._may_stand_in(f) and (may_reference or f.step.rung != "reference"):
                 return self._choice(f)
         return None
@@ -174,7 +197,7 @@ class _Taking:
         """The registry cannot tell, but the nodes have that digest and would start it: a warning is enough."""
         if not self.from_nodes:
             return None
-        for f in self.found:
+        for f in self.usable:
             if f.state == "unknown" and f.held and f.step.rung != "reference" and self._may_stand_in(f):
                 return self._choice(f, "the registry cannot tell, but pods run this digest: the nodes have it")
         return None
@@ -182,17 +205,17 @@ class _Taking:
     def unproven(self, may_reference: bool) -> Choice | None:
         """Accepted: the registry cannot tell. A known digest before a tag; never a tag that moves."""
         warning = "the registry could not tell whether this image exists (accepted)"
-        for f in self.found:
+        for f in self.usable:
             if f.step.rung == "reference":
                 continue
             if f.state == "present":
                 return self._choice(f)
             if f.state == "unknown" and (f.digest or f.step.rung == "as-is"):
                 return self._choice(f, warning)
-        for f in self.found:
+        for f in self.usable:
             if f.state == "unknown" and f.step.tag:
                 return self._choice(f, warning + "; the text has no digest, so nothing proves what will run")
-        last = [f for f in self.found if f.state == "present" and may_reference]
+        last = [f for f in self.usable if f.state == "present" and may_reference]
         return self._choice(last[0]) if last else None
 
     def only_on_nodes(self, may_unknown: bool) -> Choice | None:
@@ -205,7 +228,9 @@ class _Taking:
     def _on_nodes(self) -> list[_Found]:
         if not self.from_nodes:
             return []
-        return [f for f in self.found if f.held and f.answer and f.state == "absent" and not f.answer.missing_platforms]
+        return [
+            f for f in self.usable if f.held and f.answer and f.state == "absent" and not f.answer.missing_platforms
+        ]
 
     def _may_stand_in(self, found: _Found) -> bool:
         """History and reference may only stand in for the release once every rung that names it was looked at."""
@@ -225,6 +250,7 @@ class _Taking:
         else:
             image = f"{step.repository}@{digest}"
         digests = found.answer.digests if found.answer and found.answer.digest == digest else ()
+        digests = (*digests, *step.digests)
         return Choice(
             service=w.service,
             workload=w.workload,
@@ -234,7 +260,7 @@ class _Taking:
             before=w.image,
             image=image,
             digest=digest,
-            digests=tuple(dict.fromkeys((*(digests or (digest,)),))) if digest else (),
+            digests=tuple(dict.fromkeys(digests or (digest,))) if digest else (),
             rung=step.rung,
             tried=self._tried(found),
             warnings=(*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests)),
@@ -268,13 +294,18 @@ class _Taking:
     def refusal(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> Refusal:
         tried = "; ".join(str(f.tried) for f in self.found)
         text = f"{self.wanted.place}: no image for {self.wanted.image or '(empty)'} at {self.release}. Tried: {tried}."
-        unknown = any(f.state == "unknown" and (f.step.rung != "reference" or may_reference) for f in self.found)
+        unknown = any(
+            f.state == "unknown" and not f.other and (f.step.rung != "reference" or may_reference) for f in self.found
+        )
         if unknown and not may_unknown and self.unproven(may_reference):
             return Refusal(text, UNKNOWN, "The registry could not tell: mend that, or go on without its proof.")
         if self._on_nodes() and not may_nodes:
             return Refusal(text, ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them.")
         if not may_reference and self.found[-1].step.rung == "reference" and self.found[-1].state == "present":
             return Refusal(text, REFERENCE, "The reference tag exists, but nothing proves which release it is.")
+        if any(f.other and f.state == "present" for f in self.found):
+            fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."
+            return Refusal(text, f"{MOVED}:{self.release}", fix)
         if any(f.answer and f.answer.missing_platforms for f in self.found):
             return Refusal(text, fix="Push the image for the platform of the nodes.")
         return Refusal(text, fix="Push the image of that release, or choose another release.")

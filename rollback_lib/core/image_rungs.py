@@ -21,10 +21,19 @@ _WORD = re.compile(r"[A-Z]+(_[A-Z]+)+|TAG|VERSION|IMAGE")
 _SERVICE: Final = "{service}"
 
 
+class Recorded(msgspec.Struct, frozen=True):
+    """What the ledger has for a container at a release: how the image was named, its digest and its digest set."""
+
+    image: str
+    digest: str
+    digests: tuple[str, ...]
+
+
 class Wanted(msgspec.Struct, frozen=True):
     """One container of one workload, as the target release's manifest has it (placeholders too).
 
     ``workload`` is ``Deployment/user-service``. ``pull_policy`` is empty where the manifest leaves it out.
+    ``recorded`` is what really ran for it at this release, where the ledger knows.
     """
 
     service: str
@@ -33,6 +42,7 @@ class Wanted(msgspec.Struct, frozen=True):
     init: bool
     image: str
     pull_policy: str = ""
+    recorded: Recorded | None = None
 
     @property
     def place(self) -> str:
@@ -86,6 +96,7 @@ class Step(msgspec.Struct, frozen=True):
 
     ``repository`` and ``tag`` are what would be written; ``running`` is a digest that pods prove for it; ``moves``
     says that the tag is no name for one image, ``restored`` that pods run it since a rollback to this very release.
+    ``digests`` is the set that is known without asking.
     """
 
     rung: Rung
@@ -96,6 +107,7 @@ class Step(msgspec.Struct, frozen=True):
     running: str = ""
     moves: bool = False
     restored: bool = False
+    digests: tuple[str, ...] = ()
 
 
 def same_image(digests: Iterable[str], image_id: str) -> bool:
@@ -162,12 +174,15 @@ def steps(
     if not own:
         return False, (_as_is(wanted, settings, running),)
     found = _repository_of(wanted.image) or _parsed(settings.repository.replace(_SERVICE, wanted.service))
+    if found is None and wanted.recorded:
+        found = _parsed(wanted.recorded.image)
     if found is None:
         return True, (
             Step("manifest", why=f"{wanted.image or 'an empty text'} is no image, and images.repository is not set"),
         )
     repository = found.repository
-    ladder = [_release_step(repository, t, wanted, release, settings, running) for t in settings.release_tags]
+    ladder = [_ledger_step(repository, wanted.recorded, running)] if wanted.recorded else []
+    ladder += [_release_step(repository, t, wanted, release, settings, running) for t in settings.release_tags]
     asked = {step.reference for step in ladder}
     manifest = _manifest_step(repository, wanted, settings, running)
     ladder += [] if manifest.reference and manifest.reference in asked else [manifest]
@@ -175,6 +190,16 @@ def steps(
     if settings.reference_tag:
         ladder.append(Step("reference", f"{repository}:{settings.reference_tag}", repository=repository))
     return True, tuple(ladder)
+
+
+def _ledger_step(repository: str, recorded: Recorded, running: Sequence[Running]) -> Step:
+    """The recorded digest, in the repository that it ran from."""
+    named = _parsed(recorded.image)
+    where = named.repository if named else repository
+    held = recorded.digest if any(same_image(recorded.digests, r.image_id) for r in running) else ""
+    return Step(
+        "ledger", f"{where}@{recorded.digest}", repository=where, running=held, digests=recorded.digests
+    )  # fmt: skip
 
 
 def _release_step(

@@ -14,6 +14,7 @@ from rollback_lib.core import errors
 LOCK_TAKEN: Final = "lock/take"
 LOCK_RELEASED: Final = "lock/release"
 _LOCK: Final = (LOCK_TAKEN, LOCK_RELEASED)
+RECORDS: Final = "record/"  # keys of changes that only write our own records: the application is as it was
 TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
 
 
@@ -100,8 +101,13 @@ def unconfirmed(events: Sequence[Event]) -> tuple[Event, ...]:
 
 
 def _last(events: Sequence[Event]) -> Mapping[str, Event]:
-    """The last event of each change; the lock is not one of the shop's."""
-    return {e.key: e for e in events if e.key and e.key not in _LOCK}
+    """The last event of each change of the shop's."""
+    return {e.key: e for e in events if _is_shops(e)}
+
+
+def _is_shops(event: Event) -> bool:
+    """Whether it is about a change, and not one of the lock or of a record of ours."""
+    return bool(event.key) and event.key not in _LOCK and not event.key.startswith(RECORDS)
 
 
 def lock_announced(events: Sequence[Event]) -> Event | None:
@@ -116,8 +122,8 @@ def ending(events: Sequence[Event]) -> Ending:
     A failure's own code holds only while nothing was written: after that it is 4, or 5 with traffic closed. A bug (70)
     stays a bug. `document` never changes the code.
     """
-    changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE and e.key not in _LOCK}.values())
     last = _last(events)
+    changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE and _is_shops(e)}.values())
     unclear = tuple(e.what for e in unconfirmed(events))
     failed = _failure(events)
     code = errors.EXIT_DONE

@@ -78,6 +78,20 @@ PARAMETERS: Final = (
         "Only this service (repeatable).",
         (*PLANS, "verify", "retag"),
     ),
+    Parameter(
+        "from_live", "--from-live", _V + "FROM_LIVE", "flag", "Find out which release runs.", ("record-release",)
+    ),
+    Parameter(
+        "keep_tag",
+        "--keep-tag",
+        _V + "KEEP_TAG",
+        "text",
+        "Give each recorded image a registry tag, such as keep-{release}, so that no clean-up prunes it.",
+        ("record-release",),
+    ),
+    Parameter("pin", "--pin", _V + "PIN", "flag", "Keep its record for good.", ("record-release",)),
+    Parameter("lift", "--lift", _V + "LIFT", "flag", "Free the release.", ("quarantine",)),
+    Parameter("runs", "--runs", _V + "RUNS", "flag", "The runs of this machine.", ("history",)),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("evidence", "--evidence", _V + "EVIDENCE", "list", "A file for the incident (repeatable).", RUNS),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
@@ -100,7 +114,9 @@ PARAMETERS: Final = (
         ("plan", *RUNS),
     ),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
-    Parameter("accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", KEEPS),
+    Parameter(
+        "accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", (*KEEPS, "guard")
+    ),
     Parameter(
         "take_over",
         "--take-over",
@@ -110,7 +126,9 @@ PARAMETERS: Final = (
         RUNS,
     ),
     Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
-    Parameter("release", "--release", _V + "RELEASE", "text", "The release that is deployed.", ("guard",)),
+    Parameter(
+        "release", "--release", _V + "RELEASE", "text", "The release that is deployed.", ("guard", "record-release")
+    ),
     Parameter("wait", "--wait", _V + "WAIT", "text", "How long to wait for the lock, such as 10m.", ("guard",)),
     Parameter("hold", "--hold", _V + "HOLD", "flag", "Take the lock for this deploy.", ("guard",)),
     Parameter("done", "--done", "", "flag", "The deploy is over: free its lock.", ("guard",), from_environment=False),
@@ -132,6 +150,7 @@ BY_NAME: Final = {p.name: p for p in PARAMETERS}
 # What stands after a code, if anything does (README, "Accepting a refusal").
 ACCEPT_CODES: Final[dict[str, str]] = {
     "registry-unknown": "",
+    "cluster-unknown": "",
     "image-on-nodes-only": "",
     "reference-image": "",
     "schema": "MIGRATION",
@@ -226,10 +245,11 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         return f"{word!r} is not one of the choices", _suggest(word, p.choices)
     if p.name == "wait" and not re.fullmatch(r"[1-9][0-9]{0,6}(ms|s|m|h)", word):
         return f"{word!r} is not a duration", "such as 30s or 10m"
-    if p.name == "release" and not names.is_tag_name(word):
-        return f"{word!r} cannot be a release's tag", "name a tag, such as v1.4.0"
-    if p.name == "to" and not names.is_tag_name(word):
-        return f"{word!r} cannot be a release's tag", f"name a tag, such as v1.4.0, or {LAST_GOOD}"
+    if p.name in ("to", "release") and not names.is_tag_name(word):
+        fix = f"name a tag, such as v1.4.0, or {LAST_GOOD}" if p.name == "to" else "name a tag, such as v1.4.0"
+        return f"{word!r} cannot be a release's tag", fix
+    if p.name == "keep_tag" and ("{release}" not in word or not re.fullmatch(names.IMAGE_TAG, _as_tag(word))):
+        return f"{word!r} cannot be a registry tag of each release", "such as keep-{release}"
     if p.name == "service" and not names.is_label(word):
         return f"{word!r} cannot be a service", names.DNS_LABEL_MEANS
     if p.name == "environment" and not names.is_label(word, names.SHORT_LABEL):
@@ -237,6 +257,10 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
     if p.name == "plan_hash" and not re.fullmatch(r"[0-9a-f]{64}", word):
         return f"{word!r} is not a plan's hash", "64 characters 0-9 and a-f, as the plan prints it"
     return _accept_problem(word) if p.name == "accept" else ("", "")
+
+
+def _as_tag(pattern: str) -> str:
+    return pattern.replace("{release}", "v1")
 
 
 def _accept_problem(word: str) -> tuple[str, str]:

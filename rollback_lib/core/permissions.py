@@ -89,6 +89,10 @@ def needs(objects: Iterable[tuple[str, str]], namespace: str, *, lease: str, smo
         Need(verb="list", kind="Event", why="a failure would come without its events"),
         Need(verb="list", kind="HorizontalPodAutoscaler", why="the replicas that an autoscaler set would not be kept"),
     ]
+    may_do_without += [
+        Need(verb=verb, kind="ConfigMap", why="the ledger could not be kept, and a rollback goes as without one")
+        for verb in ("get", "list", "create", "update", "delete")
+    ]
     if "StatefulSet" in kinds:
         may_do_without.append(
             Need(verb="delete", kind="Pod", why="a StatefulSet that is stuck on a bad pod would stay stuck")

@@ -20,6 +20,7 @@ from rollback_lib.core.redact import visible
 
 _WIDTH = 80
 _RUNGS = {
+    "ledger": "what ran at that release, by the ledger",
     "release-tag": "registry tag of the release",
     "manifest": "named by the release's manifest",
     "history": "pods of an older revision run it",

@@ -71,6 +71,14 @@ def drafts(
     return drafts
 
 
+def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
+    """What a rollback of some services changes for the others too."""
+    if not request.services:
+        return []
+    changing = [d.label for d in drafts if d.service == grouping.SHARED and d.change in (CREATE, UPDATE, RESTART)]
+    return [f"{name} is shared: it changes for the services that stay as they are, too." for name in changing]
+
+
 def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
     """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
     changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.ledger import Entry
 from rollback_lib.core.settings import Environment, Settings
 
 
@@ -103,7 +105,12 @@ class Incident(Record, frozen=True, kw_only=True):
 
 
 class Resolution(Record, frozen=True, kw_only=True):
-    """What `resolve` found: the target, the services, their files."""
+    """What `resolve` found: what runs by the ledger, the target, the services, their files.
+
+    ``current`` is ``unknown`` where the ledger does not tell; then `images` asks the registry. ``recorded`` is what the
+    ledger has of the target, ``in_ledger`` all releases that it knows. ``refusals`` stand in the plan with everything
+    else that is against it.
+    """
 
     target: ReleaseRef
     releases: tuple[ReleaseRef, ...]  # all of them, newest first by commit date
@@ -111,6 +118,10 @@ class Resolution(Record, frozen=True, kw_only=True):
     files: tuple[str, ...]
     services: tuple[tuple[str, int], ...]  # name, wave
     repository_url: str = ""
+    current: ReleaseRef = ReleaseRef(release="unknown")
+    recorded: Entry | None = None
+    in_ledger: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

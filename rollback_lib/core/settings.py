@@ -208,6 +208,12 @@ class Limits(Section, frozen=True, kw_only=True):
     hold: Duration = "1h"
 
 
+class Ledger(Section, frozen=True, kw_only=True):
+    """How many releases `record-release` keeps in the cluster; pinned ones go never."""
+
+    keep: Annotated[int, msgspec.Meta(ge=2, le=500)] = 20
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -221,6 +227,7 @@ class Settings(Section, frozen=True, kw_only=True):
     verify: Verify = Verify()
     detect: Detect = Detect()
     limits: Limits = Limits()
+    ledger: Ledger = Ledger()
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

@@ -12,6 +12,7 @@ import msgspec
 
 from rollback_lib.core import errors
 from rollback_lib.core.journal import Ending
+from rollback_lib.core.matching import MIXED
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run import MutableTag, ReleaseRef, Request
@@ -104,11 +105,14 @@ def text(status: Status) -> str:
 
 def _lines(status: Status) -> Iterator[str]:
     well = sum(w.is_well for w in status.workloads)
-    known = status.current.release != "unknown"
-    what = status.current.release if known else "release unknown"
+    known = bool(status.current.commit)
+    mixed = status.current.release == MIXED
+    what = status.current.release if known or mixed else "release unknown"
     yield f"{status.application} {status.environment}: {what}, {well} of {len(status.workloads)} workloads ready"
     if known:
         yield f"  commit    {status.current.commit[:12]} of {status.current.date or 'unknown date'}"
+    elif mixed:
+        yield from _wrapped(status.current.chosen_by, "  services  ")
     else:
         yield from _wrapped(status.why_unknown, "  unknown   ")
     yield f"  cluster   {status.cluster.context or '(the pod itself)'}  {status.cluster.server}"
@@ -130,8 +134,11 @@ def _lines(status: Status) -> Iterator[str]:
 
 
 def _last(run: LastRun | None) -> str:
-    if run is None:
-        return "none on this machine"
+    return told(run) if run else "none on this machine"
+
+
+def told(run: LastRun) -> str:
+    """A run in one line."""
     try:
         when = f"{datetime.fromisoformat(run.started):%Y-%m-%d %H:%M} UTC"
     except ValueError:

@@ -1,37 +1,70 @@
-"""`rollback guard`: whether a deploy may go on. With ``hold`` it takes the lock that a rollback takes."""
+"""`rollback guard`: whether a deploy may go on. With ``hold`` it takes the lock that a rollback takes.
+
+It may not while a run or another deploy has the lock, and not with what was rolled back from: the release, its commit
+under another name, or an image of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from rollback_lib import holding
-from rollback_lib.core import lock
-from rollback_lib.core.errors import LockedError
+from rollback_lib.collectors import ledger
+from rollback_lib.core import current, lock
+from rollback_lib.core.errors import LockedError, Refusal, RefusedError
+from rollback_lib.core.ledger import Ledger
 from rollback_lib.core.lock import DEPLOY, Claim, Held
+from rollback_lib.core.recording import ladder_settings
+from rollback_lib.core.settings import Settings
+from rollback_lib.core.target import QUARANTINED
 from rollback_lib.holding import Holding
 from rollback_lib.ports import Ports
 
+UNKNOWN: Final = "cluster-unknown"
 _LOOK_EVERY: Final = 5.0  # seconds
 
 
-def go(application: str, environment: str, ports: Ports, release: str, origin: str, times: Mapping[str, float]) -> str:
-    """Why the deploy of ``release`` may go on, in words.
+class Asked(NamedTuple):
+    """A deploy of ``release``. Times in seconds: ``wait`` for a lock; ``hold`` it then for so long (0: not at all)."""
 
-    ``times`` in seconds: ``wait``, for which a lock is waited for, and ``hold``, for which the lock is then taken (0:
-    not at all). Raises LockedError where a run or another deploy has it, RefusedError where the cluster cannot tell.
+    settings: Settings
+    environment: str
+    release: str
+    origin: str = ""
+    wait: float = 0.0
+    hold: float = 0.0
+    accept: Collection[str] = ()
+
+
+def go(asked: Asked, ports: Ports) -> str:
+    """Why the deploy may go on, in words.
+
+    Raises LockedError where a run or another deploy has the lock, RefusedError where the release is quarantined
+    (``quarantined``) or the cluster cannot tell (``cluster-unknown``), unless that is accepted.
     """
-    until = ports.clock.now() + timedelta(seconds=times["wait"])
+    try:
+        accepted = _not_quarantined(asked, ports)
+        return accepted + _not_locked(asked, ports)
+    except RefusedError as error:
+        if any(r.code for r in error.refusals):
+            raise
+        if UNKNOWN not in asked.accept:
+            raise RefusedError(*(Refusal(r.text, UNKNOWN, r.fix) for r in error.refusals)) from None
+        return f"Go, although the cluster cannot tell (accepted): {error}"
+
+
+def _not_locked(asked: Asked, ports: Ports) -> str:
+    application = asked.settings.application
+    until = ports.clock.now() + timedelta(seconds=asked.wait)
     while True:
         now = ports.clock.now()
         try:
             held = holding.find(ports.records, application)
-            if held is not None and not _passes(held, ports, release):
+            if held is not None and not _passes(held, ports, asked.release):
                 raise LockedError(lock.locked(application, held, now))
-            if not times["hold"]:
-                return f"Go: {application} is not locked."
-            return _hold(application, environment, ports, release, origin, times["hold"])
+            return _hold(asked, ports) if asked.hold else f"Go: {application} is not locked."
         except LockedError as error:
             if now >= until:
                 raise
@@ -39,22 +72,56 @@ def go(application: str, environment: str, ports: Ports, release: str, origin: s
             ports.clock.sleep(min(_LOOK_EVERY, (until - now).total_seconds()))
 
 
+def _not_quarantined(asked: Asked, ports: Ports) -> str:
+    """A word about what was accepted, or nothing. Raises RefusedError where it is quarantined and not accepted."""
+    known = ledger.read(ports.records, asked.settings.application, asked.environment)
+    if known.unread:
+        raise RefusedError(known.unread)
+    tag = next((t for t in ports.git.tags() if t.name == asked.release), None)
+    mark = known.quarantine(asked.release, tag.commit if tag else "")
+    what = f"{asked.release} is quarantined"
+    if mark is None and (found := known.blocked(_digests(asked, known, ports))):
+        digest, mark = found
+        what = f"{asked.release} has an image ({digest[:19]}...) that is quarantined"
+    if mark is None:
+        return ""
+    why = f": {mark.reason}" if mark.reason else ""
+    said = f"{what} since {mark.at[:16].replace('T', ' ')} by {mark.by or 'unknown'}{why}."
+    if QUARANTINED in asked.accept:
+        return f"{said} Accepted. "
+    raise RefusedError(Refusal(said, QUARANTINED, f"`rollback quarantine {mark.release or mark.run} --lift` frees it."))
+
+
+def _digests(asked: Asked, known: Ledger, ports: Ports) -> tuple[str, ...]:
+    """The images that the registry has for the release, of the services that the ledger knows."""
+    pattern = asked.settings.images.repository
+    names = sorted({w.service for e in known.entries for w in e.workloads})
+    if not pattern or not any(mark.digests for mark in known.quarantines):
+        return ()
+    settings = ladder_settings(asked.settings, names)
+    seen = [current.Seen(name, pattern.replace("{service}", name), ()) for name in names]
+    asking = sorted({t for one in seen for t in current.tags(one, asked.release, settings)})
+    answers = ports.registry.look_up(asking) if asking else {}
+    return tuple(d for a in answers.values() for d in (a.digest, *a.digests) if d)
+
+
 def _passes(held: Held, ports: Ports, release: str) -> bool:
     return held.is_over(ports.clock.now()) or held.is_of(DEPLOY, release)
 
 
-def _hold(application: str, environment: str, ports: Ports, release: str, origin: str, seconds: float) -> str:
-    now = ports.clock.now()
-    until = now + timedelta(seconds=seconds)
+def _hold(asked: Asked, ports: Ports) -> str:
+    application, now = asked.settings.application, ports.clock.now()
+    until = now + timedelta(seconds=asked.hold)
     claim = Claim(
-        holder=release, kind=DEPLOY, by=ports.user, origin=origin, environment=environment,
+        holder=asked.release, kind=DEPLOY, by=ports.user, origin=asked.origin, environment=asked.environment,
         since=now.isoformat(timespec="seconds"), until=until.isoformat(timespec="seconds"),
     )  # fmt: skip
     mine = Holding(ports, application, claim)
     mine.take()
     mine.rest()
     return (
-        f"Go: {application} is locked for the deploy of {release} until {until:%H:%M} UTC, or `rollback guard --done`."
+        f"Go: {application} is locked for the deploy of {asked.release} until {until:%H:%M} UTC, or `rollback guard "
+        f"--done`."
     )
 
 

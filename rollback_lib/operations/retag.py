@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from rollback_lib import pipeline
 from rollback_lib.core import current, release, retag
+from rollback_lib.core import live as core_live
 from rollback_lib.core.errors import EXIT_DONE, EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError
 from rollback_lib.core.image_ladder import ImageSettings, Running, Wanted, is_own, same_image
 from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
@@ -15,9 +16,10 @@ from rollback_lib.core.plan import PlannedTag
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.retag import TagMoves
 from rollback_lib.core.run import Images, Request, Resolution
+from rollback_lib.core.target import PROPOSED
 from rollback_lib.operations.doctor import Known
 from rollback_lib.ports import Ports, RunStore
-from rollback_lib.stages import approve, images, resolve
+from rollback_lib.stages import approve, images
 
 _NAMED: Final = 5  # releases whose own tags are asked for what runs
 
@@ -63,7 +65,7 @@ def _of_release(known: Known, to: str) -> _Found:
     if ended.code != EXIT_DONE:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
     target, found = run.get(Resolution).target, run.get(Images)
-    if target.chosen_by == resolve.PROPOSED:
+    if target.chosen_by == PROPOSED:
         raise RefusedError(Refusal(f"{target.release} is only a proposal by date.", fix="Name the release with --to."))
     tags, left = retag.planned([(i.to, i.digest) for i in found.images if i.own], found.mutable_tags)
     return f"mutable tags get the images of {target.release}", tags, left
@@ -104,10 +106,10 @@ def _of_pods(known: Known) -> _Found:
 def _containers(
     wanted: Sequence[Wanted], ladder: ImageSettings, ports: Ports, name: str
 ) -> tuple[list[_Container], list[str]]:
-    snapshot = ports.cluster.snapshot(images.READ)
-    if "Pod" in snapshot.refused:
-        raise RefusedError(Refusal(f"{snapshot.refused['Pod']}.", fix="Allow `list` on pods in the Role."))
-    running, live = images.seen_running(snapshot, name), images.live_images(snapshot)
+    now = core_live.live(ports.cluster.snapshot(core_live.KINDS_READ))
+    if now.no_pods:
+        raise RefusedError(Refusal(f"{now.no_pods}.", fix="Allow `list` on pods in the Role."))
+    running, live = images.seen_running(now, name), images.live_images(now)
     found: list[_Container] = []
     left: list[str] = []
     refused: list[Refusal] = []

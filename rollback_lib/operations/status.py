@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from rollback_lib import holding, pipeline
 from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core import health, lock, release
@@ -15,11 +13,12 @@ from rollback_lib.core.errors import EXIT_DONE, RollbackError
 from rollback_lib.core.health import Report, View
 from rollback_lib.core.image_ladder import UNKNOWN as REGISTRY_UNKNOWN
 from rollback_lib.core.image_reference import digest_of
-from rollback_lib.core.journal import ending
+from rollback_lib.core.matching import MIXED
 from rollback_lib.core.resources import AWAITED, containers, label, name_of, template
-from rollback_lib.core.run import Images, MutableTag, ReleaseRef, Request, Resolution
+from rollback_lib.core.run import Images, MutableTag, ReleaseRef, Resolution
 from rollback_lib.core.settings import Settings, seconds
-from rollback_lib.core.status import LastRun, RunningImage, RunningWorkload, Status, last_run
+from rollback_lib.core.status import LastRun, RunningImage, RunningWorkload, Status
+from rollback_lib.operations import history
 from rollback_lib.ports import Ports, RunStore
 
 _TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
@@ -54,7 +53,7 @@ def look(
             for kind, name in dict.fromkeys(wanted)
         ),
         others=tuple(label(*w) for w in live if w not in wanted),
-        last_run=newest(runs, environment), lock=_lock(settings.application, ports),
+        last_run=newest(runs, settings, environment), lock=_lock(settings.application, ports),
     )  # fmt: skip
 
 
@@ -88,7 +87,7 @@ def _current(settings: Settings, ports: Ports, trial: Callable[[str], RunStore])
         first = first or found
         if found.current.release != UNKNOWN.release:
             # mutable tags are judged beside what runs, and its own manifests name its workloads
-            same = found.current.release == name
+            same = found.current.release in (name, MIXED)
             return found if same else _beside(found, _towards(trial(found.current.release), ports))
         if not found.why:
             asked = ", ".join(names[: _TRIED + 1])
@@ -110,7 +109,8 @@ def _towards(run: RunStore, ports: Ports) -> _Found:
     ended = pipeline.advance(run, ports, until="images")
     found, resolution = run.find(Images), run.find(Resolution)
     if ended.code != EXIT_DONE or found is None:
-        return _Found(UNKNOWN, ended.error or "nothing was found", resolution)
+        known = resolution.current if resolution else UNKNOWN  # the ledger may tell although an image is gone
+        return _Found(known, ended.error or "nothing was found", resolution)
     return _Found(found.current, "", resolution, found.mutable_tags)
 
 
@@ -150,14 +150,6 @@ def _digests(pods: Sequence[Mapping[str, Any]], container: Mapping[str, Any], in
     return tuple(dict.fromkeys(digest_of(i) or i for i in ids if i))
 
 
-def newest(runs: Iterable[RunStore], environment: str) -> LastRun | None:
-    """The last run of the environment that meant to change something. One that does not read is passed over."""
-    found: list[LastRun] = []
-    for run in runs:
-        try:
-            request = run.find(Request)
-            if request and request.environment == environment and not request.dry_run:
-                found.append(last_run(request, ending(run.events())))
-        except (RollbackError, msgspec.MsgspecError, OSError):
-            continue
-    return max(found, key=lambda r: r.started, default=None)
+def newest(runs: Iterable[RunStore], settings: Settings, environment: str) -> LastRun | None:
+    """The last run of the environment that meant to change something."""
+    return next(iter(history.past_runs(settings, environment, runs).runs), None)

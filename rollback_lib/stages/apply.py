@@ -10,10 +10,12 @@ from typing import Final
 import msgspec
 
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import health, manifests
+from rollback_lib.core import aftermath, changes, health, manifests
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
-from rollback_lib.core.errors import FailedError, StaleError
+from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
+from rollback_lib.core.ledger import AnyKept, Quarantine
+from rollback_lib.core.live import Live
 from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
 from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of
 from rollback_lib.core.run import Approval, Request
@@ -35,6 +37,27 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     if not plan.writes:
         return
     _still_as_planned(ports, plan)
+    at = ports.clock.now().isoformat(timespec="milliseconds")
+    of_ledger = not request.undo  # what an undo brings back proves nothing, for or against a release
+    if of_ledger:
+        remember(ports, write, aftermath.quarantine(request, plan, run.get(Live), at), "quarantine")
+    _apply(run, ports, write, request, plan)
+    if of_ledger:
+        remember(ports, write, aftermath.last_run(request, plan, at), "last-run")
+
+
+def remember(ports: Ports, write: Writer, record: AnyKept | None, key: str) -> None:
+    """Keep a record of ours; where that is not possible it is said, and the rollback goes on."""
+    if record is None:
+        return
+    said = f"quarantine of {record.release or 'what ran'}" if isinstance(record, Quarantine) else "where the run went"
+    try:
+        write.do(changes.keep(record, key, f"{said} kept in the ledger"))
+    except RefusedError as error:
+        ports.progress.say(f"  ! {said} could not be kept in the ledger: {error}")
+
+
+def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: Plan) -> None:
     settings = request.settings
     rollouts = Rollouts(
         ports, watched(plan), rollout_timeout=seconds(settings.verify.rollout_timeout),

@@ -1,27 +1,29 @@
-"""Proves that every image of the target exists, and which digest it is; tells which release runs now."""
+"""Proves that every image of the target exists, and which digest it is.
+
+Tells which release runs where the ledger does not know.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from rollback_lib.core import current, decide, health, image_ladder, placeholders
+from rollback_lib.core import current, image_ladder, placeholders
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted
 from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
+from rollback_lib.core.live import Live
 from rollback_lib.core.manifests import read
 from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.resources import Object, containers, kind_of, label, name_of, template
+from rollback_lib.core.resources import containers, kind_of, label, name_of, template
 from rollback_lib.core.run import ContainerImage, Images, ReleaseRef, Request, Resolution, Tried
-from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "images"
 WRITES = False
 _ASKED: Final = 3  # releases that are asked whether they are the one that runs
-READ: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "ReplicaSet", "ControllerRevision", "Pod")
 _Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, container, init)
 
 
@@ -31,12 +33,12 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     settings = ladder_settings(request, resolution)
     if request.offline:
         return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
-    snapshot = ports.cluster.snapshot(READ)
-    if "Pod" in snapshot.refused:
-        said = f"{snapshot.refused['Pod']}: our Role lacks it, or the namespace does not exist."
+    now = run.get(Live)
+    if now.no_pods:
+        said = f"{now.no_pods}: our Role lacks it, or the namespace does not exist."
         raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
     release = resolution.target.release
-    running = seen_running(snapshot, release)
+    running = seen_running(now, release)
     platforms = node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
@@ -61,7 +63,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
                 }
     if refused:
         raise RefusedError(*_gathered(refused))
-    live = live_images(snapshot)
+    live = live_images(now)
     own_live = {live[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in live}
     mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
     mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
@@ -81,9 +83,13 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         if seen and current.tells(seen[0], other.release, settings, asker.answers, mutable):
             asker.ask(t for one in seen for t in current.tags(one, other.release, settings))
             break
-    running_release = current.release_of(seen, (resolution.target, *others), settings, asker.answers)
+    # what the ledger has of a release did not match: a registry tag that says otherwise has moved
+    told = [r for r in (resolution.target, *others) if r.release not in resolution.in_ledger]
+    running_release = current.release_of(seen, told, settings, asker.answers)
     if running_release == current.UNKNOWN:
-        running_release = _by_mark(snapshot, choices, resolution.releases)
+        running_release = _by_mark(now, choices, resolution.releases)
+    if resolution.current.commit or running_release == current.UNKNOWN:
+        running_release = resolution.current  # the ledger knows what really ran; a registry's tags only what they name
     named = [running_release.release, *(r.release for r in others)]
     return Images(
         current=running_release,
@@ -129,49 +135,24 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
                 continue
             workload = label(kind_of(document.object), name_of(document.object))
             for init, container in containers(template(document.object)):
+                name = str(container.get("name") or "")
                 w = Wanted(
-                    service=service, workload=workload, container=str(container.get("name") or ""), init=init,
+                    service=service, workload=workload, container=name, init=init,
                     image=str(container.get("image") or ""), pull_policy=str(container.get("imagePullPolicy") or ""),
+                    recorded=resolution.recorded.image(workload, name, init) if resolution.recorded else None,
                 )  # fmt: skip
                 found[workload, w.container, init] = w
     return list(found.values())
 
 
-def seen_running(snapshot: Snapshot, release: str) -> _Pods:
-    """What pods report for each container of each workload."""
-    found: dict[tuple[str, str, bool], list[Running]] = {}
-    pods = snapshot.all("Pod")
-    for kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        for workload in snapshot.all(kind):
-            view = health.View(
-                workload,
-                replica_sets=snapshot.all("ReplicaSet"),
-                pods=pods,
-                revisions=snapshot.all("ControllerRevision"),
-            )
-            newest = {name_of(p) for p in health.newest_pods(view)}
-            restored = decide.restored_release(workload) == release
-            for pod in health.owned(view):
-                for init, status in _statuses(pod):
-                    found.setdefault((label(kind, name_of(workload)), status.get("name", ""), init), []).append(
-                        Running(
-                            image_id=str(status.get("imageID") or ""), image=_spec_image(pod, status.get("name", "")),
-                            ready=health.is_ready(pod), newest=name_of(pod) in newest, restored=restored,
-                            node=str((pod.get("spec") or {}).get("nodeName") or ""),
-                        )
-                    )  # fmt: skip
-    return {key: tuple(values) for key, values in found.items()}
-
-
-def _statuses(pod: Mapping[str, Any]) -> list[tuple[bool, Object]]:
-    status = pod.get("status") or {}
-    return [(True, s) for s in status.get("initContainerStatuses") or []] + [
-        (False, s) for s in status.get("containerStatuses") or []
-    ]
-
-
-def _spec_image(pod: Mapping[str, Any], container: str) -> str:
-    return next((str(c.get("image") or "") for _, c in containers(pod) if c.get("name") == container), "")
+def seen_running(now: Live, release: str) -> _Pods:
+    """What pods report for each container of each workload; ``restored`` where a rollback to this release stands."""
+    return {
+        (w.label, c.name, c.init): tuple(msgspec.structs.replace(r, restored=w.mark == release) for r in c.running)
+        for w in now.workloads
+        for c in w.containers
+        if c.running
+    }
 
 
 def _pods_of(wanted: Wanted, running: _Pods, own: bool) -> tuple[Running, ...]:
@@ -180,11 +161,10 @@ def _pods_of(wanted: Wanted, running: _Pods, own: bool) -> tuple[Running, ...]:
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
 
 
-def _by_mark(snapshot: Snapshot, choices: Sequence[Choice], releases: Sequence[ReleaseRef]) -> ReleaseRef:
+def _by_mark(now: Live, choices: Sequence[Choice], releases: Sequence[ReleaseRef]) -> ReleaseRef:
     """The release that our own marks name, where every workload of the team has one that still holds."""
     workloads = {c.workload for c in choices if c.own}
-    live = [w for key in workloads if (w := snapshot.get(*key.split("/", 1))) is not None]
-    marks = {decide.restored_release(w) for w in live}
+    marks = {w.mark for w in now.workloads if w.label in workloads}
     found = next((r for r in releases if marks == {r.release}), None)
     if found is None:
         return current.UNKNOWN
@@ -206,14 +186,9 @@ def node_platforms(ports: Ports) -> tuple[str, ...]:
     return tuple(sorted(found)) or ("linux/amd64",)
 
 
-def live_images(snapshot: Snapshot) -> dict[tuple[str, str, bool], str]:
+def live_images(now: Live) -> dict[tuple[str, str, bool], str]:
     """The image of each container of each workload, as the live template names it."""
-    return {
-        (label(kind, name_of(w)), str(c.get("name")), init): str(c.get("image") or "")
-        for kind in ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
-        for w in snapshot.all(kind)
-        for init, c in containers(template(w))
-    }
+    return {(w.label, c.name, c.init): c.image for w in now.workloads for c in w.containers if c.image}
 
 
 def _image(

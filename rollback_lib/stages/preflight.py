@@ -25,6 +25,7 @@ from rollback_lib.core import (
     run_copy,
     services,
     splice,
+    target,
 )
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
@@ -55,7 +56,7 @@ from rollback_lib.core.run import Detection, Images, Request, Resolution
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import approve, resolve, rewrite
+from rollback_lib.stages import approve, rewrite
 
 ID = "preflight"
 WRITES = False
@@ -91,6 +92,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
     drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
+    warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     refused += _permissions(request, drafts, found, ports)
@@ -98,7 +100,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     stuck = planning.stuck(drafts, snapshot)
-    if resolution.target.chosen_by == resolve.PROPOSED and not request.dry_run:
+    refused += resolution.refusals
+    if resolution.target.chosen_by == target.PROPOSED and not request.dry_run:
         refused.append(
             Refusal(
                 f"{resolution.target.release} is only a proposal by date: nothing proves that it ever ran well.",

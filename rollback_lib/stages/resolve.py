@@ -1,11 +1,16 @@
-"""Works out the release to go back to and reads its manifests from the tag's own tree."""
+"""Works out what runs by the ledger, which release to go back to, and reads its manifests from the tag's own tree."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollback_lib.core import grouping, manifests, placeholders, release, services
+from rollback_lib.collectors import ledger as collector
+from rollback_lib.core import grouping, manifests, matching, placeholders, release, services, target
 from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.ledger import Ledger
+from rollback_lib.core.live import Live
+from rollback_lib.core.matching import Matched
+from rollback_lib.core.parameters import LAST_GOOD
 from rollback_lib.core.run import ReleaseRef, Request, Resolution, SourceObject
 from rollback_lib.ports import Ports, RunStore, Writer
 
@@ -17,10 +22,14 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     request = run.get(Request)
     settings = request.settings
     tags = ports.git.tags()
-    target, warnings = _target(request, tags)
+    if request.to != LAST_GOOD:
+        release.find(tags, request.to)  # before the cluster is asked: a name that is wrong is wrong at once
+    ledger, live, matched = _what_runs(request, ports)
+    run.put(live)
+    choice = target.choose(request.to, tags, settings.releases.tag, ledger, matched, request.accept, undo=request.undo)
     paths = settings.manifests
     roots = services.roots(paths.path, paths.shared)
-    texts = ports.git.files(target.commit, roots)
+    texts = ports.git.files(choice.target.commit, roots)
     found = services.discover(
         tuple(texts), paths.path, paths.shared, settings.services.order, settings.services.ignore, request.services
     )
@@ -47,7 +56,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
         raise RefusedError(*refused)
     if not objects:
         raise RefusedError(
-            f"{target.release} has no manifests below {paths.path}. Check `manifests.path` in rollback.yaml."
+            f"{choice.target.release} has no manifests below {paths.path}. Check `manifests.path` in rollback.yaml."
         )
     if any(not o.service for o in objects):
         objects = grouping.by_workload(
@@ -55,34 +64,47 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
         )
     waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))
     return Resolution(
-        target=target,
+        target=choice.target,
         releases=tuple(_ref(t) for t in release.releases(tags, settings.releases.tag)),
         objects=tuple(sorted(objects, key=lambda o: (o.wave, o.service))),
         files=tuple(dict.fromkeys(o.file for o in objects)),
         services=tuple((name, wave) for name, wave in waves.items()),
-        warnings=(*warnings, *found.warnings),
+        current=matched.current,
+        recorded=choice.entry,
+        in_ledger=tuple(e.release for e in ledger.entries),
+        refusals=choice.refusals,
+        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, tuple(texts))),
     )
 
 
-def _ref(tag: release.Tag, chosen_by: str = "") -> ReleaseRef:
-    return ReleaseRef(release=tag.name, commit=tag.commit, date=tag.date, chosen_by=chosen_by)
+def _ref(tag: release.Tag) -> ReleaseRef:
+    return ReleaseRef(release=tag.name, commit=tag.commit, date=tag.date)
 
 
-def _target(request: Request, tags: Sequence[release.Tag]) -> tuple[ReleaseRef, tuple[str, ...]]:
-    pattern = request.settings.releases.tag
-    if request.to != "last-good":
-        found = release.find(tags, request.to)
-        if request.undo:
-            return _ref(found, f"undo of run {request.undo}"), ()
-        if not release.matches(pattern, found.name):
-            return _ref(found, "--to"), (f"{found.name} does not match the release pattern {pattern!r}.",)
-        return _ref(found, "--to"), ()
-    proposal = release.propose_previous(tags, pattern, None)
-    tie = f"; on the same commit: {', '.join(proposal.tie)}" if proposal.tie else ""
-    return _ref(proposal.tag, PROPOSED), (
-        f"{proposal.tag.name} is only a proposal: the release before {proposal.after} by {proposal.by}{tie}. "
-        f"Name the release with --to.",
+def _what_runs(request: Request, ports: Ports) -> tuple[Ledger, Live, Matched]:
+    if request.offline:
+        return Ledger(), Live(), Matched()
+    ledger, live = collector.look(ports, request.application, request.environment)
+    matched = matching.match(ledger, live, request.settings, request.services)
+    if request.to == LAST_GOOD:
+        matched = collector.with_configuration(matched, ledger, ports)
+    return ledger, live, matched
+
+
+def _left_ahead(
+    request: Request, choice: target.Choice, ledger: Ledger, live: Live, paths: Sequence[str]
+) -> Sequence[str]:
+    """What a rollback of some services leaves as it is, although it was released together with them."""
+    settings = request.settings
+    if not request.services or services.SERVICE not in settings.manifests.path:
+        return ()
+    every = services.discover(paths, settings.manifests.path, settings.manifests.shared, (), settings.services.ignore)
+    others = {s.name for s in every.services} - set(request.services)
+    ahead = matching.ahead(ledger, choice.entry, live, others)
+    if not ahead:
+        return ()
+    named = ", ".join(f"{s} ({r})" if r else s for s, r in ahead[:6]) + (" ..." if len(ahead) > 6 else "")
+    return (
+        f"Only {', '.join(request.services)} goes back to {choice.target.release}; released together with it, and "
+        f"left as it is: {named}. Make sure that they work together.",
     )
-
-
-PROPOSED = "proposal by commit date"

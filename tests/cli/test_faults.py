@@ -37,7 +37,9 @@ def _ours(stage: str, verb: str, resources: str, *, dry_run: bool = False) -> It
 
 
 CLASSES = (
-    *_ours("images", "list", "controllerrevisions cronjobs daemonsets deployments nodes pods replicasets statefulsets"),
+    *_ours("resolve", "list", "configmaps controllerrevisions cronjobs daemonsets deployments pods replicasets"),
+    *_ours("resolve", "list", "statefulsets"),
+    *_ours("images", "list", "nodes"),
     *_ours("preflight", "get", "namespaces"),
     *_ours("preflight", "create", "selfsubjectrulesreviews"),
     *_ours("preflight", "list", "configmaps cronjobs daemonsets deployments horizontalpodautoscalers pods replicasets"),
@@ -47,6 +49,7 @@ CLASSES = (
     *_ours("isolate", "create", "configmaps leases"),  # the copy of the run, and the lock
     *_ours("apply", "get", "namespaces configmaps deployments"),
     *_ours("apply", "list", "configmaps deployments nodes pods replicasets services"),
+    *_ours("apply", "create", "configmaps"),  # our own records
     *_ours("apply", "delete", "configmaps deployments"),
     *(
         Asked("kubectl", verb, resource, False, "apply")

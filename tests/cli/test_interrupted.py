@@ -89,9 +89,9 @@ def is_as_if_nothing_had_happened(desk: Desk, undisturbed: dict[str, Any]) -> No
 
 
 def left(desk: Desk) -> list[str]:
-    """Our own records that are in the cluster."""
+    """What a run that is not over keeps in the cluster: the lock, and its copy."""
     found = desk.playground.must("get", "leases,configmaps", "--output=name").split()
-    return [name for name in found if "/rollback-" in name]
+    return [n for n in found if n.startswith(("lease", "configmap/rollback-run-"))]
 
 
 KILLS = {

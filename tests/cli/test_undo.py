@@ -32,7 +32,7 @@ def versions(desk: Desk) -> set[str]:
 
 def left(desk: Desk) -> list[str]:
     found = desk.playground.must("get", "leases,configmaps", "--output=name").split()
-    return [name for name in found if "/rollback-" in name]
+    return [n for n in found if n.startswith(("lease", "configmap/rollback-run-"))]
 
 
 def test_a_run_that_ended_well_is_undone_to_the_bits_that_ran_before(desk: Desk) -> None:

@@ -13,7 +13,11 @@ from tests.command_line import Ended, rollback
 
 LOOKS = ["get", "list", "watch"]
 FULL = [
-    {"apiGroups": [""], "resources": ["configmaps", "services"], "verbs": [*LOOKS, "create", "patch", "delete"]},
+    {
+        "apiGroups": [""],
+        "resources": ["configmaps", "services"],
+        "verbs": [*LOOKS, "create", "update", "patch", "delete"],
+    },
     {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": [*LOOKS, "create", "patch", "delete"]},
     {"apiGroups": ["apps"], "resources": ["replicasets", "controllerrevisions"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]},

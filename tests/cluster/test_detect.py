@@ -134,7 +134,7 @@ def test_a_service_that_is_ready_and_broken_all_the_same(
 
 
 def test_a_healthy_shop_is_not_accused_once_in_ten_looks(shop: ShopFactory) -> None:
-    one, product = made(shop, verify=HEALTH)
+    _, product = made(shop, verify=HEALTH)
     for _ in range(10):
         found = detected(product)
         assert found["verdict"] == "healthy", found

@@ -1,4 +1,4 @@
-"""A process killed at twenty-four moments of a run on a real cluster: `resume` ends each like an undisturbed run."""
+"""A process killed at twenty-two moments of a run on a real cluster: `resume` ends each like an undisturbed run."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.cluster.product import OPERATOR, ROOT, Product
 from tests.cluster.shop import Shop
 
 SERVICES = ("order-service", "user-service")
-FIRST, LAST = 11, 34  # from `isolate` to the last event, as counted by `killed`
+FIRST, LAST = 11, 32  # from `isolate` to the last event, as counted by `killed`
 
 
 def start(product: Product, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -114,7 +114,7 @@ RULES: list[dict[str, Any]] = [
     {"verbs": ["create"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]},
     {"verbs": ["get", "update", "delete"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
      "resourceNames": ["rollback-shop"]},
-    {"verbs": ["get", "create", "update", "delete"], "apiGroups": [""], "resources": ["configmaps"]},
+    {"verbs": ["get", "list", "create", "update", "delete"], "apiGroups": [""], "resources": ["configmaps"]},
 ]  # fmt: skip
 
 
@@ -142,6 +142,13 @@ def test_a_role_limited_to_one_object_fails_for_the_others_by_name(world: SmallW
     ]
     (found,) = [c for c in examined(world) if c.state != "ok"]
     assert found.text == "may not get, patch deployments (users)"
+
+
+def test_without_the_right_to_a_ledger_a_rollback_goes_on_and_doctor_says_what_it_lacks(world: SmallWorld) -> None:
+    world.cluster.rules_are = RULES[:-1]
+    (found,) = [c for c in examined(world) if c.state != "ok"]
+    assert found.state == "warn"
+    assert "the ledger could not be kept" in found.text
 
 
 def test_what_only_a_webhook_allows_is_allowed(world: SmallWorld) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.core import lock
+from rollback_lib.core import ledger, lock, settings
 from rollback_lib.core.errors import LockedError, NotApprovedError, RefusedError
 from rollback_lib.core.lock import Claim
 from rollback_lib.holding import Holding
@@ -15,6 +15,17 @@ from rollback_lib.operations.unlock import unlock
 from rollback_lib.ports import Ports
 from tests.fakes import FakeClock, FakeCluster, FakeGit, FakeProgress, FakeRecords, FakeRegistry, ports
 
+SETTINGS = settings.load(
+    b"""
+application: shop
+manifests: {path: "k8s/{service}"}
+images: {repository: "shop/{service}"}
+environments: {prod: {namespace: shop}}
+""",
+    "rollback.yaml",
+)
+GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
 
 class World:
     def __init__(self) -> None:
@@ -22,13 +33,32 @@ class World:
 
     def ports(self, **more: Any) -> Ports:
         mine = {"records": self.records, "clock": self.clock, **more}
-        return ports(FakeCluster(), FakeGit({}), FakeRegistry(), **mine)
+        git, registry = mine.pop("git", None), mine.pop("registry", None)
+        return ports(FakeCluster(), git or FakeGit({}), registry or FakeRegistry(), **mine)
 
     def run(self, name: str = "run-1") -> Holding:
         return Holding(self.ports(), "shop", Claim(holder=name, by="ana", since=self.clock.now().isoformat()))
 
     def go(self, release: str = "v2", *, wait: float = 0, hold: float = 0, **more: Any) -> str:
-        return guard.go("shop", "prod", self.ports(**more), release, "ci/9", {"wait": wait, "hold": hold})
+        accept = more.pop("accept", ())
+        asked = guard.Asked(SETTINGS, "prod", release, "ci/9", wait=wait, hold=hold, accept=accept)
+        return guard.go(asked, self.ports(**more))
+
+    def quarantines(self, release: str, *, commit: str = "", digests: tuple[str, ...] = ()) -> None:
+        mark = ledger.Quarantine(
+            application="shop", environment="prod", release=release, commit=commit, digests=digests,
+            reason="checkout answered 500", by="ana", at="2026-02-28T23:10:00+00:00", run="run-1",
+        )  # fmt: skip
+        assert self.records.put(ledger.encode(mark)) is not None
+
+    def records_good(self, release: str, digest: str) -> None:
+        container = ledger.RecordedContainer(name="cart", image="shop/cart:prod", digest=digest, digests=(digest,))
+        workload = ledger.RecordedWorkload(service="cart", kind="Deployment", name="cart", containers=(container,))
+        entry = ledger.Entry(
+            application="shop", environment="prod", release=release, commit="c" * 40, workloads=(workload,),
+            recorded_at="2026-02-01T00:00:00+00:00", verified=True,
+        )  # fmt: skip
+        assert self.records.put(ledger.encode(entry)) is not None
 
 
 @pytest.fixture
@@ -125,3 +155,37 @@ def test_unlock_asks_and_says_whose_it_was(world: World, answer: bool | None, go
 
 def test_unlock_of_what_is_not_locked_says_so(world: World) -> None:
     assert unlock("shop", world.ports(), force=True, yes=True) == "shop is not locked."
+
+
+def test_a_quarantined_release_is_not_deployed_again(world: World) -> None:
+    world.quarantines("v2")
+    with pytest.raises(RefusedError, match=r"v2 is quarantined since 2026-02-28 23:10 by ana: checkout") as caught:
+        world.go("v2")
+    (refusal,) = caught.value.refusals
+    assert (refusal.code, "rollback quarantine v2 --lift" in refusal.fix) == ("quarantined", True)
+    assert world.go("v3").startswith("Go")
+    said = world.go("v2", accept=("quarantined",), hold=60)
+    assert "Accepted. Go: shop is locked for the deploy of v2" in said
+
+
+def test_c44_neither_its_commit_under_another_name_nor_its_image(world: World) -> None:
+    git = FakeGit({"v1": {}, "v2": {}, "v2-hotfix": {}})
+    world.quarantines("v2", commit=git.commit("v2-hotfix"), digests=(BAD,))
+    world.records_good("v1", GOOD)
+    with pytest.raises(RefusedError, match="v2-hotfix is quarantined"):
+        world.go("v2-hotfix", git=git)
+    same_image = FakeRegistry(**{"docker.io/shop/cart:v3": BAD, "shop/cart:v3": BAD})
+    with pytest.raises(RefusedError, match=r"v3 has an image \(sha256:bbbbbbbbbbbb\.\.\.\) that is quarantined"):
+        world.go("v3", git=git, registry=same_image)
+    shared = FakeRegistry(**{"docker.io/shop/cart:v3": GOOD, "shop/cart:v3": GOOD})
+    assert world.go("v3", git=git, registry=shared).startswith("Go")
+
+
+def test_a_cluster_that_cannot_tell_is_a_no_that_can_be_accepted(world: World) -> None:
+    class Unreadable(FakeRecords):
+        def list(self, kind: str, labels: object) -> Any:
+            raise RefusedError("we may not list configmaps")
+
+    with pytest.raises(RefusedError, match="cluster-unknown"):
+        world.go(records=Unreadable())
+    assert "accepted" in world.go(records=Unreadable(), accept=("cluster-unknown",))

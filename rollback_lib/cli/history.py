@@ -1,0 +1,30 @@
+"""rollback history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+
+@click.command("history", help="The releases: which ran well, and what going back to each means. Changes nothing.")
+@takes("history")
+def command(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import entering
+    from rollback_lib.cli.console import json_out, out
+    from rollback_lib.core import history as core_history
+    from rollback_lib.operations import history
+
+    past = bool(values.get("runs"))
+    with entering.looking(values) as (known, runs):
+        if past:
+            found = history.past_runs(known.settings, known.environment, runs)
+        else:
+            found = history.look(known.settings, known.environment, known.ports)
+    if values.get("output") == "json":
+        json_out(found.runs if past else found)
+    else:
+        out(core_history.text(found, runs=past))
+    return 0

@@ -1,0 +1,80 @@
+"""The ledger and what runs, as far as we may see them: two questions, asked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core import ledger, live, matching
+from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.ledger import AnyKept, Ledger
+from rollback_lib.core.live import Live
+from rollback_lib.core.matching import Matched
+from rollback_lib.core.resources import Object
+from rollback_lib.ports import ClusterRecords, Ports
+
+_TRIES: Final = 8
+
+
+def read(records: ClusterRecords, application: str, environment: str) -> Ledger:
+    """All records of one environment, by one list. Where we may not read them there is no ledger, and it says why."""
+    try:
+        found = records.list(ledger.KIND, ledger.labels(application, environment))
+    except RefusedError as error:
+        return Ledger(unread=str(error))
+    return ledger.read(found, application, environment)
+
+
+def look(ports: Ports, application: str, environment: str) -> tuple[Ledger, Live]:
+    """(the ledger, what runs). Raises RefusedError where the cluster cannot be asked what runs."""
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read, ports.records, application, environment)
+        now = live.live(ports.cluster.snapshot(live.KINDS_READ))
+        return reading.result(), now
+
+
+def with_configuration(matched: Matched, known: Ledger, ports: Ports) -> Matched:
+    """Without the releases whose ConfigMaps are not as they were when recorded: those run with another configuration.
+
+    A failed release may differ from a good one in its configuration alone.
+    """
+    entries = [e for e in known.entries if e.release in matched.same and any(o.kind == "ConfigMap" for o in e.objects)]
+    if not entries:
+        return matched
+    snapshot = ports.cluster.snapshot(["ConfigMap"])
+    if "ConfigMap" in snapshot.refused:
+        return matched
+    hashes = {("ConfigMap", name): live.object_hash(o) for name, o in snapshot.objects.get("ConfigMap", {}).items()}
+    hashes = hashes or {("ConfigMap", ""): ""}  # none is there: each recorded one is missing
+    other = {e.release for e in entries if matching.changed_objects(e, hashes)}
+    return msgspec.structs.replace(matched, same=tuple(r for r in matched.same if r not in other))
+
+
+def write(records: ClusterRecords, made: Callable[[AnyKept | None], AnyKept], named: str) -> Object:
+    """Put one record (``named``: its ConfigMap) in the place of the one that is there; what is stored then.
+
+    ``made`` gets what is there, None where nothing is or it is not trusted, and may be called again: whoever was
+    faster is read again, so that nobody's is lost. Raises RefusedError where we may not, or never come through.
+    """
+    for _ in range(_TRIES):
+        found = records.get(ledger.KIND, named)
+        before = ledger.decode(found) if found else None
+        version = str(found["metadata"]["resourceVersion"]) if found else ""
+        stored = records.put(ledger.encode(made(None if isinstance(before, str) else before), version))
+        if stored is not None:
+            return stored
+    raise RefusedError(f"ConfigMap {named} is written by somebody else all the time: try again.")
+
+
+def remove(records: ClusterRecords, named: str) -> bool:
+    """Delete one record; False where it is not there. Raises RefusedError where we may not."""
+    for _ in range(_TRIES):
+        found = records.get(ledger.KIND, named)
+        if found is None:
+            return False
+        if records.delete(found):
+            return True
+    raise RefusedError(f"ConfigMap {named} is written by somebody else all the time: try again.")

@@ -1,0 +1,85 @@
+"""`rollback history`: the ledger beside git, the registry and what runs. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from rollback_lib.collectors import ledger as collector
+from rollback_lib.collectors.migrations import Schema
+from rollback_lib.core import history, live, matching, release
+from rollback_lib.core.errors import RefusedError, RollbackError
+from rollback_lib.core.history import History, Release
+from rollback_lib.core.journal import ending
+from rollback_lib.core.ledger import Ledger, Quarantine
+from rollback_lib.core.release import Tag
+from rollback_lib.core.run import ReleaseRef, Request
+from rollback_lib.core.settings import Settings
+from rollback_lib.core.status import LastRun, last_run
+from rollback_lib.ports import Ports, RunStore
+from rollback_lib.stages.images import node_platforms
+
+
+def look(settings: Settings, environment: str, ports: Ports) -> History:
+    """The releases of an environment. Raises RefusedError where git or the cluster cannot be asked."""
+    known, now = collector.look(ports, settings.application, environment)
+    tags = release.releases(ports.git.tags(), settings.releases.tag)
+    matched = matching.match(known, now, settings)
+    asked = history.references(known)
+    answers = ports.registry.look_up(asked, platforms=node_platforms(ports)) if asked else {}
+    kinds = list(dict.fromkeys(o.kind for e in known.entries for o in e.objects))
+    snapshot = ports.cluster.snapshot(kinds) if kinds else None
+    hashes = {
+        (kind, name): live.object_hash(obj)
+        for kind, found in (snapshot.objects.items() if snapshot else ())
+        for name, obj in found.items()
+    }
+    found = history.releases(known, matched, tags, answers, hashes)
+    problems = [*known.problems, *([f"The ledger could not be read: {known.unread}"] if known.unread else [])]
+    return History(
+        application=settings.application, environment=environment, current=matched.current, services=matched.services,
+        releases=_with_migrations(found, matched.current, tags, settings, ports), unnamed=_unnamed(known),
+        problems=tuple(problems), now=ports.clock.now().isoformat(timespec="seconds"),
+    )  # fmt: skip
+
+
+def _with_migrations(
+    found: Sequence[Release], current: ReleaseRef, tags: Sequence[Tag], settings: Settings, ports: Ports
+) -> tuple[Release, ...]:
+    """The recorded releases with the migrations that going back to them would leave in the database."""
+    if not current.commit:
+        return tuple(found)
+    schema = Schema(ports.git, settings, [ReleaseRef(release=t.name, commit=t.commit) for t in tags])
+    return tuple(_with_schema(one, current, schema) for one in found)
+
+
+def _with_schema(one: Release, current: ReleaseRef, schema: Schema) -> Release:
+    if one.changes is None or one.state == history.CURRENT:
+        return one
+    of = ReleaseRef(release=one.release, commit=one.commit)
+    try:
+        named = tuple(m.name for m in schema.between(current, of, one.images))
+    except RefusedError:  # its commit is not in this clone, as far as a shallow one goes
+        return one
+    return msgspec.structs.replace(one, migrations=named)
+
+
+def _unnamed(known: Ledger) -> tuple[Quarantine, ...]:
+    return tuple(q for q in known.quarantines if not q.release)
+
+
+def past_runs(settings: Settings, environment: str, runs: Iterable[RunStore]) -> History:
+    """The runs of this machine that meant to change something, newest first. One that does not read is passed over."""
+    found: list[LastRun] = []
+    for run in runs:
+        try:
+            request = run.find(Request)
+            if request and request.environment == environment and not request.dry_run:
+                found.append(last_run(request, ending(run.events())))
+        except (RollbackError, msgspec.MsgspecError, OSError):
+            continue
+    return History(
+        application=settings.application, environment=environment, current=matching.UNKNOWN,
+        runs=tuple(sorted(found, key=lambda r: r.started, reverse=True)),
+    )  # fmt: skip

@@ -159,14 +159,10 @@ class Cluster(Protocol):
         """
         ...
 
-    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
-        """GET through the API server's pod proxy: status and body; status 0 where nobody answered."""
-        ...
-
     def pod_ask(
         self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> Answered:
-        """Any request through the pod proxy. Never raises: what went wrong stands in the answer."""
+        """A request through the API server's pod proxy. Never raises: what went wrong stands in the answer."""
         ...
 
 

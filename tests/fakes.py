@@ -131,9 +131,6 @@ class FakeCluster:
     ) -> str:
         return self.log_texts.get((pod, container, previous), "")
 
-    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
-        return 200, b"{}"
-
     def pod_ask(
         self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> Answered:

@@ -281,14 +281,6 @@ class KubernetesCluster:
         )
         return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
-    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
-        where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
-        try:
-            answer = self._ask("GET", where, accept="*/*", timeout=timeout, again=())
-        except RefusedError:
-            return 0, b""
-        return answer.status, answer.body
-
     def pod_ask(
         self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> Answered:

@@ -9,8 +9,8 @@ from rollback_lib.collectors import logs, prometheus, smoke
 from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.rollout import Rollouts
 from rollback_lib.collectors.workloads import Looked
-from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.findings import sentence
+from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError
+from rollback_lib.core.findings import plain, sentence
 from rollback_lib.core.health import Health, Report, View
 from rollback_lib.core.run import CheckResult, Finding
 from rollback_lib.core.settings import Settings, Smoke, seconds
@@ -47,8 +47,11 @@ def log_signs(
         found = [
             f for f in logs.findings(looked, ports.evidence.cluster, settings.detect.logs, compared=False) if f.cause
         ]
-    except RefusedError as error:
-        text = f"the logs could not be read: {error}"
+    except InterruptedRunError:
+        raise
+    except Exception as error:  # not to have read a log is no reason to call a rollback failed, unless settings say so
+        told = str(error) if isinstance(error, RollbackError) else f"{type(error).__name__}: {error}"
+        text = f"the logs could not be read: {plain(told, 200)}"
         return [CheckResult(service="", kind="logs", name="logs", good=settings.verify.logs != "fail", text=text)]
     return [_of_logs(key.partition("/")[2], found, settings.verify.logs == "fail") for key in sorted(views)]
 
@@ -66,7 +69,7 @@ def metrics(settings: Settings, ports: Ports, *, binding: bool) -> list[CheckRes
         return []
     try:
         found = list(prometheus.findings(server, ports, _TIMEOUT))
-    except RefusedError as error:
+    except RefusedError as error:  # a credential that is not set
         return [CheckResult(service="", kind="metric", name="prometheus", good=True, text=str(error))]
     beyond = [f for f in found if f.cause]
     checks = [

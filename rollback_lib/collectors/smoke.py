@@ -94,7 +94,7 @@ def findings(test: Smoke, workloads: Iterable[str], views: Mapping[str, View], p
         return
     keys, tries, began = list(workloads), list[tuple[str, str, bool]](), ports.clock.now()
     if test.within:  # what takes much longer than it may need not be waited for
-        longest = min(seconds(test.timeout), seconds(test.within) + 1.0)
+        longest = min(seconds(test.timeout), seconds(test.within) + 0.5)
         test = msgspec.structs.replace(test, timeout=f"{longest * 1000:.0f}ms")
     for number in range(_TRIES):
         if number > 1 and (ports.clock.now() - began).total_seconds() > _LONG:

@@ -12,7 +12,7 @@ demo: $(VENV)/.done
 test-faults: $(VENV)/.done
 	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py
 
-.PHONY: demo check test test-faults cluster test-cluster bench schema lock clean
+.PHONY: demo check test test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,12 @@ check: $(VENV)/.done
 	$(BIN)/lint-imports
 
 test: $(VENV)/.done
-	$(BIN)/pytest -n 2 --ignore=tests/cluster
+	$(BIN)/pytest -n 2 --ignore=tests/cluster --ignore=tests/jenkins
+
+# Jenkinsfile.rollback on Jenkins's own engine (needs Java and Maven; fetches three jars the first time).
+test-jenkins: $(VENV)/.done
+	$(BIN)/python tests/jenkins/jars.py
+	$(BIN)/pytest -n 2 tests/jenkins
 
 # About 9 minutes the first time (it compiles Kubernetes); seconds after that.
 cluster: $(VENV)/.done
@@ -44,6 +49,12 @@ bench: $(VENV)/.done
 # The JSON Schema of rollback.yaml, from the models; a test holds the two equal.
 schema: $(VENV)/.done
 	$(BIN)/python -c "import json; from rollback_lib.core.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
+
+# The Jenkins job wherever it is written, from the one schema of parameters; tests hold them equal.
+jenkins: $(VENV)/.done
+	$(BIN)/rollback jenkins render Jenkinsfile.rollback
+	$(BIN)/rollback jenkins render jenkins/seed.groovy
+	$(BIN)/python -c "from rollback_lib.core import jenkins_job as j; print(j.config_xml(j.parameters(), j.Source('https://git.example.com/shop.git')), end='')" > jenkins/config.xml
 
 # Names no index: whoever installs decides where packages come from.
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

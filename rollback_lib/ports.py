@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from rollback_lib.core.changes import Change
+from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
@@ -185,6 +186,50 @@ class ClusterRecords(Protocol):
     def delete(self, record: Object) -> bool:
         """Delete exactly this version (uid and resourceVersion). False where it is another by now, or gone."""
         ...
+
+
+class Jenkins(Protocol):
+    """A Jenkins server; None where a job, build or file is not there.
+
+    Raises RefusedError with what it said; CheckError where nobody knows whether it took what we sent.
+    """
+
+    @property
+    def url(self) -> str: ...
+
+    def job_config(self, job: str) -> str | None: ...
+
+    def put_job(self, job: str, xml: str, *, create: bool) -> None: ...
+
+    def parameters(self, job: str) -> Sequence[str]: ...
+
+    def check(self, jenkinsfile: str) -> Sequence[str]:
+        """What its validator says against a Jenkinsfile; nothing where it is valid."""
+        ...
+
+    def start(self, job: str, parameters: Mapping[str, str]) -> int:
+        """The queue item; 0 where an equal request is queued already."""
+        ...
+
+    def queued(self, item: int) -> QueueItem: ...
+
+    def build(self, job: str, number: int) -> Build | None: ...
+
+    def recent(self, job: str, many: int = 20) -> Sequence[Build]:
+        """The newest builds, newest first."""
+        ...
+
+    def steps(self, job: str, number: int) -> Sequence[Step]: ...
+
+    def questions(self, job: str, number: int) -> Sequence[Question]: ...
+
+    def log(self, job: str, number: int, start: int) -> LogPart | None:
+        """The log from byte ``start``."""
+        ...
+
+    def artifact(self, job: str, number: int, path: str) -> bytes | None: ...
+
+    def tests(self, job: str, number: int) -> Mapping[str, Any] | None: ...
 
 
 class Acts(Protocol):

@@ -30,7 +30,7 @@ from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
-from rollback_lib.ports import Approver, Evidence, Ports, Progress
+from rollback_lib.ports import Approver, Clock, Evidence, Jenkins, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
 RUNS: Final = ".rollback"
@@ -99,6 +99,7 @@ class _LazyRegistry:
 
     def _made(self) -> Any:
         if self._client is None:
+            _loaded()
             from rollback_lib.adapters.registry import RegistryClient
             from rollback_lib.core.image_reference import parse
 
@@ -155,6 +156,30 @@ class LazyRepository:
             self._opened.close()
 
 
+def jenkins(environ: Mapping[str, str], clock: Clock) -> Jenkins:
+    """The Jenkins server that the environment names. Raises UsageError where it names none."""
+    _loaded()
+    from rollback_lib.adapters.jenkins import JenkinsServer
+
+    url = environ.get("JENKINS_URL", "").strip()
+    if not url:
+        raise UsageError("JENKINS_URL is not set: the address of the Jenkins server, such as https://ci.example.com/")
+    user, token = (environ.get(f"ROLLBACK_JENKINS_{name}", "").strip() for name in ("USER", "TOKEN"))
+    return JenkinsServer(url, user, token, sleep=clock.sleep)
+
+
+@contextlib.contextmanager
+def stoppable_clock() -> Iterator[SystemClock]:
+    """A clock whose waits end when a person or Jenkins asks us to stop."""
+    clock = SystemClock()
+    with contextlib.ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):  # not the main thread
+                before = signal.signal(number, lambda n, frame: clock.stop(signal.Signals(n).name))
+                stack.callback(signal.signal, number, before)
+        yield clock
+
+
 def kubectl(
     context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None,
     killed: Callable[[str], None] = lambda why: None,
@@ -192,7 +217,8 @@ class World:
         self._folder = start
         if not offline:
             # 0.4 s of import, most of it while git and the first answers are waited for
-            threading.Thread(target=_load_client, daemon=True).start()
+            _loading.append(threading.Thread(target=_load_client, daemon=True))
+            _loading[-1].start()
 
     def ports(self, progress: Progress, approver: Approver) -> Ports:
         return Ports(
@@ -227,6 +253,15 @@ class World:
         self.git.close()
 
 
+_loading: Final[list[threading.Thread]] = []
+
+
+def _loaded() -> None:
+    """Two threads that import what imports `requests` meet it half made; the second one waits for the first."""
+    while _loading:
+        _loading.pop().join()
+
+
 def _load_client() -> None:
     with contextlib.suppress(Exception):
         import kubernetes.client
@@ -239,6 +274,11 @@ def open_run(root: Path, request: Request) -> RunDirectory:
     if run.find(Request) is None:
         run.put(request)
     return run
+
+
+def existing_run(root: str) -> RunDirectory | None:
+    """The run in a directory; None where none was begun."""
+    return RunDirectory(Path(root)) if (Path(root) / "run.json").is_file() else None
 
 
 def run_directory(config_folder: Path, run_id: str) -> Path:
@@ -264,6 +304,22 @@ def runs(config_folder: Path) -> Iterator[RunDirectory]:
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
         yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def read_text(path: str) -> str:
+    """A text file. Raises UsageError where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+
+
+def replace_text(path: str, text: str) -> None:
+    """Write a file anew. Raises UsageError where it cannot be written."""
+    try:
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def write_new(path: Path, text: str) -> None:

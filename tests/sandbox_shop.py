@@ -14,6 +14,7 @@ from typing import Any
 
 from rollback_lib import wiring
 from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.core import maintenance
 from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.run import Request
 from rollback_lib.operations import run as operation
@@ -104,6 +105,15 @@ class SandboxShop:
         finally:
             made.close()
 
+    def isolate(self, how: str) -> None:
+        """Close traffic in every run, as ``isolation`` in the settings says; empty: in none."""
+        file = self.shop.repository / "rollback.yaml"
+        line = f"    namespace: {NAMESPACE}\n"
+        text = file.read_text(encoding="utf-8")
+        assert line in text
+        if how:
+            file.write_text(text.replace(line, f"{line}    isolation: {how}\n"), encoding="utf-8")
+
     def request(self, run: str, **values: Any) -> Request:
         settings = wiring.read_settings(self.shop.repository / "rollback.yaml")
         return operation.request(
@@ -154,7 +164,8 @@ def sandbox_shop(folder: Path) -> Iterator[SandboxShop]:
 
         def image(name: str) -> Image | None:
             found = registry.resolve(name)
-            return Image(found.digest, found.version, found.behaviour) if found else None
+            pages = {maintenance.READY: ""}  # so that any of them can stand in for the maintenance page's
+            return Image(found.digest, found.version, found.behaviour, pages=pages) if found else None
 
         with Sandbox(image, namespaces=(NAMESPACE,), speed=SPEED) as sandbox:
             yield SandboxShop(folder, sandbox, registry)

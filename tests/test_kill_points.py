@@ -20,7 +20,7 @@ from rollback_lib.operations import resume
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.sandbox.cluster import Kept
-from rollback_lib.sandbox.shop import APPLICATION, ENVIRONMENT
+from rollback_lib.sandbox.shop import APPLICATION, ENVIRONMENT, ORGANIZATION
 from tests.sandbox_shop import QuickClock, SandboxShop, Told, sandbox_shop, told
 
 pytestmark = pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
@@ -46,10 +46,18 @@ class Story:
     text: str
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+ISOLATION = {
+    "open": "",
+    "closed": "{mode: service, targets: [user-service], default: true, maintenance: {image: "
+    f"{ORGANIZATION}/cloud-config:prod}}}}",
+}
+
+
+@pytest.fixture(scope="module", params=ISOLATION)
+def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("kill-points")
     with sandbox_shop(folder / "shop") as shop:
+        shop.isolate(ISOLATION[request.param])
         before, points = shop.objects(), []
 
         def keep(name: str) -> None:
@@ -87,6 +95,8 @@ def test_there_is_a_point_for_every_event_and_every_write(story: Story) -> None:
     assert sum("announced" in n for n in names) >= 5
     assert sum("after act" in n for n in names) >= 3
     assert sum("after put" in n for n in names) >= 2
+    closing = [n for n in names if "done isolate close/" in n or "done reopen open/" in n]
+    assert len(closing) in (0, 2)
     assert sum("after delete" in n for n in names) == 2, "the lock, and the copy of the run"
 
 

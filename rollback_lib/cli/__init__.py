@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "run": "Roll back: plan, approve, apply, verify, write it down.",
     "stage": "One stage of a run; what Jenkins calls.",
     "resume": "Finish a run that died or failed, from any machine.",
+    "reopen": "Open what a run has closed; needs only the cluster.",
     "undo": "Back to the state before a run, as a plan of its own.",
     "unlock": "Take the lock away; says whose it is.",
     "guard": "Whether a deploy may go on; the first line of a deploy job.",
@@ -31,6 +32,7 @@ COMMANDS: Final = {
     "record-release": "After a good deploy: keep in the ledger what runs.",
     "quarantine": "Keep a release from coming back by itself, or free it (--lift).",
     "init": "Write rollback.yaml from what the repository shows.",
+    "jenkins": "The Jenkins job: write it, check it, start it.",
     "demo": "The whole story on a sample shop; no cluster needed.",
     "sandbox": "That shop, broken, to play with until Ctrl-C.",
 }
@@ -89,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(said if said.startswith("Usage:") else f"rollback: {_visible(said)}")
         return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("rollback: interrupted. Nothing was changed; traffic is open.")
+        _say("rollback: interrupted. Nothing was changed; traffic is as it was.")
         return 130
     except BrokenPipeError:
         # whoever read the output is gone; what was done stays done
@@ -107,7 +109,7 @@ def _failed(error: Exception) -> int:
         for line in redact(str(error)).splitlines():
             _say(f"rollback: {line}")
         if error.exit_code in (2, 3, 6, 7):
-            _say("Nothing was changed; traffic is open.")
+            _say("Nothing was changed; traffic is as it was.")  # another process of the run may have closed it
         return error.exit_code
     said = " ".join(f"{type(error).__name__}: {error}".split())
     _say(f"rollback: this is a bug of rollback (set ROLLBACK_TRACEBACK=1 for more): {redact(said)}")

@@ -146,6 +146,37 @@ def looking(values: Mapping[str, Any], *, quiet: bool = True) -> Iterator[tuple[
 
 
 @contextmanager
+def emergency(values: Mapping[str, Any]) -> Iterator[tuple[Ports, RunStore, str]]:
+    """Ports from a context and a namespace alone, a place for scratch files, and the context that was named."""
+    settings, name = _cluster_only(values)
+    world = wiring.World(settings, name, wiring.current_folder(), os.environ, offline=False)
+    console = Console(quiet=values.get("output") == "json" and not values.get("verbose"))
+    with tempfile.TemporaryDirectory(prefix="rollback-", ignore_cleanup_errors=True) as scratch:
+        try:
+            ports = world.ports(console, console)
+            yield ports, wiring.restore_run(Path(scratch), {}), settings.environments[name].context or ""
+        finally:
+            world.close()
+
+
+def _cluster_only(values: Mapping[str, Any]) -> tuple[Settings, str]:
+    """Settings that name a cluster and nothing else: from the options, and what these leave out from the file."""
+    context, namespace = values.get("context"), values.get("namespace")
+    config = None
+    if not namespace or values.get("environment"):
+        config = wiring.find_config(values.get("config"), wiring.current_folder())
+    if config is not None:
+        settings = wiring.read_settings(config)
+        _name, where = core_settings.environment(settings, values.get("environment"))
+        context, namespace = context or where.context, namespace or where.namespace
+    if not namespace:
+        raise UsageError(f"there is no {wiring.CONFIG} here, so the namespace must be named: use --namespace")
+    where = core_settings.Environment(namespace=str(namespace), context=context)
+    manifests = core_settings.Manifests(path=".")
+    return core_settings.Settings(application="any", manifests=manifests, environments={"any": where}), "any"
+
+
+@contextmanager
 def moving(
     values: Mapping[str, Any],
 ) -> Iterator[tuple[Known, Request, Callable[[], RunStore], Console]]:

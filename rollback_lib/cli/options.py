@@ -18,7 +18,7 @@ def takes(command: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def called(**given: Any) -> Any:
             extra = {k: v for k, v in given.items() if k not in parameters.BY_NAME}
-            line = {k: v for k, v in given.items() if k in parameters.BY_NAME and v not in (None, (), False)}
+            line = {k: v for k, v in given.items() if k in parameters.BY_NAME and _is_given(k, v)}
             parameters.validate(line)
             known = {p.name for p in parameters.of_command(command)}
             environment = {k: v for k, v in parameters.from_environment(os.environ).items() if k in known}
@@ -33,11 +33,18 @@ def takes(command: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
+def _is_given(name: str, value: Any) -> bool:
+    return value not in (None, ()) and (value is not False or parameters.BY_NAME[name].kind == "switch")
+
+
 def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     names = [parameter.option, *([parameter.short] if parameter.short else []), parameter.name]
     text = parameter.help + (f" [{parameter.env}]" if parameter.env else "")
     if parameter.kind == "flag":
         return click.option(*names, is_flag=True, help=text)
+    if parameter.kind == "switch":
+        both = f"{parameter.option}/--no-{parameter.option.removeprefix('--')}"
+        return click.option(both, parameter.name, default=None, help=text)
     if parameter.kind == "choice":
         return click.option(*names, type=click.Choice(parameter.choices), help=text)
     return click.option(
@@ -48,4 +55,5 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 _METAVAR = {
     "config": "FILE", "environment": "NAME", "to": "RELEASE", "release": "RELEASE", "keep_tag": "PATTERN",
     "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH", "wait": "DURATION", "accept": "CODE[:NAME]",
+    "context": "NAME", "namespace": "NAME",
 }  # fmt: skip

@@ -48,8 +48,24 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch"):
         return f"{self.kind}/{self.name} put back"
 
 
+class CloseTraffic(PatchObject, frozen=True, kw_only=True, tag="close-traffic"):
+    """Close traffic at one object; what it was is kept on it (`core.traffic`)."""
+
+    @property
+    def what(self) -> str:
+        return f"{self.kind}/{self.name} closed"
+
+
+class OpenTraffic(PatchObject, frozen=True, kw_only=True, tag="open-traffic"):
+    """Open traffic at one object as it was."""
+
+    @property
+    def what(self) -> str:
+        return f"{self.kind}/{self.name} opened"
+
+
 class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
-    """Create what the failed release removed. ``manifest`` is the object exactly as ``manifests/`` has it."""
+    """Create what the failed release removed, exactly as ``manifests/`` has it; or our maintenance page."""
 
     manifest: Object
 
@@ -59,7 +75,7 @@ class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
 
 
 class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
-    """Delete an orphan, or a StatefulSet's stuck pod. Only the object with this ``uid``."""
+    """Delete an orphan, a StatefulSet's stuck pod, or our maintenance page. Only the object with this ``uid``."""
 
     uid: str
 

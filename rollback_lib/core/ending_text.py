@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollback_lib.core import errors
-from rollback_lib.core.journal import Ending
+from rollback_lib.core.journal import CLOSED, Ending
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.plan_text import counted, left_tag, mutable_warning
 from rollback_lib.core.run import Verification
@@ -19,6 +19,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     if ending.unclear:
         changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
     traffic = f"traffic is {ending.traffic}"
+    if ending.traffic == CLOSED:
+        where = f" -e {plan.environment}" if plan else ""
+        traffic = f"TRAFFIC IS CLOSED, and `rollback reopen{where}` opens it as it was"
     if plan and verification and verification.healthy and ending.stage == "retag" and ending.code != errors.EXIT_BUG:
         # the rollback is what people wait for, so that comes first; the code says that not all was done
         said = f"{_runs(plan, verification)} But tags were to be moved, and not all were ({ending.code}): "
@@ -29,7 +32,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         else:
             said = f"Done in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
     elif ending.code == errors.EXIT_DONE:
-        said = f"Only looked. {changed}; {traffic}."
+        said = f"{'So far done' if ending.touched else 'Only looked'}. {changed}; {traffic}."
     elif ending.code == errors.EXIT_REFUSED:
         said = f"Refused (3). {changed}; {traffic}."
     elif ending.code == errors.EXIT_LOCKED:
@@ -62,7 +65,8 @@ def _runs(plan: Plan, verification: Verification, again: str = "") -> str:
 def _changed(ending: Ending) -> str:
     tags = len(ending.moved_tags)
     said = []
-    if objects := len(ending.changed) - tags:
+    # one object that was closed and opened is one object
+    if objects := len({change.split(" ")[0] for change in ending.changed}) - tags:
         said.append(f"{counted(objects, 'object was', 'objects were')} changed")
     if tags:
         said.append(f"{counted(tags, 'tag was', 'tags were')} moved")

@@ -18,6 +18,13 @@ RECORDS: Final = "record/"  # keys of changes that only write our own records: t
 TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
 
 
+OPEN: Final = "open"
+CLOSED: Final = "closed"
+# How the keys of changes to traffic begin.
+CLOSES: Final = "close"
+OPENS: Final = "open"
+
+
 class Mark(enum.StrEnum):
     """What happened. A change is announced before it is tried, then done, or not done (the server took nothing)."""
 
@@ -27,6 +34,7 @@ class Mark(enum.StrEnum):
     ANNOUNCED = "announced"
     DONE = "done"
     NOT_DONE = "not-done"
+    SEEN = "seen"  # found in the cluster, and no doing of this run
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -125,17 +133,17 @@ def ending(events: Sequence[Event]) -> Ending:
     last = _last(events)
     changed = tuple({e.key: e.what for e in events if e.mark is Mark.DONE and _is_shops(e)}.values())
     unclear = tuple(e.what for e in unconfirmed(events))
-    failed = _failure(events)
+    failed, closed = _failure(events), closed_targets(events)
     code = errors.EXIT_DONE
     if failed is not None:
         code = failed.code
         if code == errors.EXIT_FAILED_OPEN:
             code = errors.EXIT_REFUSED  # until something was written
         if (changed or unclear) and code != errors.EXIT_BUG:
-            code = errors.EXIT_FAILED_OPEN
+            code = errors.EXIT_FAILED_CLOSED if closed else errors.EXIT_FAILED_OPEN
     return Ending(
         code=code,
-        traffic="open",
+        traffic=CLOSED if closed else OPEN,
         changed=changed,
         unclear=unclear,
         error=failed.error if failed else "",
@@ -146,6 +154,27 @@ def ending(events: Sequence[Event]) -> Ending:
         unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
         left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),
     )
+
+
+def traffic_key(what: str, kind: str, name: str, events: Sequence[Event]) -> str:
+    """The key of closing or opening one object: another one each time that it was opened again in between."""
+    times = sum(e.mark is Mark.DONE and e.key.startswith(f"{OPENS}/{kind.lower()}/{name}/") for e in events)
+    return f"{what}/{kind.lower()}/{name}/{times + 1}"
+
+
+def closed_targets(events: Sequence[Event]) -> tuple[str, ...]:
+    """What is closed, as ``kind/name`` in lower case. In doubt it is: open is only what was opened, or seen open."""
+    closed: dict[str, None] = {}
+    for event in events:
+        what, _, rest = event.key.partition("/")
+        target = rest.rpartition("/")[0]
+        if what == CLOSES and event.mark in (Mark.ANNOUNCED, Mark.DONE):
+            closed[target] = None
+        elif (what == OPENS and event.mark in (Mark.DONE, Mark.SEEN)) or (
+            what == CLOSES and event.mark is Mark.NOT_DONE
+        ):
+            closed.pop(target, None)
+    return tuple(closed)
 
 
 def _tags(events: Iterable[Event]) -> tuple[str, ...]:

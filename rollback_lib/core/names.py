@@ -27,6 +27,7 @@ IMAGE_TAG_MEANS: Final = "letters, digits, '_', '.' and '-', at most 128"
 
 _TAG_NAME = re.compile(r"[A-Za-z0-9][\w./+-]*")
 _TAG_LIMIT = 250  # bytes: a tag is a file's name in a clone
+JOB_LIMIT: Final = 400  # characters of the full name of a Jenkins job
 
 
 def is_label(text: str, pattern: str = DNS_LABEL) -> bool:

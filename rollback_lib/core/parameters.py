@@ -16,7 +16,7 @@ from rollback_lib.core import names
 if TYPE_CHECKING:
     from rollback_lib.core.errors import Problem
 
-Kind = Literal["text", "list", "flag", "path", "choice"]
+Kind = Literal["text", "list", "flag", "switch", "path", "choice"]
 Value = str | bool | tuple[str, ...]
 
 LAST_GOOD: Final = "last-good"
@@ -25,8 +25,24 @@ REASON_LIMIT: Final = 2000  # characters
 RUNS: Final = ("run", "stage", "resume", "undo")
 PLANS: Final = ("plan", "run", "stage")
 KEEPS: Final = ("plan", "verify", *RUNS)
+TRIGGER: Final = "jenkins-trigger"  # asks a job of Jenkins for a run; takes what the job takes
+BY_PIPELINE: Final = ("run", "stage", TRIGGER)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
-ALL: Final = ("plan", *RUNS, *LOOKS, "unlock", "record-release", "quarantine", "guard", "retag", "init")
+ALL: Final = (
+    "plan",
+    *RUNS,
+    *LOOKS,
+    "unlock",
+    "reopen",
+    "record-release",
+    "quarantine",
+    "guard",
+    "retag",
+    "init",
+    "jenkins-render",
+    "jenkins-provision",
+    "jenkins-admit",
+)
 
 
 class Parameter(NamedTuple):
@@ -34,6 +50,8 @@ class Parameter(NamedTuple):
 
     ``commands`` are those that take it. A ``list`` is separated by spaces or commas in the environment, and given by
     repeating the option on the command line. ``default`` is for help; None means that the command decides.
+    A ``switch`` has a ``--no-`` form as well; not given, settings decide. ``jenkins``: the parameter of Jenkins' job
+    that gives it, if one does (`core.jenkins_job` makes the job from these).
     """
 
     name: str
@@ -47,6 +65,7 @@ class Parameter(NamedTuple):
     choices: tuple[str, ...] = ()
     from_environment: bool = True
     empty_is_error: bool = False
+    jenkins: str = ""
 
 
 _V = "ROLLBACK_"
@@ -58,8 +77,9 @@ PARAMETERS: Final = (
         _V + "ENVIRONMENT",
         "text",
         "Which environment of the settings; may be left out when there is one.",
-        tuple(c for c in ALL if c != "init"),
+        (*(c for c in ALL if c not in ("init", "jenkins-render", "jenkins-provision")), TRIGGER),
         short="-e",
+        jenkins="ENVIRONMENT",
     ),
     Parameter(
         "to",
@@ -67,8 +87,9 @@ PARAMETERS: Final = (
         _V + "TO",
         "text",
         "The release to go back to, or last-good.",
-        (*PLANS, "verify", "retag"),
+        (*PLANS, "verify", "retag", TRIGGER),
         LAST_GOOD,
+        jenkins="RELEASE",
     ),
     Parameter(
         "service",
@@ -76,7 +97,25 @@ PARAMETERS: Final = (
         _V + "SERVICE",
         "list",
         "Only this service (repeatable).",
-        (*PLANS, "verify", "retag"),
+        (*PLANS, "verify", "retag", TRIGGER),
+        jenkins="SERVICES",
+    ),
+    Parameter(
+        "reason",
+        "--reason",
+        _V + "REASON",
+        "text",
+        "Why, for the incident.",
+        (*RUNS, "quarantine", TRIGGER),
+        jenkins="REASON",
+    ),
+    Parameter(
+        "run_dir",
+        "--run-dir",
+        _V + "RUN_DIR",
+        "path",
+        "Where the run keeps its files.",
+        (*KEEPS, "report", "jenkins-page", "jenkins-admit"),
     ),
     Parameter(
         "from_live", "--from-live", _V + "FROM_LIVE", "flag", "Find out which release runs.", ("record-release",)
@@ -92,18 +131,34 @@ PARAMETERS: Final = (
     Parameter("pin", "--pin", _V + "PIN", "flag", "Keep its record for good.", ("record-release",)),
     Parameter("lift", "--lift", _V + "LIFT", "flag", "Free the release.", ("quarantine",)),
     Parameter("runs", "--runs", _V + "RUNS", "flag", "The runs of this machine.", ("history",)),
-    Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine")),
     Parameter("evidence", "--evidence", _V + "EVIDENCE", "list", "A file for the incident (repeatable).", RUNS),
-    Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.", (*KEEPS, "report")),
-    Parameter("yes", "--yes", "", "flag", "Approve, as yourself.", (*RUNS, "unlock", "retag"), from_environment=False),
+    Parameter(
+        "yes",
+        "--yes",
+        "",
+        "flag",
+        "Approve it, as yourself.",
+        (*RUNS, "unlock", "reopen", "retag"),
+        from_environment=False,
+    ),
+    Parameter(
+        "isolate",
+        "--isolate",
+        _V + "ISOLATE",
+        "switch",
+        "Close traffic while the shop is changed, or not.",
+        (*PLANS, "undo", TRIGGER),
+        jenkins="ISOLATE",
+    ),
     Parameter(
         "dry_run",
         "--dry-run",
         _V + "DRY_RUN",
         "flag",
         "Only look: end after preflight.",
-        (*RUNS, "retag"),
+        (*RUNS, "retag", TRIGGER),
         empty_is_error=True,
+        jenkins="DRY_RUN",
     ),
     Parameter(
         "retag",
@@ -115,7 +170,40 @@ PARAMETERS: Final = (
     ),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
     Parameter(
-        "accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).", (*KEEPS, "guard")
+        "accept",
+        "--accept",
+        _V + "ACCEPT",
+        "list",
+        "Accept a refusal: CODE[:NAME] (repeatable).",
+        (*KEEPS, "guard", TRIGGER),
+        jenkins="ACCEPT",
+    ),
+    Parameter(
+        "upstream_job",
+        "--upstream-job",
+        _V + "UPSTREAM_JOB",
+        "text",
+        "The deploy job that failed; it is asked itself.",
+        BY_PIPELINE,
+        jenkins="UPSTREAM_JOB",
+    ),
+    Parameter(
+        "upstream_build",
+        "--upstream-build",
+        _V + "UPSTREAM_BUILD",
+        "text",
+        "The number of its failed build.",
+        BY_PIPELINE,
+        jenkins="UPSTREAM_BUILD",
+    ),
+    Parameter(
+        "request_id",
+        "--request-id",
+        _V + "REQUEST_ID",
+        "text",
+        "Of an automatic rollback; the same one never runs twice.",
+        BY_PIPELINE,
+        jenkins="REQUEST_ID",
     ),
     Parameter(
         "take_over",
@@ -126,6 +214,8 @@ PARAMETERS: Final = (
         RUNS,
     ),
     Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
+    Parameter("context", "--context", _V + "CONTEXT", "text", "The kubeconfig's context.", ("reopen",)),
+    Parameter("namespace", "--namespace", _V + "NAMESPACE", "text", "The namespace; without settings.", ("reopen",)),
     Parameter(
         "release", "--release", _V + "RELEASE", "text", "The release that is deployed.", ("guard", "record-release")
     ),
@@ -146,6 +236,10 @@ PARAMETERS: Final = (
     Parameter("verbose", "--verbose", _V + "VERBOSE", "flag", "Say more on stderr.", ALL, short="-v"),
 )
 BY_NAME: Final = {p.name: p for p in PARAMETERS}
+OF_JENKINS: Final = tuple(p for p in PARAMETERS if p.jenkins)
+
+# ROLLBACK_PARAMETERS=jenkins: the environment has the parameters under the job's names, untouched by shell and Groovy.
+FROM: Final = _V + "PARAMETERS"
 
 # What stands after a code, if anything does (README, "Accepting a refusal").
 ACCEPT_CODES: Final[dict[str, str]] = {
@@ -166,6 +260,7 @@ ACCEPT_CODES: Final[dict[str, str]] = {
     "moved-tag": "RELEASE",
 }
 
+_BUILD_AGAIN = "a job's first build only learns them: start it again with Build with Parameters"
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no"})
 
@@ -180,28 +275,37 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
 
     Values are trimmed and an empty one is not given, except for `ROLLBACK_DRY_RUN`: a job that meant to only look must
     not change a cluster because a parameter came out empty. Raises UsageError with every problem; what
-    `validate` refuses is refused here too, under the variable's name.
+    `validate` refuses is refused here too, under the variable's name. In a build of Jenkins (`FROM`) the job's names
+    count, and a build without parameters is refused: a job's first build has none, whatever its form says.
     """
     given: dict[str, Value] = {}
     problems: list[Problem] = []
+    jenkins = environ.get(FROM, "") == "jenkins"
+
+    def called(p: Parameter) -> str:
+        return (p.jenkins or p.env) if jenkins else p.env
+
     for p in PARAMETERS:
-        if not p.from_environment or p.env not in environ:
+        if not p.from_environment or called(p) not in environ:
+            if jenkins and p.empty_is_error and p.jenkins:
+                problems.append(_problem(p.jenkins, "this build has no parameters", _BUILD_AGAIN))
             continue
-        text = environ[p.env].strip(" \t\r\n")
+        text = environ[called(p)].strip(" \t\r\n")
         if not text:
             if p.empty_is_error:
-                problems.append(_problem(p.env, "is set but empty", "set it to true or false, or not at all"))
-        elif p.kind == "flag":
+                fix = _BUILD_AGAIN if jenkins else "set it to true or false, or not at all"
+                problems.append(_problem(called(p), "is set but empty", fix))
+        elif p.kind in ("flag", "switch"):
             if text.lower() in _TRUE | _FALSE:
                 given[p.name] = text.lower() in _TRUE
             else:
-                problems.append(_problem(p.env, f"{text!r} is neither true nor false", "write true or false"))
+                problems.append(_problem(called(p), f"{text!r} is neither true nor false", "write true or false"))
         elif p.kind == "list":
             if words := tuple(dict.fromkeys(w for w in re.split(r"[ \t\r\n,]+", text) if w)):
                 given[p.name] = words
         else:
             given[p.name] = text
-    problems += _wrong(given, lambda p: p.env)
+    problems += _wrong(given, called)
     _raise(problems)
     return given
 
@@ -252,10 +356,18 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         return f"{word!r} cannot be a registry tag of each release", "such as keep-{release}"
     if p.name == "service" and not names.is_label(word):
         return f"{word!r} cannot be a service", names.DNS_LABEL_MEANS
+    if p.name == "namespace" and not names.is_label(word):
+        return f"{word!r} cannot be a namespace", names.DNS_LABEL_MEANS
     if p.name == "environment" and not names.is_label(word, names.SHORT_LABEL):
         return f"{word!r} cannot be an environment", names.SHORT_LABEL_MEANS
     if p.name == "plan_hash" and not re.fullmatch(r"[0-9a-f]{64}", word):
         return f"{word!r} is not a plan's hash", "64 characters 0-9 and a-f, as the plan prints it"
+    if p.name == "upstream_build" and not re.fullmatch(r"[1-9][0-9]{0,9}", word):
+        return f"{word!r} is not a build's number", "such as 41"
+    if p.name == "upstream_job" and len(word) > names.JOB_LIMIT:
+        return f"is longer than {names.JOB_LIMIT} characters", "give the job's full name, such as shop/deploy"
+    if p.name == "request_id" and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}", word):
+        return f"{word!r} cannot be a request", "letters, digits and ._:/-, 200 at most"
     return _accept_problem(word) if p.name == "accept" else ("", "")
 
 

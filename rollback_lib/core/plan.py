@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.isolation import PlannedIsolation
 from rollback_lib.core.run import MutableTag, Record, ReleaseRef, canonical
 
 CREATE: Final = "create"
@@ -122,7 +123,7 @@ class Plan(Record, frozen=True, kw_only=True):
     orphans: tuple[Orphan, ...] = ()
     stuck: tuple[StuckPod, ...] = ()
     accepted: tuple[str, ...] = ()
-    isolation: Mapping[str, str] = msgspec.field(default_factory=lambda: {"mode": "none"})
+    isolation: PlannedIsolation = PlannedIsolation()
     mutable_tags: tuple[MutableTag, ...] = ()
     retag: tuple[PlannedTag, ...] = ()  # asked for: moved once the rollback has proven itself
     refusals: tuple[Refusal, ...] = ()
@@ -135,8 +136,18 @@ class Plan(Record, frozen=True, kw_only=True):
     @property
     def writes(self) -> bool:
         """Whether anything is to be changed at all."""
+        return self.changes_shop or bool(self.retag)
+
+    @property
+    def changes_shop(self) -> bool:
+        """Whether any object is to be changed; moving tags alone closes no traffic."""
         changes = [*(o.change for s in self.services for o in s.objects), *(o.change for o in self.orphans)]
-        return any(change in WRITING for change in changes) or bool(self.stuck or self.retag)
+        return any(change in WRITING for change in changes) or bool(self.stuck) or self.isolation.taken_over
+
+    @property
+    def closes(self) -> bool:
+        """Whether traffic is closed meanwhile."""
+        return self.isolation.closes and self.changes_shop
 
     def sticks(self, planned: PlannedObject) -> bool:
         """Whether the object is a StatefulSet whose stuck pods are to be deleted."""
@@ -164,7 +175,7 @@ def freeze(plan: Plan) -> Plan:
         ],
         "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
         "accepted": sorted(plan.accepted),
-        "isolation": plan.isolation,
+        "isolation": plan.isolation.decisions,
         "retag": [[t.reference, t.from_, t.to] for t in plan.retag],
         "refusals": [[r.code, r.text] for r in plan.refusals],
     }

@@ -51,7 +51,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     yield f"  cluster  {plan.cluster.context or '(default context)'}  {plan.cluster.server}"
     yield f"           namespace {plan.namespace} ({plan.cluster.namespace_uid or 'not asked'})"
     if plan.proven:
-        yield f"  traffic  stays open; {counted(plan.healthy_pods, 'pod is', 'pods are')} Ready now"
+        yield from _traffic(plan)
     yield f"  plan     {plan.hash}"
     if plan.refusals:
         yield ""
@@ -87,6 +87,18 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         yield from _wrapped(warning, "  ! ")
     yield ""
     yield summary(plan)
+
+
+def _traffic(plan: Plan) -> Iterator[str]:
+    ready = f"{counted(plan.healthy_pods, 'pod is', 'pods are')} Ready now"
+    closing = plan.isolation
+    if not plan.closes:
+        yield f"  traffic  stays open; {ready}"
+        return
+    names = ", ".join(f"{t.kind}/{t.name} ({t.healthy} Ready behind it now)" for t in closing.targets)
+    instead = f"; visitors get the maintenance page of {closing.maintenance}" if closing.maintenance else ""
+    said = f"CLOSED while the shop is changed, at {names}, {closing.drain} to drain{instead}; {ready}"
+    yield from _wrapped(said, "  traffic  ")
 
 
 def _service(plan: Plan, service: PlannedService, diff: bool) -> Iterator[str]:

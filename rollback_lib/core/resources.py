@@ -45,6 +45,7 @@ _KINDS: Final = (
     Kind("Job", "batch/v1", "jobs"),
     Kind("CronJob", "batch/v1", "cronjobs"),
     Kind("Ingress", "networking.k8s.io/v1", "ingresses"),
+    Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
     Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
     Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"),
     Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),

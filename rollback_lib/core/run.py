@@ -33,12 +33,21 @@ class Request(Record, frozen=True, kw_only=True):
     dry_run: bool = False
     plan_hash: str = ""
     offline: bool = False
+    isolate: bool = False  # close traffic, as settings say how
     undo: str = ""  # the run that is undone: its lock passes to this one
     undo_created: tuple[str, ...] = ()  # what it created, which goes again
     take_over: bool = False  # take the lock from a deploy, or from a dead run
     retag: bool = False  # point mutable tags at the restored images
     repository: str = ""
+    upstream_job: str = ""  # the deploy whose failure asked for this; empty where a person did
+    upstream_build: str = ""
+    request_id: str = ""
     settings: Settings
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """This run, and the one that it undoes: what that one has closed is closed for this one."""
+        return (self.run, self.undo) if self.undo else (self.run,)
 
     @property
     def target_environment(self) -> Environment:

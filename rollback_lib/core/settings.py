@@ -23,8 +23,7 @@ from rollback_lib.core.sections import Application, Duration, EnvName, Label, Se
 __all__ = ["Smoke", "seconds"]  # for whoever reads settings; all else of this module is its own
 FILE: Final = "rollback.yaml"
 
-# `isolation.default: true` is refused until stages can close traffic. This is the only place to change then.
-CLOSING_TRAFFIC_IS_BUILT: Final = False
+MESSAGE_LIMIT: Final = 300  # characters: the page is one word of nginx's configuration, at most 4 kB
 
 _REPOSITORY = r"^([A-Za-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9{}_.-]+(/[a-z0-9{}_.-]+)*$"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -134,20 +133,51 @@ class Overlay(Section, frozen=True, kw_only=True):
     env: Mapping[EnvName, str] = {}
 
 
+class Maintenance(Section, frozen=True, kw_only=True):
+    """What visitors see while traffic is closed: the team's own ``service``, or our page, which ``image`` serves.
+
+    ``image`` must read ``/etc/nginx/conf.d/default.conf`` as nginx does, and run without root.
+    """
+
+    service: Label | None = None
+    image: str = "nginxinc/nginx-unprivileged:1.27-alpine"
+    language: Literal["en", "es"] = "en"
+    message: str | None = None
+    retry_after: Duration = "2m"
+
+    def rules(self) -> Iterator[Problem]:
+        if not self.image or re.search(r"\s", self.image) or not names.is_plain(self.image):
+            yield Problem(f"{self.image!r} is not an image", key="image", fix="such as registry.example.com/nginx:1.27")
+        if self.message is not None and not 0 < len(self.message) <= MESSAGE_LIMIT:
+            yield Problem(f"is empty or longer than {MESSAGE_LIMIT} characters", key="message", fix="a sentence or two")
+
+
 class Isolation(Section, frozen=True, kw_only=True):
-    """How traffic is closed, on which Services or Ingresses, and whether a run does so without being asked."""
+    """How traffic is closed, on which Services or Ingresses and HTTPRoutes, and whether without being asked.
+
+    ``drain``: how long requests in flight get before anything is changed.
+    """
 
     mode: Literal["none", "service", "ingress"] = "none"
     targets: tuple[Label, ...] = ()
+    drain: Duration = "5s"
     default: bool = False
+    maintenance: Maintenance | None = None
 
     def rules(self) -> Iterator[Problem]:
-        if self.default and not CLOSING_TRAFFIC_IS_BUILT:
-            yield Problem("closing traffic is not available in this version", key="default", fix="leave it out")
         if self.default and self.mode == "none":
             yield Problem("nothing can be closed with mode 'none'", key="mode", fix="mode: service, or ingress")
         if self.mode != "none" and not self.targets:
             yield Problem(f"mode {self.mode!r} needs targets", key="targets", fix="name what to close")
+        for i, target in enumerate(self.targets):
+            if target in self.targets[:i]:
+                yield Problem(f"{target!r} is named already", key=f"targets[{i}]", fix="name it once")
+            if self.maintenance and self.maintenance.service == target:
+                fix = "another service shows the page"
+                yield Problem(f"{target!r} cannot stand in for itself", key="maintenance.service", fix=fix)
+        if self.mode == "ingress" and self.maintenance is None:
+            fix = "maintenance: {} for our page, or maintenance: {service: NAME}"
+            yield Problem("mode 'ingress' needs somewhere to send requests", key="maintenance", fix=fix)
 
 
 class Environment(Section, frozen=True, kw_only=True):
@@ -200,6 +230,19 @@ class Verify(Section, frozen=True, kw_only=True):
     crash_restarts: Restarts = 3
 
 
+class Automatic(Section, frozen=True, kw_only=True):
+    """Whether a failed deploy may start a rollback by itself: which Jenkins jobs, and how often in which time."""
+
+    jobs: tuple[str, ...] = ()
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    window: Duration = "24h"
+
+    def rules(self) -> Iterator[Problem]:
+        for i, job in enumerate(self.jobs):
+            if not job or not names.is_plain(job) or len(job) > names.JOB_LIMIT:
+                yield Problem("not the full name of a job", key=f"jobs[{i}]", fix="such as shop/deploy")
+
+
 class Limits(Section, frozen=True, kw_only=True):
     """How long it may take: one stage from `isolate` to `reopen`, all of these, a deploy's hold of the lock."""
 
@@ -226,6 +269,7 @@ class Settings(Section, frozen=True, kw_only=True):
     migrations: Migrations = Migrations()
     verify: Verify = Verify()
     detect: Detect = Detect()
+    automatic: Automatic = Automatic()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
 

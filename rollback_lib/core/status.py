@@ -87,6 +87,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     mutable_tags: tuple[MutableTag, ...] = ()
     last_run: LastRun | None = None
+    closed: tuple[str, ...] = ()  # what is closed, since when and by which run
     lock: str = ""  # who holds it, in words; empty: it is free
 
 
@@ -117,6 +118,8 @@ def _lines(status: Status) -> Iterator[str]:
         yield from _wrapped(status.why_unknown, "  unknown   ")
     yield f"  cluster   {status.cluster.context or '(the pod itself)'}  {status.cluster.server}"
     yield f"            namespace {status.cluster.namespace} ({status.cluster.namespace_uid})"
+    for said in status.closed:
+        yield from _wrapped(f"CLOSED: {said}. `rollback reopen -e {status.environment}` opens it.", "  traffic   ")
     yield from _wrapped(_last(status.last_run), "  last run  ")
     if status.lock:
         yield from _wrapped(f"LOCKED by {status.lock}", "  lock      ")

@@ -13,7 +13,8 @@ from rollback_lib import holding
 from rollback_lib.core import lock, run_copy
 from rollback_lib.core.changes import WRITE_LIMIT
 from rollback_lib.core.errors import RefusedError, RollbackError
-from rollback_lib.core.journal import LOCK_TAKEN, Event, ending, lock_announced, unconfirmed
+from rollback_lib.core.isolation import Target
+from rollback_lib.core.journal import CLOSES, LOCK_TAKEN, OPENS, Event, ending, lock_announced, traffic_key, unconfirmed
 from rollback_lib.core.plan import Plan, PlannedObject
 from rollback_lib.core.plan_text import counted
 from rollback_lib.core.resources import Object, fingerprint
@@ -95,8 +96,12 @@ def stopped(request: Request, run: RunStore) -> str:
 def _wait_for_announced(run: RunStore, ports: Ports) -> None:
     """A write that was begun may still arrive: kubectl outlives us. Wait until it has, or no longer can."""
     plan = run.find(Plan)
-    planned = {apply.change_key(o): o for s in plan.services for o in s.objects} if plan else {}
+    planned: dict[str, PlannedObject | Target] = {}
     events = run.events()
+    if plan:
+        planned |= {apply.change_key(o): o for s in plan.services for o in s.objects}
+        for target in plan.isolation.targets:
+            planned |= {traffic_key(what, target.kind, target.name, events): target for what in (CLOSES, OPENS)}
     lock_taken = lock_announced(events)
     announced = [*([lock_taken] if lock_taken else ()), *unconfirmed(events)]
     while waited := [e for e in announced if _left(e, ports) > 0 and not _arrived(e, run, planned, ports)]:
@@ -110,7 +115,7 @@ def _left(event: Event, ports: Ports) -> float:
     return WRITE_LIMIT - (ports.clock.now() - datetime.fromisoformat(event.at)).total_seconds()
 
 
-def _arrived(event: Event, run: RunStore, planned: Mapping[str, PlannedObject], ports: Ports) -> bool:
+def _arrived(event: Event, run: RunStore, planned: Mapping[str, PlannedObject | Target], ports: Ports) -> bool:
     """Whether the object is as the write leaves it; what else it may be is judged when its turn comes."""
     if event.key == LOCK_TAKEN:
         return holding.find(ports.records, run.get(Request).application) is not None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rollback_lib import pipeline
 from rollback_lib.core.ending_text import last_line
-from rollback_lib.core.errors import EXIT_DONE, CheckError
+from rollback_lib.core.errors import EXIT_DONE, CheckError, Problem, UsageError
 from rollback_lib.core.journal import Ending
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.redact import redact
@@ -39,7 +39,16 @@ def request(
     started: datetime,
     repository: str,
 ) -> Request:
-    """The request of a new run, from the options as they were given."""
+    """The request of a new run, from the options as they were given. Raises UsageError where it cannot be meant."""
+    isolation = settings.environments[environment].isolation
+    given = values.get("isolate")
+    if given and isolation.mode == "none":
+        raise UsageError(
+            Problem(
+                f"nothing says what to close: environments.{environment}.isolation has mode 'none'", key="--isolate",
+                fix="set it in rollback.yaml, such as: isolation: {mode: service, targets: [api-gateway]}",
+            )
+        )  # fmt: skip
     return Request(
         run=run, application=settings.application, environment=environment, to=str(values.get("to") or "last-good"),
         services=tuple(values.get("service") or ()), reason=redact(str(values.get("reason") or "")),
@@ -47,7 +56,10 @@ def request(
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
         offline=bool(values.get("offline")), take_over=bool(values.get("take_over")),
-        retag=bool(values.get("retag")), repository=repository, settings=settings,
+        isolate=isolation.default if given is None else bool(given), retag=bool(values.get("retag")),
+        repository=repository, settings=settings,
+        upstream_job=str(values.get("upstream_job") or ""), upstream_build=str(values.get("upstream_build") or ""),
+        request_id=str(values.get("request_id") or ""),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from rollback_lib import holding, pipeline
 from rollback_lib.collectors.rollout import Rollouts, Watched
-from rollback_lib.core import health, lock, release
+from rollback_lib.core import health, lock, release, traffic
 from rollback_lib.core.current import UNKNOWN
 from rollback_lib.core.errors import EXIT_DONE, RollbackError
 from rollback_lib.core.health import Report, View
@@ -18,7 +18,7 @@ from rollback_lib.core.resources import AWAITED, containers, label, name_of, tem
 from rollback_lib.core.run import Images, MutableTag, ReleaseRef, Resolution
 from rollback_lib.core.settings import Settings, seconds
 from rollback_lib.core.status import LastRun, RunningImage, RunningWorkload, Status
-from rollback_lib.operations import history
+from rollback_lib.operations import history, reopen
 from rollback_lib.ports import Ports, RunStore
 
 _TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
@@ -54,6 +54,7 @@ def look(
         ),
         others=tuple(label(*w) for w in live if w not in wanted),
         last_run=newest(runs, settings, environment), lock=_lock(settings.application, ports),
+        closed=tuple(map(str, reopen.closed(ports.cluster.snapshot(traffic.CLOSABLE)))),
     )  # fmt: skip
 
 

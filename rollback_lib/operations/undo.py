@@ -9,7 +9,7 @@ import msgspec
 
 from rollback_lib.core import before
 from rollback_lib.core.errors import EXIT_DONE, RefusedError
-from rollback_lib.core.journal import LOCK_RELEASED, Mark, ending, holds_lock
+from rollback_lib.core.journal import CLOSED, LOCK_RELEASED, Mark, ending, holds_lock
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Images, Request
@@ -48,10 +48,16 @@ class StateBefore:
 def request(new: Request, of: RunStore) -> Request:
     """The request that puts back what the run ``of`` has changed. Raises RefusedError where it has changed nothing."""
     plan, run = of.find(Plan), of.get(Request).run
-    if plan is None or not ending(of.events()).touched:
+    stands = ending(of.events())
+    if plan is None or not stands.touched:
         raise RefusedError(f"run {run} has changed nothing: there is nothing to undo.")
     return msgspec.structs.replace(
-        new, to=before.release(run), undo=run, undo_created=before.created(plan), services=()
+        new,
+        to=before.release(run),
+        undo=run,
+        undo_created=before.created(plan),
+        services=(),
+        isolate=new.isolate or stands.traffic == CLOSED,  # what that run has closed stays so until it is undone
     )
 
 

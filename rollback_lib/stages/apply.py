@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import aftermath, changes, health, manifests
+from rollback_lib.core import aftermath, changes, health, manifests, traffic
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
@@ -22,7 +22,7 @@ from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import seconds
 from rollback_lib.core.three_way import Operation
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import rewrite
+from rollback_lib.stages import isolate, rewrite
 
 ID = "apply"
 WRITES = True
@@ -37,6 +37,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     if not plan.writes:
         return
     _still_as_planned(ports, plan)
+    if opened := isolate.opened_by_others(run, ports, plan, ID):
+        raise FailedError(
+            f"{' '.join(opened)} The plan was to change the shop behind closed doors, so this stops here."
+        )
     at = ports.clock.now().isoformat(timespec="milliseconds")
     of_ledger = not request.undo  # what an undo brings back proves nothing, for or against a release
     if of_ledger:
@@ -74,7 +78,7 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
             [o for o in objects if o.kind not in WORKLOADS],
             [o for o in objects if o.kind in WORKLOADS],
         ):
-            _all([partial(write.do, _change(run, o)) for o in group])
+            _all([partial(write.do, _change(run, ports, o)) for o in group])
         _free_stuck(run, ports, write, plan, wave, rollouts)
         if waves[number + 1 :]:
             _before_next_wave(rollouts, waves[: number + 1], settings.services.order_wait)
@@ -85,12 +89,14 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
         if not all_well(reports):
             return  # verify says what is wrong; nothing is taken away in a run that failed
         for planned in last:
-            write.do(_change(run, planned))
+            write.do(_change(run, ports, planned))
         live = ports.cluster.snapshot([o.kind for o in orphans]) if orphans else None
         for orphan in orphans:
             found = live.get(orphan.kind, orphan.name) if live else None
             if found is not None:
-                write.do(_deletion(orphan.kind, orphan.name, found, orphan.before))
+                as_planned = fingerprint(traffic.as_open(found)) == orphan.before
+                before = fingerprint(found) if as_planned else orphan.before
+                write.do(_deletion(orphan.kind, orphan.name, found, before))
 
 
 def watched(plan: Plan) -> list[Watched]:
@@ -115,7 +121,9 @@ def _still_as_planned(ports: Ports, plan: Plan) -> None:
     versions = {o.kind: o.api_version for o in planned}
     snapshot = ports.cluster.snapshot(list(versions), versions)
     moved = [
-        label(o.kind, o.name) for o in planned if fingerprint(snapshot.get(o.kind, o.name)) not in (o.before, o.after)
+        label(o.kind, o.name)
+        for o in planned
+        if fingerprint(traffic.as_open(snapshot.get(o.kind, o.name))) not in (o.before, o.after)
     ]
     if moved:
         raise StaleError(
@@ -136,17 +144,31 @@ def change_key(planned: PlannedObject) -> str:
     return f"apply/{planned.kind.lower()}/{planned.name}"
 
 
-def _change(run: RunStore, planned: PlannedObject) -> Change:
+def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
     if planned.change == CREATE:
         return CreateObject(
             key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
             before="", after=planned.after, manifest=_manifest(run, planned),
         )  # fmt: skip
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
-    return PatchObject(
+    change = PatchObject(
         key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
     )  # fmt: skip
+    if planned.kind not in traffic.CLOSABLE or not run.get(Plan).isolation.closes:
+        return change
+    live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.kind, planned.name)
+    return change if live is None or traffic.closing(live) is None else _while_closed(change, live)
+
+
+def _while_closed(change: PatchObject, live: Object) -> PatchObject:
+    """The same change to an object that is closed: it stays closed, and opens as the plan has it."""
+    wanted = traffic.while_closed(live, change.operations, change.after)
+    if wanted is None:
+        raise StaleError(f"{label(change.kind, change.name)} changed while traffic was closed, so the plan is stale.")
+    return msgspec.structs.replace(
+        change, before=fingerprint(live), after=fingerprint(wanted), operations=traffic.operations(live, wanted)
+    )
 
 
 def _deletion(kind: str, name: str, live: Object, before: str = "") -> DeleteObject:

@@ -34,6 +34,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         if not by:
             raise UsageError("ROLLBACK_APPROVED_HASH is set without ROLLBACK_APPROVED_BY: nobody approved this plan")
         return _approval(plan, ports, by, "ROLLBACK_APPROVED_HASH")
+    if denied := ports.environ.get("ROLLBACK_DENIED", "").strip():
+        raise NotApprovedError(f"not approved: {denied[:200]}")
     if request.target_environment.approval == "auto":
         return _approval(plan, ports, "policy", "approval: auto")
     answer = ports.approver.ask(f"Roll {plan.environment} back to {plan.target.release} as planned?")

@@ -13,19 +13,20 @@ from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     before,
     decide,
-    findings,
     health,
+    isolation,
     lock,
+    maintenance,
     migrations,
     overlay,
     permissions,
-    plan_text,
     planning,
     retag,
     run_copy,
     services,
     splice,
     target,
+    traffic,
 )
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
@@ -52,11 +53,11 @@ from rollback_lib.core.resources import (
     name_of,
     template,
 )
-from rollback_lib.core.run import Detection, Images, Request, Resolution
+from rollback_lib.core.run import Images, Request, Resolution
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import last_applied
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import approve, rewrite
+from rollback_lib.stages import detect, rewrite
 
 ID = "preflight"
 WRITES = False
@@ -77,25 +78,32 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     failed = _failed_release(request, images, ports)
     wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
+    read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
     kinds = [
         k
-        for k in {**dict.fromkeys(_ALWAYS), **wanted, **{k: "" for k, _ in (*failed.objects, *_created(request))}}
-        if k in (*WRITTEN, *_ALWAYS)
+        for k in {
+            **dict.fromkeys((*_ALWAYS, *read)),
+            **wanted,
+            **{k: "" for k, _ in (*failed.objects, *_created(request))},
+        }
+        if k in (*WRITTEN, *_ALWAYS, *read)
     ]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
     warnings = [*resolution.warnings, *images.warnings]
 
-    drafts = planning.drafts(request, targets, snapshot, failed, images, resolution, refused)
+    drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, ports, same, stamp, now, refused, warnings)
+    drafts = _dry_runs(drafts, snapshot, ports, same, stamp, now, refused, warnings)
     warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
-    refused += _permissions(request, drafts, found, ports)
+    isolating = _isolation(request, snapshot, ports, now, refused)
+    warnings += isolating.warnings
+    refused += _permissions(request, drafts, found, isolating.plan, ports)
     refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
@@ -109,7 +117,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             )
         )  # fmt: skip
     if stuck or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found):
-        refused += _evidence(run, request, ports, drafts, warnings)
+        mine = {name for d in drafts for name in (d.service, name_of(d.target))}
+        refused += detect.binding(run, request, ports, mine, warnings)
     tags: tuple[PlannedTag, ...] = ()
     if request.retag:
         tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)
@@ -124,7 +133,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
-            accepted=used, mutable_tags=images.mutable_tags, retag=tags, refusals=open_refusals,
+            accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
+            refusals=open_refusals,
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
@@ -143,28 +153,6 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
         plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
-
-
-def _evidence(
-    run: RunStore, request: Request, ports: Ports, drafts: Sequence[Draft], warnings: list[str]
-) -> list[Refusal]:
-    """What `detect` found about the services of this plan: said, and binding for a run that no person approves."""
-    detection = run.find(Detection)
-    if detection is None:
-        return []
-    mine = {name for d in drafts for name in (d.service, name_of(d.target))}
-    about = findings.of_services(detection, mine)
-    ports.progress.say("\n".join(plan_text.wrapped(line, "  ") for line in findings.summary(about)))
-    why = findings.against_automation(about)
-    if about.verdict == "healthy":
-        warnings += findings.summary(about)
-    automatic = request.target_environment.approval == "auto" and not (request.yes or request.undo)
-    if not why or not automatic or approve.given(ports):
-        return []
-    if request.dry_run:
-        warnings.append(f"a run that only the policy approves would be refused: {why}")
-        return []
-    return [Refusal(why, code="healthy", fix="Let a person approve it (--yes).")]
 
 
 def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:
@@ -220,15 +208,20 @@ def _schema(
 
 
 def _dry_runs(
-    drafts: Sequence[Draft], ports: Ports, same: set[tuple[str, str, bool]],
+    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, same: set[tuple[str, str, bool]],
     stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
 ) -> list[Draft]:  # fmt: skip
     def ask(draft: Draft) -> DryRun:
         if draft.live is None:
             return ports.cluster.dry_run_create(draft.target)
-        return ports.cluster.dry_run_patch(
-            kind_of(draft.target), draft.live["apiVersion"], name_of(draft.target), draft.operations
-        )
+        kind, name = kind_of(draft.target), name_of(draft.target)
+        there = snapshot.get(kind, name)
+        closed = traffic.while_closed(there, draft.operations, "") if there else None
+        if there is None or closed is None:
+            return ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, draft.operations)
+        patch = traffic.operations(there, closed)
+        answer = ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, patch)
+        return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
 
     def judge(draft: Draft, answer: DryRun) -> Draft:
         if answer.object is None:
@@ -304,7 +297,33 @@ def _missing_references(
             warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
 
 
-def _permissions(request: Request, drafts: Sequence[Draft], found: Sequence[Orphan], ports: Ports) -> Iterable[Refusal]:
+def _isolation(
+    request: Request, snapshot: Snapshot, ports: Ports, now: str, refused: list[Refusal]
+) -> isolation.Isolating:
+    """What is closed and by whom, if it is asked for; each patch is tried without writing."""
+    refused += isolation.closed_by_others(snapshot, request.runs)
+    if not request.isolate:
+        return isolation.Isolating()
+    found = isolation.decide(request.target_environment.isolation, snapshot, request.runs)
+    refused += [r for r in found.refusals if r not in refused]
+    for live in found.live:
+        change = isolation.closing_change(live, found.page, run=request.run, since=now, key="")
+        answer = ports.cluster.dry_run_patch(change.kind, change.api_version, change.name, change.operations)
+        what = label(change.kind, change.name)
+        if answer.object is None:
+            refused.append(Refusal(f"{what} cannot be closed: the server answered {answer.status}: {answer.refused}"))
+        elif not traffic.holds(answer.object):
+            refused.append(Refusal(f"{what} cannot be closed: the server says yes and keeps it open."))
+    return found
+
+
+def _permissions(
+    request: Request,
+    drafts: Sequence[Draft],
+    found: Sequence[Orphan],
+    closing: isolation.PlannedIsolation,
+    ports: Ports,
+) -> Iterable[Refusal]:
     needed = [
         (verb, kind_of(d.target), name_of(d.target))
         for d in drafts
@@ -313,6 +332,10 @@ def _permissions(request: Request, drafts: Sequence[Draft], found: Sequence[Orph
     ]
     needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE]
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
+    needed += [("patch", t.kind, t.name) for t in closing.targets]
+    if closing.ours:
+        page = maintenance.name(request.run)
+        needed += [(v, k, n) for k in maintenance.KINDS for v, n in (("create", ""), ("get", page), ("delete", page))]
     if not needed:
         return
     needed += [(n.verb, n.kind, n.name) for n in permissions.of_lock(lock.name(request.application))]

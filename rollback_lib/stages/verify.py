@@ -7,7 +7,7 @@ from typing import Final
 
 from rollback_lib.collectors import proof
 from rollback_lib.collectors.rollout import Rollouts, all_well
-from rollback_lib.core import health
+from rollback_lib.core import health, traffic
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Report, View
 from rollback_lib.core.image_ladder import same_image
@@ -18,7 +18,7 @@ from rollback_lib.core.resources import AWAITED, fingerprint, label, name_of
 from rollback_lib.core.run import CheckResult, Request, Verification, VerifiedWorkload
 from rollback_lib.core.settings import Settings, seconds
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import apply
+from rollback_lib.stages import apply, isolate
 
 ID = "verify"
 WRITES = False
@@ -42,6 +42,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
     if not problems:
         checks += _proven(request.settings, plan, rollouts, reports, ports)
         problems += [c.text for c in checks if not c.good]
+    for said in isolate.opened_by_others(run, ports, plan, ID):
+        ports.progress.say(f"  {said}")
     found = Verification(
         healthy=not problems, workloads=workloads, smoke=tuple(c.text for c in checks if c.kind == "smoke"),
         checks=tuple(checks), problems=tuple(problems), at=ports.clock.now().isoformat(timespec="seconds"),
@@ -133,7 +135,7 @@ def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
     return [
         f"{label(o.kind, o.name)} is not what the plan says any more: something changed it after the rollback."
         for o in planned
-        if fingerprint(snapshot.get(o.kind, o.name)) != o.after
+        if fingerprint(traffic.as_open(snapshot.get(o.kind, o.name))) != o.after
     ]
 
 

@@ -63,6 +63,25 @@ for attempt in 1 2 3 4 5; do
   echo "java.net.ConnectException: Connection refused: zipkin/10.0.0.9:9411 (attempt $attempt)"
 done
 """
+# Stands in for nginx: reads as much of its configuration as our maintenance page has.
+PAGE = """\
+for port in $(busybox sed -n 's/^ *listen \\([0-9]*\\);/\\1/p' /etc/nginx/conf.d/default.conf); do
+  busybox nc -ll -p "$port" -e /bin/sh /bin/page-answer &
+done
+wait
+"""
+PAGE_ANSWER = """\
+conf=/etc/nginx/conf.d/default.conf
+read -r method path rest
+while read -r line && [ "${#line}" -gt 1 ]; do :; done
+if [ "$path" = "$(busybox sed -n 's/.*location = \\([^ ]*\\) .*/\\1/p' $conf)" ]; then
+  printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n'
+  exit
+fi
+after=$(busybox sed -n 's/.*Retry-After \\([0-9]*\\) .*/\\1/p' $conf)
+printf 'HTTP/1.1 503 Service Unavailable\\r\\nRetry-After: %s\\r\\nConnection: close\\r\\n\\r\\n' "$after"
+busybox sed -n 's/.*return 503 "\\(.*\\)"; }$/\\1/p' $conf
+"""
 BEHAVIOURS: Mapping[str, str] = {
     "good": LEAVE_AT_ONCE + SERVE + "wait\n",
     "crash": "echo \"FATAL: $VERSION cannot start: no bean named 'paymentGateway'\"\nexit 3\n",
@@ -74,6 +93,8 @@ BEHAVIOURS: Mapping[str, str] = {
     "slow": LEAVE_AT_ONCE + CGI.format(answer=AT_LAST) + SERVE + "wait\n",
     "hungry": "text=0123456789abcdef\nwhile :; do text=$text$text; done\n",
     "alone": LEAVE_AT_ONCE + ALONE + SERVE + "wait\n",
+    "page": LEAVE_AT_ONCE + PAGE,
+    "page-answer": PAGE_ANSWER,
     "sick": LEAVE_AT_ONCE + "HEALTH=DOWN\n" + SERVE + "wait\n",
 }
 APPLETS = ("sh", "cat", "echo", "env", "httpd", "ln", "ls", "mkdir", "printf", "sleep", "true", "wget")

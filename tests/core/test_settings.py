@@ -199,19 +199,39 @@ def test_contexts_of_cloud_providers_are_names() -> None:
         assert settings.load(with_line("gke-prod", f'"{context}"')).environments["prod"].context == context
 
 
-def test_closing_traffic_by_default_is_refused_while_it_is_not_built() -> None:
-    assert refused(with_line("targets: [api-gateway]", "targets: [api-gateway], default: true")) == [
-        "environments.prod.isolation.default: closing traffic is not available in this version"
-    ]
+def test_traffic_can_be_closed_without_being_asked_for() -> None:
+    got = settings.load(with_line("targets: [api-gateway]", "targets: [api-gateway], default: true"))
+    isolation = got.environments["prod"].isolation
+    assert (isolation.default, isolation.drain, isolation.maintenance) == (True, "5s", None)
 
 
-def test_isolation_needs_a_mode_and_targets() -> None:
-    assert refused(with_line("{mode: service, targets: [api-gateway]}", "{mode: ingress}")) == [
-        "environments.prod.isolation.targets: mode 'ingress' needs targets"
-    ]
-    assert "environments.prod.isolation.mode: nothing can be closed with mode 'none'" in refused(
-        with_line("{mode: service, targets: [api-gateway]}", "{default: true}")
-    )
+@pytest.mark.parametrize(
+    ("isolation", "key", "said"),
+    [
+        ("{mode: service}", "targets", "mode 'service' needs targets"),
+        ("{default: true}", "mode", "nothing can be closed with mode 'none'"),
+        ("{mode: service, targets: [a, a]}", "targets[1]", "'a' is named already"),
+        ("{mode: ingress, targets: [a]}", "maintenance", "mode 'ingress' needs somewhere to send requests"),
+        (
+            "{mode: service, targets: [a], maintenance: {service: a}}",
+            "maintenance.service",
+            "'a' cannot stand in for itself",
+        ),
+        (
+            "{mode: service, targets: [a], maintenance: {image: 'a b'}}",
+            "maintenance.image",
+            "'a b' is not an image",
+        ),
+        (
+            "{mode: service, targets: [a], maintenance: {message: ''}}",
+            "maintenance.message",
+            "is empty or longer than 300 characters",
+        ),
+    ],
+)
+def test_what_isolation_cannot_do_is_said_with_its_place(isolation: str, key: str, said: str) -> None:
+    got = refused(with_line("{mode: service, targets: [api-gateway]}", isolation))
+    assert f"environments.prod.isolation.{key}: {said}" in got
 
 
 @pytest.mark.parametrize("path", ["actuator", "//other.example/x", "/a b", "/a/../b", "/a#b", "/a\\tb"])

@@ -8,6 +8,7 @@ import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core import status as core_status
+from rollback_lib.core import traffic
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.journal import Mark
 from rollback_lib.core.status import Status
@@ -135,3 +136,14 @@ def test_a_run_that_does_not_read_is_passed_over(world: SmallWorld, tmp_path: Pa
     old = world.run_to("v1.0.0", tmp_path / "r2")
     (old.root / "run.json").write_bytes(b"{}")
     assert look(world, torn, old).last_run is None
+
+
+def test_what_a_run_has_closed_is_said_with_since_when_and_by_which_run(world: SmallWorld) -> None:
+    selector = {"app": "cart"}
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cart"}, "spec": {"selector": selector}}
+    world.cluster.put(traffic.close(body, None, run="20260301-dead", since="2026-03-01T10:00:00Z"))
+    found = look(world)
+    assert found.closed == ("Service/cart, closed since 2026-03-01T10:00:00Z by run 20260301-dead",)
+    said = " ".join(core_status.text(found).split())
+    assert "CLOSED: Service/cart" in said
+    assert "`rollback reopen -e prod` opens it" in said

@@ -1,0 +1,349 @@
+"""A Jenkins server through python-jenkins, with what that leaves to its callers.
+
+python-jenkins gives the session, its authorization and its crumb. Repaired here (1.8.3): its retries never happen; it
+follows the 303 of a request that is queued already and then fails; parameters go into the address; a crumb is never
+asked for again; errors come as four unrelated kinds; nothing has a time limit; redirects are followed to other hosts.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import jenkins
+import msgspec
+import requests
+
+from rollback_lib.core import jenkins_answers as answers
+from rollback_lib.core.errors import CheckError, RefusedError, UsageError
+from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
+from rollback_lib.core.redact import redact
+from rollback_lib.core.registry_answers import retry_after
+
+CONNECT_TIMEOUT: Final = 5.0
+READ_TIMEOUT: Final = 20.0  # between two bytes
+WHOLE_TIMEOUT: Final = 60.0  # for one answer
+LARGEST: Final = 16 << 20
+TRIES: Final = 5
+_QUEUED = re.compile(r"/queue/item/([0-9]{1,18})/?$")
+_AGAIN: Final = (429, 502, 503, 504)
+_LONGEST_WAIT: Final = 10.0
+_BUILD = "number,url,building,result,queueId,timestamp,artifacts[relativePath],actions[parameters[*],causes[*]]"
+
+
+class _Lost(Exception):
+    """No usable answer came."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Session(jenkins.Jenkins):
+    """python-jenkins without its reading of statuses, and without following redirects."""
+
+    _session: Any
+    crumb: Any
+
+    def _response_handler(self, response: Any) -> Any:
+        return response
+
+    def _request(self, req: Any, stream: Any = None) -> Any:
+        prepared = self._session.prepare_request(req)
+        settings = self._session.merge_environment_settings(prepared.url, {}, True, self._session.verify, None)
+        return self._session.send(
+            prepared, **{**settings, "stream": True}, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), allow_redirects=False
+        )
+
+    def maybe_add_crumb(self, req: Any) -> None:
+        if self.crumb is None:
+            found = self.jenkins_request(requests.Request("GET", self.server + "crumbIssuer/api/json"), add_crumb=False)
+            try:
+                self.crumb = found.json() if found.status_code == 200 else False
+            except ValueError:
+                self.crumb = False
+            finally:
+                found.close()
+        if self.crumb:
+            req.headers[self.crumb["crumbRequestField"]] = self.crumb["crumb"]
+
+
+class JenkinsServer:
+    """`ports.Jenkins`.
+
+    Raises RefusedError with what the server said, CheckError where a request to change something was sent and its
+    answer was lost, UsageError for names that cannot be meant.
+    """
+
+    def __init__(
+        self, url: str, user: str, token: str, *, sleep: Callable[[float], None], now: Callable[[], float] | None = None
+    ) -> None:
+        if urlsplit(url).scheme not in ("http", "https") or urlsplit(url).username:
+            raise UsageError("JENKINS_URL must be the address of a Jenkins server, without a user name in it")
+        self._server = _Session(url, user or None, token or None)
+        self._user = user
+        self._sleep, self._now = sleep, now or time.monotonic
+        self.url = self._server.server
+
+    def close(self) -> None:
+        self._server._session.close()
+
+    # --- the job
+    def job_config(self, job: str) -> str | None:
+        """config.xml, or None where there is no such job (or we may not see it)."""
+        found = self._get(f"{_job(job)}/config.xml", missing=True)
+        return None if found is None else found.body.decode("utf-8", "replace")
+
+    def put_job(self, job: str, xml: str, *, create: bool) -> None:
+        path = f"{_job(job)}/config.xml"
+        if create:
+            folder, own = parent_path(job)
+            path = f"{folder}createItem?{urlencode({'name': own})}"
+        self._post(path, xml.encode(), {"Content-Type": "text/xml; charset=utf-8"}, f"write the job {job}")
+
+    def parameters(self, job: str) -> Sequence[str]:
+        """The names of the job's parameters; Jenkins takes others without a word and drops them."""
+        path = f"{_job(job)}/api/json?tree=property[parameterDefinitions[name]]"
+        return answers.parameter_names(self._json(path, f"the job {job}"))
+
+    def check(self, jenkinsfile: str) -> Sequence[str]:
+        """What the server's validator says against a Jenkinsfile; nothing where it is valid."""
+        body = urlencode({"jenkinsfile": jenkinsfile}).encode()
+        path = "pipeline-model-converter/validateJenkinsfile"
+        found = self._post(path, body, _FORM, "check the Jenkinsfile")
+        data = _decoded(found.body, "the validator").get("data") or {}
+        if data.get("result") == "success":
+            return ()
+        errors = data.get("errors") or [{"error": "the server says no, and not why"}]
+        return tuple(_flat(e.get("error") if isinstance(e, Mapping) else e) for e in errors)
+
+    # --- a build
+    def start(self, job: str, parameters: Mapping[str, str]) -> int:
+        """The queue item; 0 where an equal request is queued already. Never sent twice: it is no idempotent request."""
+        path = f"{_job(job)}/buildWithParameters"
+        found = self._post(path, urlencode(dict(parameters)).encode(), _FORM, f"start {job}", redirects=True)
+        location = found.headers.get("location", "")
+        if found.status in (302, 303):
+            return 0
+        number = queue_number(location)
+        if not number:
+            raise RefusedError(f"Jenkins took the request for {job} and did not say where it is queued.")
+        return number
+
+    def queued(self, item: int) -> QueueItem:
+        found = self._get(f"queue/item/{item}/api/json", missing=True)
+        if found is None:
+            return QueueItem(gone=True)
+        return answers.queue_item(_decoded(found.body, "the queue"))
+
+    def build(self, job: str, number: int) -> Build | None:
+        found = self._get(f"{_job(job)}/{number}/api/json?tree={_BUILD}", missing=True)
+        return None if found is None else answers.build(_decoded(found.body, f"build {number}"))
+
+    def recent(self, job: str, many: int = 20) -> Sequence[Build]:
+        """The newest builds, newest first."""
+        found = self._json(f"{_job(job)}/api/json?tree=builds[{_BUILD}]{{0,{many}}}", f"the job {job}")
+        return tuple(answers.build(each) for each in found.get("builds") or [])
+
+    def steps(self, job: str, number: int) -> Sequence[Step]:
+        """Its stages; none where the server has not the plugin that tells (Pipeline: REST API)."""
+        found = self._get(f"{_job(job)}/{number}/wfapi/describe", missing=True)
+        return () if found is None else answers.steps(_decoded(found.body, "the stages"))
+
+    def questions(self, job: str, number: int) -> Sequence[Question]:
+        """What it waits for; none where the server cannot tell."""
+        found = self._get(f"{_job(job)}/{number}/wfapi/pendingInputActions", missing=True)
+        return () if found is None else answers.questions(_decoded_list(found.body))
+
+    def log(self, job: str, number: int, start: int) -> LogPart | None:
+        """The log from byte ``start``; None where the build is gone. An empty log is a log."""
+        found = self._get(f"{_job(job)}/{number}/logText/progressiveText?start={start}", missing=True)
+        if found is None:
+            return None
+        size = found.headers.get("x-text-size", "")
+        more = found.headers.get("x-more-data", "").lower() == "true"
+        after = int(size) if size.isdigit() else start + len(found.body)
+        return LogPart(text=found.body.decode("utf-8", "replace"), next=after, more=more)
+
+    def artifact(self, job: str, number: int, path: str) -> bytes | None:
+        if any(part in ("", ".", "..") for part in path.split("/")):
+            raise UsageError(f"{path!r} is not an artifact's path")
+        found = self._get(f"{_job(job)}/{number}/artifact/{quote(path)}", missing=True)
+        return None if found is None else found.body
+
+    def tests(self, job: str, number: int) -> Mapping[str, Any] | None:
+        """Counts and failed cases of the test report; None where there is none."""
+        tree = "failCount,passCount,skipCount,suites[cases[className,name,status,errorDetails]]"
+        found = self._get(f"{_job(job)}/{number}/testReport/api/json?tree={tree}", missing=True)
+        return None if found is None else _decoded(found.body, "the test report")
+
+    # --- requests
+    def _json(self, path: str, what: str) -> Mapping[str, Any]:
+        found = self._get(path, missing=True)
+        if found is None:
+            raise RefusedError(f"Jenkins has no {what.removeprefix('the ')}, or {self._who()} may not see it.")
+        return _decoded(found.body, what)
+
+    def _get(self, path: str, *, missing: bool = False) -> _Answer | None:
+        said = ""
+        for attempt in range(TRIES):
+            try:
+                found = self._send("GET", path, None, {})
+                if "api/json" in path and found.status == 200:
+                    _decoded(found.body, "Jenkins")
+            except (_Lost, RefusedError) as problem:
+                said, wait = str(problem), 0.5 * 2**attempt
+            else:
+                if found.status not in _AGAIN:
+                    return self._judged(found, f"read {path.partition('?')[0]}", missing=missing)
+                said = _status_text(found)
+                asked = retry_after(found.headers, time.time())
+                wait = 0.5 * 2**attempt if asked is None else asked
+            if attempt + 1 < TRIES:
+                self._sleep(min(wait, _LONGEST_WAIT))
+        raise RefusedError(f"Jenkins does not answer ({TRIES} tries): {said}")
+
+    def _post(
+        self, path: str, body: bytes, headers: Mapping[str, str], what: str, *, redirects: bool = False
+    ) -> _Answer:
+        try:
+            found = self._send("POST", path, body, headers)
+            if found.status == 403 and b"crumb" in found.body.lower():
+                self._server.crumb = None  # it was of a session that has ended
+                found = self._send("POST", path, body, headers)
+        except _Lost as problem:
+            raise CheckError(f"Jenkins did not answer when we wanted to {what}: {problem}") from None
+        judged = self._judged(found, what, redirects=redirects)
+        assert judged is not None
+        return judged
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> _Answer:
+        request = requests.Request(method, self.url + path, data=body, headers=dict(headers))
+        try:
+            raw = self._server.jenkins_request(request, add_crumb=method == "POST")
+        except jenkins.TimeoutException:
+            raise _Lost("no answer within the time") from None
+        except (requests.RequestException, jenkins.JenkinsException, OSError) as error:
+            raise _Lost(_reason(error)) from None
+        try:
+            return _Answer(raw.status_code, {k.lower(): v for k, v in raw.headers.items()}, self._whole(raw))
+        finally:
+            raw.close()
+
+    def _whole(self, raw: Any) -> bytes:
+        begun, found = self._now(), bytearray()
+        try:
+            for part in raw.iter_content(1 << 16):
+                found += part
+                if len(found) > LARGEST:
+                    raise _Lost(f"an answer of more than {LARGEST >> 20} MB")
+                if self._now() - begun > WHOLE_TIMEOUT:
+                    raise _Lost(f"an answer that took more than {WHOLE_TIMEOUT:.0f} s")
+        except requests.RequestException as error:
+            raise _Lost(f"the answer was cut off ({type(error).__name__})") from None
+        return bytes(found)
+
+    def _judged(self, found: _Answer, what: str, *, missing: bool = False, redirects: bool = False) -> _Answer | None:
+        if found.status < 300:
+            return found
+        if found.status < 400:
+            return self._redirected(found, what, redirects)
+        if found.status == 404 and missing:
+            return None
+        raise RefusedError(f"Jenkins did not let us {what}: {_status_text(found)}{self._advice(found)}")
+
+    def _redirected(self, found: _Answer, what: str, expected: bool) -> _Answer:
+        there = urlsplit(found.headers.get("location", ""))
+        if "login" in there.path or "securityRealm" in there.path:
+            raise RefusedError(f"Jenkins wants a login when we {what}: user or API token are wrong or missing.")
+        here = urlsplit(self.url)
+        if there.netloc and (there.scheme, there.netloc) != (here.scheme, here.netloc) and not expected:
+            raise RefusedError(f"Jenkins sends us to {there.scheme}://{there.netloc}: set JENKINS_URL to where it is.")
+        return found
+
+    def _advice(self, found: _Answer) -> str:
+        if found.status == 401:
+            return " The user or the API token is wrong."
+        if found.status == 403:
+            needed = found.headers.get("x-required-permission", "")
+            return f" {self._who()} lacks {redact(needed)}." if needed else f" {self._who()} may not."
+        if found.status == 409:
+            return " The job is disabled."
+        if found.status == 400:
+            return " A job without parameters says so too: run `rollback jenkins provision`."
+        return ""
+
+    def _who(self) -> str:
+        return self._user or "anonymous"
+
+
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _job(name: str) -> str:
+    try:
+        return job_path(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def job_path(name: str) -> str:
+    """`shop/deploy` as `job/shop/job/deploy`. A multibranch job's own slash is `%2F` already, as JOB_NAME has it.
+
+    Raises ValueError for a name that would lead elsewhere.
+    """
+    parts = name.strip("/").split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{name!r} is not the full name of a job")
+    return "/".join(f"job/{quote(part, safe='')}" for part in parts)
+
+
+def parent_path(name: str) -> tuple[str, str]:
+    """(path of the folder that holds the job, the job's own name)."""
+    folder, _, own = name.strip("/").rpartition("/")
+    return (job_path(folder) + "/" if folder else "", own)
+
+
+def queue_number(location: str) -> int:
+    """The queue item that a Location names, whatever host it says; 0 where it names none."""
+    found = _QUEUED.search(urlsplit(location).path)
+    return int(found[1]) if found else 0
+
+
+def _decoded(body: bytes, what: str) -> dict[str, Any]:
+    found = _any(body, what)
+    if not isinstance(found, dict):
+        raise RefusedError(f"what Jenkins says of {what} is no object.")
+    return found
+
+
+def _decoded_list(body: bytes) -> list[Mapping[str, Any]]:
+    found = _any(body, "its questions")
+    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+
+
+def _any(body: bytes, what: str) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RefusedError(f"what Jenkins says of {what} is not JSON, or is cut off.") from None
+
+
+def _status_text(found: _Answer) -> str:
+    """The status, and the first words of a short answer; a page of HTML says nothing that helps."""
+    html = found.body.lstrip()[:1] == b"<"
+    said = "" if html else " ".join(found.body.decode("utf-8", "replace").split())[:200]
+    return f"{found.status}{' ' + redact(said) if said else ''}."
+
+
+def _reason(error: Exception) -> str:
+    return redact(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+
+
+def _flat(text: Any) -> str:
+    return "; ".join(_flat(each) for each in text) if isinstance(text, list) else " ".join(str(text).split())

@@ -1,0 +1,191 @@
+"""rollback jenkins: the job, its page, and what starts it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rollback_lib.cli.options import takes
+
+if TYPE_CHECKING:
+    from rollback_lib.core.jenkins_job import JobParameter
+
+
+@click.group("jenkins", help="The Jenkins job: write it, check it, start it.")
+def command() -> None:
+    pass
+
+
+@command.command("render", help="Write the job's parameters into Jenkinsfile.rollback, from the settings if there are.")
+@click.argument("file", default="Jenkinsfile.rollback", metavar="[FILE]")
+@click.option("--check", is_flag=True, help="Write nothing; 1 where it would change.")
+@takes("jenkins-render")
+def render(values: dict[str, Any], file: str, check: bool) -> int:
+    from rollback_lib import wiring
+    from rollback_lib.cli.console import out
+    from rollback_lib.core import jenkins_job
+    from rollback_lib.core.errors import UsageError
+
+    before = wiring.read_text(file)
+    try:
+        after = jenkins_job.with_parameters(before, _parameters(values))
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}; take Jenkinsfile.rollback of the library") from None
+    if check:
+        out(f"{file} {'agrees with' if after == before else 'differs from'} the schema.")
+        return 0 if after == before else 1
+    if after != before:
+        wiring.replace_text(file, after)
+    out(f"{file} {'has' if after == before else 'got'} the parameters of the schema.")
+    return 0
+
+
+def _parameters(values: dict[str, Any]) -> tuple[JobParameter, ...]:
+    """As the settings have the environments. A job that nobody has to approve only looks, unless it is told."""
+    from rollback_lib import wiring
+    from rollback_lib.core import jenkins_job
+
+    config = wiring.find_config(values.get("config"), wiring.current_folder())
+    found = wiring.read_settings(config).environments if config else {}
+    only_look = any(environment.approval != "required" for environment in found.values())
+    return jenkins_job.parameters(tuple(found), only_look=only_look)
+
+
+@command.command("page", help="Write what the page of a build shows of the run in --run-dir.")
+@takes("jenkins-page")
+def page(values: dict[str, Any]) -> int:
+    from rollback_lib import wiring
+    from rollback_lib.cli.console import out
+    from rollback_lib.operations import jenkins_page
+
+    run = wiring.existing_run(values.get("run_dir") or ".rollback/current")
+    if run is None:
+        out("There is no run to show.")
+        return 0
+    out(jenkins_page.write(run, wiring.now()).rstrip())
+    return 0
+
+
+@command.command("admit", help="Let the run in --run-dir go on if a failed deploy asked for it; 3 if it may not.")
+@takes("jenkins-admit")
+def admit(values: dict[str, Any]) -> int:
+    import os
+
+    from rollback_lib import wiring
+    from rollback_lib.cli import entering
+    from rollback_lib.operations import automatic
+
+    with entering.entered(values, run_dir=".rollback/current") as (run, ports, console):
+        own_job = os.environ.get("JOB_NAME", "")
+        console.say(automatic.admit(run, ports, lambda: wiring.jenkins(os.environ, ports.clock), own_job))
+    return 0
+
+
+@command.command("settle", help="Keep in the cluster how the run in --run-dir ended, for the loop guard.")
+@takes("jenkins-admit")
+def settle(values: dict[str, Any]) -> int:
+    from rollback_lib.cli import entering
+    from rollback_lib.operations import automatic
+
+    with entering.entered(values, run_dir=".rollback/current") as (run, ports, console):
+        console.say(automatic.settle(run, ports))
+    return 0
+
+
+def _job(function: Any) -> Any:
+    text = "The job's full name, such as shop/rollback."
+    return click.option("--job", envvar="ROLLBACK_JENKINS_JOB", default="rollback", metavar="NAME", help=text)(function)
+
+
+@command.command("provision", help="Create the job on JENKINS_URL, or update it where it differs.")
+@_job
+@click.option("--repository", metavar="URL", help="Where Jenkins clones from; default: this clone's remote.")
+@click.option(
+    "--branch", default="main", show_default=True, metavar="NAME", help="With Jenkinsfile.rollback and rollback.yaml."
+)
+@click.option("--credentials", default="", metavar="ID", help="Jenkins' credentials for the repository.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change. 1 where something would.")
+@takes("jenkins-provision")
+def provision(
+    values: dict[str, Any], job: str, repository: str | None, branch: str, credentials: str, diff: bool
+) -> int:
+    import os
+
+    from rollback_lib import wiring
+    from rollback_lib.cli.console import out
+    from rollback_lib.core import jenkins_job
+    from rollback_lib.operations import jenkins_provision
+
+    source = jenkins_job.Source(repository or _remote(), branch, credentials)
+    xml = jenkins_job.config_xml(_parameters(values), source)
+    with wiring.stoppable_clock() as clock:
+        done = jenkins_provision.provision(wiring.jenkins(os.environ, clock), job, xml, write=not diff)
+    for line in done.differs:
+        out(f"  {line}")
+    if done.exists and not done.differs:
+        out(f"{job} is as it should be.")
+    elif diff:
+        out(f"{job} {'differs' if done.exists else 'does not exist yet'}.")
+    else:
+        out(f"{job} was {'updated' if done.exists else 'created'}.")
+    return 1 if diff and (done.differs or not done.exists) else 0
+
+
+def _remote() -> str:
+    from rollback_lib import wiring
+    from rollback_lib.core.errors import UsageError
+
+    git = wiring.repository(wiring.current_folder())
+    try:
+        url = git.identity().url
+    finally:
+        git.close()
+    if not url:
+        raise UsageError("this clone has no remote: name the repository with --repository")
+    return url
+
+
+@command.command("lint", help="Ask JENKINS_URL's own validator about a Jenkinsfile. 0 or 1.")
+@click.argument("file", default="Jenkinsfile.rollback", metavar="[FILE]")
+def lint(file: str) -> int:
+    import os
+
+    from rollback_lib import wiring
+    from rollback_lib.cli.console import out
+
+    text = wiring.read_text(file)
+    with wiring.stoppable_clock() as clock:
+        found = wiring.jenkins(os.environ, clock).check(text)
+    for line in found:
+        out(f"  {line}")
+    out(f"{file} is {'not valid' if found else 'valid'} for this server.")
+    return 1 if found else 0
+
+
+@command.command("trigger", help="Start the job on JENKINS_URL. With --follow: until it ends; 0 for SUCCESS, else 1.")
+@_job
+@click.option("--follow", is_flag=True, help="Show queue, stages, log and questions; Ctrl-C leaves the build running.")
+@takes("jenkins-trigger")
+def trigger(values: dict[str, Any], job: str, follow: bool) -> int:
+    import os
+
+    from rollback_lib import wiring
+    from rollback_lib.cli.console import Console, out
+    from rollback_lib.core import jenkins_job
+    from rollback_lib.operations import jenkins_trigger
+
+    request_id = (
+        values.get("request_id") or f"cli-{wiring.new_run_id(values.get('environment') or 'job', wiring.now())}"
+    )
+    parameters = jenkins_job.given({**values, "request_id": request_id})
+    console = Console()
+    with wiring.stoppable_clock() as clock:
+        server = wiring.jenkins(os.environ, clock)
+        asked = jenkins_trigger.ask(server, job, parameters)
+        out(f"Asked {job} on {server.url} ({'an equal request is there already' if not asked.item else request_id}).")
+        if not follow:
+            return 0
+        build = jenkins_trigger.follow(server, asked, clock, console.say, console.say)
+    out(f"Build {build.number}: {build.result or 'no result'} {build.url}")
+    return 0 if jenkins_trigger.good(build) else 1

@@ -1,0 +1,81 @@
+"""JSON patches (RFC 6902) as the API server takes them: doing one, and making one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollback_lib.core.resources import Object
+from rollback_lib.core.three_way import Operation, pointer
+
+
+def done(obj: Mapping[str, Any], operations: Sequence[Operation]) -> Object | None:
+    """The object after ``add``, ``replace``, ``remove`` and ``test``; None where the server would refuse (422).
+
+    As the API server's library has it, a member that is not there equals null, and ``replace`` adds it.
+    """
+    result: Any = copy.deepcopy(dict(obj))
+    for operation in operations:
+        *way, last = [p.replace("~1", "/").replace("~0", "~") for p in operation.path.split("/")[1:]]
+        parent: Any = result
+        try:
+            for part in way:
+                parent = parent[int(part)] if isinstance(parent, list) else parent[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return None
+        try:
+            if isinstance(parent, list):
+                _in_list(parent, last, operation)
+            elif isinstance(parent, dict):
+                _in_mapping(parent, last, operation)
+            else:
+                return None
+        except (LookupError, ValueError):
+            return None
+    return dict(result)
+
+
+def _in_mapping(parent: dict[str, Any], key: str, operation: Operation) -> None:
+    if operation.op == "test":
+        if parent.get(key) != operation.value:
+            raise LookupError(key)
+    elif operation.op == "remove":
+        del parent[key]
+    else:
+        parent[key] = copy.deepcopy(operation.value)
+
+
+def _in_list(parent: list[Any], key: str, operation: Operation) -> None:
+    at = len(parent) if key == "-" else int(key)
+    if operation.op == "test":
+        if parent[at] != operation.value:
+            raise LookupError(key)
+    elif operation.op == "remove":
+        del parent[at]
+    elif operation.op == "add":
+        parent.insert(at, copy.deepcopy(operation.value))
+    else:
+        parent[at] = copy.deepcopy(operation.value)
+
+
+def change(now: Mapping[str, Any], wanted: Mapping[str, Any], places: Sequence[tuple[str, ...]]) -> list[Operation]:
+    """From ``now`` to ``wanted`` at these places, each behind a ``test`` of the whole value that is there now."""
+    tests: list[Operation] = []
+    writes: list[Operation] = []
+    for place in places:
+        before, after = _at(now, place), _at(wanted, place)
+        if before == after:
+            continue
+        tests.append(Operation("test", pointer(place), before))
+        if after is None:
+            writes.append(Operation("remove", pointer(place)))
+        else:
+            writes.append(Operation("add" if before is None else "replace", pointer(place), after))
+    return tests + writes
+
+
+def _at(obj: Any, place: Sequence[str]) -> Any:
+    for part in place:
+        obj = obj.get(part) if isinstance(obj, Mapping) else None
+    return obj

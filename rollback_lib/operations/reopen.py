@@ -1,0 +1,172 @@
+"""`rollback reopen`: open everything that is closed in a namespace, from what is kept on the objects alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core import isolation, maintenance, traffic
+from rollback_lib.core.changes import DeleteObject
+from rollback_lib.core.errors import (
+    EXIT_DONE,
+    EXIT_FAILED_CLOSED,
+    NotApprovedError,
+    RollbackError,
+    StaleError,
+    UsageError,
+)
+from rollback_lib.core.plan import ClusterIdentity
+from rollback_lib.core.resources import KINDS, Object, kind_of, label, name_of
+from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.ports import Ports, RunStore
+
+_TRIES: Final = 5
+_SETTLED: Final = 2.0  # seconds, as in `stages.reopen`
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True):
+    """One object that is closed. ``problem``: why it cannot be opened from its own record."""
+
+    kind: str
+    name: str
+    run: str
+    since: str = ""
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return f"{label(self.kind, self.name)}, closed since {self.since or 'an unknown time'} by run {self.run}"
+
+
+class Reopened(msgspec.Struct, frozen=True, kw_only=True):
+    """What was opened; ``kept``: what somebody else changed meanwhile, which stays; ``closed``: what still is."""
+
+    cluster: ClusterIdentity
+    opened: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> int:
+        return EXIT_FAILED_CLOSED if self.closed else EXIT_DONE
+
+
+def closed(snapshot: Snapshot) -> tuple[Closed, ...]:
+    """What is closed in the namespace, by the objects' own record."""
+    found = []
+    for kind in traffic.CLOSABLE:
+        for live in snapshot.all(kind):
+            record, by = traffic.closing(live), traffic.closed_by(live)
+            if record is not None:
+                found.append(Closed(kind=kind, name=name_of(live), run=record.run, since=record.since))
+            elif by:
+                found.append(Closed(kind=kind, name=name_of(live), run=by, problem=traffic.closed_already(live)))
+    return tuple(found)
+
+
+def reopen(ports: Ports, scratch: RunStore, *, yes: bool, context: str) -> Reopened:
+    """Open all of it. ``scratch`` keeps a patch while kubectl reads it; ``context``: the one that was named, if any.
+
+    Raises NotApprovedError where nobody says yes, UsageError where the cluster would have to be guessed.
+    """
+    identity = ports.cluster.identity()
+    snapshot = ports.cluster.snapshot((*traffic.CLOSABLE, *maintenance.KINDS))
+    unread = tuple(f"{why}: nothing says whether one is closed." for kind, why in snapshot.refused.items()
+                   if kind in traffic.CLOSABLE and "does not serve" not in why)  # fmt: skip
+    found = closed(snapshot)
+    if not found:
+        return Reopened(cluster=identity, unread=unread)
+    _sure(found, identity, ports, yes=yes, context=context)
+    opened: list[str] = []
+    kept: list[str] = []
+    failed = [c.problem for c in found if c.problem]
+    runs: set[str] = set()
+    for one in found:
+        if one.problem:
+            continue
+        try:
+            kept += _open(one, ports, scratch)
+        except RollbackError as error:
+            failed.append(f"{label(one.kind, one.name)} is still closed: {error}")
+        else:
+            opened.append(label(one.kind, one.name))
+            runs.add(one.run)
+            ports.progress.say(f"  {opened[-1]} opened")
+    removed = _take_pages_away(runs, snapshot, ports, scratch) if not failed else ()
+    return Reopened(
+        cluster=identity, opened=tuple(opened), kept=tuple(kept), closed=tuple(failed), unread=unread, removed=removed
+    )
+
+
+def _sure(found: Sequence[Closed], identity: ClusterIdentity, ports: Ports, *, yes: bool, context: str) -> None:
+    contexts = ports.cluster.contexts()
+    if yes and not context and len(contexts) > 1:
+        raise UsageError(
+            f"the kubeconfig has several contexts ({', '.join(sorted(contexts)[:6])}) and none is named: use --context"
+        )
+    if yes:
+        return
+    names = "; ".join(map(str, found))
+    answer = ports.approver.ask(f"{names}. Open in namespace {identity.namespace} at {identity.server}?")
+    if answer is None:
+        raise NotApprovedError(f"{names}: opening needs a yes and there is no terminal: use --yes.")
+    if not answer:
+        raise NotApprovedError("not opened.")
+
+
+def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
+    for tried in range(_TRIES):
+        live = ports.cluster.snapshot([one.kind]).get(one.kind, one.name)
+        if live is None or traffic.closing(live) is None:
+            return ()  # opened by somebody else a moment ago
+        change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
+        try:
+            ports.acts.act(change, scratch)
+        except StaleError:
+            if tried == _TRIES - 1:
+                raise
+            continue
+        return kept
+    raise AssertionError(one)
+
+
+def _take_pages_away(runs: set[str], snapshot: Snapshot, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
+    """The maintenance pages of the runs whose traffic is open now. One that stays does no harm, and is said."""
+    pages = [o for kind in maintenance.KINDS for o in snapshot.all(kind) if _page_of(o) in runs]
+    if pages:
+        ports.clock.sleep(_SETTLED)
+    removed = []
+    for page in pages:
+        kind, name, uid = kind_of(page), name_of(page), str(page["metadata"]["uid"])
+        change = DeleteObject(
+            key=f"page/delete/{kind.lower()}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api, before="",
+            after="", uid=uid,
+        )  # fmt: skip
+        try:
+            ports.acts.act(change, scratch)
+            removed.append(label(kind, name))
+        except RollbackError as error:
+            ports.progress.say(f"  {label(kind, name)} stays: {error}")
+    return tuple(removed)
+
+
+def _page_of(obj: Object) -> str:
+    return str(((obj.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) or "")
+
+
+def text(found: Reopened) -> str:
+    """What was done, the last line last."""
+    lines = [f"  {kept}; it stays" for kept in found.kept]
+    lines += [f"  ! {said}" for said in (*found.closed, *found.unread)]
+    where = f"namespace {found.cluster.namespace} at {found.cluster.server}"
+    if found.closed:
+        opened = f"{', '.join(found.opened)} opened. " if found.opened else ""
+        lines.append(f"{opened}TRAFFIC IS STILL CLOSED in {where}, see above.")
+    elif found.opened:
+        lines.append(f"{', '.join(found.opened)} opened; traffic is open in {where}.")
+    else:
+        lines.append(f"Nothing was closed by a run in {where}; traffic is open.")
+    return "\n".join(lines)

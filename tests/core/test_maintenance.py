@@ -1,0 +1,48 @@
+"""The maintenance page: nginx's configuration that nobody's text can break, on every port that a closed Service has."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback_lib.core import maintenance, names
+from rollback_lib.core.settings import MESSAGE_LIMIT, Maintenance
+
+RUN = "20260301-120000-prod-ab12"
+
+
+def service(*ports: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": list(ports)}}
+
+
+@given(st.text(min_size=1, max_size=MESSAGE_LIMIT))
+def test_no_message_ends_nginx_s_word_or_grows_beyond_it(message: str) -> None:
+    text = maintenance.configuration(Maintenance(message=message), (8080,))
+    found = re.search(r'return 503 "([^"\n]*)"; \}\n', text)
+    assert found is not None
+    assert text.isascii()
+    assert not {"$", "\\"} & set(found[1])
+    assert len(found[1]) < 4000
+    shown = re.search(r"<p>(.*)</p>", found[1])
+    assert shown is not None
+    if message.isprintable():
+        assert html.unescape(shown[1]) == " ".join(message.split())
+
+
+def test_it_listens_wherever_a_closed_service_sends_and_never_twice_on_one_port() -> None:
+    first = service({"port": 80, "targetPort": "http"}, {"port": 443, "targetPort": 18080})
+    second = service({"port": 8080}, {"port": 53, "protocol": "UDP"}, {"port": 81, "targetPort": "http"})
+    config, deployment = maintenance.objects(RUN, "shop", Maintenance(), [first, second], service=False)
+    ports = deployment["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert ports == [{"containerPort": 8080}, {"containerPort": 18080}, {"containerPort": 18081, "name": "http"}]
+    listens = re.findall(r"listen (\d+);", config["data"]["default.conf"])
+    assert sorted(listens) == ["18080", "18081", "8080"]
+
+
+def test_its_names_are_legal_for_the_longest_environment() -> None:
+    longest = maintenance.name(f"20260301-120000-{'e' * 40}-ab12")
+    assert names.is_label(longest)

@@ -1,0 +1,125 @@
+"""What the validator refuses, before a live Jenkins would; RULES in the order of `engine/Declarative.groovy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.jenkins.controller import STEPS
+from tests.jenkins.engine import Engine
+
+GOOD = """pipeline {
+  agent none
+  options { timeout(time: 1, unit: 'HOURS') }
+  parameters { string(name: 'A', defaultValue: '') }
+  environment { B = 'b' }
+  stages {
+    stage('One') { agent any; steps { echo 'hello' } }
+    stage('Two') {
+      options { timeout(time: 1, unit: 'HOURS') }
+      input { message 'Go on?' }
+      steps { script { if (env.B) { echo 'yes' } } }
+    }
+  }
+  post { always { echo 'end' } }
+}
+def more(String a) { sh 'true' }
+"""
+
+
+def rules(engine: Engine, text: str, folder: Path) -> list[str]:
+    file = folder / "Jenkinsfile"
+    file.write_text(text, encoding="utf-8")
+    request = {"file": str(file), "params": {}, "scm": {}, "steps": list(STEPS), "library": [], "only_rules": True}
+    return list(engine.play(request, lambda event, args: None).get("rules", []))
+
+
+def test_a_good_file_is_accepted(engine: Engine, tmp_path: Path) -> None:
+    assert rules(engine, GOOD, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("agent none", "", 'Missing required section "agent"'),
+        ("agent none", "agent none\n  agent any", "Multiple occurrences of the agent section"),
+        ("agent any", "agent any; agent any", "Multiple occurrences of the agent section"),
+        ("agent none", "agent nowhere", "Invalid agent type"),
+        ("agent none", "agent none\n  colour 'red'", 'Undefined section "colour"'),
+        ("agent any; steps { echo 'hello' }", "agent any", "Expected one of"),
+        ("agent any; steps { echo 'hello' }", "agent any; steps { }", "No steps specified"),
+        ("agent any; steps { echo 'hello' }", "agent any; echo 'hello'", 'Undefined section "echo"'),
+        ("agent any; steps { echo 'hello' }", "when { expression { true } } steps { echo 'x' }", "Undefined section"),
+        ("stage('Two')", "stage('One')", 'Duplicate stage name: "One"'),
+        ("stage('Two')", "stage(\"Two ${1}\")", "Stage does not have a name"),
+        ("options { timeout(time: 1, unit: 'HOURS') }\n      input",
+         "options { disableConcurrentBuilds() }\n      input",
+         'Invalid option type "disableConcurrentBuilds"'),
+        ("options { timeout(time: 1, unit: 'HOURS') }\n  param", "options { timeouts(1) }\n  param",
+         'Invalid option type "timeouts"'),
+        ("options { timeout(time: 1, unit: 'HOURS') }\n      input", "input", 'stage "Two" asks without a timeout'),
+        ("options { timeout(time: 1, unit: 'HOURS') }\n      input", "options { lock('x'); timeout(1) }\n      input",
+         "holds a lock while a person thinks"),
+        ("options { timeout(time: 1, unit: 'HOURS') }\n  param", "options { lock('x') }\n  param",
+         "lock holds for the whole run"),
+        ("message 'Go on?'", "ok 'Go on?'", 'Missing required parameter: "message"'),
+        ("message 'Go on?'", "message 'x'; colour 'y'", 'Invalid input option "colour"'),
+        ("string(name: 'A'", "strings(name: 'A'", 'Invalid parameter type "strings"'),
+        ("B = 'b'", "echo 'b'", "Expected name=value pairs in environment"),
+        ("B = 'b'", 'B = "${params.A}"', "a parameter in environment is expanded once more"),
+        ("always {", "sometimes {", 'Invalid condition "sometimes"'),
+        ("post { always { echo 'end' } }", "post { }", "post can not be empty"),
+        ("steps { echo 'hello' }", "steps { if (true) { echo 'x' } }", "Expected a step"),
+        ("steps { echo 'hello' }", "steps { stage('x') { echo 'x' } }", 'Invalid step "stage" used'),
+        ("steps { echo 'hello' }", "steps { options { timeout(1) } }", "a directive outside its place"),
+        ("steps { echo 'hello' }", "steps { ecko 'x' }", "No such DSL method 'ecko'"),
+        ("sh 'true'", 'sh "true ${a}"', "the script is not a literal"),
+        ("sh 'true'", "sh 'true ' + a", "the script is not a literal"),
+        ("sh 'true'", "sh(script: a)", "the script is not a literal"),
+        ("sh 'true'", "bat a", "the script is not a literal"),
+        ("sh 'true'", "new File('/x')", "Scripts not permitted to use new"),
+        ("sh 'true'", "a.execute()", "Scripts not permitted to use method execute"),
+        ("sh 'true'", "currentBuild.rawBuild.getCauses()", "Scripts not permitted to use method getCauses"),
+    ],
+)  # fmt: skip
+def test_what_jenkins_would_refuse_is_refused_here(
+    engine: Engine, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert GOOD.count(old) == 1
+    found = rules(engine, GOOD.replace(old, new), tmp_path)
+    assert [line for line in found if said in line], found
+
+
+def test_a_comparator_that_cps_would_break_is_seen_broken(engine: Engine, tmp_path: Path) -> None:
+    """The engine is Jenkins's own: a trap of CPS that plain Groovy does not have (JENKINS-44924)."""
+    said: list[str] = []
+    file = tmp_path / "Jenkinsfile"
+    file.write_text("echo([3, 1, 2].sort { a, b -> a <=> b }.toString())", encoding="utf-8")
+    request = {"file": str(file), "params": {}, "scm": {}, "steps": [*STEPS], "library": []}
+    end = engine.play({**request, "rules": False}, lambda event, args: said.append(str(args)))
+    assert "crash" not in end
+    assert said == ["['echo', ['-1']]"]
+
+
+@pytest.mark.parametrize("name", ["seed.groovy", "vars/rollbackOnFailure.groovy", "vars/rollbackGuard.groovy"])
+def test_what_else_is_installed_is_groovy_that_jenkins_reads(engine: Engine, name: str) -> None:
+    file = Path(__file__).parents[2] / "jenkins" / name
+    request = {
+        "file": str(file),
+        "params": {},
+        "scm": {},
+        "steps": [],
+        "library": [],
+        "rules": False,
+        "only_rules": True,
+    }
+    end = engine.play(request, lambda event, args: None)
+    assert "rules" not in end, end["rules"]
+    assert "crash" not in end, end["crash"]
+
+
+def test_a_restart_from_a_stage_cannot_skip_the_approval() -> None:
+    text = (Path(__file__).parents[2] / "Jenkinsfile.rollback").read_text(encoding="utf-8")
+    assert "disableRestartFromStage()" in text
+    assert "abortPrevious: true" not in text

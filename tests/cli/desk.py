@@ -98,7 +98,7 @@ class Desk:
 
     def runs(self) -> list[Path]:
         """The run directories, oldest first."""
-        return sorted(p.parent for p in self._runs.glob("*/run.json"))
+        return [p.parent for p in sorted(self._runs.glob("*/run.json"), key=lambda p: p.stat().st_ctime_ns)]
 
     def stage(self) -> str:
         """The stage that the newest run is in, by its journal; what goes on beside others counts for none."""

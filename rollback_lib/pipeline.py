@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -188,10 +188,9 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                     beside.begin(BESIDE[stage.ID], partial(_enter, stage, run, unseen, write))
                 continue
             try:
-                beside.wait(stage.ID)
                 if stage.ID == document.ID:
                     beside.end()
-                _enter(stage, run, within, write)
+                _enter(stage, run, within, write, partial(beside.wait, stage.ID))
             except errors.LostError as error:
                 stands = ending(run.events())
                 code = errors.EXIT_FAILED_OPEN if stands.touched else errors.EXIT_LOCKED
@@ -264,10 +263,14 @@ def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:
         run.append(Mark.NOT_DONE, reopen.ID, key=LOCK_RELEASED, error=redact(str(error)))
 
 
-def _enter(stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter) -> None:
+def _enter(
+    stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter, first: Callable[[], None] | None = None
+) -> None:
     run.append(Mark.STAGE_BEGIN, stage.ID)
     ports.progress.stage(stage.ID)
     try:
+        if first:
+            first()  # in here, so that what went wrong with it is this stage's failure
         if stage.ID in _UNDER_LOCK and holds_lock(run.events()):
             write.hold()  # of this run, and maybe of a process that is gone: it shows no life while we wait
         record = stage.run(run, ports, write)

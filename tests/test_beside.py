@@ -134,3 +134,19 @@ def test_what_could_not_be_kept_is_raised_where_it_is_needed() -> None:
     with pytest.raises(OSError, match="No space left"):
         beside.wait("preflight")
     beside.end()
+
+
+def test_evidence_that_cannot_be_kept_fails_the_run_before_it_changes_anything(world: World) -> None:
+    run = world.run()
+    put = run.put
+
+    def full(record: Any) -> None:
+        if isinstance(record, Detection):
+            raise OSError(28, "No space left on device")
+        put(record)
+
+    run.put = full  # type: ignore[method-assign]
+    outcome = operation.execute(run, world.ports())
+    assert outcome.ending.code == 70
+    assert "No space left" in outcome.ending.error
+    assert world.cluster.writes == []

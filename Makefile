@@ -8,9 +8,10 @@ PAIRS  ?= 9
 demo: $(VENV)/.done
 	$(BIN)/rollback demo
 
-# Every class of request × every kind of fault, once and for good (make test has each class once).
+# Every class of request × every kind of fault, once and for good; a kill at every event and write of a run.
 test-faults: $(VENV)/.done
-	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py
+	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py tests/test_kill_points.py
+	$(BIN)/pytest -n 2 -m long tests/cli tests/sandbox
 
 .PHONY: demo check test test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
 
@@ -28,7 +29,7 @@ check: $(VENV)/.done
 	$(BIN)/lint-imports
 
 test: $(VENV)/.done
-	$(BIN)/pytest -n 2 --ignore=tests/cluster --ignore=tests/jenkins
+	$(BIN)/pytest -n 2 -m "not long" --ignore=tests/cluster --ignore=tests/jenkins
 
 # Jenkinsfile.rollback on Jenkins's own engine (needs Java and Maven; fetches three jars the first time).
 test-jenkins: $(VENV)/.done
@@ -46,9 +47,10 @@ test-cluster: $(VENV)/.done
 bench: $(VENV)/.done
 	$(BIN)/python -m benchmarks --pairs $(PAIRS)
 
-# The JSON Schema of rollback.yaml, from the models; a test holds the two equal.
+# The JSON Schemas of rollback.yaml and report.json, from the models; tests hold them equal.
 schema: $(VENV)/.done
 	$(BIN)/python -c "import json; from rollback_lib.core.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
+	$(BIN)/python -c "import json; from rollback_lib.core.report import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/report.schema.json
 
 # The Jenkins job wherever it is written, from the one schema of parameters; tests hold them equal.
 jenkins: $(VENV)/.done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors, lock
 from rollback_lib.core.changes import Change, KeepRecord, PointTag, ReleaseLock, TakeLock, release_lock, take_lock
 from rollback_lib.core.image_reference import repository_of, tag_of
-from rollback_lib.core.journal import LOCK_RELEASED, Ending, Mark, done_stages, ending, holds_lock, result_of
+from rollback_lib.core.journal import LOCK_RELEASED, Ending, Event, Mark, done_stages, ending, holds_lock, result_of
 from rollback_lib.core.lock import Claim
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import Object, fingerprint
@@ -41,9 +42,10 @@ from rollback_lib.stages import (
     rewrite,
     verify,
 )
+from rollback_lib.telling import Telling
 
 STAGES: Final[tuple[Stage, ...]] = (
-    detect, incident, resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, retag, document,
+    detect, incident, resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
 )  # fmt: skip
 # These look for evidence beside the stages up to this one, which waits for them: evidence costs a run no time.
 BESIDE: Final[Mapping[str, str]] = {
@@ -168,11 +170,11 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     `document` still runs when it is within ``until``. A run that holds the lock keeps it unless it ended well or has
     changed nothing. Raises only errors that came before a journal could be kept.
     """
-    problem: BaseException | None = None
-    began = ports.clock.now()
+    problem: Exception | None = None
+    began, telling = ports.clock.now(), Telling(run, ports)
     holding, copy, beside = _holding(run, ports), RunCopy(run, ports), Beside()
     try:
-        for stage in STAGES:
+        for stage in (retag,) if only == retag.ID else STAGES:
             if only is not None and only != stage.ID:
                 continue
             if problem is not None and stage.ID != "document":
@@ -202,6 +204,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                         _let_go_of_nothing(run, write)
             if holding.is_mine and stage.ID != document.ID and (stage.ID == apply.ID or problem is not None):
                 copy.keep()
+            telling.after(stage.ID)
             if until == stage.ID:
                 break
     finally:
@@ -209,7 +212,26 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
         if holding.is_mine and problem is not None:
             forget_old(ports.records, run.get(Request).application)
         holding.rest()
-    return ending(run.events())
+        telling.wait()
+    return _ending(run, problem)
+
+
+def _ending(run: RunStore, problem: Exception | None) -> Ending:
+    """How the run stands by its journal; and by what ended it where the journal could not take that any more."""
+    events = run.events()
+    found = ending(events)
+    if problem is None or found.error:
+        return found
+    code, text = _code_and_text(problem)
+    stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
+    lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code)
+    return ending([*events, lost])
+
+
+def _code_and_text(error: Exception) -> tuple[int, str]:
+    if isinstance(error, errors.RollbackError):
+        return error.exit_code, str(error)
+    return errors.EXIT_BUG, f"{type(error).__name__}: {error}"
 
 
 def _is_needed(beside: str, until: str, run: RunStore) -> bool:
@@ -260,7 +282,8 @@ def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:
     try:
         write.let_go()
     except Exception as error:  # the first error is the one that is told
-        run.append(Mark.NOT_DONE, reopen.ID, key=LOCK_RELEASED, error=redact(str(error)))
+        with contextlib.suppress(errors.RefusedError):
+            run.append(Mark.NOT_DONE, reopen.ID, key=LOCK_RELEASED, error=redact(str(error)))
 
 
 def _enter(
@@ -279,11 +302,11 @@ def _enter(
     except errors.LostError:
         raise
     except Exception as error:
-        code = error.exit_code if isinstance(error, errors.RollbackError) else errors.EXIT_BUG
-        text = str(error) if isinstance(error, errors.RollbackError) else f"{type(error).__name__}: {error}"
-        if code == errors.EXIT_BUG:
-            _keep_traceback(run, error)
-        run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
+        code, text = _code_and_text(error)
+        with contextlib.suppress(errors.RefusedError):  # the first error is the one that is told
+            if code == errors.EXIT_BUG:
+                _keep_traceback(run, error)
+            run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
         raise
     run.append(Mark.STAGE_DONE, stage.ID)
 

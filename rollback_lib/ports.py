@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from rollback_lib.core.changes import Change
 from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.journal import Event, Mark
+from rollback_lib.core.notices import Delivery, Notice
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
@@ -118,7 +119,8 @@ class Cluster(Protocol):
     def identity(self) -> ClusterIdentity: ...
 
     def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] = ...) -> Snapshot:
-        """All objects of these kinds. ``versions``: the apiVersion for a kind, where it is not the usual one."""
+        """All objects of these kinds. ``versions``: the apiVersion for a kind, or for one object (``Kind/name``), where
+        it is not the usual one. What cannot be read stands in ``refused`` under the same names."""
         ...
 
     def exists(self, kind: str, name: str) -> bool | None:
@@ -324,6 +326,18 @@ class Files(Protocol):
         ...
 
 
+class Notifier(Protocol):
+    """The channels by which people are told. Called from threads in the background; never raises."""
+
+    def channels(self, event: str) -> Sequence[str]:
+        """The channels that want this event, by name."""
+        ...
+
+    def send(self, channel: str, notice: Notice, seconds: float) -> Delivery:
+        """Tell one channel, within about so many seconds. Never says an address: it may be a secret."""
+        ...
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What `detect`, `incident` and `verify` ask beside the run's own questions.
@@ -353,6 +367,7 @@ class Ports:
     approver: Approver
     environ: Mapping[str, str]
     user: str = ""
+    notifier: Notifier | None = None
 
 
 class Stage(Protocol):

@@ -22,6 +22,7 @@ from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.inside import KubectlExec
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
+from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.adapters.web import RequestsWeb
 from rollback_lib.core import settings as core_settings
@@ -225,6 +226,7 @@ class World:
             git=self.git, registry=self._registry, tags=self._registry, cluster=self.cluster,
             records=ClusterRecords(self.cluster), evidence=self._evidence(), acts=self.kubectl, clock=self.clock,
             progress=progress, approver=approver, environ=self.environ, user=who(self.environ)[0],
+            notifier=Channels(self.settings, self.environ),
         )  # fmt: skip
 
     def _evidence(self) -> Evidence:
@@ -304,6 +306,13 @@ def runs(config_folder: Path) -> Iterator[RunDirectory]:
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
         yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def kept_run(root: Path) -> RunDirectory:
+    """A run that is there already. Raises UsageError where it is not: nothing is made."""
+    if not any((root / name).is_file() for name in ("run.json", "journal.jsonl")):
+        raise UsageError(f"{root} is no run directory: it has neither run.json nor journal.jsonl")
+    return RunDirectory(root)
 
 
 def read_text(path: str) -> str:

@@ -109,7 +109,7 @@ def test_a_dry_run_moves_nothing(world: World) -> None:
 def test_a_refused_write_does_not_hide_that_the_rollback_is_good(world: World) -> None:
     world.registry.refuses["team/cart:prod"] = RefusedError("team/cart:prod was not moved: 403, may not push.")
     outcome = operation.execute(world.run(retag=True), world.ports())
-    assert (outcome.ending.code, outcome.ending.stage) == (4, "retag")
+    assert (outcome.ending.code, outcome.ending.stage) == (4, "reopen")
     assert outcome.text.startswith("prod runs v1, 2 of 2 ready. But tags were to be moved, and not all were (4): ")
     assert "403, may not push" in outcome.text
     assert "`rollback retag` moves them." in outcome.text
@@ -131,7 +131,7 @@ def test_entered_again_only_the_tag_that_failed_is_tried(world: World) -> None:
 def test_a_tag_that_a_fresh_deploy_moved_is_left_and_said(world: World) -> None:
     class Deploying(FakeProgress):
         def stage(self, stage: str) -> None:
-            if stage == "retag":
+            if stage == "reopen":
                 world.registry.digests["team/cart:prod"] = NEWER
 
     outcome = operation.execute(world.run(retag=True), world.ports(progress=Deploying()))

@@ -23,7 +23,7 @@ from rollback_lib.core.changes import (
     worth_another_try,
 )
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
-from rollback_lib.core.resources import KINDS, Object, fingerprint
+from rollback_lib.core.resources import KINDS, Object, fingerprint, path_of
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
@@ -38,7 +38,7 @@ class Reader(Protocol):
 
     def get(self, kind: str, name: str) -> Object | None: ...
 
-    def delete(self, kind: str, name: str, uid: str) -> None: ...
+    def delete(self, kind: str, name: str, uid: str, *, orphan: bool = False) -> None: ...
 
 
 def resource(kind: str, api_version: str) -> str:
@@ -60,6 +60,13 @@ def create_arguments(file: str) -> tuple[str, ...]:
     return ("create", f"--filename={file}", "--save-config", f"--field-manager={FIELD_MANAGER}", "--output=json")
 
 
+def create_as_is_arguments(kind: str, api_version: str, namespace: str, file: str) -> tuple[str, ...]:
+    """``kubectl create`` of one object to the letter: without ``--raw`` it writes that annotation anew, from the whole
+    object, so that the next ``kubectl apply`` would take away what others have set."""
+    path = path_of(api_version, KINDS[kind].plural, namespace)
+    return ("create", f"--filename={file}", f"--raw={path}?fieldManager={FIELD_MANAGER}")
+
+
 class Kubectl:
     """`Acts` by kubectl, with what it did read back where it did not end well."""
 
@@ -70,7 +77,7 @@ class Kubectl:
         """``killed`` is told when a signal ends kubectl: an abort ends it before us, and nothing else may begin."""
         self._start = (program, *((f"--context={context}",) if context else ()), f"--namespace={namespace}",
                        f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
-        self._environ = environ
+        self._environ, self._namespace = environ, namespace
         self._reader = reader
         self._sleep, self._killed = sleep, killed
 
@@ -117,14 +124,14 @@ class Kubectl:
         if change.before and fingerprint(now) != change.before:
             raise StaleError(f"{change.kind}/{change.name} has changed since the plan was made; it is not deleted.")
         try:
-            self._reader.delete(change.kind, change.name, change.uid)
+            self._reader.delete(change.kind, change.name, change.uid, orphan=change.keep_pods)
         except RefusedError as error:
             now = self._now(change, str(error))
             there = now["metadata"] if now else {}
             if there.get("uid") == change.uid and "deletionTimestamp" not in there:
                 raise
 
-    def _with_file(self, change: Change, data: bytes, scratch: RunStore) -> Object | None:
+    def _with_file(self, change: PatchObject | CreateObject, data: bytes, scratch: RunStore) -> Object | None:
         name = "before/" + change.key.replace("/", "-") + ".request.json"
         scratch.write(name, data)
         file = str(Path(scratch.place) / name)
@@ -132,6 +139,8 @@ class Kubectl:
             arguments = (
                 patch_arguments(change.kind, change.api_version, change.name, file)
                 if isinstance(change, PatchObject)
+                else create_as_is_arguments(change.kind, change.api_version, self._namespace, file)
+                if change.recorded
                 else create_arguments(file)
             )
             for pause in (*_PAUSES, None):

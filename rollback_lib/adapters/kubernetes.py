@@ -19,6 +19,7 @@ from urllib.request import getproxies
 
 import msgspec
 
+from rollback_lib.adapters.login_plugin import LoginError, Logins
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
@@ -71,6 +72,7 @@ class KubernetesCluster:
         self._patient, self._timeout, self._agent = patient, timeout, agent
         self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
         self._sleep = sleep
+        self._logins = Logins()
         self._client: Any = None
         self._has_answered = False
 
@@ -88,9 +90,10 @@ class KubernetesCluster:
             if self._kubeconfig is None and not _default_kubeconfig().exists() and _in_cluster():
                 config.load_incluster_config(client_configuration=settings)
             else:
-                config.load_kube_config(
-                    config_file=self._kubeconfig, context=self._context, client_configuration=settings
-                )
+                with self._logins.in_use():
+                    config.load_kube_config(
+                        config_file=self._kubeconfig, context=self._context, client_configuration=settings
+                    )
         except Exception as error:
             raise RefusedError(
                 Refusal(
@@ -149,6 +152,8 @@ class KubernetesCluster:
         try:
             found = self._call(method, where, headers, body, timeout)
             data = found.read()
+        except RefusedError:  # a login that does not work is no lost answer
+            raise
         except Exception as error:
             return _Answer(_LOST, _reason(error).encode())
         self._has_answered = True
@@ -160,7 +165,11 @@ class KubernetesCluster:
     def _call(self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float) -> Any:
         client = self._connect()
         sent = {**headers, "User-Agent": self._agent}
-        client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
+        try:
+            with self._logins.in_use():  # a token that is over is fetched anew
+                client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
+        except LoginError as error:
+            raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
         return client.call_api(
             method, client.configuration.host + path, header_params=sent, body=body,
             _request_timeout=min(timeout, self._timeout),
@@ -213,28 +222,41 @@ class KubernetesCluster:
         return ()
 
     def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
-        """One list a kind, in parallel. A kind that we may not list, or that is not served, is in ``refused``."""
-        api = {k: (versions or {}).get(k, KINDS[k].api) for k in kinds}
-
-        def one(kind: str) -> tuple[str, dict[str, Object] | str]:
-            answer = self._ask("GET", path_of(api[kind], KINDS[kind].plural, self._namespace))
-            if answer.status == 403:
-                return kind, f"we may not list {KINDS[kind].plural} in {self._namespace}"
-            if answer.status == 404:
-                return kind, f"the cluster does not serve {api[kind]} {kind}"
-            items = _good(answer).get("items") or []
-            return kind, {name_of(i): {"apiVersion": api[kind], "kind": kind, **i} for i in items}
-
+        """One list a kind and apiVersion, in parallel; what we may not list, or is not served, is in ``refused``."""
+        asked = versions or {}
+        usual = {k: asked.get(k, KINDS[k].api) for k in kinds}
+        own = {key: api for key, api in asked.items() if "/" in key and usual.get(key.partition("/")[0], api) != api}
+        lists = dict.fromkeys([*usual.items(), *((key.partition("/")[0], api) for key, api in own.items())])
+        answers = dict(zip(lists, self._all(self._list, list(lists)), strict=True))
         found: dict[str, dict[str, Object]] = {}
         refused: dict[str, str] = {}
-        for kind, result in self._all(one, list(dict.fromkeys(kinds))):
+        for kind, api in usual.items():
+            result = answers[kind, api]
             if isinstance(result, str):
                 refused[kind] = result
             else:
-                found[kind] = result
+                found[kind] = dict(result)
+        for key, api in own.items():
+            kind, _, name = key.partition("/")
+            result = answers[kind, api]
+            if isinstance(result, str):
+                refused[key] = result + (f", but {usual[kind]}" if kind in found and "does not serve" in result else "")
+                continue
+            found.setdefault(kind, {}).pop(name, None)
+            if name in result:
+                found[kind][name] = result[name]
         return Snapshot(found, refused)
 
-    def _all(self, ask: Callable[[str], Any], items: Sequence[str]) -> list[Any]:
+    def _list(self, asked: tuple[str, str]) -> dict[str, Object] | str:
+        kind, api = asked
+        answer = self._ask("GET", path_of(api, KINDS[kind].plural, self._namespace))
+        if answer.status == 403:
+            return f"we may not list {KINDS[kind].plural} in {self._namespace}"
+        if answer.status == 404:
+            return f"the cluster does not serve {api} {kind}"
+        return {name_of(i): {"apiVersion": api, "kind": kind, **i} for i in _good(answer).get("items") or []}
+
+    def _all(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         self._connect()
         with ThreadPoolExecutor(_PARALLEL) as pool:
             return list(pool.map(ask, items))
@@ -354,11 +376,14 @@ class KubernetesCluster:
 
     # -- for the writer
 
-    def delete(self, kind: str, name: str, uid: str) -> None:
-        """Delete this very object. kubectl cannot say which uid it means; a name alone may be another's by now."""
+    def delete(self, kind: str, name: str, uid: str, *, orphan: bool = False) -> None:
+        """Delete this very object. kubectl cannot say which uid it means; a name alone may be another's by now.
+
+        ``orphan``: what it owns stays.
+        """
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
-        answer = self._ask("DELETE", path, {"propagationPolicy": "Background"}, body)
+        answer = self._ask("DELETE", path, {"propagationPolicy": "Orphan" if orphan else "Background"}, body)
         if answer.status not in (200, 202, 404):
             raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
 

@@ -34,8 +34,13 @@ def short_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str], *, timeout: float) -> Finished:
+def run(
+    arguments: Sequence[str], environ: Mapping[str, str], *, timeout: float, more: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+) -> Finished:  # fmt: skip
     """Run a program to its end, in a session of its own: a Ctrl-C on the terminal must not kill a half-done write.
+
+    ``more``: variables that are passed whatever their names are.
 
     Raises FileNotFoundError where there is no such program, subprocess.TimeoutExpired past ``timeout`` seconds (the
     program is killed then).
@@ -44,7 +49,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str], *, timeout: float)
         list(arguments),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env=short_environment(environ),
+        env=short_environment(environ) | dict(more or {}),
+        cwd=cwd,
         timeout=timeout,
         check=False,
         start_new_session=os.name != "nt",

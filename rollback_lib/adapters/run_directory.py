@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core import run as records
-from rollback_lib.core.errors import BugError, UsageError
+from rollback_lib.core.errors import BugError, Refusal, RefusedError, UsageError
 from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.live import Live
 from rollback_lib.core.plan import Plan
@@ -47,7 +47,8 @@ class RunDirectory:
         self.root = root
         self._now = now
         self._lock = threading.Lock()
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._kept():
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (root.parent, root.parent.parent):
             ignore = folder / ".gitignore"
             if folder.name == ".rollback" and not ignore.exists():
@@ -87,14 +88,28 @@ class RunDirectory:
 
     def write(self, name: str, data: bytes) -> None:
         path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = path.with_name(path.name + ".tmp")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        with self._kept():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What is written here is what a run rests on: where it cannot be (a full disk), the run stops."""
+        try:
+            yield
+        except OSError as error:
+            raise RefusedError(
+                Refusal(
+                    f"the run directory {self.root} cannot be written: {(error.strerror or str(error)).lower()}.",
+                    fix="Make room for it; running it again goes on from here.",
+                )
+            ) from error
 
     def read(self, name: str) -> bytes:
         return self._path(name).read_bytes()
@@ -112,15 +127,19 @@ class RunDirectory:
         with self._lock:
             at = self._now().isoformat(timespec="milliseconds")
             event = Event(seq=len(self.events()), at=at, mark=mark, stage=stage, **fields)
+            self._append(msgspec.json.encode(event) + b"\n")
+            return event
+
+    def _append(self, line: bytes) -> None:
+        with self._kept():
             descriptor = os.open(self.root / JOURNAL, _JOURNAL_FLAGS, 0o600)
             with os.fdopen(descriptor, "r+b") as file:
                 whole = _whole_lines(file.read())
                 file.truncate(len(whole))  # else this line would be glued to the one that a crash tore
                 file.seek(len(whole))
-                file.write(msgspec.json.encode(event) + b"\n")
+                file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
-            return event
 
     def events(self) -> Sequence[Event]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -27,6 +28,7 @@ COMMANDS: Final = {
     "status": "What runs now, per service.",
     "retag": "Point mutable tags at what runs, or at a release.",
     "verify": "Whether a release runs, whole and healthy (0 or 1).",
+    "report": "The incident record of a run, made again.",
     "doctor": "Whether everything that a rollback needs is there (0 or 1).",
     "history": "The releases: which ran well, which may not come back, and the runs.",
     "record-release": "After a good deploy: keep in the ledger what runs.",
@@ -80,9 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. The only place where an error becomes one."""
     _degrade_output()
     try:
-        code = group.main(args=list(argv) if argv is not None else None, prog_name="rollback", standalone_mode=False)
-        sys.stdout.flush()
-        return int(code or 0)
+        return _ended(int(_main(argv) or 0))
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as wrong:
@@ -93,12 +93,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("rollback: interrupted. Nothing was changed; traffic is as it was.")
         return 130
-    except BrokenPipeError:
-        # whoever read the output is gone; what was done stays done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit:  # click's own, where whoever read its help is gone
+        return _ended(0)
+    except OSError as error:
+        if error.errno in (errno.EPIPE, errno.ENOSPC) and error.filename is None:  # click's help again
+            return _ended(0, error)
+        return _failed(error)
     except Exception as error:
         return _failed(error)
+
+
+def _main(argv: Sequence[str] | None) -> Any:
+    return group.main(args=list(argv) if argv is not None else None, prog_name="rollback", standalone_mode=False)
+
+
+def _ended(code: int, error: OSError | None = None) -> int:
+    """The code, whatever becomes of the output."""
+    try:
+        sys.stdout.flush()
+    except OSError as late:
+        error = late
+    if error is not None:
+        from rollback_lib.cli.console import mute
+
+        mute(error)
+    return code
 
 
 def _failed(error: Exception) -> int:

@@ -27,7 +27,7 @@ TITLES = {
     "apply": "Applying",
     "verify": "Verifying",
     "reopen": "Giving the lock back",
-    "retag": "Tags to move",
+    "retag": "Moving tags",
     "document": "Writing it down",
 }
 
@@ -92,9 +92,20 @@ def closing(text: str) -> None:
 
 def out(text: str) -> None:
     """Text for stdout."""
-    with contextlib.suppress(BrokenPipeError):
+    try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
+    except OSError as error:  # nobody reads on, or the disk is full: what was done is done, and the code says it
+        mute(error)
+
+
+def mute(error: OSError) -> None:
+    """Write no more to stdout, where the rest would fail again when Python ends, and change the exit code."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        with contextlib.suppress(OSError, ValueError):
+            print(f"rollback: the output could not be written: {error.strerror}", file=sys.stderr, flush=True)
 
 
 def json_out(value: Any) -> None:

@@ -76,6 +76,19 @@ def entered(
         world.close()
 
 
+def kept_run(values: Mapping[str, Any]) -> RunStore:
+    """The run that lies in ``--run-dir``, else the newest of this folder. Raises UsageError where there is none."""
+    if given := values.get("run_dir"):
+        return wiring.kept_run(Path(given))
+    start = wiring.current_folder()
+    config = wiring.find_config(values.get("config"), start)
+    folder = config.parent if config else start
+    newest = max(wiring.runs(folder), key=lambda run: run.get(Request).started, default=None)
+    if newest is None:
+        raise UsageError(f"there is no run below {folder / wiring.RUNS}: name its directory with --run-dir")
+    return newest
+
+
 @contextmanager
 def resuming(values: Mapping[str, Any], wanted: str) -> Iterator[tuple[RunStore | None, Ports, Console]]:
     """A run that is entered again: the one in --run-dir, else the one that is found here or in the cluster."""

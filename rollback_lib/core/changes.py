@@ -68,6 +68,7 @@ class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
     """Create what the failed release removed, exactly as ``manifests/`` has it; or our maintenance page."""
 
     manifest: Object
+    recorded: bool = False  # what was asked for stands in the manifest's annotation already
 
     @property
     def what(self) -> str:
@@ -75,9 +76,10 @@ class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
 
 
 class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
-    """Delete an orphan, a StatefulSet's stuck pod, or our maintenance page. Only the object with this ``uid``."""
+    """Delete an orphan, a stuck pod, what is made again, or our maintenance page. Only the object with this ``uid``."""
 
     uid: str
+    keep_pods: bool = False  # of a StatefulSet that is made again
 
     @property
     def what(self) -> str:

@@ -9,26 +9,23 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core import differences, three_way
-from rollback_lib.core.errors import Refusal
 from rollback_lib.core.plan import CREATE, LEFT, NONE, UPDATE
 from rollback_lib.core.references import uses
 from rollback_lib.core.resources import (
     AWAITED,
     CHANGE_CAUSE,
-    KINDS,
     RESTARTED_AT,
     WORKLOADS,
     WRITTEN,
     Object,
     containers,
-    fingerprint,
+    decided,
     kind_of,
     label,
     name_of,
     notes_of,
     template,
     template_hash,
-    template_path,
 )
 from rollback_lib.core.three_way import Operation
 
@@ -51,6 +48,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[str, ...] = ()
     after: Object | None = None  # as the server would store it
     merged: bool = False  # target is no longer what its file says: the file is written anew
+    anew: Object | None = None  # what is created once the live object is deleted (`core.recreate`)
 
     @property
     def label(self) -> str:
@@ -165,9 +163,8 @@ def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, s
     live reference still names the planned image, in the registry and in the pods), and the mark of a past restart.
     """
     assert draft.live is not None
-    if fingerprint(after) == fingerprint(draft.live):
-        return True
-    return fingerprint(_alike(after, draft, live_is_target, restarted_at(draft.live))) == fingerprint(draft.live)
+    live = decided(draft.live)
+    return live in (decided(after), decided(_alike(after, draft, live_is_target, restarted_at(draft.live))))
 
 
 def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Draft:
@@ -191,64 +188,6 @@ def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str,
         if (draft.label, container.get("name"), init) in live_is_target:
             container["image"] = images.get((init, container.get("name")), container.get("image"))
     return twin
-
-
-def not_taken(draft: Draft, after: Object) -> list[Refusal]:
-    """What the server would say yes to and not do: each is refused (a dry run is read, not only survived)."""
-    kind, name = kind_of(draft.target), name_of(draft.target)
-    refused = []
-    wanted, got = template(draft.target), template(after)
-    if wanted is not None:
-        images = {(init, c["name"]): c.get("image") for init, c in containers(got)}
-        for init, container in containers(wanted):
-            if images.get((init, container["name"])) != container.get("image"):
-                refused.append(
-                    Refusal(
-                        f"{draft.label}: an admission policy changes the image of container {container['name']} "
-                        f"from {container.get('image')} to {images.get((init, container['name']))}."
-                    )
-                )
-    where = template_path(kind)
-    for operation in draft.operations:
-        if operation.op not in ("add", "replace") or operation.path == three_way.pointer(where):
-            continue
-        if operation.path.startswith("/metadata/annotations"):
-            continue
-        found = _at(after, operation.path)
-        if not three_way.covers(found, operation.value):
-            refused.append(
-                Refusal(
-                    f"{draft.label}: the server says yes to the old {operation.path.strip('/').replace('/', '.')}, but "
-                    f"keeps its own.",
-                    code=f"skip:{kind}/{name}",
-                )
-            )
-    return refused
-
-
-def _at(obj: Any, path: str) -> Any:
-    for part in path.split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(obj, Mapping):
-            obj = obj.get(part)
-        elif isinstance(obj, list) and part.isdigit() and int(part) < len(obj):
-            obj = obj[int(part)]
-        else:
-            return None
-    return obj
-
-
-def refused_by_server(draft: Draft, status: int, said: str) -> Refusal:
-    """The refusal for a dry run that did not pass."""
-    kind, name = kind_of(draft.target), name_of(draft.target)
-    verb = "create" if draft.live is None else "patch"
-    if status == 403 and "forbidden: User" in said:
-        return Refusal(
-            f"we may not {verb} {KINDS[kind].plural}/{name}.",
-            code=f"permission:{name}",
-            fix=f"Allow `get` and `{verb}` on {KINDS[kind].plural} in the Role.",
-        )
-    return Refusal(f"{draft.label}: the server refuses the release's manifest: {said}", code=f"skip:{kind}/{name}")
 
 
 def selector_moves(draft: Draft) -> bool:

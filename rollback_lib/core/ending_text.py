@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollback_lib.core import errors
+from rollback_lib.core import bots, errors
 from rollback_lib.core.journal import CLOSED, Ending
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.plan_text import counted, left_tag, mutable_warning
@@ -22,7 +22,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     if ending.traffic == CLOSED:
         where = f" -e {plan.environment}" if plan else ""
         traffic = f"TRAFFIC IS CLOSED, and `rollback reopen{where}` opens it as it was"
-    if plan and verification and verification.healthy and ending.stage == "retag" and ending.code != errors.EXIT_BUG:
+    only_tags = ending.stage in ("reopen", "retag") and ending.code != errors.EXIT_BUG
+    only_tags = only_tags and not ending.locked and bool(plan and plan.retag)
+    if plan and verification and verification.healthy and only_tags:
         # the rollback is what people wait for, so that comes first; the code says that not all was done
         said = f"{_runs(plan, verification)} But tags were to be moved, and not all were ({ending.code}): "
         said += f"{first_line(ending.error)} {changed}; {traffic}. `rollback retag` moves them."
@@ -54,7 +56,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
         return [said]
     warning = mutable_warning(plan, ending.other_tags)
-    return [said, *([warning] if warning else []), *map(left_tag, ending.left_tags)]
+    by_bots = bots.warning(plan.bots)
+    return [said, *filter(None, (warning, by_bots)), *map(left_tag, ending.left_tags)]
 
 
 def _runs(plan: Plan, verification: Verification, again: str = "") -> str:

@@ -34,6 +34,8 @@ class Mark(enum.StrEnum):
     ANNOUNCED = "announced"
     DONE = "done"
     NOT_DONE = "not-done"
+    TOLD = "told"  # a notice arrived; ``what`` says which and where
+    NOT_TOLD = "not-told"  # it did not, or nobody knows
     SEEN = "seen"  # found in the cluster, and no doing of this run
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.isolation import PlannedIsolation
-from rollback_lib.core.run import MutableTag, Record, ReleaseRef, canonical
+from rollback_lib.core.run import Bot, MutableTag, Record, ReleaseRef, canonical
 
 CREATE: Final = "create"
 UPDATE: Final = "update"
@@ -32,6 +32,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     before: str = ""
     after: str = ""
     after_rollout: bool = False  # only once the pods that it selects are Ready
+    recreate: bool = False  # deleted and made again, as accepted
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
@@ -125,6 +126,7 @@ class Plan(Record, frozen=True, kw_only=True):
     accepted: tuple[str, ...] = ()
     isolation: PlannedIsolation = PlannedIsolation()
     mutable_tags: tuple[MutableTag, ...] = ()
+    bots: tuple[Bot, ...] = ()
     retag: tuple[PlannedTag, ...] = ()  # asked for: moved once the rollback has proven itself
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -150,8 +152,10 @@ class Plan(Record, frozen=True, kw_only=True):
         return self.isolation.closes and self.changes_shop
 
     def sticks(self, planned: PlannedObject) -> bool:
-        """Whether the object is a StatefulSet whose stuck pods are to be deleted."""
-        return planned.kind == "StatefulSet" and any(s.workload == planned.name for s in self.stuck)
+        """Whether the object is a StatefulSet whose pods are to be deleted where they hold it up."""
+        if planned.kind != "StatefulSet":
+            return False
+        return planned.recreate or any(s.workload == planned.name for s in self.stuck)
 
     @property
     def waves(self) -> tuple[tuple[PlannedService, ...], ...]:
@@ -169,7 +173,7 @@ def freeze(plan: Plan) -> Plan:
         "target": [plan.target.release, plan.target.commit],
         "services": [
             [s.name, s.wave]
-            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout] for o in s.objects]
+            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout, o.recreate] for o in s.objects]
             + [[c.workload, c.name, c.to] for c in s.containers]
             for s in plan.services
         ],

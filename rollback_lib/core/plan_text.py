@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 
+from rollback_lib.core import bots
 from rollback_lib.core.plan import (
     DELETE,
     LEFT,
@@ -83,6 +84,9 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
             for said in texts:
                 yield from _wrapped(said, "  ! ")
     if warning := mutable_warning(plan, [t.reference for t in plan.retag]):
+        yield ""
+        yield from _wrapped(warning, "  ! ")
+    if warning := bots.warning(plan.bots):
         yield ""
         yield from _wrapped(warning, "  ! ")
     yield ""
@@ -187,19 +191,30 @@ def mutable_warning(plan: Plan, over: Collection[str] = ()) -> str:
 
     ``over``: references of which that is no longer true.
     """
+    if (found := still_failed(plan, over)) is None:
+        return ""
+    names, where, failed = found
+    failed = failed or "another image than the restored one"
+    where = where if isinstance(where, str) else f"{where} repositories"
+    return f"{names} in {where} is still {failed}: the next ordinary deploy brings it back."
+
+
+def still_failed(plan: Plan, over: Collection[str] = ()) -> tuple[str, str | int, str] | None:
+    """(the mutable tags that name another image, their repository or how many there are, the release if it is known).
+
+    None where there are none.
+    """
     still = [m for m in plan.mutable_tags if m.reference not in over]
     if not still:
-        return ""
+        return None
     tags = sorted({m.reference.rsplit(":", 1)[-1] for m in still})
     releases = sorted({m.release for m in still})
     known = " or ".join(releases) if all(releases) else ""
     if not known and plan.current.release not in ("unknown", plan.target.release):
         known = plan.current.release
-    failed = known or "another image than the restored one"
     many = len(still)
-    where = still[0].reference.rsplit(":", 1)[0] if many == 1 else f"{many} repositories"
-    names = ", ".join(f":{t}" for t in tags)
-    return f"{names} in {where} is still {failed}: the next ordinary deploy brings it back."
+    where = still[0].reference.rsplit(":", 1)[0] if many == 1 else many
+    return ", ".join(f":{t}" for t in tags), where, known
 
 
 def left_tag(reference: str) -> str:

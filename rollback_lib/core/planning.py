@@ -55,8 +55,8 @@ def drafts(
             draft = msgspec.structs.replace(draft, why=why)
         elif skip in request.accept:
             draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
-        elif source.kind in snapshot.refused:
-            refused.append(Refusal(f"{draft.label} ({source.file}): {snapshot.refused[source.kind]}.", code=skip))
+        elif why := snapshot.why_not(source.kind, source.name, source.api_version):
+            refused.append(Refusal(f"{draft.label} ({source.place}): {why}.", code=skip))
         elif live is None:
             removed = failed.lacks((source.kind, source.name))
             change, why = decide.missing(body, source.service in running, removed)
@@ -189,7 +189,7 @@ def _planned(draft: Draft) -> PlannedObject:
         kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
         api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
-        after_rollout=decide.selector_moves(draft),
+        after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
         diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
     )  # fmt: skip
 

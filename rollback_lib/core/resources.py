@@ -72,6 +72,9 @@ WRITTEN: Final = (
     "ConfigMap", "Service", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Ingress", "NetworkPolicy",
     "HorizontalPodAutoscaler", "PodDisruptionBudget",
 )  # fmt: skip
+# What the server fills in for a Service that does not ask for it (beside the ports' nodePort).
+ASSIGNED: Final = ("clusterIP", "clusterIPs", "healthCheckNodePort")
+HEADLESS: Final = "None"
 Object = dict[str, Any]
 
 
@@ -143,5 +146,22 @@ def template_hash(obj: Mapping[str, Any]) -> str:
 
 
 def fingerprint(obj: Mapping[str, Any] | None) -> str:
-    """A hash of what is decided about an object; empty for one that does not exist."""
-    return hashlib.sha256(canonical(decided(obj))).hexdigest() if obj else ""
+    """A hash of what is decided about an object; empty for one that does not exist.
+
+    What the server chooses by itself does not count: a Service that is created gets another address than its dry run.
+    """
+    return hashlib.sha256(canonical(_chosen(decided(obj)))).hexdigest() if obj else ""
+
+
+def _chosen(obj: Object) -> Object:
+    """``obj`` without a Service's addresses and node ports; that it is headless stays."""
+    spec = obj.get("spec")
+    if kind_of(obj) != "Service" or not isinstance(spec, dict):
+        return obj
+    kept = {k: v for k, v in spec.items() if k not in ASSIGNED or v == HEADLESS}
+    ports = kept.get("ports")
+    if isinstance(ports, list):
+        kept["ports"] = [
+            {k: v for k, v in p.items() if k != "nodePort"} if isinstance(p, Mapping) else p for p in ports
+        ]
+    return {**obj, "spec": kept}

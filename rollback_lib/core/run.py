@@ -75,6 +75,12 @@ class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     api_version: str
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """File and line, for people."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +177,13 @@ class MutableTag(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
 
 
+class Bot(msgspec.Struct, frozen=True):
+    """A program that writes an image by itself, and where that stands: file and line, or an object."""
+
+    name: str
+    place: str
+
+
 class Images(Record, frozen=True, kw_only=True):
     """What `images` proved."""
 
@@ -187,6 +200,7 @@ class Rewritten(Record, frozen=True, kw_only=True):
 
     files: tuple[str, ...]
     merged: tuple[str, ...] = ()
+    bots: tuple[Bot, ...] = ()  # who writes images of these files by itself
 
 
 class Approval(Record, frozen=True, kw_only=True):

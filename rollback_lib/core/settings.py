@@ -15,9 +15,10 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from rollback_lib.core import names, strict
+from rollback_lib.core import local_time, names, strict
 from rollback_lib.core.checks import Detect, Flow, Smoke
 from rollback_lib.core.errors import Problem, UsageError
+from rollback_lib.core.notify_settings import Announce, Notify
 from rollback_lib.core.sections import Application, Duration, EnvName, Label, Section, ServiceOrAll, seconds, word
 
 __all__ = ["Smoke", "seconds"]  # for whoever reads settings; all else of this module is its own
@@ -181,19 +182,25 @@ class Isolation(Section, frozen=True, kw_only=True):
 
 
 class Environment(Section, frozen=True, kw_only=True):
-    """One place where the application runs. Without ``context`` the kubeconfig must leave no choice."""
+    """One place where the application runs. Without ``context`` the kubeconfig must leave no choice.
+
+    ``timezone``: of its people, such as Europe/Madrid, for the incident record; default: the machine's.
+    """
 
     namespace: Label
     context: str | None = None
     overlay: Overlay = Overlay()
     approval: Literal["required", "auto"] = "required"
     isolation: Isolation = Isolation()
+    timezone: str = ""
 
     def rules(self) -> Iterator[Problem]:
         if self.context is not None and (not self.context.strip() or not names.is_plain(self.context)):
             yield Problem("not the name of a kubeconfig context", key="context", fix="see: kubectl config get-contexts")
         elif self.context is not None and self.context.startswith("-"):
             yield Problem("a context may not begin with '-'", key="context", fix="kubectl would take it for an option")
+        if self.timezone and not local_time.is_known(self.timezone):
+            yield Problem(f"there is no time zone {self.timezone!r}", key="timezone", fix="such as Europe/Madrid")
 
 
 class Migrations(Section, frozen=True, kw_only=True):
@@ -272,6 +279,9 @@ class Settings(Section, frozen=True, kw_only=True):
     automatic: Automatic = Automatic()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
+    language: Literal["en", "es"] = "en"
+    notify: Notify = Notify()
+    announce: Announce | None = None
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

@@ -6,17 +6,25 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from rollback_lib.core.resources import Object
+from rollback_lib.core.resources import KINDS, Object, label
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Objects of the namespace at one time, by kind and name. ``refused`` has kinds that we may not list, and why."""
+    """Objects of the namespace at one time, by kind and name.
+
+    ``refused`` has the kinds that cannot be listed, and why; objects (``Kind/name``) whose apiVersion is not served.
+    """
 
     objects: Mapping[str, Mapping[str, Object]]
     refused: Mapping[str, str] = {}
 
     def get(self, kind: str, name: str) -> Object | None:
         return self.objects.get(kind, {}).get(name)
+
+    def why_not(self, kind: str, name: str, api_version: str) -> str:
+        """Why the object could not be read in this version; empty where it could, there or not."""
+        usual = kind not in KINDS or api_version == KINDS[kind].api
+        return self.refused.get(label(kind, name), "") or (self.refused.get(kind, "") if usual else "")
 
     def all(self, kind: str) -> tuple[Object, ...]:
         return tuple(self.objects.get(kind, {}).values())

@@ -10,6 +10,7 @@ from rollback_lib.core.journal import ending
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.run import Request, Verification
 from rollback_lib.ports import RunStore
+from rollback_lib.stages import document
 
 
 def write(run: RunStore, now: datetime) -> str:
@@ -20,7 +21,7 @@ def write(run: RunStore, now: datetime) -> str:
     said = last_line(how, plan, verification, seconds)
     text = jenkins_page.text(request, plan, how, verification, said, round(seconds))
     run.write(jenkins_page.FILE, text.encode())
-    run.write(junit.FILE, junit.text(run.events(), verification).encode())
+    run.write(f"report/{junit.FILE}", junit.xml(document.read(run)[0]).encode())
     if plan is not None:
         run.write(jenkins_page.PLAN_FILE, plan_text.text(plan).encode() + b"\n")
     return text

@@ -82,7 +82,7 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
 
 
-_AFTER_LOOKING: Sequence[str] = ("incident", "approve", "isolate", "apply", "verify", "reopen", "retag")
+_AFTER_LOOKING: Sequence[str] = ("incident", "approve", "isolate", "apply", "verify", "reopen")
 
 
 def verify(run: RunStore, ports: Ports) -> Outcome:

@@ -186,7 +186,9 @@ def _fixed(resource: Resource, found: Object, before: Object | None) -> Iterator
             if new.get(name) != old.get(name):
                 yield _wrong(f"spec.{name}", new.get(name), "field is immutable")
     if kind == "Service" and old.get("clusterIP") and new.get("type") == old.get("type") != "ExternalName":
-        ips = new.get("clusterIPs")
+        ips, address = new.get("clusterIPs") or [], new.get("clusterIP")
+        if address and address != old["clusterIP"]:
+            ips = [address, *ips[1:]]
         if ips and ips != old.get("clusterIPs"):
             yield _wrong("spec.clusterIPs[0]", ips, "may not change once set")
     if kind in ("ConfigMap", "Secret") and before.get("immutable"):

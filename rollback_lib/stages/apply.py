@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -14,6 +15,7 @@ from rollback_lib.core import aftermath, changes, health, manifests, traffic
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
+from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.ledger import AnyKept, Quarantine
 from rollback_lib.core.live import Live
 from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
@@ -36,7 +38,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
         raise StaleError("the approval is for another plan.")
     if not plan.writes:
         return
-    _still_as_planned(ports, plan)
+    _still_as_planned(run, ports, plan)
     if opened := isolate.opened_by_others(run, ports, plan, ID):
         raise FailedError(
             f"{' '.join(opened)} The plan was to change the shop behind closed doors, so this stops here."
@@ -78,7 +80,7 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
             [o for o in objects if o.kind not in WORKLOADS],
             [o for o in objects if o.kind in WORKLOADS],
         ):
-            _all([partial(write.do, _change(run, ports, o)) for o in group])
+            _all([partial(_put, run, ports, write, o) for o in group])
         _free_stuck(run, ports, write, plan, wave, rollouts)
         if waves[number + 1 :]:
             _before_next_wave(rollouts, waves[: number + 1], settings.services.order_wait)
@@ -89,7 +91,7 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
         if not all_well(reports):
             return  # verify says what is wrong; nothing is taken away in a run that failed
         for planned in last:
-            write.do(_change(run, ports, planned))
+            _put(run, ports, write, planned)
         live = ports.cluster.snapshot([o.kind for o in orphans]) if orphans else None
         for orphan in orphans:
             found = live.get(orphan.kind, orphan.name) if live else None
@@ -109,7 +111,7 @@ def watched(plan: Plan) -> list[Watched]:
     ]
 
 
-def _still_as_planned(ports: Ports, plan: Plan) -> None:
+def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
     """Nothing that was decided about may have changed since. What is as planned already is confirmed by its turn."""
     identity = ports.cluster.identity()
     if (identity.server, identity.namespace_uid) != (plan.cluster.server, plan.cluster.namespace_uid):
@@ -118,12 +120,13 @@ def _still_as_planned(ports: Ports, plan: Plan) -> None:
             f"{plan.cluster.server}, and this is {identity.namespace_uid} at {identity.server}."
         )
     planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
-    versions = {o.kind: o.api_version for o in planned}
-    snapshot = ports.cluster.snapshot(list(versions), versions)
+    versions = {label(o.kind, o.name): o.api_version for o in planned}
+    snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
+    done = run.events()
     moved = [
         label(o.kind, o.name)
         for o in planned
-        if fingerprint(traffic.as_open(snapshot.get(o.kind, o.name))) not in (o.before, o.after)
+        if not _begun(o, done) and fingerprint(traffic.as_open(snapshot.get(o.kind, o.name))) not in (o.before, o.after)
     ]
     if moved:
         raise StaleError(
@@ -137,6 +140,57 @@ def _manifest(run: RunStore, planned: PlannedObject) -> Object:
     documents = manifests.read(run.read(rewrite.FOLDER + planned.file), planned.file)
     key = (planned.kind, planned.name)
     return next(d.object for d in documents if (kind_of(d.object), name_of(d.object)) == key)
+
+
+def _begun(planned: PlannedObject, done: Sequence[Event]) -> bool:
+    """Whether this run has begun to create the object or make it again: then the change itself says what is true."""
+    return any(e.mark is Mark.ANNOUNCED and e.key in _made_keys(planned) for e in done)
+
+
+def _made_keys(planned: PlannedObject) -> tuple[str, ...]:
+    key = change_key(planned)
+    if planned.recreate:
+        return f"{key}/delete", f"{key}/create"
+    return (key,) if planned.change == CREATE else ()
+
+
+def _put(run: RunStore, ports: Ports, write: Writer, planned: PlannedObject) -> None:
+    """The one change of an object; two where it is made again, and between them it has to be gone."""
+    if not planned.recreate:
+        write.do(_change(run, ports, planned))
+        return
+    name = f"before/{planned.kind.lower()}-{planned.name}"
+    uid = str(msgspec.json.decode(run.read(f"{name}.json"))["metadata"]["uid"])
+    delete, create = _made_keys(planned)
+    write.do(
+        DeleteObject(
+            key=delete, kind=planned.kind, name=planned.name, api_version=planned.api_version,
+            before=planned.before, after="", uid=uid, keep_pods=planned.kind == "StatefulSet",
+        )
+    )  # fmt: skip
+    _until_gone(run, ports, planned, uid)
+    write.do(
+        CreateObject(
+            key=create, kind=planned.kind, name=planned.name, api_version=planned.api_version, before="",
+            after=planned.after, manifest=msgspec.json.decode(run.read(f"{name}.anew.json")), recorded=True,
+        )
+    )  # fmt: skip
+
+
+def _until_gone(run: RunStore, ports: Ports, planned: PlannedObject, uid: str) -> None:
+    what = label(planned.kind, planned.name)
+    ends = ports.clock.now() + timedelta(seconds=seconds(run.get(Request).settings.verify.rollout_timeout))
+    while True:
+        live = ports.cluster.snapshot([planned.kind]).get(planned.kind, planned.name)
+        if live is None or live["metadata"].get("uid") != uid:
+            return
+        if ports.clock.now() > ends:
+            raise FailedError(
+                f"{what} was deleted and does not go: something holds it (its finalizers). See `kubectl get "
+                f"{planned.kind.lower()} {planned.name} -o yaml`."
+            )
+        ports.progress.waiting(f"Waiting for {what} to be gone, to make it again")
+        ports.clock.sleep(0.2)
 
 
 def change_key(planned: PlannedObject) -> str:
@@ -223,18 +277,17 @@ def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedServic
 def _free_stuck(
     run: RunStore, ports: Ports, write: Writer, plan: Plan, wave: Sequence[PlannedService], rollouts: Rollouts
 ) -> None:
-    """Delete the not-Ready pods of another revision that an OrderedReady StatefulSet waits for, one at a time."""
+    """Delete the pods that a StatefulSet waits for and never replaces, one at a time: see `core.health`."""
     mine = {label(o.kind, o.name) for s in wave for o in s.objects if plan.sticks(o)}
     while mine:
         reports = rollouts.look()
         assert rollouts.snapshot is not None
         for key in sorted(mine):
-            pod = health.stuck_pod(rollouts.views[key]) if key in rollouts.views else None
+            view = rollouts.views.get(key)
+            pod = (health.stuck_pod(view) or health.misfit_pod(view)) if view else None
             live = rollouts.snapshot.get("Pod", pod) if pod else None
             if live is not None:
-                ports.progress.say(
-                    f"{key} waits for pod {name_of(live)} of another revision: it is deleted, as planned"
-                )
+                ports.progress.say(f"{key} does not go on with pod {name_of(live)} as it is: it is deleted, as planned")
                 write.do(_deletion("Pod", name_of(live), live))
         mine = {k for k in mine if k in reports and reports[k].health is health.Health.PROGRESSING}
         if mine:

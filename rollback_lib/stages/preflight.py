@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors.dry_runs import DryRuns, in_parallel
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
     before,
+    bots,
     decide,
-    health,
     isolation,
     lock,
     maintenance,
@@ -31,7 +31,6 @@ from rollback_lib.core import (
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.owners import owner
 from rollback_lib.core.plan import (
     CREATE,
     DELETE,
@@ -53,9 +52,8 @@ from rollback_lib.core.resources import (
     name_of,
     template,
 )
-from rollback_lib.core.run import Images, Request, Resolution
-from rollback_lib.core.snapshot import DryRun, Snapshot
-from rollback_lib.core.three_way import last_applied
+from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
+from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import detect, rewrite
 
@@ -77,17 +75,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     identity = ports.cluster.identity()
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     failed = _failed_release(request, images, ports)
-    wanted = {kind_of(body): body["apiVersion"] for _, body in targets if kind_of(body) in KINDS}
+    wanted = {label(s.kind, s.name): s.api_version for s, _ in targets if s.kind in KINDS}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
-    kinds = [
-        k
-        for k in {
-            **dict.fromkeys((*_ALWAYS, *read)),
-            **wanted,
-            **{k: "" for k, _ in (*failed.objects, *_created(request))},
-        }
-        if k in (*WRITTEN, *_ALWAYS, *read)
-    ]
+    named = (*(s.kind for s, _ in targets), *(k for k, _ in (*failed.objects, *_created(request))))
+    kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
@@ -97,12 +88,22 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    drafts = _dry_runs(drafts, snapshot, ports, same, stamp, now, refused, warnings)
+    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now)
+    drafts = trials.of(drafts)
+    refused += trials.refused
+    warnings += trials.warnings
     warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
     found = _orphans(request, resolution, failed, snapshot, ports)
     isolating = _isolation(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
+    closing = {(t.kind, t.name) for t in isolating.plan.targets}
+    refused += [
+        Refusal(f"{d.label} would be made again, and traffic is closed at it: it would open with that.",
+                code=f"skip:{d.label}", fix="Or go without --isolate.")
+        for d in drafts
+        if d.anew and (kind_of(d.target), name_of(d.target)) in closing
+    ]  # fmt: skip
     refused += _permissions(request, drafts, found, isolating.plan, ports)
     refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
@@ -134,7 +135,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
             accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
-            refusals=open_refusals,
+            refusals=open_refusals, bots=_bots(run, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
         )
@@ -153,6 +154,12 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
         plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
+
+
+def _bots(run: RunStore, drafts: Sequence[Draft]) -> tuple[Bot, ...]:
+    """Who writes images by itself: by the files, and by what stands on the objects, old and new."""
+    on_objects = (b for d in drafts for obj in (d.target, d.live) if obj is not None for b in bots.on_object(obj))
+    return tuple(dict.fromkeys((*run.get(Rewritten).bots, *on_objects)))
 
 
 def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:
@@ -177,7 +184,7 @@ def _orphans(
         kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
         gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
-    there = dict(zip(unread, _parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
+    there = dict(zip(unread, in_parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
     return tuple(
         msgspec.structs.replace(o, ran=before.ran(live, snapshot))
         if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
@@ -207,78 +214,6 @@ def _schema(
         warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))
 
 
-def _dry_runs(
-    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, same: set[tuple[str, str, bool]],
-    stamp: Callable[[Mapping[str, Any]], Mapping[str, str]], now: str, refused: list[Refusal], warnings: list[str],
-) -> list[Draft]:  # fmt: skip
-    def ask(draft: Draft) -> DryRun:
-        if draft.live is None:
-            return ports.cluster.dry_run_create(draft.target)
-        kind, name = kind_of(draft.target), name_of(draft.target)
-        there = snapshot.get(kind, name)
-        closed = traffic.while_closed(there, draft.operations, "") if there else None
-        if there is None or closed is None:
-            return ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, draft.operations)
-        patch = traffic.operations(there, closed)
-        answer = ports.cluster.dry_run_patch(kind, draft.live["apiVersion"], name, patch)
-        return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
-
-    def judge(draft: Draft, answer: DryRun) -> Draft:
-        if answer.object is None:
-            refused.append(decide.refused_by_server(draft, answer.status, answer.refused))
-            return draft
-        for warning in answer.warnings:
-            if "PodSecurity" in warning:
-                refused.append(Refusal(f"{draft.label}: {warning}", code=f"policy:{name_of(draft.target)}"))
-            else:
-                warnings.append(f"{draft.label}: {warning}")
-        refused.extend(decide.not_taken(draft, answer.object))
-        draft = msgspec.structs.replace(decide.marked(draft, answer.object), after=answer.object)
-        if draft.live is not None and decide.already(draft, answer.object, same):
-            return decide.left_alone(draft, same)
-        who = owner(draft.live) if draft.live else ""
-        if who:
-            refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
-        if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
-            refused.append(Refusal(f"{draft.label}: {paused}", code=f"skip:{draft.label}"))
-        return draft
-
-    def round_of(asked: Sequence[Draft]) -> list[Draft]:
-        writing = [d for d in asked if d.change in (CREATE, UPDATE)]
-        answers = dict(zip(map(id, writing), _parallel(ask, writing), strict=True))
-        return [judge(d, answers[id(d)]) if id(d) in answers else d for d in asked]
-
-    first = round_of(drafts)
-    restarting = []
-    for planned, draft in zip(drafts, first, strict=True):
-        if draft.change == NONE and draft.why and draft.live is not None:
-            again = msgspec.structs.replace(draft, target=decide.restarted(planned.target, now), merged=True)
-            again = decide.put_back(
-                again,
-                last_applied(draft.live),
-                namespace=str(draft.live["metadata"].get("namespace", "")),
-                autoscaled=True,
-                stamp=stamp(draft.target),
-            )
-            restarting.append(again)
-    twice = dict(zip([(kind_of(d.target), name_of(d.target)) for d in restarting], round_of(restarting), strict=True))
-    result = []
-    for draft in first:
-        second = twice.get((kind_of(draft.target), name_of(draft.target)))
-        if second is not None and second.change == UPDATE:
-            result.append(msgspec.structs.replace(second, change=RESTART))
-        else:
-            result.append(draft)
-    return result
-
-
-def _parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    if not items:
-        return []
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(pool.map(ask, items))
-
-
 def _missing_references(
     drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, warnings: list[str]
 ) -> Iterable[Refusal]:
@@ -289,7 +224,7 @@ def _missing_references(
                 needed.setdefault((reference.kind, reference.name), []).append(draft.label)
     made = {(kind_of(d.target), name_of(d.target)) for d in drafts if d.change == CREATE}
     unknown = [r for r in needed if r not in made and snapshot.get(*r) is None]
-    for (kind, name), there in zip(unknown, _parallel(lambda r: ports.cluster.exists(*r), unknown), strict=True):
+    for (kind, name), there in zip(unknown, in_parallel(lambda r: ports.cluster.exists(*r), unknown), strict=True):
         who = ", ".join(needed[kind, name][:3])
         if there is False:
             yield Refusal(f"{kind} {name} is missing; {who} cannot start without it.", code=f"missing-reference:{name}")
@@ -330,7 +265,8 @@ def _permissions(
         if d.change in (UPDATE, RESTART)
         for verb in ("get", "patch")
     ]
-    needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE]
+    needed += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE or d.anew]
+    needed += [("delete", kind_of(d.target), name_of(d.target)) for d in drafts if d.anew]
     needed += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
     needed += [("patch", t.kind, t.name) for t in closing.targets]
     if closing.ours:
@@ -341,7 +277,9 @@ def _permissions(
     needed += [(n.verb, n.kind, n.name) for n in permissions.of_lock(lock.name(request.application))]
     rules, _ = ports.cluster.rules()
     doubtful = [n for n in needed if not permissions.allows(rules, n[0], KINDS[n[1]].group, KINDS[n[1]].plural, n[2])]
-    for (verb, kind, name), allowed in zip(doubtful, _parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True):
+    for (verb, kind, name), allowed in zip(
+        doubtful, in_parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True
+    ):
         if not allowed:
             what = f"{KINDS[kind].plural}/{name}" if name else KINDS[kind].plural
             yield Refusal(
@@ -356,6 +294,8 @@ def _keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         if draft.change in (UPDATE, RESTART):
             run.write(f"{name}.json", msgspec.json.encode(draft.live))
             run.write(f"{name}.patch.json", msgspec.json.encode(draft.operations))
+        if draft.anew is not None:
+            run.write(f"{name}.anew.json", msgspec.json.encode(draft.anew))
     for file in dict.fromkeys(d.file for d in drafts):
         mine = [d for d in drafts if d.file == file]
         left = {(kind_of(d.target), name_of(d.target)) for d in mine if d.change == LEFT}

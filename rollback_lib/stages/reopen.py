@@ -1,4 +1,7 @@
-"""Opens traffic exactly as it was, once `verify` has said that the release is well, and gives the lock back."""
+"""Opens traffic exactly as it was, once `verify` has said that the release is well, and gives the lock back.
+
+Then mutable tags move, where that was asked for.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from rollback_lib.core.resources import KINDS, label, name_of
 from rollback_lib.core.run import Request
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.stages import retag
 
 ID = "reopen"
 WRITES = True
@@ -31,6 +35,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     if plan.closes:
         open_all(run, ports, write, plan)
     write.do(release_lock(lock.name(plan.application)))
+    if plan.retag:
+        retag.run(run, ports, write)  # last and without the lock: a registry must keep neither traffic nor deploys
 
 
 def open_all(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:

@@ -49,6 +49,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
             SourceObject(
                 service=service, wave=wave, file=file, document=d.index, part=d.part,
                 kind=d.object["kind"], name=d.object["metadata"]["name"], api_version=d.object["apiVersion"],
+                line=d.line,
             )
             for d in documents
         ]  # fmt: skip

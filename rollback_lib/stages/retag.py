@@ -1,6 +1,7 @@
 """Points mutable tags at the restored images, where that was asked for; only once they have proven themselves.
 
-A rollback that stands is not undone by a tag that does not move: each tag is tried, and what did not work is said.
+The end of `reopen`, and all that `rollback retag` does. A rollback that stands is not undone by a tag that does not
+move: each tag is tried, and what did not work is said.
 """
 
 from __future__ import annotations

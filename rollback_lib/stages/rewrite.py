@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rollback_lib.core import grouping, manifests, overlay, placeholders, splice
+from rollback_lib.core import bots, grouping, manifests, overlay, placeholders, splice
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.resources import Object
-from rollback_lib.core.run import Images, Request, Resolution, Rewritten, SourceObject
+from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten, SourceObject
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "rewrite"
@@ -24,6 +24,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
     own = {(i.kind, i.name, i.container) for i in images.images if i.own and not i.init}
     refused: list[Refusal] = []
     merged: list[str] = []
+    found: list[Bot] = []
     for file in resolution.files:
         try:
             text = placeholders.substitute(texts[file], file, request.settings.manifests.substitute)
@@ -34,12 +35,13 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
         except RefusedError as error:
             refused += error.refusals
             continue
+        found += bots.in_file(text, file)
         if touched:
             merged.append(file)
         run.write(FOLDER + file, with_overlay)
     if refused:
         raise RefusedError(*refused)
-    return Rewritten(files=resolution.files, merged=tuple(merged))
+    return Rewritten(files=resolution.files, merged=tuple(merged), bots=tuple(found))
 
 
 def planned(run: RunStore, resolution: Resolution) -> list[tuple[SourceObject, Object]]:

@@ -106,7 +106,8 @@ def _logs(ports: Ports, pod: str, container: str) -> list[str]:
     for previous in (True, False):
         text = ports.cluster.logs(pod, container, previous=previous, lines=_LOG_LINES)
         if text and not text.startswith("unable to retrieve"):  # the kubelet's own words for a log that is gone
-            return [redact(f"{pod}/{container}: {line}") for line in text.splitlines()]
+            # as one text: a key of many lines is none in any of them
+            return [f"{pod}/{container}: {line}" for line in redact(text).splitlines()]
     return []
 
 
@@ -130,8 +131,8 @@ def _digests(wanted: Sequence[PlannedContainer], view: View) -> tuple[tuple[str,
 
 def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
     planned = [o for s in plan.services for o in s.objects if o.change not in (LEFT,)]
-    versions = {o.kind: o.api_version for o in planned}
-    snapshot = ports.cluster.snapshot(list(versions), versions)
+    versions = {label(o.kind, o.name): o.api_version for o in planned}
+    snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
     return [
         f"{label(o.kind, o.name)} is not what the plan says any more: something changed it after the rollback."
         for o in planned

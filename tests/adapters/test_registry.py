@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,6 +231,55 @@ def test_a_loopback_registry_in_the_reference_itself_is_asked_over_plain_http(
     assert ask(fake, tmp_path, f"{fake.host}/a/b:1").state == "present"
 
 
+@pytest.mark.parametrize("status", [400, 404, 405, 406, 501])
+@pytest.mark.parametrize("platforms", [(), BOTH], ids=["image", "index"])
+def test_whatever_head_says_get_decides_also_for_the_manifests_of_an_index(
+    fake: FakeRegistry, tmp_path: Path, status: int, platforms: tuple[str, ...]
+) -> None:
+    digest = fake.push(REPO, "v1", platforms)
+    fake.mood(status, "HEAD")
+    answer = ask(fake, tmp_path, platforms=platforms or ("linux/amd64",))
+    assert (answer.state, answer.digest, answer.platforms) == ("present", digest, platforms)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (401, {"WWW_Authenticate": 'Bearer realm="x",error="insufficient_scope"'}),  # Docker Hub, no such repository
+        (401, {}),
+        (403, {}),  # Artifactory's virtual repositories, no such tag
+        (403, {"Content_Type": "text/html"}),
+    ],
+)
+def test_no_with_a_valid_token_means_both_readings_and_names_the_url_and_who_asked(
+    fake: FakeRegistry, tmp_path: Path, status: int, headers: dict[str, str]
+) -> None:
+    fake.auth, fake.users = "bearer", {"bob": "pw"}
+    if "WWW_Authenticate" in headers:
+        headers = {"WWW_Authenticate": f'Bearer realm="{fake.url}/token",error="insufficient_scope"'}
+    fake.mood(status, **headers)
+    environ = {"ROLLBACK_REGISTRY_USER": "bob", "ROLLBACK_REGISTRY_PASSWORD": "pw"}
+    answer = ask(fake, tmp_path, "sanjobd/x:v1", environ=environ)
+    assert answer.state == "unknown"
+    assert "no such repository, or no right to see it" in answer.text
+    assert f"{fake.url}/v2/sanjobd/x/manifests/v1" in answer.text
+    assert "as user 'bob'" in answer.text
+
+
+def test_ten_services_in_two_releases_cost_one_get_an_index_and_nothing_is_asked_twice(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    for tag in ("v1", "v2"):
+        for n in range(10):
+            fake.push(f"sanjodb/s{n}", tag, BOTH)
+    with client(fake, tmp_path) as registry:
+        for _ in range(2):
+            for tag in ("v1", "v2"):
+                registry.look_up([f"sanjodb/s{n}:{tag}" for n in range(10)], platforms=BOTH)
+    assert fake.count("GET") == 20
+    assert len({(a.method, a.path) for a in fake.asked}) == len(fake.asked)
+
+
 # Who we are
 
 
@@ -238,6 +288,31 @@ def test_basic_credentials_from_the_environment_arrive_byte_for_byte(fake: FakeR
     fake.auth, fake.users = "basic", {"robot$ci+x": "p:a$$ä "}
     environ = {"ROLLBACK_REGISTRY_USER": "robot$ci+x", "ROLLBACK_REGISTRY_PASSWORD": "p:a$$ä "}
     assert ask(fake, tmp_path, environ=environ).state == "present"
+
+
+@pytest.mark.parametrize("user", ["robot$ci+x", "robot$$ci", "team%40shop", "añó", "a b"])
+@pytest.mark.parametrize("way", ["environment", "auths", "helper"])
+def test_a_user_arrives_byte_for_byte_whichever_way_it_comes(
+    fake: FakeRegistry, tmp_path: Path, user: str, way: str
+) -> None:
+    password = "p@ss/w:rd%$HOME"
+    fake.push(REPO, "v1")
+    fake.auth, fake.users = "basic", {user: password}
+    environ: dict[str, str] = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    config: dict[str, Any] = {}
+    if way == "environment":
+        environ |= {"ROLLBACK_REGISTRY_USER": user, "ROLLBACK_REGISTRY_PASSWORD": password}
+    elif way == "auths":
+        config = {"auths": {fake.host: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}}}
+    else:
+        config = {"credHelpers": {fake.host: "own"}, "credsStore": "not-here"}
+        (tmp_path / "said").write_text(json.dumps({"Username": user, "Secret": password}))
+        (tmp_path / "docker-credential-own").write_text(f"#!/bin/sh\ncat '{tmp_path}/said'\n")
+        (tmp_path / "docker-credential-own").chmod(0o755)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    answer = ask(fake, tmp_path, environ=environ)
+    assert answer.state == "present", answer.text
+    assert password not in repr(answer)
 
 
 def test_the_teams_password_is_not_sent_to_other_registries(fake: FakeRegistry, tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ class Desk:
         playground.deploy(BAD)
         playground.must("delete", "configmap", "user-removed")
         self._kept: Kept = playground.keep_state()
+        self._tags = {tag: self._git("rev-parse", f"refs/tags/{tag}") for tag in (GOOD, BAD)}
         self._settings = playground.shop.settings()
         playground.cluster.faults.stage = self.stage
 
@@ -82,11 +83,39 @@ class Desk:
         """As it was when the failed release had just been deployed."""
         self.forget_runs()
         self.playground.put_back(self._kept)
+        for tag, meant in self._tags.items():
+            self._git("update-ref", f"refs/tags/{tag}", meant)
         self.settings()
+
+    def _git(self, *arguments: str) -> str:
+        return self.playground.shop.git(*arguments).strip()
 
     def settings(self, more: str = "") -> None:
         """rollback.yaml, with more at its end."""
         (self.playground.repository / "rollback.yaml").write_text(self._settings + more, encoding="utf-8")
+
+    def file(self, release: str, path: str) -> str:
+        """A file as the release has it."""
+        return self._git("show", f"refs/tags/{release}:{path}") + "\n"
+
+    def rewrite(self, release: str, files: Mapping[str, str | None]) -> None:
+        """Have the release's tag name a tree with these files too (None: without them), until the desk is put back."""
+        self._git("checkout", "--quiet", "--detach", f"refs/tags/{release}")
+        for name, text in files.items():
+            path = self.playground.repository / name
+            if text is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(text.encode())
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "--message=again")
+        self._git("update-ref", f"refs/tags/{release}", "HEAD")
+        self._git("checkout", "--quiet", "master")
+
+    def live(self, kind: str, name: str) -> Any:
+        """An object as it is now."""
+        return json.loads(self.playground.must("get", kind, name, "--output=json"))
 
     def forget_runs(self) -> None:
         """As on a machine where no run began."""

@@ -94,6 +94,8 @@ def left(desk: Desk) -> list[str]:
     return [n for n in found if n.startswith(("lease", "configmap/rollback-run-"))]
 
 
+LONG = pytest.mark.long
+
 KILLS = {
     "while the copy is stored": ("POST", r"/configmaps$", lambda c: (c.verb, c.resource) == ("create", "configmaps")),
     "while the lock is taken": ("POST", r"/leases$", lambda c: (c.verb, c.resource) == ("create", "leases")),
@@ -106,7 +108,7 @@ KILLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("where", list(KILLS))
+@pytest.mark.parametrize("where", [pytest.param(k, marks=() if "kubectl" in k else LONG) for k in KILLS], ids=str)
 @pytest.mark.parametrize("directory", [True, False], ids=["with its directory", "from the cluster"])
 def test_a_process_that_is_killed_is_finished_by_resume(
     desk: Desk, undisturbed: dict[str, Any], where: str, directory: bool
@@ -144,7 +146,9 @@ def test_of_two_runs_at_the_same_moment_one_goes_on(desk: Desk, undisturbed: dic
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
-@pytest.mark.parametrize("elsewhere", [True, False], ids=["on another machine", "on the same machine"])
+@pytest.mark.parametrize(
+    "elsewhere", [True, pytest.param(False, marks=LONG)], ids=["on another machine", "on the same machine"]
+)
 def test_a_paused_process_that_goes_on_after_it_was_replaced_writes_nothing(
     desk: Desk, undisturbed: dict[str, Any], tmp_path: Path, elsewhere: bool
 ) -> None:
@@ -165,7 +169,7 @@ def test_a_paused_process_that_goes_on_after_it_was_replaced_writes_nothing(
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=LONG)])
 def test_a_signal_lets_the_write_in_flight_end_and_says_how_to_go_on(
     desk: Desk, undisturbed: dict[str, Any], number: int
 ) -> None:
@@ -198,7 +202,7 @@ def test_a_second_signal_ends_it_at_once_and_it_can_be_resumed(desk: Desk, undis
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
-@pytest.mark.parametrize("taken", [True, False], ids=["after the server took it", "before"])
+@pytest.mark.parametrize("taken", [True, pytest.param(False, marks=LONG)], ids=["after the server took it", "before"])
 def test_a_kubectl_that_a_signal_ends_is_read_back_and_nothing_else_is_begun(
     desk: Desk, undisturbed: dict[str, Any], tmp_path: Path, taken: bool
 ) -> None:

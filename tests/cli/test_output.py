@@ -58,3 +58,39 @@ def test_a_pipe_of_any_code_page(desk: Desk, encoding: str) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", out + err)
     assert "\\u" not in out + err, "our own signs are replaced by plain ones, not escaped"
     assert len(out.splitlines()) == 1, "in a log the last line is one line"
+
+
+@pytest.mark.parametrize("where", ["closed pipe", "full disk"])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("run", "--to", "v1.1.0", "--yes"), 0),
+        (("run", "--to", "v1.1.0", "--yes", "--output", "json"), 0),
+        (("run", "--to", "v9.9.9", "--yes"), 3),
+        (("verify", "--to", "v1.1.0"), 1),
+        (("--help",), 0),
+    ],
+    ids=["run", "json", "refused", "verify", "help"],
+)
+def test_an_output_that_nobody_takes_changes_neither_the_run_nor_its_code(
+    desk: Desk, where: str, command: tuple[str, ...], code: int
+) -> None:
+    if where == "full disk" and not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    if where == "full disk":
+        to = os.open("/dev/full", os.O_WRONLY)
+    else:
+        gone, to = os.pipe()
+        os.close(gone)
+    try:
+        done = subprocess.run(
+            (sys.executable, "-m", "rollback_lib", *command), cwd=desk.playground.repository, env=environ(desk),
+            stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.PIPE if code == 3 else to, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(to)
+    assert done.returncode == code, done.stderr
+    if command[0] == "run" and code == 0:
+        assert all(s.is_release("v1.1.0") for s in desk.playground.services())
+        assert desk.events()[-1]["mark"] == "stage-done"
+        assert (desk.runs()[-1] / "report" / "incident.md").read_text(encoding="utf-8")

@@ -31,5 +31,5 @@ def unchanged(shop: Shop, product: Product) -> None:
     """The next ordinary apply of what was rolled back to has nothing to change."""
     arguments = ("apply", "--recursive", f"--filename={product.manifests}")
     said = shop.cluster.kubectl(*arguments, namespace=shop.namespace).stdout.splitlines()
-    assert [line for line in said if not line.endswith(" unchanged")] == []
+    assert [line for line in said if not line.endswith(" unchanged")] == [], said
     assert said != []

@@ -54,4 +54,4 @@ def untouched(cluster: Cluster, namespace: str, *, user: str = "operator") -> It
         for name in before.keys() | after.keys()
         if json.dumps(before.get(name), sort_keys=True) != json.dumps(after.get(name), sort_keys=True)
     )
-    assert changed == []
+    assert changed == [], changed

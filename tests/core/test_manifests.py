@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -378,7 +379,17 @@ def test_encodings_with_a_mark_are_read_and_come_back_byte_for_byte(encoding: st
     assert manifests.encode(manifests.decode(data, "f.yaml")) == data
 
 
-@pytest.mark.parametrize("data", [HEAD.encode("utf-16-le"), (HEAD + "a: ñ").encode("latin-1"), b"a\0b", b"\xff\xfea"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD.encode("utf-16-le"),
+        HEAD.encode("utf-16-be"),
+        HEAD.encode("utf-32"),
+        (HEAD + "a: ñ").encode("latin-1"),
+        b"a\0b",
+        b"\xff\xfea",
+    ],
+)
 def test_other_encodings_are_refused_by_name_and_never_guessed(data: bytes) -> None:
     assert "not UTF-8" in refusal(data)
     assert "k8s/thing.yaml" in refusal(data)
@@ -488,9 +499,11 @@ def test_every_real_file_is_read_or_refused_and_dumps_back() -> None:
 
 @needs_corpus
 @needs_kubectl
-def test_a_sample_of_real_files_is_what_kubectl_reads() -> None:
+def test_real_files_are_what_kubectl_reads() -> None:
+    """A sample; every file, which takes minutes, with ROLLBACK_TEST_CORPUS=all."""
     compared = 0
-    for file, data in [pair for pair in corpus() if len(pair[1]) < 100_000][::45]:
+    step = 1 if os.environ.get("ROLLBACK_TEST_CORPUS") == "all" else 45
+    for file, data in [pair for pair in corpus() if len(pair[1]) < 100_000][::step]:
         # A group that kubectl does not know keeps it from adding its own types' empty fields.
         data = re.sub(rb"^apiVersion: [^\r\n]*", b"apiVersion: example.com/v1", data, flags=re.MULTILINE)
         try:
@@ -498,6 +511,9 @@ def test_a_sample_of_real_files_is_what_kubectl_reads() -> None:
         except RefusedError:
             continue
         theirs = kubectl(data.decode("utf-8-sig"))
+        for one in mine:  # the oracle's own annotation makes a mapping of it
+            if one["metadata"].get("annotations", 1) is None:
+                del one["metadata"]["annotations"]
         if mine and theirs is not None and b"apiVersion: example.com/v1" in data:
             assert mine == theirs, file
             compared += 1

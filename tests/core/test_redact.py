@@ -29,6 +29,26 @@ def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
     assert "hunter2" not in redact(text)
 
 
+LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LINE}\nqEnd9x==\n-----END PRIVATE KEY-----",
+        f"pod/app: {LINE}",
+        f"{LINE}\n{LINE}\n-----END RSA PRIVATE KEY-----",
+    ],
+)
+def test_a_key_whose_beginning_was_cut_away_is_hidden(text: str) -> None:
+    assert LINE not in redact(text)
+
+
+def test_a_digest_on_a_line_of_its_own_stays() -> None:
+    for text in ("sha256:" + "a1" * 32, "0" * 64, "b2" * 32 + "\n"):
+        assert redact(text) == text
+
+
 def test_what_does_not_stays() -> None:
     text = "user-service: pod user-service-1 crashed 3 times, exit code 3; see https://example.com/x"
     assert redact(text) == text

@@ -336,3 +336,54 @@ def test_no_value_brings_a_traceback(value: str, place: str) -> None:
     key = place.split(":")[0]
     with contextlib.suppress(UsageError):
         settings.load(SMALLEST.replace(place, f"{key}: {json.dumps(value)}"))
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "said"),
+    [
+        ("notify: {slack: {url_env: 'https://hooks.slack.com/T/B/x'}}", "notify.slack.url_env", "never the address"),
+        ("notify: {slack: {url: x}}", "notify.slack.url", "url_env"),
+        ("notify: {slack: {url_env: A, events: [finished]}}", "notify.slack.events[0]", "done"),
+        ("notify: {slak: {url_env: A}}", "notify.slak", "slack"),
+        ("notify: {webhooks: {slack: {url_env: A}}}", "notify.webhooks.slack", "pager"),
+        ("notify: {webhooks: {pager: {url_env: A, body: {x: '{titel}'}}}}", "notify.webhooks.pager.body", "{title}"),
+        ("notify: {webhooks: {pager: {url_env: A, headers: {'X Y': B}}}}", "notify.webhooks.pager.headers", "header"),
+        ("announce: {url_env: A}", "announce", "text"),
+        ("language: fr", "language", "es"),
+    ],
+)
+def test_what_is_wrong_with_who_is_told(part: str, key: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings.load(SMALLEST + part)
+    text = str(caught.value)
+    assert key in text
+    assert said in text
+
+
+def test_a_time_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match="there is no time zone 'Europe/Madird'"):
+        settings.load(SMALLEST.replace("namespace: shop", "namespace: shop, timezone: Europe/Madird"))
+    made = settings.load(SMALLEST.replace("namespace: shop", "namespace: shop, timezone: Europe/Madrid"))
+    assert made.environments["prod"].timezone == "Europe/Madrid"
+
+
+def test_a_whole_notify_section_reads() -> None:
+    made = settings.load(
+        SMALLEST
+        + """
+notify:
+  slack: {url_env: SLACK_URL}
+  teams: {url_env: TEAMS_URL, events: [failed, traffic-still-closed]}
+  apprise: {url_env: MAIL_URLS}
+  webhooks:
+    pager:
+      url_env: PAGER_URL
+      headers: {Authorization: PAGER_TOKEN}
+      body: {summary: "{title}", details: {where: "{environment}"}}
+announce: {url_env: STATUS_URL, text: "We are on it.", over: "All is well again."}
+language: es
+"""
+    )
+    assert made.notify.webhooks["pager"].body == {"summary": "{title}", "details": {"where": "{environment}"}}
+    assert made.notify.teams is not None
+    assert not made.notify.teams.wants("done")

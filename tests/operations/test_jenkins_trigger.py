@@ -100,7 +100,8 @@ def test_a_request_that_was_taken_out_of_the_queue_is_said(world: World) -> None
         world.follow()
 
 
-def test_a_queue_is_not_waited_in_without_end(world: World) -> None:
+def test_a_queue_is_not_waited_in_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jenkins_trigger, "POLL", 120.0)
     world.fake.queue[5] = [{"why": "There are no nodes with the label ‘rollback’"}]
     with pytest.raises(CheckError, match="30 minutes: There are no nodes with the label"):
         world.follow()

@@ -59,6 +59,25 @@ def test_what_the_adapter_may_not(sandbox: Sandbox, tmp_path: Path) -> None:
     cluster.close()
 
 
+def test_objects_are_read_in_the_version_that_each_manifest_speaks(cluster: KubernetesCluster, world: World) -> None:
+    for name in ("old", "new"):
+        spec = {"selector": {"matchLabels": {"app": name}}, "minAvailable": 0}
+        world.create("policy/v1 poddisruptionbudgets", {"metadata": {"name": name}, "spec": spec})
+    seen = cluster.snapshot(
+        ["PodDisruptionBudget", "ConfigMap"],
+        {"PodDisruptionBudget/old": "policy/v1beta1", "PodDisruptionBudget/new": "policy/v1", "ConfigMap/x": "v1"},
+    )
+    gone = "the cluster does not serve policy/v1beta1 PodDisruptionBudget, but policy/v1"
+    assert seen.refused == {"PodDisruptionBudget/old": gone}
+    assert seen.why_not("PodDisruptionBudget", "old", "policy/v1beta1") == gone
+    assert seen.why_not("PodDisruptionBudget", "new", "policy/v1") == ""
+    assert {o["apiVersion"] for o in seen.all("PodDisruptionBudget")} == {"policy/v1"}
+    assert seen.get("PodDisruptionBudget", "old") is not None, "what is there is still known"
+    other = cluster.snapshot(["CronJob"], {"CronJob": "batch/v2alpha1"})
+    assert set(other.refused) == {"CronJob"}
+    cluster.close()
+
+
 def test_a_record_is_only_replaced_by_who_has_read_it(cluster: KubernetesCluster, world: World) -> None:
     records = ClusterRecords(cluster)
     record = {

@@ -10,7 +10,7 @@ from rollback_lib.core.health.newest import newest_pods
 from rollback_lib.core.health.pods import is_ready, owned
 from rollback_lib.core.health.report import Cause, Crash, Health, Patience, Report, Seen, View
 from rollback_lib.core.health.rounds import look
-from rollback_lib.core.health.stateful_set import may_stick, stuck_pod
+from rollback_lib.core.health.stateful_set import may_stick, misfit_pod, stuck_pod
 
 __all__ = [
     "Cause",
@@ -25,6 +25,7 @@ __all__ = [
     "limit",
     "look",
     "may_stick",
+    "misfit_pod",
     "newest_pods",
     "owned",
     "ready_now",

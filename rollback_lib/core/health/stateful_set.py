@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollback_lib.core.health import pod_causes, pods, troubles
 from rollback_lib.core.health.newest import desired_pods, is_newest, update_revision
-from rollback_lib.core.health.reading import Json, number, observed, part, text
+from rollback_lib.core.health.reading import Json, number, observed, part, parts, text
 from rollback_lib.core.health.report import Cause, Patience, View
 from rollback_lib.core.health.verdict import Tally, not_final
 
@@ -69,6 +69,32 @@ def stuck_pod(view: View) -> str | None:
     stuck = [p for p in pods.live(ours) if _is_wanted(workload, p) and not pods.is_ready(p) and _is_unwanted(view, p)]
     last = max(stuck, key=_ordinal, default=None)
     return None if last is None or pods.is_lost(last, view) else pods.name_of(last)
+
+
+def misfit_pod(view: View) -> str | None:
+    """The pod that lacks a volume for one of its StatefulSet's claims and must be deleted before anything goes on.
+
+    A StatefulSet that was made again adopts its pods; one whose volumes do not fit it tries to change for ever
+    (FailedUpdate, kubernetes/kubernetes#141876), in the order of the ordinals, so the lowest goes first. One at a time:
+    None while another pod is not Ready.
+    """
+    workload = view.workload
+    if text(workload, "kind") != "StatefulSet" or not observed(workload):
+        return None
+    ours = pods.owned(view)
+    misfits = [p for p in pods.live(ours) if _is_wanted(workload, p) and not _fits(workload, p)]
+    first = min(misfits, key=_ordinal, default=None)
+    if first is None or pods.is_lost(first, view) or any(pods.is_terminating(p) for p in ours):
+        return None
+    others = [p for p in ours if _is_wanted(workload, p) and p is not first]
+    waits = len(others) < desired_pods(workload) - 1 or not all(pods.is_ready(p) for p in others)
+    return None if waits else pods.name_of(first)
+
+
+def _fits(workload: object, pod: Json) -> bool:
+    claims = {text(c, "metadata", "name") for c in parts(workload, "spec", "volumeClaimTemplates")}
+    mounted = {text(v, "name") for v in parts(pod, "spec", "volumes") if part(v, "persistentVolumeClaim")}
+    return claims <= mounted
 
 
 def may_stick(view: View) -> bool:

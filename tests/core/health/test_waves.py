@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 from msgspec.structs import replace
 
-from rollback_lib.core.health import assess, limit, ready_now, refusable, stuck_pod
+from rollback_lib.core.health import assess, limit, misfit_pod, ready_now, refusable, stuck_pod
 from tests.core.health.states import after, state
 
 
@@ -83,6 +83,45 @@ def test_ready_pods_of_another_revision_are_left_to_the_controller():
 def test_ordinals_may_start_elsewhere():
     view = with_workload(state("stateful-set-stuck"), spec__ordinals={"start": 1}, spec__replicas=2)
     assert stuck_pod(view) == "shop-2"
+
+
+def with_claims(ready=(True, True, True), mounted=()):
+    """A StatefulSet with a claim that only the pods with these ordinals mount."""
+    claims = [{"metadata": {"name": "data"}}]
+    view = with_workload(state("stateful-set-stuck"), spec__volumeClaimTemplates=claims)
+    pods = []
+    for number, pod in enumerate(deepcopy(view.pods)):
+        volume = {"name": "data", "persistentVolumeClaim": {"claimName": f"data-{number}"}}
+        pod["spec"]["volumes"] = [volume] if number in mounted else [{"name": "data", "emptyDir": {}}]
+        condition = {"type": "Ready", "status": "True" if ready[number] else "False"}
+        pod["status"]["conditions"] = [condition]
+        pods.append(pod)
+    return replace(view, pods=tuple(pods))
+
+
+@pytest.mark.parametrize(
+    ("ready", "mounted", "first"),
+    [
+        ((True, True, True), (), "shop-0"),
+        ((True, True, True), (0,), "shop-1"),
+        ((False, True, True), (), "shop-0"),  # not ready itself: its replacement can only help
+        ((True, True, True), (0, 1, 2), None),
+        ((False, True, True), (0,), None),  # one that was replaced is not Ready yet
+        ((True, False, True), (), None),
+    ],
+)
+def test_a_pod_without_a_volume_for_a_claim_goes_lowest_ordinal_first_and_one_at_a_time(ready, mounted, first):
+    assert misfit_pod(with_claims(ready, mounted)) == first
+
+
+def test_nothing_goes_while_a_pod_is_missing_or_leaving_or_its_node_is_lost():
+    view = with_claims()
+    assert misfit_pod(replace(view, pods=view.pods[:2])) is None
+    going = deepcopy(view.pods[2])
+    going["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:03Z"
+    assert misfit_pod(replace(view, pods=(*view.pods[:2], going))) is None
+    assert misfit_pod(replace(view, nodes={"n1": False})) is None
+    assert misfit_pod(with_workload(view, status__observedGeneration=1)) is None
 
 
 @pytest.mark.parametrize(

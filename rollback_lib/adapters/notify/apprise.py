@@ -1,0 +1,33 @@
+"""Everything else, e-mail included, through the optional library apprise: its addresses, separated by blanks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+
+from rollback_lib.core.notices import Delivery, Notice
+from rollback_lib.core.notify_settings import Channel
+
+
+def send(channel: Channel, notice: Notice, environ: Mapping[str, str]) -> Delivery:
+    """Tell all of them; apprise has time limits of its own."""
+    addresses = environ.get(channel.url_env, "").split()
+    if not addresses:
+        return Delivery(f"{channel.url_env} is not set")
+    try:
+        import apprise
+    except ImportError:
+        return Delivery("the library is not installed: pip install 'rollback-lib[notify]'")
+    logging.getLogger("apprise").disabled = True  # it logs addresses
+    told = apprise.Apprise()
+    for number, address in enumerate(addresses, 1):
+        good = False
+        with contextlib.suppress(Exception):
+            good = told.add(address)
+        if not good:
+            return Delivery(f"address {number} in {channel.url_env} is none that apprise knows")
+    kind = apprise.NotifyType.FAILURE if notice.bad else apprise.NotifyType.INFO
+    body = f"{notice.text}\n{notice.link}"
+    good = told.notify(title=notice.title, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+    return Delivery() if good else Delivery("at least one address was not reached")

@@ -1,0 +1,116 @@
+"""Server-side dry runs of a whole plan: what the server would store, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core import decide, dry_run, health, recreate, traffic
+from rollback_lib.core.decide import Draft
+from rollback_lib.core.dry_run import Reading
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.owners import owner
+from rollback_lib.core.plan import CREATE, NONE, RESTART, UPDATE
+from rollback_lib.core.resources import kind_of, name_of
+from rollback_lib.core.snapshot import DryRun, Snapshot
+from rollback_lib.core.three_way import last_applied
+from rollback_lib.ports import Cluster
+
+_PARALLEL: Final = 8
+
+Stamp = Callable[[Mapping[str, Any]], Mapping[str, str]]
+
+
+def in_parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """The answers, in the order of the items; a few are asked at once."""
+    if not items:
+        return []
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(ask, items))
+
+
+class DryRuns:
+    """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
+
+    ``same``: containers (workload, name, is init) whose live image is the target's already. ``stamp``: the marks of a
+    workload that is written; ``now``: the plan's one time.
+    """
+
+    def __init__(
+        self, cluster: Cluster, snapshot: Snapshot, same: set[tuple[str, str, bool]], accepted: Collection[str],
+        stamp: Stamp, now: str,
+    ) -> None:  # fmt: skip
+        self._cluster, self._snapshot, self._same, self._accepted = cluster, snapshot, same, accepted
+        self._stamp, self._now = stamp, now
+        self.refused: list[Refusal] = []
+        self.warnings: list[str] = []
+
+    def of(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts as the server would store them.
+
+        What is right already and has a reason to restart is tried once more, with the restart in its template.
+        """
+        first = self._round(drafts)
+        again = [
+            self._restarted(planned, draft)
+            for planned, draft in zip(drafts, first, strict=True)
+            if draft.change == NONE and draft.why and draft.live is not None
+        ]
+        twice = {_key(d): d for d in self._round(again)}
+        restarts = {key: msgspec.structs.replace(d, change=RESTART) for key, d in twice.items() if d.change == UPDATE}
+        return [restarts.get(_key(draft), draft) for draft in first]
+
+    def _round(self, asked: Sequence[Draft]) -> list[Draft]:
+        writing = [d for d in asked if d.change in (CREATE, UPDATE)]
+        answers = dict(zip(map(id, writing), in_parallel(self._ask, writing), strict=True))
+        return [self._judge(answers[id(d)]) if id(d) in answers else d for d in asked]
+
+    def _restarted(self, planned: Draft, draft: Draft) -> Draft:
+        assert draft.live is not None
+        again = msgspec.structs.replace(draft, target=decide.restarted(planned.target, self._now), merged=True)
+        return decide.put_back(
+            again, last_applied(draft.live), namespace=str(draft.live["metadata"].get("namespace", "")),
+            autoscaled=True, stamp=self._stamp(draft.target),
+        )  # fmt: skip
+
+    def _ask(self, draft: Draft) -> Reading:
+        if draft.live is None:
+            return dry_run.read(draft, self._cluster.dry_run_create(draft.target), None, None, self._accepted)
+        said = self._as_patched(draft)
+        wanted = dry_run.ask_anew(draft, said)
+        anew = self._cluster.dry_run_create(recreate.to_try(wanted, draft.live)) if wanted else None
+        return dry_run.read(draft, said, wanted, anew, self._accepted)
+
+    def _as_patched(self, draft: Draft) -> DryRun:
+        """What the server would make of the live object; one that is closed is asked about as it will be, closed."""
+        assert draft.live is not None
+        kind, name, version = kind_of(draft.target), name_of(draft.target), draft.live["apiVersion"]
+        there = self._snapshot.get(kind, name)
+        closed = traffic.while_closed(there, draft.operations, "") if there else None
+        if there is None or closed is None:
+            return self._cluster.dry_run_patch(kind, version, name, draft.operations)
+        answer = self._cluster.dry_run_patch(kind, version, name, traffic.operations(there, closed))
+        return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
+
+    def _judge(self, reading: Reading) -> Draft:
+        draft = reading.draft
+        if draft.after is None:
+            self.refused += reading.refusals
+            return draft
+        if draft.live is not None and draft.anew is None and decide.already(draft, draft.after, self._same):
+            return decide.left_alone(draft, self._same)
+        self.refused += reading.refusals
+        self.warnings += reading.warnings
+        who = owner(draft.live) if draft.live else ""
+        if who:
+            self.refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
+        if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
+            self.refused.append(Refusal(f"{draft.label}: {paused}", code=f"skip:{draft.label}"))
+        return draft
+
+
+def _key(draft: Draft) -> tuple[str, str]:
+    return kind_of(draft.target), name_of(draft.target)

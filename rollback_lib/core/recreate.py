@@ -1,0 +1,69 @@
+"""Objects that cannot become what the release asks for: deleted and made again, if that is accepted.
+
+Which: those for which the server refuses the patch, or says yes and keeps its own, and takes the same object as a new
+one. Sources: a headless Service made normal says "configured" and stays (kubernetes/kubernetes#135345), an immutable
+ConfigMap cannot take the older data (argoproj/argo-cd#5394), volumeClaimTemplates cannot change.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rollback_lib.core import json_patch
+from rollback_lib.core.resources import ASSIGNED, Object, kind_of, name_of
+from rollback_lib.core.three_way import Operation
+
+WHY: Final[Mapping[str, str]] = {
+    "Service": "deleted and made again: its address changes",
+    "ConfigMap": "deleted and made again",
+    "StatefulSet": "deleted without its pods and made again; they are replaced one by one, and their claims stay",
+}
+"""The kinds that can be made again with no data lost, and what that means."""
+_SERVERS: Final = (
+    "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences", "selfLink",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers",
+)  # fmt: skip
+
+
+def anew(target: Mapping[str, Any], live: Mapping[str, Any], operations: Sequence[Operation]) -> Object | None:
+    """The object as the patch would have left it, without what belongs to the one that it was; None if it cannot be.
+
+    So what others own (labels, a node port, replicas) stays also here.
+    """
+    wanted = json_patch.done(live, operations)
+    if wanted is None or kind_of(live) not in WHY:
+        return None
+    wanted.pop("status", None)
+    wanted["metadata"] = {k: v for k, v in wanted["metadata"].items() if k not in _SERVERS}
+    if kind_of(live) == "Service":
+        asked = target.get("spec") or {}
+        spec = {k: v for k, v in wanted["spec"].items() if k not in ASSIGNED}
+        spec |= {k: asked[k] for k in ASSIGNED if k in asked}
+        wanted["spec"] = spec
+    return wanted
+
+
+def to_try(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Object:
+    """The object for a dry run beside the live one: under another name, and with nothing that only one can have."""
+    tried: Object = copy.deepcopy(dict(wanted))
+    tried["metadata"]["name"] = name_of(wanted)[:50].rstrip("-.") + "-made-again"
+    if kind_of(wanted) == "Service":
+        tried["spec"] = {k: v for k, v in tried["spec"].items() if k not in ASSIGNED or v != live["spec"].get(k)}
+        for port in tried["spec"].get("ports") or []:
+            port.pop("nodePort", None)
+    return tried
+
+
+def as_tried(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
+    """What the dry run says will be stored, under its own name."""
+    return {**stored, "metadata": {**stored["metadata"], "name": name_of(wanted)}}
+
+
+def blocked(live: Mapping[str, Any]) -> str:
+    """Why even an accepted one is not made again; empty where nothing speaks against it."""
+    policy = (live.get("spec") or {}).get("persistentVolumeClaimRetentionPolicy") or {}
+    if kind_of(live) == "StatefulSet" and policy.get("whenDeleted") == "Delete":
+        return "its volume claims would go with it (persistentVolumeClaimRetentionPolicy.whenDeleted: Delete)"
+    return ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from rollback_lib.beside import Beside, Unseen
 from rollback_lib.collectors import ledger
 from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors, lock
@@ -28,8 +30,10 @@ from rollback_lib.run_copy import RunCopy, forget_old
 from rollback_lib.stages import (
     apply,
     approve,
+    detect,
     document,
     images,
+    incident,
     isolate,
     preflight,
     reopen,
@@ -41,8 +45,13 @@ from rollback_lib.stages import (
 from rollback_lib.telling import Telling
 
 STAGES: Final[tuple[Stage, ...]] = (
-    resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
+    detect, incident, resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
 )  # fmt: skip
+# These look for evidence beside the stages up to this one, which waits for them: evidence costs a run no time.
+BESIDE: Final[Mapping[str, str]] = {
+    detect.ID: preflight.ID,
+    incident.ID: next(s.ID for s in STAGES if s.WRITES),
+}
 _UNDER_LOCK: Final = (isolate.ID, apply.ID, verify.ID, reopen.ID)
 # What the server, read back, did not take.
 _TOOK_NOTHING: Final = (errors.StaleError, errors.RefusedError, errors.LockedError, errors.InterruptedRunError)
@@ -163,7 +172,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     """
     problem: Exception | None = None
     began, telling = ports.clock.now(), Telling(run, ports)
-    holding, copy = _holding(run, ports), RunCopy(run, ports)
+    holding, copy, beside = _holding(run, ports), RunCopy(run, ports), Beside()
     try:
         for stage in (retag,) if only == retag.ID else STAGES:
             if only is not None and only != stage.ID:
@@ -175,8 +184,15 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             within = _limited(run, ports, stage, began) if stage.ID in _UNDER_LOCK else ports
             began = began if stage.ID in _UNDER_LOCK else ports.clock.now()  # a person's approval takes its time
             write = JournalledWriter(run, within, stage, holding, copy)
+            if only is None and stage.ID in BESIDE:
+                if _is_needed(stage.ID, until, run):
+                    unseen = replace(ports, progress=Unseen())
+                    beside.begin(BESIDE[stage.ID], partial(_enter, stage, run, unseen, write))
+                continue
             try:
-                _enter(stage, run, within, write)
+                if stage.ID == document.ID:
+                    beside.end()
+                _enter(stage, run, within, write, partial(beside.wait, stage.ID))
             except errors.LostError as error:
                 stands = ending(run.events())
                 code = errors.EXIT_FAILED_OPEN if stands.touched else errors.EXIT_LOCKED
@@ -192,6 +208,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             if until == stage.ID:
                 break
     finally:
+        beside.end()
         if holding.is_mine and problem is not None:
             forget_old(ports.records, run.get(Request).application)
         holding.rest()
@@ -215,6 +232,12 @@ def _code_and_text(error: Exception) -> tuple[int, str]:
     if isinstance(error, errors.RollbackError):
         return error.exit_code, str(error)
     return errors.EXIT_BUG, f"{type(error).__name__}: {error}"
+
+
+def _is_needed(beside: str, until: str, run: RunStore) -> bool:
+    """Whether a stage that waits for this evidence is still to come: evidence after a change would be of the change."""
+    order, needed_by = [s.ID for s in STAGES], BESIDE[beside]
+    return until in order[order.index(needed_by) :] and needed_by not in done_stages(run.events())
 
 
 class _LimitedClock:
@@ -263,10 +286,14 @@ def _let_go_of_nothing(run: RunStore, write: JournalledWriter) -> None:
             run.append(Mark.NOT_DONE, reopen.ID, key=LOCK_RELEASED, error=redact(str(error)))
 
 
-def _enter(stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter) -> None:
+def _enter(
+    stage: Stage, run: RunStore, ports: Ports, write: JournalledWriter, first: Callable[[], None] | None = None
+) -> None:
     run.append(Mark.STAGE_BEGIN, stage.ID)
     ports.progress.stage(stage.ID)
     try:
+        if first:
+            first()  # in here, so that what went wrong with it is this stage's failure
         if stage.ID in _UNDER_LOCK and holds_lock(run.events()):
             write.hold()  # of this run, and maybe of a process that is gone: it shows no life while we wait
         record = stage.run(run, ports, write)

@@ -16,6 +16,7 @@ from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import Object
 from rollback_lib.core.run import Record
+from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
 
@@ -152,12 +153,19 @@ class Cluster(Protocol):
         """The rules of a SelfSubjectRulesReview, and whether they are all there is."""
         ...
 
-    def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
-        """The last lines, or an empty text where there is no log (any more)."""
+    def logs(
+        self, pod: str, container: str, *, previous: bool = False, lines: int = 20, timestamps: bool = False
+    ) -> str:
+        """The last lines, at most 64 kB, or an empty text where there is no log (any more).
+
+        ``timestamps``: each line begins with its time and a blank.
+        """
         ...
 
-    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
-        """GET through the API server's pod proxy: status and body; status 0 where nobody answered."""
+    def pod_ask(
+        self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Answered:
+        """A request through the API server's pod proxy. Never raises: what went wrong stands in the answer."""
         ...
 
 
@@ -287,6 +295,37 @@ class Approver(Protocol):
         ...
 
 
+class Web(Protocol):
+    """Requests over http, for evidence and for smoke tests."""
+
+    def ask(
+        self, method: str, url: str, *, query: Sequence[tuple[str, str]] = (), headers: Mapping[str, str],
+        body: bytes = b"", timeout: float,
+    ) -> Answered:  # fmt: skip
+        """The answer, at most 1 MB of it, after at most ``timeout`` seconds. No redirect is followed. Never raises."""
+        ...
+
+
+class Inside(Protocol):
+    """Commands in a running container."""
+
+    def run(self, pod: str, container: str, command: Sequence[str], timeout: float) -> tuple[int, str]:
+        """Exit code and what it printed; code -1 and the reason where it could not be run. Never raises."""
+        ...
+
+
+class Files(Protocol):
+    """Files of this machine that somebody left as evidence, read only."""
+
+    def matching(self, glob: str) -> Mapping[str, bytes]:
+        """The newest files below the repository's folder that match, at most 50; large ones are left out."""
+        ...
+
+    def given(self, path: str) -> bytes:
+        """One file that a person named, at most 1 MB of it. Raises OSError."""
+        ...
+
+
 class Notifier(Protocol):
     """The channels by which people are told. Called from threads in the background; never raises."""
 
@@ -300,6 +339,19 @@ class Notifier(Protocol):
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What `detect`, `incident` and `verify` ask beside the run's own questions.
+
+    ``cluster`` is the run's, with connections of its own and without patience: evidence is not asked for twice.
+    """
+
+    cluster: Cluster
+    web: Web
+    inside: Inside
+    files: Files
+
+
+@dataclass(frozen=True)
 class Ports:
     """The world, made when first asked for. ``environ`` are the variables of this process, for approval."""
 
@@ -308,6 +360,7 @@ class Ports:
     tags: RegistryWriter
     cluster: Cluster
     records: ClusterRecords
+    evidence: Evidence
     acts: Acts
     clock: Clock
     progress: Progress

@@ -17,21 +17,25 @@ from typing import Any, Final
 
 from rollback_lib.adapters.clock import SystemClock
 from rollback_lib.adapters.cluster_records import ClusterRecords
+from rollback_lib.adapters.evidence_files import EvidenceFiles
 from rollback_lib.adapters.git import GitRepository
+from rollback_lib.adapters.inside import KubectlExec
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.adapters.web import RequestsWeb
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
-from rollback_lib.ports import Approver, Clock, Jenkins, Ports, Progress
+from rollback_lib.ports import Approver, Clock, Evidence, Jenkins, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
 RUNS: Final = ".rollback"
+EVIDENCE_TIMEOUT: Final = 5.0  # seconds for one question: a process must not end late for want of an answer
 TAG_MOVES: Final = "retags"  # below RUNS: what `rollback retag` did is no run
 
 
@@ -206,7 +210,12 @@ class World:
         self.git = LazyRepository(start, offline=offline)
         where = settings.environments[environment]
         self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
+        self.evidence_cluster = KubernetesCluster(
+            environ.get("KUBECONFIG") or None, where.context, where.namespace, patient=False, timeout=EVIDENCE_TIMEOUT,
+            agent="rollback_lib-evidence",
+        )  # fmt: skip
         self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster, self.clock.stop)
+        self._folder = start
         if not offline:
             # 0.4 s of import, most of it while git and the first answers are waited for
             _loading.append(threading.Thread(target=_load_client, daemon=True))
@@ -215,9 +224,17 @@ class World:
     def ports(self, progress: Progress, approver: Approver) -> Ports:
         return Ports(
             git=self.git, registry=self._registry, tags=self._registry, cluster=self.cluster,
-            records=ClusterRecords(self.cluster), acts=self.kubectl, clock=self.clock,
+            records=ClusterRecords(self.cluster), evidence=self._evidence(), acts=self.kubectl, clock=self.clock,
             progress=progress, approver=approver, environ=self.environ, user=who(self.environ)[0],
             notifier=Channels(self.settings, self.environ),
+        )  # fmt: skip
+
+    def _evidence(self) -> Evidence:
+        where = self.settings.environments[self.environment]
+        program = shutil.which("kubectl", path=self.environ.get("PATH")) or ""
+        return Evidence(
+            cluster=self.evidence_cluster, web=RequestsWeb(), files=EvidenceFiles(self._folder),
+            inside=KubectlExec(program, where.context or "", where.namespace, self.environ),
         )  # fmt: skip
 
     def stop_on_signals(self) -> None:
@@ -234,6 +251,7 @@ class World:
     def close(self) -> None:
         self._registry.close()
         self.cluster.close()
+        self.evidence_cluster.close()
         self.git.close()
 
 

@@ -13,9 +13,10 @@ from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import Object, fingerprint, kind_of, name_of
+from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.ports import Evidence, Ports, RunStore
 
 
 def apply_operations(obj: Object, operations: Sequence[Operation]) -> Object | None:
@@ -45,6 +46,10 @@ class FakeCluster:
         self.writes: list[str] = []
         self.uid = "ns-uid"
         self.context_names: tuple[str, ...] = ("test",)
+        self.log_texts: dict[tuple[str, str, bool], str] = {}  # by pod, container, previous
+        self.answers: list[Answered] = [Answered(200, b"{}")]  # of pods, in turn; the last one stays
+        self.asked: list[tuple[str, str, str, dict[str, str], bytes]] = []
+        self.event_list: list[Object] = []
         self.pulls: Mapping[str, str] = {}  # what a tag is when a node pulls it
         for obj in objects:
             self.put(obj)
@@ -116,16 +121,21 @@ class FakeCluster:
         return [], True
 
     def events(self) -> Sequence[Object]:
-        return ()
+        return tuple(self.event_list)
 
     def contexts(self) -> Sequence[str]:
         return self.context_names
 
-    def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
-        return ""
+    def logs(
+        self, pod: str, container: str, *, previous: bool = False, lines: int = 20, timestamps: bool = False
+    ) -> str:
+        return self.log_texts.get((pod, container, previous), "")
 
-    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
-        return 200, b"{}"
+    def pod_ask(
+        self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Answered:
+        self.asked.append((method, pod, path, dict(headers), body))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 class FakeActs:
@@ -158,6 +168,51 @@ class FakeActs:
             self.cluster.objects.pop((change.kind, change.name), None)
         self.cluster.writes.append(change.key)
         return self.cluster.objects.get((change.kind, change.name))
+
+
+class FakeWeb:
+    """Answers by address; whatever has none cannot be reached. ``asked``: (method, url, query, headers)."""
+
+    def __init__(self, answers: Mapping[str, Answered | list[Answered]] | None = None) -> None:
+        self.answers = dict(answers or {})
+        self.asked: list[tuple[str, str, tuple[tuple[str, str], ...], dict[str, str]]] = []
+
+    def ask(
+        self, method: str, url: str, *, query: Sequence[tuple[str, str]] = (), headers: Mapping[str, str],
+        body: bytes = b"", timeout: float,
+    ) -> Answered:  # fmt: skip
+        self.asked.append((method, url, tuple(query), dict(headers)))
+        found = self.answers.get(url, Answered(problem="it cannot be reached"))
+        if isinstance(found, list):
+            return found.pop(0) if len(found) > 1 else found[0]
+        return found
+
+
+class FakeInside:
+    """What commands in pods end with and print; ``ran`` has what was run."""
+
+    def __init__(self, code: int = 0, printed: str = "") -> None:
+        self.code, self.printed = code, printed
+        self.ran: list[tuple[str, str, tuple[str, ...]]] = []
+
+    def run(self, pod: str, container: str, command: Sequence[str], timeout: float) -> tuple[int, str]:
+        self.ran.append((pod, container, tuple(command)))
+        return self.code, self.printed
+
+
+class FakeFiles:
+    """Files by the glob that finds them, and by the path that a person gives."""
+
+    def __init__(self, found: Mapping[str, Mapping[str, bytes]] | None = None, **given: bytes) -> None:
+        self.found, self.by_path = dict(found or {}), given
+
+    def matching(self, glob: str) -> Mapping[str, bytes]:
+        return self.found.get(glob, {})
+
+    def given(self, path: str) -> bytes:
+        if path not in self.by_path:
+            raise FileNotFoundError(2, "No such file or directory")
+        return self.by_path[path]
 
 
 class FakeRecords:
@@ -310,6 +365,7 @@ def ports(cluster: FakeCluster, git: FakeGit, registry: FakeRegistry, **more: An
     """Ports of fakes; any of them can be replaced."""
     progress = more.pop("progress", None) or FakeProgress()
     made: dict[str, Any] = {
+        "evidence": Evidence(cluster, FakeWeb(), FakeInside(), FakeFiles()),
         "records": FakeRecords(), "git": git, "registry": registry, "tags": registry,
         "cluster": cluster, "acts": FakeActs(cluster), "clock": FakeClock(),
         "progress": progress, "approver": progress, "environ": {}, "user": "me", **more,

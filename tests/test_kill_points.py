@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +65,14 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("kill-points")
     with sandbox_shop(folder / "shop") as shop:
         shop.isolate(ISOLATION[request.param])
-        before, points = shop.objects(), []
+        before, points, one_at_a_time = shop.objects(), [], threading.RLock()
 
         def keep(name: str) -> None:
-            place = folder / f"point-{len(points):03}"
-            # first the directory: the cluster may be ahead of the journal, and never the other way round
-            shutil.copytree(shop.directory(RUN), place)
-            points.append(Point(name, place, shop.sandbox.snapshot(), tuple(shop.records())))
+            with one_at_a_time:  # evidence is saved beside
+                place = folder / f"point-{len(points):03}"
+                # first the directory: the cluster may be ahead of the journal, and never the other way round
+                shutil.copytree(shop.directory(RUN), place, ignore=shutil.ignore_patterns("*.tmp"))
+                points.append(Point(name, place, shop.sandbox.snapshot(), tuple(shop.records())))
 
         shop.open(RUN)
         run = Told(shop.directory(RUN), keep)

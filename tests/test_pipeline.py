@@ -90,7 +90,7 @@ def world(tmp_path: Path) -> World:
 
 def test_nothing_writes_before_every_check_is_made() -> None:
     safe = [s.ID for s in takewhile(lambda s: not s.WRITES, pipeline.STAGES)]
-    assert safe == ["resolve", "images", "rewrite", "preflight", "approve"]
+    assert safe == ["detect", "incident", "resolve", "images", "rewrite", "preflight", "approve"]
     assert [s.ID for s in pipeline.STAGES if s.WRITES] == ["isolate", "apply", "reopen"]
 
 

@@ -18,6 +18,7 @@ from rollback_lib.core.journal import Mark
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.resources import Object
 from rollback_lib.core.run import Request, Verification
+from rollback_lib.core.smoke import Answered
 from rollback_lib.core.traffic import CLOSED, ORIGINAL
 from rollback_lib.operations import run as operation
 from rollback_lib.operations import undo
@@ -138,8 +139,8 @@ def test_the_plan_says_what_is_closed_that_it_is_an_outage_and_its_hash_covers_i
 
 def test_when_verify_fails_traffic_stays_closed_and_it_is_said_with_the_way_out(world: World) -> None:
     class Sick(FakeCluster):
-        def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
-            return 503, b""
+        def pod_ask(self, pod: str, port: int, path: str, **how: Any) -> Answered:
+            return Answered(503)
 
     world.cluster.__class__ = Sick
     world.settings = settings.load(

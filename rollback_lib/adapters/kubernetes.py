@@ -23,6 +23,7 @@ from rollback_lib.adapters.login_plugin import LoginError, Logins
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
+from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
 
@@ -58,11 +59,17 @@ class _Answer(msgspec.Struct):
 
 
 class KubernetesCluster:
-    """`Cluster` for one context and namespace. Nothing is connected before the first question."""
+    """`Cluster` for one context and namespace. Nothing is connected before the first question.
+
+    ``patient``: a question is asked again where the server is busy or an answer got lost. ``agent`` is how the server
+    knows who asks.
+    """
 
     def __init__(
-        self, kubeconfig: str | None, context: str | None, namespace: str, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+        self, kubeconfig: str | None, context: str | None, namespace: str, sleep: Callable[[float], None] = time.sleep,
+        *, patient: bool = True, timeout: float = _TIMEOUT, agent: str = "rollback_lib",
+    ) -> None:  # fmt: skip
+        self._patient, self._timeout, self._agent = patient, timeout, agent
         self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
         self._sleep = sleep
         self._logins = Logins()
@@ -118,7 +125,7 @@ class KubernetesCluster:
         for pause in (*_PAUSES, None):
             answer = self._try(method, path, query, body, content, accept, timeout)
             late = time.monotonic() - started > _PATIENCE
-            if answer.status not in again or pause is None or late or not self._has_answered:
+            if answer.status not in again or pause is None or late or not (self._patient and self._has_answered):
                 break
             self._sleep(max(pause, min(answer.retry_after, _PATIENCE)))
         host = self._connect().configuration.host
@@ -137,19 +144,16 @@ class KubernetesCluster:
         self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content: str, accept: str,
         timeout: float,
     ) -> _Answer:  # fmt: skip
-        client = self._connect()
-        headers = {"Accept": accept, "User-Agent": "rollback_lib"}
+        self._connect()  # what is wrong with a kubeconfig is no lost answer
+        headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content
+        where = path + (f"?{urlencode(query)}" if query else "")
         try:
-            with self._logins.in_use():  # a token that is over is fetched anew
-                client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        except LoginError as error:
-            raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
-        url = client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        try:
-            found = client.call_api(method, url, header_params=headers, body=body, _request_timeout=timeout)
+            found = self._call(method, where, headers, body, timeout)
             data = found.read()
+        except RefusedError:  # a login that does not work is no lost answer
+            raise
         except Exception as error:
             return _Answer(_LOST, _reason(error).encode())
         self._has_answered = True
@@ -157,6 +161,19 @@ class KubernetesCluster:
         return _Answer(
             found.status, data or b"", tuple(_warnings(found.headers)), float(after) if after.isdecimal() else 0.0
         )
+
+    def _call(self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float) -> Any:
+        client = self._connect()
+        sent = {**headers, "User-Agent": self._agent}
+        try:
+            with self._logins.in_use():  # a token that is over is fetched anew
+                client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
+        except LoginError as error:
+            raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
+        return client.call_api(
+            method, client.configuration.host + path, header_params=sent, body=body,
+            _request_timeout=min(timeout, self._timeout),
+        )  # fmt: skip
 
     # -- reading
 
@@ -268,8 +285,12 @@ class KubernetesCluster:
         answer = self._ask("GET", f"/api/v1/namespaces/{self._namespace}/events", {"limit": "500"})
         return tuple(answer.json().get("items") or []) if answer.status == 200 else ()
 
-    def logs(self, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
+    def logs(
+        self, pod: str, container: str, *, previous: bool = False, lines: int = 20, timestamps: bool = False
+    ) -> str:
         query = {"container": container, "tailLines": str(lines), "limitBytes": "65536"}
+        if timestamps:
+            query["timestamps"] = "true"
         if previous:
             query["previous"] = "true"
         answer = self._ask(
@@ -282,13 +303,18 @@ class KubernetesCluster:
         )
         return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
-    def pod_get(self, pod: str, port: int, path: str, timeout: float) -> tuple[int, bytes]:
+    def pod_ask(
+        self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Answered:
         where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
+        began = time.monotonic()
         try:
-            answer = self._ask("GET", where, accept="*/*", timeout=timeout, again=())
-        except RefusedError:
-            return 0, b""
-        return answer.status, answer.body
+            found = self._call(method, where, headers, body or None, timeout)
+            data = found.read()
+        except Exception as error:
+            return Answered(seconds=time.monotonic() - began, problem=_reason(error))
+        got = {str(k): str(v) for k, v in found.headers.items()}
+        return Answered(found.status, data or b"", got, time.monotonic() - began)
 
     # -- asking without writing
 

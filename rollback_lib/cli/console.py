@@ -16,6 +16,8 @@ from rollback_lib.core.redact import redact
 
 _EVERY = 30.0  # seconds between plain lines of one wait
 TITLES = {
+    "detect": "What is broken",
+    "incident": "Saving the evidence",
     "resolve": "What to go back to",
     "images": "Whether its images exist",
     "rewrite": "Its manifests, with the proven images",

@@ -50,7 +50,8 @@ def request_of(values: Mapping[str, Any], settings: Settings, folder: Path, *, d
     now = wiring.now()
     by, origin = wiring.who(os.environ)
     run_id = wiring.new_run_id(name, now)
-    values = {**values, "dry_run": dry_run or values.get("dry_run")}
+    given = tuple(str(Path(path).absolute()) for path in values.get("evidence") or ())
+    values = {**values, "evidence": given, "dry_run": dry_run or values.get("dry_run")}
     return operation.request(
         values, settings, name, run=run_id, by=by, origin=origin, started=now, repository=str(folder)
     )

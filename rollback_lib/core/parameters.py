@@ -92,6 +92,7 @@ PARAMETERS: Final = (
     Parameter("pin", "--pin", _V + "PIN", "flag", "Keep its record for good.", ("record-release",)),
     Parameter("lift", "--lift", _V + "LIFT", "flag", "Free the release.", ("quarantine",)),
     Parameter("runs", "--runs", _V + "RUNS", "flag", "The runs of this machine.", ("history",)),
+    Parameter("evidence", "--evidence", _V + "EVIDENCE", "list", "A file for the incident (repeatable).", RUNS),
     Parameter("yes", "--yes", "", "flag", "Approve it, as yourself.", (*RUNS, "unlock", "reopen", "retag"),
         from_environment=False),
     Parameter("isolate", "--isolate", _V + "ISOLATE", "switch", "Close traffic while the shop is changed, or not.",

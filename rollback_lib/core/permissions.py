@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.checks import Ask
 from rollback_lib.core.resources import KINDS, ORPHANS, WRITTEN
 
 
@@ -64,6 +65,21 @@ def of_copy() -> tuple[Need, ...]:
     return tuple(
         Need(verb=verb, kind="ConfigMap", optional=True, why=why) for verb in ("get", "create", "update", "delete")
     )
+
+
+_VERBS: Final[Mapping[str, str]] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def of_requests(asks: Iterable[Ask]) -> tuple[Need, ...]:
+    """What smoke tests and flows need: the API server takes a request to a pod by its method, and a command as exec."""
+    found = []
+    for ask in asks:
+        if ask.command:
+            found.append(Need(verb="create", kind="Pod", subresource="exec", why="smoke tests run a command in it"))
+        elif not ask.url:
+            verb = _VERBS.get(ask.method, "get")
+            found.append(Need(verb=verb, kind="Pod", subresource="proxy", why="smoke tests go through it"))
+    return tuple(dict.fromkeys(found))
 
 
 def needs(objects: Iterable[tuple[str, str]], namespace: str, *, lease: str, smoke: bool) -> tuple[Need, ...]:

@@ -24,6 +24,7 @@ class Request(Record, frozen=True, kw_only=True):
     to: str  # a release, or last-good
     services: tuple[str, ...] = ()  # empty: all
     reason: str = ""
+    evidence: tuple[str, ...] = ()  # files of this machine that a person gave
     by: str = ""
     origin: str = ""  # a Jenkins build address, or user@host
     started: str = ""  # RFC 3339, UTC

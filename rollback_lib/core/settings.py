@@ -10,46 +10,29 @@ import difflib
 import fnmatch
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from rollback_lib.core import local_time, names, strict
+from rollback_lib.core.checks import Detect, Flow, Smoke
 from rollback_lib.core.errors import Problem, UsageError
 from rollback_lib.core.notify_settings import Announce, Notify
+from rollback_lib.core.sections import Application, Duration, EnvName, Label, Section, ServiceOrAll, seconds, word
 
+__all__ = ["Smoke", "seconds"]  # for whoever reads settings; all else of this module is its own
 FILE: Final = "rollback.yaml"
 
 MESSAGE_LIMIT: Final = 300  # characters: the page is one word of nginx's configuration, at most 4 kB
 
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = r"^[1-9][0-9]{0,6}(ms|s|m|h)$"
 _REPOSITORY = r"^([A-Za-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9{}_.-]+(/[a-z0-9{}_.-]+)*$"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def _word(pattern: str, means: str) -> msgspec.Meta:
-    return msgspec.Meta(pattern=pattern, description=means[0].upper() + means[1:] + ".", extra={"means": means})
-
-
-Application = Annotated[str, _word(names.SHORT_LABEL, names.SHORT_LABEL_MEANS)]
-Label = Annotated[str, _word(names.DNS_LABEL, names.DNS_LABEL_MEANS)]
-ServiceOrAll = Annotated[str, _word(r"^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$", 'a service, or "*" for all')]
-ImageTag = Annotated[str, _word(names.IMAGE_TAG, names.IMAGE_TAG_MEANS)]
-EnvName = Annotated[str, _word(names.ENV_NAME, names.ENV_NAME_MEANS)]
-Host = Annotated[str, _word(r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$", "a registry's host as images name it, with its port")]
-Duration = Annotated[str, _word(_DURATION, "a number above 0 and its unit: ms, s, m or h, such as 30s or 5m")]
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-Status = Annotated[int, msgspec.Meta(ge=100, le=599)]
+ImageTag = Annotated[str, word(names.IMAGE_TAG, names.IMAGE_TAG_MEANS)]
+Host = Annotated[str, word(r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$", "a registry's host as images name it, with its port")]
 Restarts = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the file; ``rules`` gives what is wrong with it beyond its types, keys relative to it."""
-
-    def rules(self) -> Iterable[Problem]:
-        return ()
 
 
 class Releases(Section, frozen=True, kw_only=True):
@@ -220,21 +203,6 @@ class Environment(Section, frozen=True, kw_only=True):
             yield Problem(f"there is no time zone {self.timezone!r}", key="timezone", fix="such as Europe/Madrid")
 
 
-class Smoke(Section, frozen=True, kw_only=True):
-    """One request to a service after the rollback. ``port`` None: the Service's only port; ``json``: a part of it."""
-
-    service: Label
-    path: str = "/"
-    port: Port | None = None
-    status: Status = 200
-    json: Mapping[str, Any] | None = None
-
-    def rules(self) -> Iterator[Problem]:
-        bad = not names.is_plain(self.path) or re.search(r"[\s#\\]|/\.\.?(/|\?|$)", self.path)
-        if bad or not self.path.startswith("/") or self.path.startswith("//"):
-            yield Problem(f"{self.path!r} is not a path on the service", key="path", fix="such as /actuator/health")
-
-
 class Migrations(Section, frozen=True, kw_only=True):
     """Database migrations beyond the known tools' own places.
 
@@ -256,10 +224,16 @@ class Migrations(Section, frozen=True, kw_only=True):
 
 
 class Verify(Section, frozen=True, kw_only=True):
-    """When a rollback counts as good. ``rollout_timeout`` is the least that a workload is given."""
+    """When a rollback counts as good. ``rollout_timeout`` is the least that a workload is given.
+
+    ``soak``: how long everything must then stay good. ``logs``: whether signs of failure in the new pods' logs count.
+    """
 
     rollout_timeout: Duration = "5m"
     smoke: tuple[Smoke, ...] = ()
+    flows: tuple[Flow, ...] = ()
+    logs: Literal["fail", "warn", "off"] = "warn"
+    soak: Duration | None = None
     crash_restarts: Restarts = 3
 
 
@@ -301,6 +275,7 @@ class Settings(Section, frozen=True, kw_only=True):
     images: Images = Images()
     migrations: Migrations = Migrations()
     verify: Verify = Verify()
+    detect: Detect = Detect()
     automatic: Automatic = Automatic()
     limits: Limits = Limits()
     ledger: Ledger = Ledger()
@@ -334,14 +309,6 @@ def environment(settings: Settings, name: str | None) -> tuple[str, Environment]
         fix = f"did you mean {near[0]!r}? {there}" if near else there
         raise UsageError(Problem(f"there is no environment {name!r}", key="--environment", fix=fix))
     return name, settings.environments[name]
-
-
-def seconds(text: str) -> float:
-    """A duration of the file (`250ms`, `30s`, `5m`, `1h`) in seconds. Raises ValueError for anything else."""
-    found = re.fullmatch(r"([0-9]{1,7})(ms|s|m|h)", text)
-    if not found:
-        raise ValueError(f"{text!r} is not a duration such as 30s or 5m")
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def schema() -> dict[str, Any]:

@@ -138,8 +138,10 @@ def _permissions(known: Known, resolution: Resolution) -> Iterable[Check]:
     where = known.settings.environments[known.environment]
     needed = permissions.needs(
         ((o.kind, o.name) for o in resolution.objects), where.namespace,
-        lease=lock.name(known.settings.application), smoke=bool(known.settings.verify.smoke),
+        lease=lock.name(known.settings.application), smoke=False,
     )  # fmt: skip
+    verify = known.settings.verify
+    needed += permissions.of_requests([*verify.smoke, *(step for flow in verify.flows for step in flow.steps)])
     rules, _ = known.ports.cluster.rules()
     doubtful = [n for n in needed if not n.is_met(rules)]  # a webhook may allow more than the rules say
 

@@ -52,7 +52,7 @@ def request(
     return Request(
         run=run, application=settings.application, environment=environment, to=str(values.get("to") or "last-good"),
         services=tuple(values.get("service") or ()), reason=redact(str(values.get("reason") or "")),
-        by=by, origin=origin,
+        evidence=tuple(values.get("evidence") or ()), by=by, origin=origin,
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),
         offline=bool(values.get("offline")), take_over=bool(values.get("take_over")),
@@ -82,7 +82,7 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
 
 
-_AFTER_LOOKING: Sequence[str] = ("approve", "isolate", "apply", "verify", "reopen")
+_AFTER_LOOKING: Sequence[str] = ("incident", "approve", "isolate", "apply", "verify", "reopen")
 
 
 def verify(run: RunStore, ports: Ports) -> Outcome:

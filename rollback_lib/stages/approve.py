@@ -27,10 +27,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
     sure_of_cluster(request, plan.cluster, ports)
     if request.yes:
         return _approval(plan, ports, request.by, "--yes")
-    given, by = (ports.environ.get(f"ROLLBACK_APPROVED_{name}", "").strip() for name in ("HASH", "BY"))
-    if given:
-        if given != plan.hash:
-            raise StaleError(f"the approval is for plan {given[:12]}…, and the plan is {plan.hash[:12]}… now.")
+    hash_, by = given(ports), ports.environ.get("ROLLBACK_APPROVED_BY", "").strip()
+    if hash_:
+        if hash_ != plan.hash:
+            raise StaleError(f"the approval is for plan {hash_[:12]}…, and the plan is {plan.hash[:12]}… now.")
         if not by:
             raise UsageError("ROLLBACK_APPROVED_HASH is set without ROLLBACK_APPROVED_BY: nobody approved this plan")
         return _approval(plan, ports, by, "ROLLBACK_APPROVED_HASH")
@@ -47,6 +47,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
     if not answer:
         raise NotApprovedError("not approved.")
     return _approval(plan, ports, request.by, "terminal")
+
+
+def given(ports: Ports) -> str:
+    """The hash of the plan that somebody approved elsewhere, such as in Jenkins; empty where nobody did."""
+    return ports.environ.get("ROLLBACK_APPROVED_HASH", "").strip()
 
 
 def _approval(plan: Plan, ports: Ports, by: str, how: str) -> Approval:

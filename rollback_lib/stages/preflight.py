@@ -35,6 +35,7 @@ from rollback_lib.core.plan import (
     CREATE,
     DELETE,
     LEFT,
+    NONE,
     RESTART,
     UPDATE,
     Orphan,
@@ -54,7 +55,7 @@ from rollback_lib.core.resources import (
 from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import rewrite
+from rollback_lib.stages import detect, rewrite
 
 ID = "preflight"
 WRITES = False
@@ -116,6 +117,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
                 code="unproven-target", fix="Name the release with --to.",
             )
         )  # fmt: skip
+    if stuck or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found):
+        mine = {name for d in drafts for name in (d.service, name_of(d.target))}
+        refused += detect.binding(run, request, ports, mine, warnings)
     tags: tuple[PlannedTag, ...] = ()
     if request.retag:
         tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)

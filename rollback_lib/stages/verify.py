@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rollback_lib.collectors import smoke
+from rollback_lib.collectors import proof
 from rollback_lib.collectors.rollout import Rollouts, all_well
 from rollback_lib.core import health, traffic
 from rollback_lib.core.errors import CheckError
@@ -15,8 +15,8 @@ from rollback_lib.core.image_reference import digest_of
 from rollback_lib.core.plan import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import AWAITED, fingerprint, label, name_of
-from rollback_lib.core.run import Request, Verification, VerifiedWorkload
-from rollback_lib.core.settings import seconds
+from rollback_lib.core.run import CheckResult, Request, Verification, VerifiedWorkload
+from rollback_lib.core.settings import Settings, seconds
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import apply, isolate
 
@@ -38,23 +38,43 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
     problems += [w.unproven for w in workloads if w.unproven and w.desired]
     if all_well(reports):
         problems += _not_as_planned(plan, ports)
-    smoked: list[str] = []
+    checks = [_rolled_out(w) for w in workloads]
     if not problems:
-        for test in request.settings.verify.smoke:
-            said, good = smoke.ask(test, _workloads_of(plan, test.service), rollouts.views, ports)
-            smoked.append(said)
-            if not good:
-                problems.append(said)
+        checks += _proven(request.settings, plan, rollouts, reports, ports)
+        problems += [c.text for c in checks if not c.good]
     for said in isolate.opened_by_others(run, ports, plan, ID):
         ports.progress.say(f"  {said}")
     found = Verification(
-        healthy=not problems, workloads=workloads, smoke=tuple(smoked), problems=tuple(problems),
-        at=ports.clock.now().isoformat(timespec="seconds"),
+        healthy=not problems, workloads=workloads, smoke=tuple(c.text for c in checks if c.kind == "smoke"),
+        checks=tuple(checks), problems=tuple(problems), at=ports.clock.now().isoformat(timespec="seconds"),
     )  # fmt: skip
     if problems:
         run.put(found)
         raise CheckError("\n".join(problems))
     return found
+
+
+def _rolled_out(workload: VerifiedWorkload) -> CheckResult:
+    text = workload.unproven or workload.message
+    good = (workload.health == Health.HEALTHY and not workload.unproven) or not workload.desired
+    return CheckResult(
+        service=workload.service, kind="rollout", name=label(workload.kind, workload.name), good=good, text=text
+    )
+
+
+def _proven(
+    settings: Settings, plan: Plan, rollouts: Rollouts, reports: Mapping[str, Report], ports: Ports
+) -> list[CheckResult]:
+    """Requests first: they are what users do. What needs time comes last, and only while all else is good."""
+
+    def whose(service: str) -> list[str]:
+        return _workloads_of(plan, service)
+
+    found = proof.requests(settings, whose, rollouts.views, ports)
+    found += proof.log_signs(settings, rollouts.views, reports, ports)
+    if all(c.good for c in found):
+        found += proof.soak(settings, rollouts, whose, ports)
+    return found + proof.metrics(settings, ports, binding=bool(settings.verify.soak))
 
 
 def _missing(plan: Plan, reports: Mapping[str, Report]) -> list[str]:

@@ -21,6 +21,7 @@ from rollback_lib.cli import main
 from rollback_lib.collectors import outage
 from rollback_lib.core import lock
 from rollback_lib.operations import resume
+from rollback_lib.pipeline import BESIDE
 from rollback_lib.sandbox.playground import Kept, Playground
 from rollback_lib.sandbox.shop import BAD, GOOD
 
@@ -129,8 +130,8 @@ class Desk:
         return [p.parent for p in sorted(self._runs.glob("*/run.json"), key=lambda p: p.stat().st_ctime_ns)]
 
     def stage(self) -> str:
-        """The stage that the newest run is in, by its journal."""
-        events = self.events()
+        """The stage that the newest run is in, by its journal; what goes on beside others counts for none."""
+        events = [e for e in self.events() if e["stage"] not in BESIDE]
         return events[-1]["stage"] if events else ""
 
     def events(self) -> list[dict[str, Any]]:

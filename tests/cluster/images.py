@@ -48,6 +48,21 @@ starts=$(( $(cat /tmp/starts 2>/dev/null || echo 0) + 1 ))
 echo "$starts" >/tmp/starts
 if [ "$starts" -le 2 ]; then echo "FATAL: the config server does not answer (attempt $starts)"; exit 1; fi
 """
+CGI = """\
+mkdir -p /www/cgi-bin
+cat >/www/cgi-bin/orders <<'END'
+#!/bin/sh
+{answer}
+END
+busybox chmod +x /www/cgi-bin/orders
+"""
+ERROR = "printf 'Status: 500 Internal Server Error\\r\\n\\r\\n'"
+AT_LAST = "sleep 2; printf 'Status: 200 OK\\r\\n\\r\\nat last'"
+ALONE = """\
+for attempt in 1 2 3 4 5; do
+  echo "java.net.ConnectException: Connection refused: zipkin/10.0.0.9:9411 (attempt $attempt)"
+done
+"""
 # Stands in for nginx: reads as much of its configuration as our maintenance page has.
 PAGE = """\
 for port in $(busybox sed -n 's/^ *listen \\([0-9]*\\);/\\1/p' /etc/nginx/conf.d/default.conf); do
@@ -73,6 +88,11 @@ BEHAVIOURS: Mapping[str, str] = {
     "crash-twice": LEAVE_AT_ONCE + CRASH_TWICE + SERVE + "wait\n",
     "never-ready": LEAVE_AT_ONCE + 'echo "$VERSION waits for something that never comes"\nsleep 1000000 &\nwait\n',
     "stubborn": "trap '' TERM\n" + SERVE + "while :; do wait; sleep 1; done\n",
+    # Ready by its index page, and broken or slow where users come in
+    "errors": LEAVE_AT_ONCE + CGI.format(answer=ERROR) + SERVE + "wait\n",
+    "slow": LEAVE_AT_ONCE + CGI.format(answer=AT_LAST) + SERVE + "wait\n",
+    "hungry": "text=0123456789abcdef\nwhile :; do text=$text$text; done\n",
+    "alone": LEAVE_AT_ONCE + ALONE + SERVE + "wait\n",
     "page": LEAVE_AT_ONCE + PAGE,
     "page-answer": PAGE_ANSWER,
     "sick": LEAVE_AT_ONCE + "HEALTH=DOWN\n" + SERVE + "wait\n",

@@ -19,8 +19,8 @@ from rollback_lib.core.resources import KINDS
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
 from rollback_lib.core.snapshot import Snapshot
-from rollback_lib.ports import Ports
-from tests.fakes import FakeRecords
+from rollback_lib.ports import Evidence, Ports
+from tests.fakes import FakeFiles, FakeInside, FakeRecords, FakeWeb
 from tests.git_repository import RepositoryBuilder
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -232,6 +232,7 @@ class SmallWorld:
         return Ports(
             git=GitRepository(self.repository.folder), registry=self.registry, tags=self.registry,
             cluster=self.cluster,  # type: ignore[arg-type]
+            evidence=Evidence(self.cluster, FakeWeb(), FakeInside(), FakeFiles()),  # type: ignore[arg-type]
             acts=self.acts, clock=StillClock(),
             records=FakeRecords(), progress=Silent(), approver=Silent(), environ={},  # type: ignore[arg-type]
         )  # fmt: skip

@@ -37,7 +37,8 @@ class World:
         self.folder, self.fake, self.records = folder, fake, FakeRecords()
         self.server = JenkinsServer(fake.url, "", "", sleep=lambda s: None)
         self.ports = Ports(
-            git=None, registry=None, tags=None, cluster=None, records=self.records, acts=None, clock=FakeClock(),  # type: ignore[arg-type]
+            git=None, registry=None, tags=None, cluster=None, records=self.records, evidence=None,  # type: ignore[arg-type]
+            acts=None, clock=FakeClock(),  # type: ignore[arg-type]
             progress=None, approver=None, environ={},  # type: ignore[arg-type]
         )  # fmt: skip
 

@@ -157,6 +157,18 @@ def test_what_only_a_webhook_allows_is_allowed(world: SmallWorld) -> None:
     assert bad(examined(world)) == []
 
 
+def test_requests_that_send_and_commands_need_rights_of_their_own(tmp_path: Path) -> None:
+    step = "{service: cart, path: /login, method: POST, send: {a: b}}"
+    flows = f"flows: [{{name: order, steps: [{step}]}}]"
+    smoke = "smoke: [{service: cart, command: [ls]}, {service: cart, url: 'http://shop.example/'}]"
+    world = SmallWorld(tmp_path, f"{SETTINGS}verify: {{{smoke}, {flows}}}\n")
+    world.cluster.rules_are = RULES
+    assert [c.text for c in examined(world) if c.state == "FAIL"] == [
+        "may not create pods/exec: smoke tests run a command in it",
+        "may not create pods/proxy: smoke tests go through it",
+    ]
+
+
 def test_smoke_tests_need_the_way_to_the_pods(tmp_path: Path) -> None:
     world = SmallWorld(tmp_path, SETTINGS + "verify: {smoke: [{service: cart}]}\n")
     world.cluster.rules_are = RULES

@@ -21,6 +21,7 @@ from rollback_lib.core.lock import DEPLOY, Claim
 from rollback_lib.core.recording import Result, text
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.resources import Object
+from rollback_lib.core.smoke import Answered
 from rollback_lib.holding import Holding
 from rollback_lib.operations import record_release
 from tests.fakes import FakeClock, FakeProgress, FakeRecords
@@ -46,7 +47,7 @@ class World(SmallWorld):
             return found
 
         self.registry._answer = answer  # type: ignore[method-assign]
-        self.cluster.pod_get = lambda pod, port, path, timeout: self.answers.pop(0)  # type: ignore[attr-defined]
+        self.cluster.pod_ask = lambda *asked, **how: Answered(*self.answers[0])  # type: ignore[attr-defined]
         self.cluster.logs = lambda *a, **k: ""  # type: ignore[attr-defined]
         self.answers: list[tuple[int, bytes]] = []
 
@@ -205,7 +206,7 @@ def test_variables_and_images_that_were_set_by_hand_are_the_overlay_without_secr
 
 
 def test_smoke_tests_decide_too(tmp_path: Path) -> None:
-    text = SETTINGS + "verify: {smoke: [{service: cart, path: /health, port: 8080}]}\n"
+    text = SETTINGS + "verify: {smoke: [{service: cart, path: /health, port: 8080, patience: 1s}]}\n"
     world = World(tmp_path, text)
     world.runs("v1.2.0")
     world.answers = [(503, b"")]

@@ -29,8 +29,12 @@ def test_what_the_adapter_reads(cluster: KubernetesCluster, world: World, pictur
     assert seen.refused == {}
     (pod,) = seen.all("Pod")
     name = pod["metadata"]["name"]
-    assert cluster.pod_get(name, 8080, "/actuator/health", 5)[0] == 200
-    assert cluster.pod_get(name, 1, "/", 5)[0] == 503
+
+    def ask(port: int, path: str) -> int:
+        return cluster.pod_ask(name, port, path, method="GET", headers={}, body=b"", timeout=5).status
+
+    assert ask(8080, "/actuator/health") == 200
+    assert ask(1, "/") == 503
     assert "v1.1.0" in cluster.logs(name, "main")
     assert cluster.logs(name, "main", previous=True) == ""
     assert cluster.exists("Secret", "no-such") is False

@@ -11,7 +11,7 @@ import msgspec
 from rollback_lib.core.health.reading import Json, text, when
 
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIMES: Final = (("series", "lastObservedTime"), ("lastTimestamp",), ("eventTime",), ("firstTimestamp",))
+TIMES: Final = (("series", "lastObservedTime"), ("lastTimestamp",), ("eventTime",), ("firstTimestamp",))
 
 
 class Said(msgspec.Struct, frozen=True, order=True):
@@ -39,5 +39,5 @@ def _concerns(event: Json, uid: str, name: str) -> bool:
 
 
 def _said(event: Json) -> Said:
-    at = next((t for path in _TIMES if (t := when(event, *path))), LONG_AGO)
+    at = next((t for path in TIMES if (t := when(event, *path))), LONG_AGO)
     return Said(at, text(event, "reason"), flat(text(event, "message") or text(event, "note")))

@@ -1,0 +1,25 @@
+"""Whether live workloads are what the newest release says: whose image, which variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollback_lib.collectors.workloads import Looked
+from rollback_lib.core import detect, release, services
+from rollback_lib.core.contents import contents
+from rollback_lib.core.run import Finding, Request
+from rollback_lib.ports import Ports
+
+
+def findings(looked: Looked, request: Request, ports: Ports) -> Iterator[Finding]:
+    """Containers with another image, and variables, than the newest release says."""
+    settings = request.settings
+    found = release.releases(ports.git.tags(), settings.releases.tag)
+    if not found:
+        return
+    newest = found[0]
+    texts = ports.git.files(newest.commit, services.roots(settings.manifests.path, settings.manifests.shared))
+    bodies = contents(texts, settings).bodies()
+    yield from detect.wrong_images(looked.views, bodies, newest.name)
+    by_deploy = request.target_environment.overlay.env
+    yield from detect.wrong_settings(looked.views, bodies, newest.name, by_deploy)

@@ -1,0 +1,105 @@
+"""The evidence that the release is bad. Never fails a run: what cannot be asked is a finding of its own.
+
+The pipeline runs it beside `resolve` and `images`; `preflight` waits for it, so its deadline is the most that it costs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+
+from rollback_lib.collectors import alertmanager, asking, logs, prometheus, reports, smoke, versions, workloads
+from rollback_lib.core import findings, plan_text
+from rollback_lib.core.detect import LOGS, VERSIONS, WORKLOADS
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.findings import finding, judge
+from rollback_lib.core.monitoring import ALERTMANAGER, PROMETHEUS
+from rollback_lib.core.run import Detection, Finding, Request
+from rollback_lib.core.settings import Smoke, seconds
+from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.stages import approve
+
+ID = "detect"
+WRITES = False
+MONITORING_TIMEOUT = 3.0  # seconds for a monitoring system: what hangs costs a run no more than this
+
+
+def run(run: RunStore, ports: Ports, write: Writer) -> Detection | None:
+    request = run.get(Request)
+    if request.offline:
+        return None
+    began = time.monotonic()
+    try:
+        found = _gathered(request, ports)
+    except Exception as error:  # a mistake of ours must not cost anybody their rollback
+        found = {ID: (finding("note", ID, f"looking for evidence failed: {type(error).__name__}: {error}"),)}
+    known = WORKLOADS in found and not any(f.text.startswith(f"{WORKLOADS} could not") for f in found[WORKLOADS])
+    return judge(
+        (f for each in found.values() for f in each), at=ports.clock.now(), seconds=time.monotonic() - began,
+        health_known=known,
+    )  # fmt: skip
+
+
+def _gathered(request: Request, ports: Ports) -> dict[str, tuple[Finding, ...]]:
+    settings = request.settings
+    ask = settings.detect
+    deadline = seconds(ask.deadline)
+    timeout = min(MONITORING_TIMEOUT, deadline)
+    look = asking.begin(lambda: workloads.look(ports, settings.services.ignore, request.services))
+
+    def smoked(test: Smoke) -> Callable[[], Iterable[Finding]]:
+        def ask_it() -> Iterable[Finding]:
+            looked = look.result()
+            keys = [k for k in looked.views if k.partition("/")[2] == test.service and looked.healthy(k)]
+            # of a workload that is not healthy its own state says more
+            return smoke.findings(test, keys, looked.views, ports) if keys or test.url else ()
+
+        return ask_it
+
+    questions: dict[str, Callable[[], Iterable[Finding]]] = {
+        WORKLOADS: lambda: workloads.findings(look.result(), ports),
+        LOGS: lambda: logs.findings(look.result(), ports.evidence.cluster, ask.logs),
+        VERSIONS: lambda: versions.findings(look.result(), request, ports),
+        "person": lambda: _told(request),
+    }
+    for number, test in enumerate(settings.verify.smoke):
+        if not request.services or test.service in request.services:
+            questions[f"{smoke.SMOKE} {number + 1}"] = smoked(test)
+    if ask.alertmanager:
+        alerts = ask.alertmanager
+        questions[ALERTMANAGER] = lambda: alertmanager.findings(alerts, ports, timeout)
+    if ask.prometheus:
+        metrics = ask.prometheus
+        questions[PROMETHEUS] = lambda: prometheus.findings(metrics, ports, timeout)
+    if ask.reports.junit or ask.reports.locust:
+        questions["reports"] = lambda: reports.findings(
+            ask.reports, ports.evidence.files, [k.partition("/")[2] for k in look.result().views]
+        )
+    return asking.gather(questions, deadline)
+
+
+def _told(request: Request) -> Iterable[Finding]:
+    """What a person says. It is kept with the evidence; the verdict is made of what can be seen."""
+    if request.reason:
+        yield finding("note", "person", f"{request.by or 'somebody'} says: {request.reason}", since=request.started)
+
+
+def binding(
+    run: RunStore, request: Request, ports: Ports, services: Collection[str], warnings: list[str]
+) -> list[Refusal]:
+    """For preflight: what was found about the services of a plan is said, and binds a run that no person approves."""
+    found = run.find(Detection)
+    if found is None:
+        return []
+    about = findings.of_services(found, services)
+    ports.progress.say("\n".join(plan_text.wrapped(line, "  ") for line in findings.summary(about)))
+    why = findings.against_automation(about)
+    if about.verdict == "healthy":
+        warnings += findings.summary(about)
+    automatic = request.target_environment.approval == "auto" and not (request.yes or request.undo)
+    if not why or not automatic or approve.given(ports):
+        return []
+    if request.dry_run:
+        warnings.append(f"a run that only the policy approves would be refused: {why}")
+        return []
+    return [Refusal(why, code="healthy", fix="Let a person approve it (--yes).")]

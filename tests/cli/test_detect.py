@@ -1,0 +1,239 @@
+"""Whole runs at a sick shop: detect names the cause and the service, and a healthy shop is never accused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback_lib.sandbox.images import Image
+from rollback_lib.sandbox.shop import BAD
+from tests.cli.desk import Desk
+
+SECRETS = {
+    "password": "hunter2-planted", "token": "tok-planted-8812", "dsn": "s3cr3t-planted-dsn",
+    "bearer": "eyJplanted.abc.def", "key": "PLANTEDKEYMATERIAL",
+}  # fmt: skip
+LEAKY = (
+    f"connecting with password={SECRETS['password']}\n"
+    f"POST /login Authorization: Bearer {SECRETS['bearer']}\n"
+    f"url postgres://shop:{SECRETS['dsn']}@db/shop\n"
+    f"-----BEGIN RSA PRIVATE KEY-----\n{SECRETS['key']}\n-----END RSA PRIVATE KEY-----\n"
+    f'{{"apiToken": "{SECRETS["token"]}"}}\n'
+    "FATAL: cannot start\n"
+)
+
+
+def detected(desk: Desk, *more: str, settings: str = "", code: int | None = 0) -> dict[str, Any]:
+    """What `rollback plan` found."""
+    if settings:
+        desk.settings(settings)
+    ended = desk.rollback("plan", "--to", "v1.1.0", *more)
+    assert code is None or ended.code == code, ended
+    found: dict[str, Any] = json.loads((desk.runs()[-1] / "steps/detect.json").read_text())
+    return found
+
+
+def accused(found: dict[str, Any], severity: str = "broken") -> set[tuple[str, str]]:
+    return {(f["service"], f["cause"]) for f in found["findings"] if f["severity"] == severity}
+
+
+def deploy(desk: Desk, behaviour: str, service: str = "user-service") -> None:
+    """The bad release of one service behaves as it is told; it is deployed over the same tag."""
+    playground = desk.playground
+    playground.shop.build(playground.registry, BAD, behaviour, services=(service,))
+    playground.cluster.pull(f"sanjodb/{service}:prod")
+    playground.must("rollout", "restart", f"deployment/{service}")
+
+
+def settle(desk: Desk, service: str, reason: str) -> None:
+    """Until the newest pod of a service says so."""
+    for _ in range(200):
+        text = desk.playground.must("get", "pods", f"--selector=app={service}", "--output=json")
+        if reason in text:
+            return
+    raise AssertionError(f"{service} never said {reason}: {text[-2000:]}")
+
+
+def test_a_healthy_shop_is_never_accused(desk: Desk) -> None:
+    for _ in range(10):
+        found = detected(desk)
+        assert found["verdict"] == "healthy", found
+        assert [f for f in found["findings"] if f["severity"] != "note"] == []
+
+
+def test_a_crash_on_start_is_named_with_what_the_log_says(desk: Desk) -> None:
+    deploy(desk, "crash")
+    settle(desk, "user-service", "CrashLoopBackOff")
+    found = detected(desk)
+    assert found["verdict"] == "broken"
+    assert ("user-service", "CrashLoopBackOff") in accused(found)
+    assert ("user-service", "Fatal") in accused(found, "suspect")
+    assert {service for service, _ in accused(found)} == {"user-service"}
+    assert found["since"].endswith("Z")
+    assert found["seconds"] < 5
+
+
+def test_what_never_becomes_ready_is_named(desk: Desk) -> None:
+    deploy(desk, "never-ready")
+    settle(desk, "user-service", '"ready": false')
+    found = detected(desk)
+    assert found["verdict"] in ("suspect", "broken")
+    assert accused(found, found["verdict"]) & {("user-service", "NotReady"), ("user-service", "NeverReady")}
+
+
+def test_an_image_that_cannot_be_pulled_is_named(desk: Desk) -> None:
+    desk.playground.must("set", "image", "deployment/user-service", "user-service=sanjodb/user-service:gone")
+    settle(desk, "user-service", "ErrImagePull")
+    found = detected(desk)
+    assert accused(found) & {("user-service", "ErrImagePull"), ("user-service", "ImagePullBackOff")}
+
+
+def test_a_missing_configuration_key_is_named(desk: Desk) -> None:
+    env = [{"name": "LIMIT", "valueFrom": {"configMapKeyRef": {"name": "user-settings", "key": "misspelt"}}}]
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "user-service", "env": env}]}}}}
+    desk.playground.must("patch", "deployment/user-service", f"--patch={json.dumps(patch)}")
+    settle(desk, "user-service", "CreateContainerConfigError")
+    found = detected(desk)
+    assert ("user-service", "CreateContainerConfigError") in accused(found)
+    assert "misspelt" in found["reasons"][0]
+
+
+def test_another_services_image_is_named(desk: Desk) -> None:
+    desk.playground.must("set", "image", "deployment/user-service", "user-service=sanjodb/cloud-config:prod")
+    desk.playground.must("rollout", "status", "deployment/user-service", "--timeout=60s")
+    found = detected(desk)
+    assert ("user-service", "WrongImage") in accused(found, "suspect")
+
+
+def test_500s_while_ready_are_named_with_each_try_and_its_time(desk: Desk) -> None:
+    smoke = "verify: {smoke: [{service: user-service, path: /orders, status: 200}]}\n"
+    found = detected(desk, settings=smoke)
+    assert accused(found, "suspect") == {("user-service", "SmokeFailed")}
+    text = found["findings"][0]["text"]
+    assert text.count("answered 404, expected 200") == 3
+    assert text.count(":") >= 6, "each try has its time"
+
+
+def test_a_sick_service_says_so_of_itself(desk: Desk) -> None:
+    smoke = "verify: {smoke: [{service: user-service, path: /actuator/health, json: {status: UP}}]}\n"
+    assert accused(detected(desk, settings=smoke), "suspect") == {("user-service", "SmokeFailed")}
+
+
+def test_a_slow_answer_is_named(desk: Desk) -> None:
+    smoke = "verify: {smoke: [{service: user-service, path: /, within: 1ms}]}\n"
+    found = detected(desk, settings=smoke)
+    assert accused(found, "suspect") == {("user-service", "SmokeFailed")}
+    assert "allowed are 1ms" in found["findings"][0]["text"]
+
+
+def test_monitoring_that_cannot_be_reached_is_said_and_harmless(desk: Desk) -> None:
+    nowhere = "http://127.0.0.1:1"
+    query = '{name: errors, query: up, above: "0.05"}'
+    prometheus = f"{{url: '{nowhere}', queries: [{query}]}}"
+    found = detected(desk, settings=f"detect: {{alertmanager: {{url: '{nowhere}'}}, prometheus: {prometheus}}}\n")
+    assert found["verdict"] == "healthy"
+    notes = " ".join(f["text"] for f in found["findings"])
+    assert "alertmanager could not be asked" in notes
+    assert "prometheus could not be asked" in notes
+
+
+def test_a_plan_opens_no_incident_and_a_run_saves_the_evidence_before_it_writes(desk: Desk) -> None:
+    deploy(desk, "crash")
+    settle(desk, "user-service", "CrashLoopBackOff")
+    detected(desk)
+    assert not (desk.runs()[-1] / "steps/incident.json").exists()
+    assert not (desk.runs()[-1] / "evidence").exists()
+    ended = desk.rollback("run", "--to", "v1.1.0", "--yes")
+    assert ended.code == 0, ended
+    run = desk.runs()[-1]
+    incident = json.loads((run / "steps/incident.json").read_text())
+    assert run.name in incident["id"]
+    assert all((run / name).is_file() for name in incident["evidence"])
+    logs = {p.name: p.read_text() for p in (run / "evidence/logs").iterdir()}
+    assert any("previous" in name and "FATAL" in text for name, text in logs.items())
+    assert "BackOff" in (run / "evidence/events.txt").read_text()
+    events = desk.events()
+    saved = next(e["seq"] for e in events if e["stage"] == "incident" and e["mark"] == "stage-done")
+    first = next(e["seq"] for e in events if e["mark"] == "announced")
+    assert saved < first
+
+
+def test_planted_secrets_are_in_no_file_but_manifests_and_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "output", lambda self, environment: LEAKY)
+    desk.playground.must(
+        "set", "env", "deployment/user-service",
+        f"DB_PASSWORD={SECRETS['password']}", f"JAVA_OPTS=-Dapi.token={SECRETS['token']}",
+        f"DSN=postgres://shop:{SECRETS['dsn']}@db/shop",
+    )  # fmt: skip
+    desk.playground.must("rollout", "status", "deployment/user-service", "--timeout=60s")
+    given = desk.playground.folder / "given.log"
+    given.write_text(LEAKY)
+    ended = desk.rollback(
+        "run", "--to", "v1.1.0", "--yes", "--reason", f"login fails, password={SECRETS['password']}",
+        "--evidence", str(given),
+    )  # fmt: skip
+    assert ended.code == 0, ended
+    run = desk.runs()[-1]
+    assert (run / "evidence/given/given.log").is_file()
+    kept = {p.relative_to(run).as_posix(): p.read_text(errors="replace") for p in run.rglob("*") if p.is_file()}
+    kept["stdout"], kept["stderr"] = ended.out, ended.err
+    leaks = {
+        (name, what)
+        for name, text in kept.items()
+        if Path(name).parts[0] not in ("manifests", "before")
+        for what, secret in SECRETS.items()
+        if secret in text
+    }
+    assert leaks == set()
+
+
+def test_evidence_that_hangs_or_fails_costs_no_run_its_outcome(desk: Desk) -> None:
+    faults = desk.playground.cluster.faults
+    for kind in ("500", "reset", "429"):
+        desk.put_back()
+        struck = faults.add(lambda request: request.client == "rollback_lib-evidence", kind, times=None)
+        ended = desk.rollback("run", "--to", "v1.1.0", "--yes")
+        faults.clear()
+        assert struck.struck
+        assert ended.code == 0, ended
+        found = json.loads((desk.runs()[-1] / "steps/detect.json").read_text())
+        assert found["verdict"] != "broken"
+        assert "could not be asked" in json.dumps(found)
+
+
+def automatic(desk: Desk) -> None:
+    path = desk.playground.repository / "rollback.yaml"
+    path.write_text(path.read_text().replace("    namespace:", "    approval: auto\n    namespace:"))
+
+
+def test_c45_the_policy_alone_does_not_roll_back_a_healthy_release(desk: Desk) -> None:
+    automatic(desk)
+    ended = desk.rollback("run", "--to", "v1.1.0")
+    assert ended.code == 3, ended
+    assert "[--accept healthy]" in ended.err
+    assert desk.rollback("run", "--to", "v1.1.0", "--accept", "healthy").code == 0
+
+
+def test_c45_one_source_that_answers_with_errors_is_no_proof(desk: Desk) -> None:
+    desk.settings("verify: {smoke: [{service: user-service, path: /orders, patience: 1s}]}\n")
+    automatic(desk)
+    ended = desk.rollback("run", "--to", "v1.1.0")
+    assert ended.code == 3, ended
+    assert "[--accept healthy]" in ended.err
+    found = json.loads((desk.runs()[-1] / "steps/detect.json").read_text())
+    assert found["verdict"] == "suspect"
+
+
+def test_c45_a_broken_workload_lets_the_policy_roll_back(desk: Desk) -> None:
+    deploy(desk, "crash")
+    settle(desk, "user-service", "CrashLoopBackOff")
+    automatic(desk)
+    ended = desk.rollback("run", "--to", "v1.1.0")
+    assert ended.code == 0, ended
+
+
+def test_a_person_is_warned_and_not_refused(desk: Desk) -> None:
+    ended = desk.rollback("run", "--to", "v1.1.0", "--yes")
+    assert ended.code == 0
+    assert "nothing shows that what runs now is bad" in ended.err

@@ -110,7 +110,10 @@ def findings(test: Smoke, workloads: Iterable[str], views: Mapping[str, View], p
     if not bad:
         return
     steady = not tries[-1][2]
-    told = "; ".join(f"{at[11:19]} {text}" for at, text in bad)
+    alike: dict[str, list[str]] = {}
+    for at, text in bad:
+        alike.setdefault(text.rstrip("."), []).append(at[11:19])
+    told = "; ".join(f"{text} (at {', '.join(times)})" for text, times in alike.items())
     yield finding(
         "suspect" if steady else "note", SMOKE, told if steady else f"{told}; then it was as expected",
         service=test.service, since=bad[0][0], cause="SmokeFailed" if steady else "SmokeFlaked",

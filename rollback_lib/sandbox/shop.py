@@ -42,6 +42,7 @@ APPLICATION: Final = "ecommerce"
 ENVIRONMENT: Final = "prod"
 CONTEXT: Final = "sandbox"
 NAMESPACE: Final = "ecommerce"
+GATEWAY: Final = "api-gateway"
 AFFECTED: Final = "payment-service"  # the one service that a scenario singles out
 
 
@@ -171,7 +172,9 @@ class Shop:
         ]
 
     def settings(self) -> str:
-        """rollback.yaml."""
+        """rollback.yaml. The gateway, where the shop has one, is asked how it is."""
+        smoke = f"{{service: {GATEWAY}, path: /actuator/health, json: {{status: UP}}}}"
+        verify = f"verify:\n  smoke: [{smoke}]\n" if GATEWAY in self.services else ""
         return f"""\
 application: {APPLICATION}
 releases: {{tag: "v*"}}
@@ -187,7 +190,7 @@ environments:
   {ENVIRONMENT}:
     context: {self.context}
     namespace: {self.namespace}
-"""
+{verify}"""
 
     def git(self, *arguments: str, date: str = "2026-03-01T09:00:00+00:00") -> str:
         """git in the repository, with nothing of the user's configuration. Raises GitError."""

@@ -17,6 +17,7 @@ from tests.cli import terminal
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ("tag-overwritten", "image-missing", "leftover-sidecar", "config-only", "verify-fails")
 PATIENCE = 60
+PHASES = ("1. ", "3. ", "(undone", "5. ", "(images)", "(verify)", "6. ")
 
 pytestmark = pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
 
@@ -98,9 +99,19 @@ def interrupt(process: subprocess.Popen[str]) -> str:
     ("scenario", "says"),
     [
         ("image-missing", ["no object was changed.", "rollback ended with 3."]),
-        ("leftover-sidecar", ["Still there: container debug-proxy (payment-service)", "rollback ended with 0."]),
-        ("config-only", ["10 of 10 services say that they are DOWN", "rollback ended with 0."]),
-        ("verify-fails", ["9 answer v1.1.0, 1 answer v1.2.0.", "rollback ended with 4."]),
+        pytest.param(
+            "leftover-sidecar",
+            ["Still there: container debug-proxy (payment-service)", "rollback ended with 0."],
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "config-only",
+            ["10 of 10 services say that they are DOWN", "rollback ended with 0."],
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "verify-fails", ["9 answer v1.1.0, 1 answer v1.2.0.", "rollback ended with 4."], marks=pytest.mark.long
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -131,7 +142,7 @@ def test_what_others_would_bring_back_is_nothing_and_the_rollback_all(tmp_path: 
 
 @pytest.mark.parametrize(
     "at",
-    ["1. ", "2. ", "3. ", "(undone", "5. ", "(images)", "(apply)", "(verify)", "6. "],
+    ["2. ", "(apply)", *(pytest.param(at, marks=pytest.mark.long) for at in PHASES)],
     ids=lambda at: at.strip("(. "),
 )
 def test_ctrl_c_in_any_phase_leaves_nothing(tmp_path: Path, at: str) -> None:
@@ -146,6 +157,7 @@ def test_ctrl_c_in_any_phase_leaves_nothing(tmp_path: Path, at: str) -> None:
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.long
 def test_a_kill_leaves_nothing_as_well(tmp_path: Path) -> None:
     with started(tmp_path, "demo") as process:
         read_until(process, "2. ")
@@ -164,6 +176,7 @@ def test_no_kubectl_is_one_line_that_says_where_to_get_it(tmp_path: Path) -> Non
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.long
 def test_two_demos_at_once_do_not_meet(tmp_path: Path) -> None:
     with started(tmp_path, "demo") as one, started(tmp_path, "demo") as other:
         for process in (one, other):
@@ -181,6 +194,7 @@ def test_a_pipe_gets_spanish_that_a_windows_console_can_show(tmp_path: Path) -> 
     assert plain(done)
 
 
+@pytest.mark.long
 def test_the_sandbox_stays_until_ctrl_c_and_what_it_prints_works(tmp_path: Path) -> None:
     with started(tmp_path, "sandbox") as process:
         said = read_until(process, "verify --to")
@@ -203,6 +217,7 @@ def test_the_sandbox_stays_until_ctrl_c_and_what_it_prints_works(tmp_path: Path)
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.long
 def test_keep_stays_and_leaves_the_files(tmp_path: Path) -> None:
     with started(tmp_path, "demo", "--keep", "--scenario", "image-missing") as process:
         read_until(process, "verify --to")

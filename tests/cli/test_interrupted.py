@@ -109,7 +109,9 @@ KILLS = {
 
 
 @pytest.mark.parametrize("where", [pytest.param(k, marks=() if "kubectl" in k else LONG) for k in KILLS], ids=str)
-@pytest.mark.parametrize("directory", [True, False], ids=["with its directory", "from the cluster"])
+@pytest.mark.parametrize(
+    "directory", [True, pytest.param(False, marks=LONG)], ids=["with its directory", "from the cluster"]
+)
 def test_a_process_that_is_killed_is_finished_by_resume(
     desk: Desk, undisturbed: dict[str, Any], where: str, directory: bool
 ) -> None:
@@ -146,6 +148,7 @@ def test_of_two_runs_at_the_same_moment_one_goes_on(desk: Desk, undisturbed: dic
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "elsewhere", [True, pytest.param(False, marks=LONG)], ids=["on another machine", "on the same machine"]
 )
@@ -169,6 +172,7 @@ def test_a_paused_process_that_goes_on_after_it_was_replaced_writes_nothing(
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=LONG)])
 def test_a_signal_lets_the_write_in_flight_end_and_says_how_to_go_on(
     desk: Desk, undisturbed: dict[str, Any], number: int
@@ -188,6 +192,7 @@ def test_a_signal_lets_the_write_in_flight_end_and_says_how_to_go_on(
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_it_at_once_and_it_can_be_resumed(desk: Desk, undisturbed: dict[str, Any]) -> None:
     slow(desk, lambda c: (c.client, c.verb, c.resource) == ("kubectl", "patch", "deployments"), seconds=2)
     with started(desk, *RUN) as process:
@@ -223,6 +228,7 @@ def test_a_kubectl_that_a_signal_ends_is_read_back_and_nothing_else_is_begun(
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
+@pytest.mark.long
 def test_an_api_server_that_is_gone_for_a_while_is_waited_for(desk: Desk, undisturbed: dict[str, Any]) -> None:
     """Twenty times as fast as life: gone for what is a minute there."""
     began: list[float] = []
@@ -240,6 +246,7 @@ def test_an_api_server_that_is_gone_for_a_while_is_waited_for(desk: Desk, undist
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
+@pytest.mark.long
 def test_an_api_server_that_is_gone_for_good_ends_with_the_truth(desk: Desk, undisturbed: dict[str, Any]) -> None:
     desk.playground.cluster.faults.add(lambda c: c.stage == "apply", "reset", first=12, times=None)
     ended = desk.rollback(*RUN)

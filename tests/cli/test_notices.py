@@ -48,6 +48,7 @@ def spent(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return took
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mood", MOODS)
 def test_stage_by_stage_beside_an_endpoint_that_misbehaves(
     desk: Desk, configured: str, spent: list[float], mood: str

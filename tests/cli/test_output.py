@@ -21,7 +21,11 @@ def environ(desk: Desk, **more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "TERM": "xterm-256color", **more}
 
 
-@pytest.mark.parametrize("more", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}], ids=str)
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"TERM": "dumb"}, *(pytest.param(m, marks=pytest.mark.long) for m in ({"NO_COLOR": "1"}, {"CI": "true"}))],
+    ids=str,
+)
 def test_a_terminal_of_80_columns(desk: Desk, more: dict[str, str]) -> None:
     code, text = terminal.written(RUN, desk.playground.repository, environ(desk, **more))
     assert code == 0, text
@@ -49,7 +53,9 @@ def test_a_wait_is_one_line_that_changes_and_goes(tmp_path: Path, more: dict[str
         assert text == "done\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "cp437", "ascii"])
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", "ascii", *(pytest.param(e, marks=pytest.mark.long) for e in ("utf-8", "cp437"))]
+)
 def test_a_pipe_of_any_code_page(desk: Desk, encoding: str) -> None:
     more = environ(desk, PYTHONIOENCODING=encoding)
     done = subprocess.run(RUN, cwd=desk.playground.repository, env=more, capture_output=True, timeout=60, check=False)

@@ -46,6 +46,7 @@ def service(playground: Playground) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_a_run_closes_and_opens_and_leaves_the_service_as_it_was(playground: Playground) -> None:
     isolating(playground)
     before = service(playground)
@@ -55,6 +56,7 @@ def test_a_run_closes_and_opens_and_leaves_the_service_as_it_was(playground: Pla
     assert service(playground) == before
 
 
+@pytest.mark.long
 def test_what_a_failed_run_leaves_closed_is_seen_in_status_and_opened_without_repository_and_settings(
     playground: Playground, tmp_path: Path
 ) -> None:

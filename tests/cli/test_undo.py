@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from rollback_lib.sandbox.shop import BAD, GOOD
 from tests.cli.desk import Desk
 
@@ -46,6 +48,7 @@ def test_a_run_that_ended_well_is_undone_to_the_bits_that_ran_before(desk: Desk)
     assert left(desk) == []
 
 
+@pytest.mark.long
 def test_a_run_that_stopped_half_way_is_undone_in_its_place(desk: Desk) -> None:
     before = says(desk)
     desk.playground.cluster.faults.add(
@@ -65,6 +68,7 @@ def test_a_run_that_stopped_half_way_is_undone_in_its_place(desk: Desk) -> None:
     assert desk.rollback("resume").out == "Nothing to resume: no run is unfinished.\n"
 
 
+@pytest.mark.long
 def test_it_is_undone_from_the_cluster_where_the_directory_is_not(desk: Desk) -> None:
     before = says(desk)
     desk.playground.cluster.faults.add(
@@ -89,6 +93,7 @@ def test_it_needs_a_yes_like_every_other_run(desk: Desk) -> None:
     assert desk.objects() == after
 
 
+@pytest.mark.long
 def test_what_somebody_changed_after_the_run_makes_no_surprise(desk: Desk) -> None:
     assert desk.rollback(*RUN).code == 0
     of = run_id(desk)

@@ -62,6 +62,7 @@ def tags(shop: Playground) -> set[bool]:
     }
 
 
+@pytest.mark.long
 def test_without_a_retag_the_next_deploy_brings_the_failure_back(shop: Playground) -> None:
     done = rollback(shop, "run", "--to", GOOD, "--yes")
     assert done.returncode == 0, done.stderr
@@ -79,6 +80,7 @@ def test_a_run_with_retag_keeps_the_next_deploy_good(shop: Playground) -> None:
     assert rollback(shop, "verify", "--to", GOOD).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("to", [(), ("--to", GOOD)], ids=["what-runs", "release"])
 def test_retag_by_itself_after_a_rollback(shop: Playground, to: tuple[str, ...]) -> None:
     assert rollback(shop, "run", "--to", GOOD, "--yes").returncode == 0
@@ -104,6 +106,7 @@ def test_retag_by_itself_after_a_rollback(shop: Playground, to: tuple[str, ...])
     assert deploy_of_old_manifests(shop) == {GOOD}
 
 
+@pytest.mark.long
 def test_credentials_that_may_only_read_leave_a_good_rollback_good(shop: Playground) -> None:
     shop.registry.faults = lambda method, path: Fault("status", 403) if method == "PUT" else None
     done = rollback(shop, "run", "--to", GOOD, "--yes", "--retag")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -349,6 +349,7 @@ class Evidence:
     web: Web
     inside: Inside
     files: Files
+    jenkins: Callable[[], Jenkins] | None = None  # made when it is asked: few runs know of a failed build
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,7 @@ class World:
         return Evidence(
             cluster=self.evidence_cluster, web=RequestsWeb(), files=EvidenceFiles(self._folder),
             inside=KubectlExec(program, where.context or "", where.namespace, self.environ),
+            jenkins=lambda: jenkins(self.environ, self.clock),
         )  # fmt: skip
 
     def stop_on_signals(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import upstream as collector
 from rollback_lib.core import errors, loop_guard, upstream
 from rollback_lib.core.errors import RefusedError, UsageError
-from rollback_lib.core.jenkins_answers import Build
 from rollback_lib.core.journal import Mark, ending
 from rollback_lib.core.loop_guard import Attempt, History
 from rollback_lib.core.plan import Plan
@@ -23,7 +23,6 @@ from rollback_lib.ports import Jenkins, Ports, RunStore
 STAGE: Final = "admit"  # in the journal: no stage of the plan, and it ends a run all the same
 _KEY: Final = "history"
 _TRIES: Final = 5
-T = TypeVar("T")
 
 
 def admit(run: RunStore, ports: Ports, server: Callable[[], Jenkins], own_job: str) -> str:
@@ -71,7 +70,7 @@ def _admitted(run: RunStore, request: Request, ports: Ports, server: Jenkins, ow
     build = server.build(job, number)
     if build is None:
         raise RefusedError(f"Jenkins has no build {number} of {job}, or we may not see it.")
-    told = _told(server, job, build)
+    told = collector.told(server, job, build)
     run.write(upstream.FILE, msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
     against = upstream.refusals(
         told, running=build.running, jobs=rules.jobs, application=request.application, environment=request.environment
@@ -102,23 +101,6 @@ def _claim(request: Request, ports: Ports, asked: Attempt, upstream_is_rollback:
         if request.dry_run or ports.records.put(_with(record, loop_guard.with_attempt(history, asked))) is not None:
             return
     raise RefusedError(f"ConfigMap {name} was changed by others {_TRIES} times in a row; run it again.")
-
-
-def _told(server: Jenkins, job: str, build: Build) -> Upstream:
-    """Only the build and its evidence decide; what else cannot be had is left out."""
-    number = build.number
-    steps = _or_none(lambda: server.steps(job, number)) or ()
-    part = _or_none(lambda: server.log(job, number, 0))
-    tests = _or_none(lambda: server.tests(job, number))
-    artifact = server.artifact(job, number, upstream.EVIDENCE)
-    return upstream.tell(job, build, steps, part.text if part else "", tests, artifact)
-
-
-def _or_none(ask: Callable[[], T]) -> T | None:
-    try:
-        return ask()
-    except RefusedError:
-        return None
 
 
 def _name(request: Request) -> str:

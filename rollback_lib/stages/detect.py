@@ -8,7 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from rollback_lib.collectors import alertmanager, asking, logs, prometheus, reports, smoke, versions, workloads
+from rollback_lib.collectors import (
+    alertmanager,
+    asking,
+    logs,
+    prometheus,
+    reports,
+    smoke,
+    upstream,
+    versions,
+    workloads,
+)
 from rollback_lib.core import findings, plan_text
 from rollback_lib.core.detect import LOGS, VERSIONS, WORKLOADS
 from rollback_lib.core.errors import Refusal
@@ -75,6 +85,9 @@ def _gathered(request: Request, ports: Ports) -> dict[str, tuple[Finding, ...]]:
         questions["reports"] = lambda: reports.findings(
             ask.reports, ports.evidence.files, [k.partition("/")[2] for k in look.result().views]
         )
+    server, job, build = ports.evidence.jenkins, request.upstream_job, request.upstream_build
+    if server is not None and job and build.isdecimal():
+        questions[upstream.JENKINS] = lambda: upstream.findings(server(), job, int(build))
     return asking.gather(questions, deadline)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from rollback_lib.adapters.jenkins import JenkinsServer
 from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.collectors import upstream
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RefusedError, UsageError
 from rollback_lib.core.journal import Mark, ending
@@ -195,3 +196,21 @@ def test_a_server_that_tells_little_is_enough(world: World) -> None:
         ("testReport", (403, {}, b"")),
     ]
     assert world.admit(world.run()).startswith(f"{JOB} 41 failed after")
+
+
+def test_detect_asks_jenkins_itself_for_the_failed_build(world: World) -> None:
+    [found] = upstream.findings(world.server, JOB, 41)
+    assert (found.severity, found.cause, found.source) == ("suspect", "DeployFailed", "jenkins")
+    assert found.text.startswith("shop/deploy 41: FAILURE in Deploy; last line: ")
+    assert "hunter2" not in found.text
+    world.fake.builds[42] = {
+        "number": 42,
+        "url": "http://ci/42/",
+        "building": False,
+        "result": "SUCCESS",
+        "actions": [],
+    }
+    assert [f.severity for f in upstream.findings(world.server, JOB, 42)] == ["note"]
+    assert [f.text for f in upstream.findings(world.server, JOB, 7)] == [
+        "Jenkins has no build 7 of shop/deploy, or we may not see it."
+    ]

@@ -80,7 +80,7 @@ def test_a_refusal_ends_before_anybody_is_asked(play: Play, shop: Playground) ->
     assert build.result == "FAILURE"
     assert shop.specs() == before
     assert not build.questions
-    assert stages_run(build) == ["resolve", "document"]
+    assert stages_run(build) == ["detect", "incident", "resolve", "document"]
     assert "v9.9.9" in build.text
     assert "Nothing was changed" in build.description
     assert ".rollback/current/report/incident.md" in build.archived
@@ -213,12 +213,17 @@ def test_no_line_of_a_secret_reaches_log_or_artifacts(play: Play, job: Job, tmp_
     kubeconfig = tmp_path / "with-key"
     text = Path(job.credentials["rollback-kubeconfig"]).read_text()
     kubeconfig.write_text(text + "\n# " + secret.replace("\n", "\n# ") + "\n")
-    job.credentials = {"rollback-kubeconfig": str(kubeconfig), "registry": ("robot$ci", password)}
+    webhook = "http://127.0.0.1:9/T0/hook-secret"
+    job.credentials = {
+        "rollback-kubeconfig": str(kubeconfig), "registry": ("robot$ci", password), "webhook": webhook,
+    }  # fmt: skip
     job.agent_environment = {**job.agent_environment}
     before = job.file.read_text(encoding="utf-8")
     job.file = tmp_path / "Jenkinsfile.rollback"
-    job.file.write_text(before.replace("ROLLBACK_REGISTRY_ID = ''", "ROLLBACK_REGISTRY_ID = 'registry'"), "utf-8")
+    for name, given in (("REGISTRY", "registry"), ("WEBHOOK", "webhook")):
+        before = before.replace(f"ROLLBACK_{name}_ID = ''", f"ROLLBACK_{name}_ID = '{given}'")
+    job.file.write_text(before, "utf-8")
     build = play({**BACK, "DRY_RUN": True})
     everything = build.text.encode() + b"".join(build.archived.values())
-    for line in (*secret.splitlines()[1:3], *password.splitlines()):
+    for line in (*secret.splitlines()[1:3], *password.splitlines(), "hook-secret"):
         assert line.encode() not in everything

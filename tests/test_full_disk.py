@@ -15,6 +15,8 @@ from rollback_lib.core.errors import RefusedError
 from rollback_lib.operations import run as operation
 from tests.test_pipeline import World
 
+pytestmark = pytest.mark.long
+
 EVERY = 60  # more writes than the run makes
 
 

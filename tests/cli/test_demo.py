@@ -65,7 +65,9 @@ def left_behind(tmp_path: Path) -> list[str]:
 def started(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """In a process group of its own, as a shell starts it, so that a Ctrl-C can reach all of it."""
     with subprocess.Popen(
-        command(*arguments), env=environment(tmp_path, PYTHONUNBUFFERED="1"), cwd=tmp_path, start_new_session=True,
+        # A signal may come while Python starts a program, and then Python itself warns that it is still running.
+        command(*arguments), cwd=tmp_path, start_new_session=True,
+        env=environment(tmp_path, PYTHONUNBUFFERED="1", PYTHONWARNINGS="ignore::ResourceWarning"),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         try:

@@ -9,6 +9,8 @@ import pytest
 from rollback_lib.sandbox.shop import BAD, GOOD
 from tests.cli.desk import Desk, Ended
 
+pytestmark = pytest.mark.long
+
 USER = "user-service"
 DEPLOYMENT = f"k8s/{USER}/deployment.yaml"
 SERVICE = f"k8s/{USER}/service.yaml"

@@ -259,6 +259,7 @@ def test_an_api_server_that_is_gone_for_good_ends_with_the_truth(desk: Desk, und
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 
+@pytest.mark.long
 def test_what_stands_half_done_is_locked_and_nobody_rolls_back_over_it(desk: Desk) -> None:
     desk.playground.cluster.faults.add(
         lambda c: (c.client, c.verb, c.name) == ("kubectl", "patch", "user-service"), "500", times=None
@@ -278,6 +279,7 @@ def test_what_stands_half_done_is_locked_and_nobody_rolls_back_over_it(desk: Des
     assert left(desk) == []
 
 
+@pytest.mark.long
 def test_unlock_frees_what_a_dead_run_holds_and_says_whose_it_was(desk: Desk) -> None:
     desk.playground.cluster.faults.add(
         lambda c: (c.client, c.verb, c.name) == ("kubectl", "patch", "user-service"), "500", times=None

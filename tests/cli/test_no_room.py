@@ -8,6 +8,8 @@ from rollback_lib.core.health import pod_causes
 from rollback_lib.sandbox.shop import GOOD
 from tests.cli.desk import Desk
 
+pytestmark = pytest.mark.long
+
 USER = "user-service"
 DEPLOYMENT = f"k8s/{USER}/deployment.yaml"
 PORTS, GRACE = "        ports:\n", "      terminationGracePeriodSeconds: 1\n"

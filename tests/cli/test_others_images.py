@@ -10,6 +10,8 @@ import pytest
 from rollback_lib.sandbox.shop import BAD, GOOD
 from tests.cli.desk import Desk
 
+pytestmark = pytest.mark.long
+
 USER = "user-service"
 DEPLOYMENT = f"k8s/{USER}/deployment.yaml"
 RUN = ("run", "--to", GOOD, "--yes")

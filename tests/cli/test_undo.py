@@ -9,6 +9,8 @@ import pytest
 from rollback_lib.sandbox.shop import BAD, GOOD
 from tests.cli.desk import Desk
 
+pytestmark = pytest.mark.long
+
 RUN = ("run", "--to", GOOD, "--yes", "--output", "json")
 
 
@@ -48,7 +50,6 @@ def test_a_run_that_ended_well_is_undone_to_the_bits_that_ran_before(desk: Desk)
     assert left(desk) == []
 
 
-@pytest.mark.long
 def test_a_run_that_stopped_half_way_is_undone_in_its_place(desk: Desk) -> None:
     before = says(desk)
     desk.playground.cluster.faults.add(
@@ -68,7 +69,6 @@ def test_a_run_that_stopped_half_way_is_undone_in_its_place(desk: Desk) -> None:
     assert desk.rollback("resume").out == "Nothing to resume: no run is unfinished.\n"
 
 
-@pytest.mark.long
 def test_it_is_undone_from_the_cluster_where_the_directory_is_not(desk: Desk) -> None:
     before = says(desk)
     desk.playground.cluster.faults.add(
@@ -93,7 +93,6 @@ def test_it_needs_a_yes_like_every_other_run(desk: Desk) -> None:
     assert desk.objects() == after
 
 
-@pytest.mark.long
 def test_what_somebody_changed_after_the_run_makes_no_surprise(desk: Desk) -> None:
     assert desk.rollback(*RUN).code == 0
     of = run_id(desk)

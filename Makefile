@@ -42,7 +42,8 @@ cluster: $(VENV)/.done
 
 # With it the kubectl that was built with the cluster is tried on the sandbox.
 test-cluster: $(VENV)/.done
-	$(BIN)/pytest -n 2 tests/cluster tests/sandbox/test_kubectl.py
+	$(BIN)/pytest -n 2 -m "not alone" tests/cluster tests/sandbox/test_kubectl.py
+	$(BIN)/pytest -m alone tests/cluster
 
 bench: $(VENV)/.done
 	$(BIN)/python -m benchmarks --pairs $(PAIRS)

@@ -12,6 +12,8 @@ from tests.cluster.conftest import ShopFactory
 from tests.cluster.product import Product
 from tests.cluster.shop import Shop
 
+pytestmark = pytest.mark.alone
+
 SICK = "user-service"
 SERVICES = (SICK, "order-service")
 SMOKE = {"smoke": [{"service": SICK, "path": "/cgi-bin/orders", "within": "1s", "patience": "2s"}]}

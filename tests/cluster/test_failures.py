@@ -46,6 +46,7 @@ def is_named(product: Product, ended: Ended, *causes: str) -> None:
     assert any(cause in record or found["workloads"][0]["message"] in record for cause in causes)
 
 
+@pytest.mark.alone
 def test_a_crash_loop_is_named_with_its_last_log_lines(shop: ShopFactory) -> None:
     made = failed(shop, "crash")
     product = Product(made)

@@ -17,6 +17,8 @@ from tests.cluster.product import Product
 from tests.cluster.shop import PORT, Shop, shop_manifests
 from tests.cluster.steps import live, patch, unchanged
 
+pytestmark = pytest.mark.alone
+
 GATEWAY = "api-gateway"
 SERVICES = (GATEWAY, "user-service")
 PER_SECOND = 50

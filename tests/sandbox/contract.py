@@ -428,9 +428,9 @@ class Contract:
             f"restarting failed container=main pod={name}_{world.namespace}({uid})"
         )
         assert "FATAL" in world.kubectl("logs", name, "--previous")
-        found = world.get(DEPLOYMENT)
+        # the controller says so a moment later than the kubelet
+        found = world.until(DEPLOYMENT, lambda d: condition(d, "Progressing") == ("True", "ReplicaSetUpdated"))
         assert condition(found, "Available") == ("True", "MinimumReplicasAvailable")
-        assert condition(found, "Progressing") == ("True", "ReplicaSetUpdated")
         assert found["status"]["unavailableReplicas"] == 1
 
     def test_an_image_that_is_not_there(self, world: World) -> None:

@@ -22,35 +22,13 @@ from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import Ports
 from tests.fakes import FakeClock, FakeCluster, FakeGit, FakeRecords, FakeRegistry, ports
+from tests.test_pipeline import SETTINGS, manifest
 
-SETTINGS = """
-application: shop
-manifests: {path: "k8s/{service}"}
-images: {repository: "team/{service}"}
-environments: {prod: {context: test, namespace: shop}}
-"""
 SERVICES = ("cart", "user")
 
 
 def digest(text: str) -> str:
     return "sha256:" + (text.encode().hex() * 64)[:64]
-
-
-def manifest(name: str, level: str) -> bytes:
-    return f"""\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      containers:
-      - name: {name}
-        image: team/{name}:prod
-        env: [{{name: LEVEL, value: {level}}}]
-""".encode()
 
 
 def body(name: str, level: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rollback_lib.cli.console import Console, closing, json_out, out
 from rollback_lib.core import plan_text
 from rollback_lib.core.errors import EXIT_DONE
 from rollback_lib.core.redact import redact
+from rollback_lib.core.wording import wrapped
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import RunStore
 
@@ -32,7 +33,7 @@ def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str,
         out(plan_text.text(outcome.plan))
     if ending.code != EXIT_DONE and ending.error and not (outcome.plan and outcome.plan.refusals and plan):
         for line in redact(ending.error).splitlines():
-            console.say(plan_text.wrapped(line, "  ✗ "))
+            console.say("\n".join(wrapped(line, "  ✗ ")))
     for w in outcome.verification.workloads if outcome.verification and ending.code != EXIT_DONE else ():
         for line in w.logs[-6:]:
             console.say(f"    {line}")

@@ -18,9 +18,10 @@ from rollback_lib.cli.options import takes
 def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import plan_text, retag
+    from rollback_lib.core import retag
     from rollback_lib.core.errors import EXIT_DONE
     from rollback_lib.core.journal import ending
+    from rollback_lib.core.wording import wrapped
     from rollback_lib.operations import retag as operation
 
     as_json = values.get("output") == "json"
@@ -40,6 +41,6 @@ def command(values: dict[str, Any]) -> int:
         return ended.code
     if ended.code != EXIT_DONE:
         for line in ended.error.splitlines():
-            console.say(plan_text.wrapped(line, "  ✗ "))
+            console.say("\n".join(wrapped(line, "  ✗ ")))
     out(retag.ended(moves, ended, looked=looked))
     return ended.code

@@ -14,6 +14,7 @@ from rollback_lib.core import splice
 from rollback_lib.core.documents import decode
 from rollback_lib.core.resources import kind_of, label, name_of, notes_of, template
 from rollback_lib.core.run import Bot
+from rollback_lib.core.wording import some
 
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _COMMENTS: Final = (
@@ -61,8 +62,8 @@ def warning(bots: Sequence[Bot]) -> str:
         return ""
     names = list(dict.fromkeys(b.name for b in bots))
     places = list(dict.fromkeys(b.place for b in bots))
-    who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    where = ", ".join(places[:2]) + (f" and {len(places) - 2} more" if len(places) > 2 else "")
+    who = some(names)
+    where = some(places, 2)
     if len(names) == 1:
         return f"{who} writes images by itself ({where}): suspend it, or it puts the failed one back."
     return f"{who} write images by themselves ({where}): suspend them, or they put the failed one back."

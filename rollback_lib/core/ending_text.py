@@ -5,8 +5,9 @@ from __future__ import annotations
 from rollback_lib.core import bots, errors
 from rollback_lib.core.journal import CLOSED, Ending
 from rollback_lib.core.plan import Plan
-from rollback_lib.core.plan_text import counted, left_tag, mutable_warning
+from rollback_lib.core.plan_text import left_tag, mutable_warning
 from rollback_lib.core.run import Verification
+from rollback_lib.core.wording import counted
 
 
 def last_line(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> str:

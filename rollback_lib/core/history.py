@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -18,8 +17,8 @@ from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import ReleaseRef
 from rollback_lib.core.status import LastRun, told
+from rollback_lib.core.wording import some, wrapped
 
-_WIDTH: Final = 80
 _UNRECORDED: Final = 10  # of the newest tags without a record
 _SHOWN: Final = 4
 
@@ -201,11 +200,6 @@ def going_back(release: Release) -> str:
     return "going back: " + "; ".join(said)
 
 
-def some(names: Sequence[str]) -> str:
-    """The first three, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _age(at: str, now: str) -> str:
     try:
         seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(at)).total_seconds()
@@ -218,7 +212,4 @@ def _age(at: str, now: str) -> str:
 
 
 def _wrapped(said: str, start: str) -> list[str]:
-    return textwrap.wrap(
-        said, _WIDTH, initial_indent=start, subsequent_indent=start or " " * 13,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    return wrapped(said, start, start or " " * 13)

@@ -11,7 +11,7 @@ Use: look up what `to_ask` names, add the answers, repeat until it names nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -33,6 +33,7 @@ from rollback_lib.core.image_rungs import (
     steps,
 )
 from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.settings import Settings
 
 __all__ = [
     "Choice",
@@ -46,6 +47,7 @@ __all__ = [
     "choose",
     "is_own",
     "is_placeholder",
+    "ladder_settings",
     "same_image",
     "to_ask",
 ]
@@ -54,6 +56,15 @@ UNKNOWN: Final = "registry-unknown"
 ON_NODES: Final = "image-on-nodes-only"
 REFERENCE: Final = "reference-image"
 MOVED: Final = "moved-tag"
+
+
+def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSettings:
+    """What the ladder needs of rollback.yaml; ``services`` tell the team's own images from others."""
+    images = settings.images
+    return ImageSettings(
+        repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
+        reference_tag=images.reference_tag, services=tuple(services),
+    )  # fmt: skip
 
 
 class Choice(msgspec.Struct, frozen=True):

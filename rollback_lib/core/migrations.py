@@ -16,6 +16,7 @@ import msgspec
 
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.settings import Migrations
+from rollback_lib.core.wording import some
 
 Trees = Sequence[tuple[str, Mapping[str, str]]]  # releases, oldest first, each with its files' blobs
 Blobs = Mapping[str, str]  # path → blob id
@@ -178,7 +179,7 @@ def unknown_warning(found: Sequence[Migration], target: str, newest: str) -> str
     said = f"What runs is no release that we can name, so whether the schema moved since {target} is not known."
     if not found:
         return f"{said} Look at the database's own migration table."
-    names = ", ".join(m.name for m in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    names = some([m.name for m in found], 5)
     return f"{said} Up to {newest} there are new or edited migrations: {names}. Look at the database before you go on."
 
 

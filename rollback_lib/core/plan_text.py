@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Collection, Iterator, Sequence
 
 from rollback_lib.core import bots
@@ -18,8 +17,8 @@ from rollback_lib.core.plan import (
     PlannedTag,
 )
 from rollback_lib.core.redact import visible
+from rollback_lib.core.wording import counted, wrapped
 
-_WIDTH = 80
 _RUNGS = {
     "ledger": "what ran at that release, by the ledger",
     "release-tag": "registry tag of the release",
@@ -58,7 +57,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         yield ""
         yield "REFUSED, nothing was changed:"
         for refusal in plan.refusals:
-            yield from _wrapped(str(refusal), "  ✗ ")
+            yield from wrapped(str(refusal), "  ✗ ")
     for wave in plan.waves:
         for service in wave:
             yield from _service(plan, service, diff)
@@ -71,24 +70,24 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         yield "Only the failed release has these:"
         for orphan in sorted(plan.orphans, key=lambda o: o.change != DELETE):
             fate = "deleted, once every service is healthy" if orphan.change == DELETE else f"left, {orphan.why}"
-            yield from _wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
+            yield from wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
     if plan.retag:
         yield ""
         yield "Once it has proven itself, registry tags are moved:"
         for tag in plan.retag:
-            yield from _wrapped(tag_line(tag), "  - ")
+            yield from wrapped(tag_line(tag), "  - ")
     for title, texts in (("Warnings:", plan.warnings), ("Accepted:", plan.accepted)):
         if texts:
             yield ""
             yield title
             for said in texts:
-                yield from _wrapped(said, "  ! ")
+                yield from wrapped(said, "  ! ")
     if warning := mutable_warning(plan, [t.reference for t in plan.retag]):
         yield ""
-        yield from _wrapped(warning, "  ! ")
+        yield from wrapped(warning, "  ! ")
     if warning := bots.warning(plan.bots):
         yield ""
-        yield from _wrapped(warning, "  ! ")
+        yield from wrapped(warning, "  ! ")
     yield ""
     yield summary(plan)
 
@@ -102,7 +101,7 @@ def _traffic(plan: Plan) -> Iterator[str]:
     names = ", ".join(f"{t.kind}/{t.name} ({t.healthy} Ready behind it now)" for t in closing.targets)
     instead = f"; visitors get the maintenance page of {closing.maintenance}" if closing.maintenance else ""
     said = f"CLOSED while the shop is changed, at {names}, {closing.drain} to drain{instead}; {ready}"
-    yield from _wrapped(said, "  traffic  ")
+    yield from wrapped(said, "  traffic  ")
 
 
 def _service(plan: Plan, service: PlannedService, diff: bool) -> Iterator[str]:
@@ -117,10 +116,10 @@ def _service(plan: Plan, service: PlannedService, diff: bool) -> Iterator[str]:
 def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: bool) -> Iterator[str]:
     name = f"{planned.kind}/{planned.name}"
     if planned.change == LEFT:
-        yield from _wrapped(f"{name}: left, {planned.why}", "  ")
+        yield from wrapped(f"{name}: left, {planned.why}", "  ")
     elif planned.change != NONE:
         late = "; last, once the new pods are Ready" if planned.after_rollout else ""
-        yield from _wrapped(f"{name}: {planned.change}" + (f" ({planned.why})" if planned.why else "") + late, "  ")
+        yield from wrapped(f"{name}: {planned.change}" + (f" ({planned.why})" if planned.why else "") + late, "  ")
         shown = [c for c in service.containers if c.workload == name and c.from_ != c.to]
         for container in shown:
             yield from _container(container)
@@ -130,9 +129,9 @@ def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: b
     if plan.sticks(planned):
         if planned.change == NONE:
             yield f"  {name}: is as planned, and stuck"
-        yield from _wrapped("its pods that are stuck are deleted, one at a time: else it never comes back", "    ")
+        yield from wrapped("its pods that are stuck are deleted, one at a time: else it never comes back", "    ")
     for field in planned.kept:
-        yield from _wrapped(f"{name}: {field}: somebody else set it", "  · ")
+        yield from wrapped(f"{name}: {field}: somebody else set it", "  · ")
 
 
 def _container(container: PlannedContainer) -> Iterator[str]:
@@ -152,28 +151,7 @@ def _leftovers(leftovers: Sequence[Leftover]) -> Iterator[str]:
         what = leftover.what.removesuffix(f" of container {leftover.name}")
         groups.setdefault(what, []).append(leftover.name)
     for what, names in groups.items():
-        yield from _wrapped(f"{what}: {', '.join(names)}", "  - ")
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """``1 object was``, ``2 objects were``."""
-    return f"{number} {one if number == 1 else many}"
-
-
-def _wrapped(said: str, start: str) -> list[str]:
-    return textwrap.wrap(
-        said,
-        _WIDTH,
-        initial_indent=start,
-        subsequent_indent=" " * len(start),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def wrapped(said: str, start: str) -> str:
-    """A sentence in 80 columns, behind a mark; what cannot be broken (an address, a digest) stays whole."""
-    return "\n".join(_wrapped(said, start))
+        yield from wrapped(f"{what}: {', '.join(names)}", "  - ")
 
 
 def tag_line(tag: PlannedTag) -> str:

@@ -15,8 +15,8 @@ from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.redact import redact
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.resources import KINDS
+from rollback_lib.core.wording import WIDTH, some, wrapped
 
-_WIDTH: Final = 80
 _NAME: Final = 11  # columns of the longest name
 _SKEW: Final = 1  # minor versions that kubectl and a server may differ by (Kubernetes' version skew policy)
 
@@ -165,11 +165,6 @@ def permissions(asked: Sequence[tuple[Need, bool]]) -> Iterator[Check]:
         )  # fmt: skip
 
 
-def some(items: Sequence[str], limit: int = 3) -> str:
-    """The first few, and how many more."""
-    return ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if len(items) > limit else "")
-
-
 def text(checks: Sequence[Check]) -> str:
     """One line a check, what to do below it, and what it comes to."""
     lines = [line for check in checks for line in _lines(check)]
@@ -180,18 +175,11 @@ def text(checks: Sequence[Check]) -> str:
         end = f"Not ready: {bad} of {len(checks)} checks FAIL.{warned} A rollback would be refused or come out wrong."
     else:
         end = f"Ready for a rollback.{warned} `rollback plan --to RELEASE` shows what it would do."
-    return redact("\n".join([*lines, "", *textwrap.wrap(end, _WIDTH, break_on_hyphens=False)])) + "\n"
+    return redact("\n".join([*lines, "", *textwrap.wrap(end, WIDTH, break_on_hyphens=False)])) + "\n"
 
 
 def _lines(check: Check) -> Iterator[str]:
     start = f"{check.state:<4} {check.name:<{_NAME}} "
-    yield from _wrapped(check.text, start)
+    yield from wrapped(check.text, start)
     if check.fix:
-        yield from _wrapped(check.fix, " " * 5 + "→ ", indent=7)
-
-
-def _wrapped(said: str, start: str, indent: int = 0) -> list[str]:
-    return textwrap.wrap(
-        said, _WIDTH, initial_indent=start, subsequent_indent=" " * (indent or len(start)),
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        yield from wrapped(check.fix, " " * 5 + "→ ", " " * 7)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 import msgspec
 
 from rollback_lib.core.redact import visible
 from rollback_lib.core.settings import Settings
-
-_WIDTH = 80
+from rollback_lib.core.wording import wrapped
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +54,4 @@ def _lines(proposal: Proposal) -> Iterator[str]:
 
 
 def _row(name: str, said: str) -> list[str]:
-    return textwrap.wrap(
-        said, _WIDTH, initial_indent=f"  {name:<12} ", subsequent_indent=" " * 15,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    return wrapped(said, f"  {name:<12} ", " " * 15)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,15 +38,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     freed: bool = False
-
-
-def ladder_settings(settings: Settings, services: Sequence[str]) -> ImageSettings:
-    """What tells the team's own images from others."""
-    images = settings.images
-    return ImageSettings(
-        repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
-        reference_tag=images.reference_tag, services=tuple(services),
-    )  # fmt: skip
 
 
 def own(service: str, workload: LiveWorkload, container: LiveContainer, settings: ImageSettings) -> bool:

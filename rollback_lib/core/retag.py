@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator
 
 from rollback_lib.core.changes import PointTag
 from rollback_lib.core.image_reference import repository_of
 from rollback_lib.core.journal import TAGS, Ending
 from rollback_lib.core.plan import PlannedTag
-from rollback_lib.core.plan_text import counted, tag_line
+from rollback_lib.core.plan_text import tag_line
 from rollback_lib.core.redact import visible
 from rollback_lib.core.run import MutableTag, Record
-
-_WIDTH: Final = 80
+from rollback_lib.core.wording import counted, some, wrapped
 
 
 class TagMoves(Record, frozen=True, kw_only=True):
@@ -74,16 +71,9 @@ def ended(moves: TagMoves, ending: Ending, *, looked: bool) -> str:
         return f"Only looked: {counted(len(moves.tags), 'tag', 'tags')} to move. Nothing was changed."
     done = counted(len(ending.moved_tags), "tag was", "tags were")
     rest = [t.reference for t in moves.tags if t.reference not in ending.moved_tags]
-    said = f"{done} moved." if not rest else f"{done} moved, and not {_few(rest)} ({ending.code})."
+    said = f"{done} moved." if not rest else f"{done} moved, and not {some(rest)} ({ending.code})."
     return f"{said} The cluster was not changed."
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _wrapped(said: str, start: str) -> list[str]:
-    return textwrap.wrap(
-        said, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start) + "  ",
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    return wrapped(said, start, " " * len(start) + "  ")

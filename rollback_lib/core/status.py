@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -16,8 +15,8 @@ from rollback_lib.core.matching import MIXED
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run import MutableTag, ReleaseRef, Request
+from rollback_lib.core.wording import wrapped
 
-_WIDTH: Final = 80
 _DIGITS: Final = 12  # of a digest, for people; `--output json` has it whole
 _ENDINGS: Final = {
     errors.EXIT_DONE: "done",
@@ -113,16 +112,16 @@ def _lines(status: Status) -> Iterator[str]:
     if known:
         yield f"  commit    {status.current.commit[:12]} of {status.current.date or 'unknown date'}"
     elif mixed:
-        yield from _wrapped(status.current.chosen_by, "  services  ")
+        yield from wrapped(status.current.chosen_by, "  services  ")
     else:
-        yield from _wrapped(status.why_unknown, "  unknown   ")
+        yield from wrapped(status.why_unknown, "  unknown   ")
     yield f"  cluster   {status.cluster.context or '(the pod itself)'}  {status.cluster.server}"
     yield f"            namespace {status.cluster.namespace} ({status.cluster.namespace_uid})"
     for said in status.closed:
-        yield from _wrapped(f"CLOSED: {said}. `rollback reopen -e {status.environment}` opens it.", "  traffic   ")
-    yield from _wrapped(_last(status.last_run), "  last run  ")
+        yield from wrapped(f"CLOSED: {said}. `rollback reopen -e {status.environment}` opens it.", "  traffic   ")
+    yield from wrapped(_last(status.last_run), "  last run  ")
     if status.lock:
-        yield from _wrapped(f"LOCKED by {status.lock}", "  lock      ")
+        yield from wrapped(f"LOCKED by {status.lock}", "  lock      ")
     yield ""
     for workload in sorted(status.workloads, key=lambda w: w.is_well):
         yield from _workload(workload)
@@ -130,10 +129,10 @@ def _lines(status: Status) -> Iterator[str]:
         yield "No workload of the application runs here."
     if status.others:
         yield ""
-        yield from _wrapped(f"Not in the release's manifests: {', '.join(status.others)}", "  · ")
+        yield from wrapped(f"Not in the release's manifests: {', '.join(status.others)}", "  · ")
     if status.mutable_tags:
         yield ""
-        yield from _wrapped(moved(status.mutable_tags), "  ! ")
+        yield from wrapped(moved(status.mutable_tags), "  ! ")
 
 
 def _last(run: LastRun | None) -> str:
@@ -160,11 +159,11 @@ def _workload(workload: RunningWorkload) -> Iterator[str]:
     many = len(workload.images) > 1
     for image in workload.images:
         name = f"{'init ' if image.init else ''}{image.container}: " if many else ""
-        yield from _wrapped(f"{name}{_shorter(image.image)} runs {_short(image.digests)}", " " * 12)
+        yield from wrapped(f"{name}{_shorter(image.image)} runs {_short(image.digests)}", " " * 12)
         if image.older and image.older != image.digests:
-            yield from _wrapped(f"{name}older pods that are Ready run {_short(image.older)}", " " * 12)
+            yield from wrapped(f"{name}older pods that are Ready run {_short(image.older)}", " " * 12)
     if workload.message and workload.health not in ("healthy", "unproven"):
-        yield from _wrapped(workload.message, " " * 12)
+        yield from wrapped(workload.message, " " * 12)
 
 
 def _short(digests: Sequence[str]) -> str:
@@ -182,10 +181,3 @@ def moved(tags: Sequence[MutableTag]) -> str:
     releases = sorted({m.release for m in tags})
     known = " or ".join(releases) if all(releases) else "another image than the one that runs"
     return f"{names} in {where} is {known}: the next ordinary deploy brings it."
-
-
-def _wrapped(said: str, start: str) -> list[str]:
-    return textwrap.wrap(
-        said, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start),
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip

@@ -11,6 +11,7 @@ import msgspec
 from rollback_lib import pipeline
 from rollback_lib.core import image_ladder, lock, permissions, prerequisites, release
 from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
+from rollback_lib.core.image_ladder import ladder_settings
 from rollback_lib.core.image_reference import parse, repository_of
 from rollback_lib.core.permissions import Need
 from rollback_lib.core.prerequisites import Check
@@ -94,7 +95,7 @@ def _manifests(known: Known, newest: str, resolution: list[Resolution]) -> list[
 def _images(known: Known, resolution: Resolution, *, nodes: bool) -> Iterable[Check]:
     newest = resolution.target.release
     request = Request(run="", application="", environment=known.environment, to=newest, settings=known.settings)
-    settings = images.ladder_settings(request, resolution)
+    settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     asked: dict[str, list[str]] = {}
     impossible: dict[str, str] = {}
     for wanted in images.containers_of(request, known.ports, resolution):

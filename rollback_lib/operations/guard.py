@@ -14,9 +14,9 @@ from rollback_lib import holding
 from rollback_lib.collectors import ledger
 from rollback_lib.core import current, lock
 from rollback_lib.core.errors import LockedError, Refusal, RefusedError
+from rollback_lib.core.image_ladder import ladder_settings
 from rollback_lib.core.ledger import Ledger
 from rollback_lib.core.lock import DEPLOY, Claim, Held
-from rollback_lib.core.recording import ladder_settings
 from rollback_lib.core.settings import Settings
 from rollback_lib.core.target import QUARANTINED
 from rollback_lib.holding import Holding

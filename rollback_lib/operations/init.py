@@ -10,6 +10,7 @@ from rollback_lib.core import layout, names, release, services, settings
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.layout import Job, Layout, Manifest
 from rollback_lib.core.proposal import Proposal
+from rollback_lib.core.wording import some
 from rollback_lib.ports import Checkout
 
 _SKIPPED = re.compile(r"(^|/)(\.|node_modules/|vendor/|templates/|charts/|docker-compose|compose\.ya?ml|Chart\.yaml)")
@@ -217,8 +218,7 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _some(items: Sequence[str], limit: int = 6) -> str:
-    shown = ", ".join(_said(i) for i in items[:limit])
-    return shown + (f" and {len(items) - limit} more" if len(items) > limit else "")
+    return some([_said(i) for i in items], limit)
 
 
 def _said(text: str) -> str:

@@ -15,6 +15,7 @@ from rollback_lib.core import ledger, live, matching, recording, release, servic
 from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.errors import CheckError, FailedError, Problem, Refusal, RefusedError, StaleError, UsageError
 from rollback_lib.core.health import Health
+from rollback_lib.core.image_ladder import ladder_settings
 from rollback_lib.core.ledger import AnyKept, Entry, Ledger, RecordedObject, RecordedWorkload
 from rollback_lib.core.lock import DEPLOY
 from rollback_lib.core.recording import Result
@@ -168,7 +169,7 @@ def _workloads(
 ) -> tuple[tuple[RecordedWorkload, ...], list[str], list[str]]:
     """(the workloads with their digests, what is wrong, what is not proven); the registry is asked once."""
     mine = [(held.objects[w.kind, w.name][0], w) for w in now.workloads if (w.kind, w.name) in held.objects]
-    ladder = recording.ladder_settings(settings, [s for s, _ in mine])
+    ladder = ladder_settings(settings, [s for s, _ in mine])
     each = [(s, w, c, recording.own(s, w, c, ladder)) for s, w in mine for c in w.containers if c.image]
     asked = {r for _, _, c, own in each if own for r in recording.references(c)}
     asked |= {t for s, _, c, own in each if own for t in recording.release_tags(s, tag.name, c, ladder)}

@@ -16,9 +16,9 @@ from rollback_lib.core.errors import RefusedError, RollbackError
 from rollback_lib.core.isolation import Target
 from rollback_lib.core.journal import CLOSES, LOCK_TAKEN, OPENS, Event, ending, lock_announced, traffic_key, unconfirmed
 from rollback_lib.core.plan import Plan, PlannedObject
-from rollback_lib.core.plan_text import counted
 from rollback_lib.core.resources import Object, fingerprint
 from rollback_lib.core.run import Request
+from rollback_lib.core.wording import counted
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import ClusterRecords, Ports, RunStore

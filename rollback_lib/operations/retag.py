@@ -9,7 +9,7 @@ from rollback_lib import pipeline
 from rollback_lib.core import current, release, retag
 from rollback_lib.core import live as core_live
 from rollback_lib.core.errors import EXIT_DONE, EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError
-from rollback_lib.core.image_ladder import ImageSettings, Running, Wanted, is_own, same_image
+from rollback_lib.core.image_ladder import ImageSettings, Running, Wanted, is_own, ladder_settings, same_image
 from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
 from rollback_lib.core.journal import Ending
 from rollback_lib.core.plan import PlannedTag
@@ -92,7 +92,7 @@ def _of_pods(known: Known) -> _Found:
     if ended.code != EXIT_DONE:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
     request, resolution = run.get(Request), run.get(Resolution)
-    ladder = images.ladder_settings(request, resolution)
+    ladder = ladder_settings(request.settings, [name for name, _ in resolution.services])
     wanted = [w for w in images.containers_of(request, ports, resolution) if is_own(w, ladder)]
     containers, left = _containers(wanted, ladder, ports, names[0])
     asked = {c.wanted: _candidates(c, names, ladder) for c in containers}

@@ -82,7 +82,8 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
 
 
-_AFTER_LOOKING: Sequence[str] = ("incident", "approve", "isolate", "apply", "verify", "reopen")
+# All from the approval to the record; and nothing is saved of an incident that is only looked at.
+_AFTER_LOOKING: Sequence[str] = ("incident", *STAGES[STAGES.index("approve") : STAGES.index("document")])
 
 
 def verify(run: RunStore, ports: Ports) -> Outcome:

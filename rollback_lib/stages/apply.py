@@ -23,6 +23,7 @@ from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, finge
 from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import seconds
 from rollback_lib.core.three_way import Operation
+from rollback_lib.core.wording import some
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import isolate, rewrite
 
@@ -253,8 +254,7 @@ def _all(calls: Sequence[Callable[[], object]]) -> None:
 
 
 def _wave_line(number: int, count: int, wave: Sequence[PlannedService]) -> str:
-    names = [s.name for s in wave]
-    said = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    said = some([s.name for s in wave])
     return f"  wave {number + 1} of {count}: {said}" if count > 1 else f"  {said}"
 
 

@@ -19,13 +19,14 @@ from rollback_lib.collectors import (
     versions,
     workloads,
 )
-from rollback_lib.core import findings, plan_text
+from rollback_lib.core import findings
 from rollback_lib.core.detect import LOGS, VERSIONS, WORKLOADS
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.findings import finding, judge
 from rollback_lib.core.monitoring import ALERTMANAGER, PROMETHEUS
 from rollback_lib.core.run import Detection, Finding, Request
 from rollback_lib.core.settings import Smoke, seconds
+from rollback_lib.core.wording import wrapped
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import approve
 
@@ -105,7 +106,7 @@ def binding(
     if found is None:
         return []
     about = findings.of_services(found, services)
-    ports.progress.say("\n".join(plan_text.wrapped(line, "  ") for line in findings.summary(about)))
+    ports.progress.say("\n".join(part for line in findings.summary(about) for part in wrapped(line, "  ")))
     why = findings.against_automation(about)
     if about.verdict == "healthy":
         warnings += findings.summary(about)

@@ -12,7 +12,7 @@ import msgspec
 
 from rollback_lib.core import current, image_ladder, placeholders
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted
+from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted, ladder_settings
 from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
 from rollback_lib.core.live import Live
 from rollback_lib.core.manifests import read
@@ -30,7 +30,7 @@ _Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, contai
 def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     request, resolution = run.get(Request), run.get(Resolution)
     wanted = containers_of(request, ports, resolution)
-    settings = ladder_settings(request, resolution)
+    settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     if request.offline:
         return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
     now = run.get(Live)
@@ -98,15 +98,6 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
         accepted=tuple(sorted(used)),
         warnings=tuple(dict.fromkeys(text for c in choices for text in c.warnings)),
     )
-
-
-def ladder_settings(request: Request, resolution: Resolution) -> ImageSettings:
-    """What the ladder needs of rollback.yaml."""
-    images = request.settings.images
-    return ImageSettings(
-        repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
-        reference_tag=images.reference_tag, services=tuple(name for name, _ in resolution.services),
-    )  # fmt: skip
 
 
 class _Asker:

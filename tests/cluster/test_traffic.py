@@ -202,8 +202,8 @@ def surging(shop: Shop, release: str) -> dict[str, str]:
     return {path: text.replace("        ports:\n", stop + "        ports:\n", 1) for path, text in files.items()}
 
 
-def test_with_traffic_open_and_a_healthy_surge_no_request_fails(shop: ShopFactory, isolation: dict[str, Any]) -> None:
-    made = shop(services=SERVICES, manifests=surging)
+def rolled_back_under_load(made: Shop, *arguments: str) -> Client:
+    """The client that asked all the while: v1.2.0 is deployed over v1.1.0, and rolled back."""
     for release in ("v1.1.0", "v1.2.0"):
         made.deploy(release)
         made.wait_ready()
@@ -211,8 +211,14 @@ def test_with_traffic_open_and_a_healthy_surge_no_request_fails(shop: ShopFactor
     product = Product(made)
     with Client(address(made)) as client:
         time.sleep(0.5)
-        product.run("--no-isolate")
+        product.run(*arguments)
         time.sleep(3)
+    return client
+
+
+def test_with_traffic_open_and_a_healthy_surge_no_request_fails(shop: ShopFactory, isolation: dict[str, Any]) -> None:
+    made = shop(services=SERVICES, manifests=surging)
+    client = rolled_back_under_load(made, "--no-isolate")
     failed = [a for a in client.answers if not a.from_shop]
     assert failed == []
     assert (client.answers[0].text, client.answers[-1].text) == ("v1.2.0", "v1.1.0")
@@ -312,15 +318,7 @@ def test_c41_a_selector_that_names_the_release_moves_without_a_failed_second(
     shop: ShopFactory, isolation: dict[str, Any]
 ) -> None:
     made = shop(services=SERVICES, manifests=versioned)
-    for release in ("v1.1.0", "v1.2.0"):
-        made.deploy(release)
-        made.wait_ready()
-    made.rollback_yaml()
-    product = Product(made)
-    with Client(address(made)) as client:
-        time.sleep(0.5)
-        product.run()
-        time.sleep(3)
+    client = rolled_back_under_load(made)
     assert all(any(a.from_shop for a in client.answers if t <= a.sent < t + 1) for t in _seconds_of(client.answers))
     assert client.answers[-1].text == "v1.1.0"
     assert live(made, "service", GATEWAY)["spec"]["selector"]["version"] == "v1.1.0"

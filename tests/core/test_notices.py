@@ -62,7 +62,7 @@ def test_a_run_that_only_looks_tells_nothing(more: dict[str, bool]) -> None:
 def test_a_notice_says_what_why_who_which_images_what_next_and_where() -> None:
     story = stories.whole(failed=True)
     made = notices.notice(
-        "traffic-still-closed", stories.request(), stories.plan(), story.approval, story.ending, "/work/run"
+        "traffic-still-closed", stories.request(), stories.plan(), story.approval, story.ending, "/runs/one"
     )
     assert made.title == "ROLLBACK FAILED, traffic is STILL CLOSED: shop prod"
     assert made.lines == (
@@ -76,7 +76,7 @@ def test_a_notice_says_what_why_who_which_images_what_next_and_where() -> None:
 
 def test_a_notice_in_spanish() -> None:
     request = msgspec.structs.replace(stories.request(), settings=settings.load(stories.SETTINGS + "language: es\n"))
-    made = notices.notice("done", request, stories.plan(), None, stands(changed=("x",)), "/work/run")
+    made = notices.notice("done", request, stories.plan(), None, stands(changed=("x",)), "/runs/one")
     assert made.title == "ROLLBACK terminado: shop prod"
     assert "! :prod en team/cart sigue siendo v2: el próximo despliegue normal lo trae de vuelta." in made.lines
     assert made.next == "Ahora: complete el registro del incidente."

@@ -51,7 +51,7 @@ class Story:
 # `make test` resumes some of the points, `make test-faults` all of them.
 ALL_POINTS = os.environ.get("ROLLBACK_TEST_FAULTS") == "all"
 PARTS = range(4) if ALL_POINTS else range(1)
-STEP = 4 if ALL_POINTS else 20
+STEP = 4 if ALL_POINTS else 30
 
 ISOLATION = {
     "open": "",

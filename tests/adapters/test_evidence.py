@@ -50,7 +50,7 @@ def server() -> Iterator[str]:
     _Handler.seen, _Handler.stop = [], threading.Event()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as it:
         it.daemon_threads = True
-        threading.Thread(target=it.serve_forever, daemon=True).start()
+        threading.Thread(target=it.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{it.server_address[1]}"
         _Handler.stop.set()
         it.shutdown()

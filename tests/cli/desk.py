@@ -18,7 +18,7 @@ from unittest import mock
 from rollback_lib import holding
 from rollback_lib.adapters import kubectl, kubernetes
 from rollback_lib.cli import main
-from rollback_lib.collectors import outage
+from rollback_lib.collectors import outage, rollout
 from rollback_lib.core import lock
 from rollback_lib.operations import resume
 from rollback_lib.pipeline import BESIDE
@@ -189,7 +189,7 @@ def _in_no_hurry() -> Iterator[None]:
         stack.enter_context(mock.patch.object(kubectl, "REQUEST_TIMEOUT", 2))
         for place, names in (
             (outage, ("PATIENCE", "_EVERY")), (lock, ("DEAD_AFTER", "WATCHED")), (holding, ("_LOOK_EVERY",)),
-            (resume, ("WRITE_LIMIT", "_LOOK_EVERY")),
+            (resume, ("WRITE_LIMIT", "_LOOK_EVERY")), (rollout, ("INTERVAL",)),
         ):  # fmt: skip
             for name in names:
                 stack.enter_context(mock.patch.object(place, name, getattr(place, name) / SPEED))

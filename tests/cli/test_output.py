@@ -23,7 +23,7 @@ def environ(desk: Desk, **more: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"TERM": "dumb"}, *(pytest.param(m, marks=pytest.mark.long) for m in ({"NO_COLOR": "1"}, {"CI": "true"}))],
+    [{}, *(pytest.param(m, marks=pytest.mark.long) for m in ({"TERM": "dumb"}, {"NO_COLOR": "1"}, {"CI": "true"}))],
     ids=str,
 )
 def test_a_terminal_of_80_columns(desk: Desk, more: dict[str, str]) -> None:
@@ -54,7 +54,7 @@ def test_a_wait_is_one_line_that_changes_and_goes(tmp_path: Path, more: dict[str
 
 
 @pytest.mark.parametrize(
-    "encoding", ["cp1252", "ascii", *(pytest.param(e, marks=pytest.mark.long) for e in ("utf-8", "cp437"))]
+    "encoding", ["ascii", *(pytest.param(e, marks=pytest.mark.long) for e in ("cp1252", "utf-8", "cp437"))]
 )
 def test_a_pipe_of_any_code_page(desk: Desk, encoding: str) -> None:
     more = environ(desk, PYTHONIOENCODING=encoding)
@@ -66,12 +66,12 @@ def test_a_pipe_of_any_code_page(desk: Desk, encoding: str) -> None:
     assert len(out.splitlines()) == 1, "in a log the last line is one line"
 
 
-@pytest.mark.parametrize("where", ["closed pipe", "full disk"])
+@pytest.mark.parametrize("where", ["closed pipe", pytest.param("full disk", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("command", "code"),
     [
         (("run", "--to", "v1.1.0", "--yes"), 0),
-        (("run", "--to", "v1.1.0", "--yes", "--output", "json"), 0),
+        pytest.param(("run", "--to", "v1.1.0", "--yes", "--output", "json"), 0, marks=pytest.mark.long),
         (("run", "--to", "v9.9.9", "--yes"), 3),
         (("verify", "--to", "v1.1.0"), 1),
         (("--help",), 0),

@@ -59,7 +59,7 @@ def world(sandbox: Sandbox, pictures: Pictures, kubectl_path: str, kubeconfig: s
     return World(sandbox.url, ADMIN.token, NAMESPACE, kubectl_path, kubeconfig, pictures.push)
 
 
-@pytest.fixture(params=["path", "built"])
+@pytest.fixture(params=["path", pytest.param("built", marks=pytest.mark.long)])
 def any_kubectl(request: pytest.FixtureRequest, kubeconfig: str, tmp_path: Path) -> Kubectl:
     """The kubectl on the PATH, and the one that the cluster tests have built, where they have."""
     found = shutil.which("kubectl") if request.param == "path" else Programs.cached().path("kubectl")

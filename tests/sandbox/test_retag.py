@@ -70,6 +70,7 @@ def test_without_a_retag_the_next_deploy_brings_the_failure_back(shop: Playgroun
     assert deploy_of_old_manifests(shop) == {BAD}
 
 
+@pytest.mark.long
 def test_a_run_with_retag_keeps_the_next_deploy_good(shop: Playground) -> None:
     done = rollback(shop, "run", "--to", GOOD, "--yes", "--retag")
     assert done.returncode == 0, done.stderr

@@ -51,7 +51,7 @@ def paths(value, *before):
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in DATA.iterdir()))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(draw=st.data())
 def test_any_one_value_may_be_anything(name, draw):
     view = state(name)

@@ -8,15 +8,16 @@ anchor and loses where an alias stands.
 from __future__ import annotations
 
 import bisect
-import codecs
 import json
 import re
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import yaml
 
+from rollback_lib.core import encoding
+from rollback_lib.core.encoding import Text
 from rollback_lib.core.errors import Problem, Refusal, RefusedError
 
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,21 +29,6 @@ _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _SEPARATOR: Final = re.compile(r"^---([^\n]*)(?:\n|\Z)", re.MULTILINE)
 _TEMPLATE: Final = re.compile(r"^[^#\n]*?\{\{", re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(r"(?<=[ \t])\{\{[ \t]{0,8}[A-Za-z_]\w*[ \t]{0,8}\}\}")
-
-Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
-_MARKS: Final[dict[Encoding, bytes]] = {
-    "utf-8": codecs.BOM_UTF8,
-    "utf-16-le": codecs.BOM_UTF16_LE,
-    "utf-16-be": codecs.BOM_UTF16_BE,
-}
-
-
-class Text(msgspec.Struct, frozen=True):
-    """A file's text without its byte order mark, and what is needed to give the same bytes back."""
-
-    text: str
-    encoding: Encoding = "utf-8"
-    bom: bool = False
 
 
 class Node:
@@ -111,38 +97,11 @@ def refused(problems: list[Problem]) -> RefusedError:
 
 
 def decode(data: bytes, file: str) -> Text:
-    """UTF-8, or UTF-16 that says so with a byte order mark (Windows PowerShell's ``>``).
-
-    Raises `RefusedError` naming the file for anything else: guessing turns ñ into something that looks right.
-    """
-    encoding: Encoding = "utf-8"
-    mark = b""
-    for bom, name in (
-        (codecs.BOM_UTF8, "utf-8"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"),
-    ):
-        if data.startswith(bom):
-            encoding, mark = name, bom  # type: ignore[assignment]
-            break
+    """The text of a manifest file. Raises `RefusedError` naming the file for bytes that are none."""
     try:
-        text = data[len(mark) :].decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1 if encoding == "utf-8" else 0
-        raise _not_text(file, line) from None
-    if "\0" in text:
-        raise _not_text(file, text.count("\n", 0, text.index("\0")) + 1)
-    return Text(text, encoding, bool(mark))
-
-
-def _not_text(file: str, line: int) -> RefusedError:
-    fix = "Save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)."
-    return refused([Problem("not UTF-8", file=file, line=line, fix=fix)])
-
-
-def encode(text: Text) -> bytes:
-    """The bytes that `decode` was given."""
-    return (_MARKS[text.encoding] if text.bom else b"") + text.text.encode(text.encoding)
+        return encoding.decode(data)
+    except encoding.NotTextError as error:
+        raise refused([Problem(error.text, file=file, line=error.line, fix=error.FIX)]) from None
 
 
 def compose(data: bytes, file: str) -> Source:

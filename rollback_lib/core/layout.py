@@ -11,15 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-import yaml
 
-from rollback_lib.core import names
-from rollback_lib.core.yaml_nodes import UnreadableError, decode
+from rollback_lib.core import manifests, names
+from rollback_lib.core.errors import RefusedError
 
 WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet", "CronJob"})
 DEFAULT_MUTABLE: Final = ("latest", "prod", "dev", "stage")
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LIMIT = 4 * 1024 * 1024  # bytes of one manifest
 _VERSION = re.compile(r"([A-Za-z][A-Za-z/_-]*|)([0-9]+(?:\.[0-9]+)+.*)")
 _IMAGE = re.compile(r"(?P<repository>[A-Za-z0-9./_-]+(?::[0-9]+/[A-Za-z0-9./_-]+)?)(?::(?P<tag>[\w.-]+))?(?:@.*)?")
@@ -56,10 +54,9 @@ def read_manifest(path: str, data: bytes) -> Manifest | None:
     if len(data) > _LIMIT:
         return None
     try:
-        documents = list(yaml.load_all(decode(data), _LOADER))
-    except (yaml.YAMLError, UnreadableError, ValueError, TypeError, OverflowError, RecursionError):
+        objects = [o for document in manifests.values(data, path) for o in _objects(document)]
+    except RefusedError:
         return None
-    objects = [o for d in documents for o in _objects(d)]
     if not objects:
         return None
     workloads = [o for o in objects if o["kind"] in WORKLOADS]

@@ -6,18 +6,16 @@ Refused, each with file and line: what kubectl refuses, and what it would read w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import yaml
 
 from rollback_lib.core import scalars
-from rollback_lib.core.documents import HELM_FIX, MAX_DEPTH, Chunk, Node, Source, Text, compose, decode, encode, refused
+from rollback_lib.core.documents import HELM_FIX, MAX_DEPTH, Chunk, Node, Source, compose, refused
 from rollback_lib.core.errors import Problem
 from rollback_lib.core.shapes import misshapen
-
-__all__ = ["Document", "Reader", "Text", "decode", "documents", "dump", "encode", "read"]
 
 MAX_NODES: Final = 2_000_000
 _MERGE: Final = scalars.TAG + "merge"
@@ -159,6 +157,25 @@ def documents(source: Source) -> tuple[Document, ...]:
     """`read`, for a file that is composed already."""
     found: list[Document] = []
     problems: list[Problem] = []
+    for chunk, reader, value in _values(source, problems):
+        assert chunk.root is not None
+        _objects(source, chunk, reader, chunk.root, value, found, problems)
+    if problems:
+        raise refused(problems)
+    return tuple(found)
+
+
+def values(data: bytes, file: str) -> tuple[Any, ...]:
+    """What each document of a YAML file says, be it a Kubernetes object or not. Raises `RefusedError` as `read`."""
+    source, problems = compose(data, file), list[Problem]()
+    found = tuple(value for _, _, value in _values(source, problems))
+    if problems:
+        raise refused(problems)
+    return found
+
+
+def _values(source: Source, problems: list[Problem]) -> Iterator[tuple[Chunk, Reader, Any]]:
+    """Each document that holds something; what cannot be read goes to ``problems``."""
     for chunk in source.chunks:
         if chunk.root is None:
             continue
@@ -171,10 +188,7 @@ def documents(source: Source) -> tuple[Document, ...]:
         if reader.problems:
             problems.extend(reader.problems)
         elif value is not None:
-            _objects(source, chunk, reader, chunk.root, value, found, problems)
-    if problems:
-        raise refused(problems)
-    return tuple(found)
+            yield chunk, reader, value
 
 
 def _objects(

@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core.documents import Chunk, Node, Source, compose, encode, refused
+from rollback_lib.core.documents import Chunk, Node, Source, compose, refused
+from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
 from rollback_lib.core.manifests import Document, Reader, documents
 from rollback_lib.core.splice import image_paths

@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core import scalars
-from rollback_lib.core.documents import Chunk, Node, Source, compose, encode, refused
+from rollback_lib.core.documents import Chunk, Node, Source, compose, refused
+from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
 from rollback_lib.core.manifests import Document, Reader, documents, dump
 

@@ -19,8 +19,9 @@ import msgspec
 import yaml
 from msgspec import inspect as shapes
 
+from rollback_lib.core import encoding
 from rollback_lib.core.errors import Problem, UsageError
-from rollback_lib.core.yaml_nodes import MAX_DEPTH, UnreadableError, compose, decode, is_null, is_plain
+from rollback_lib.core.yaml_nodes import MAX_DEPTH, UnreadableError, compose, is_null, is_plain
 
 T = TypeVar("T")
 
@@ -48,10 +49,12 @@ def check(data: str | bytes, model: type[T], file: str = "") -> tuple[T | None, 
     reader = _Reader(file)
     value: Any = None
     try:
-        root = compose(data if isinstance(data, str) else decode(data))
+        root = compose(data if isinstance(data, str) else encoding.decode(data).text)
         value = reader.walk(root, shapes.type_info(model), "")
     except UnreadableError as e:
         reader.problems.append(msgspec.structs.replace(e.problem, file=file))
+    except encoding.NotTextError as e:
+        reader.problems.append(Problem(e.text, file=file, line=e.line, column=e.column, fix=e.FIX))
     problems = sorted(dict.fromkeys(reader.problems), key=lambda p: (p.line, p.column))
     if len(problems) > MAX_PROBLEMS:
         rest = len(problems) - MAX_PROBLEMS

@@ -29,26 +29,6 @@ class UnreadableError(Exception):
         self.problem = Problem(text, line=line, column=column, fix=fix)
 
 
-def decode(data: bytes) -> str:
-    """Bytes as text: UTF-8, or UTF-16 where a byte order mark says so (Windows PowerShell's `>` writes that)."""
-    fix = "save the file as UTF-8"
-    if data.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
-        raise UnreadableError("not UTF-8 but UTF-32", fix=fix)
-    try:
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return data.decode("utf-16")
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        if e.encoding.startswith("utf-16"):
-            raise UnreadableError("not UTF-8, and broken as UTF-16", fix=fix) from None
-        line = data.count(b"\n", 0, e.start) + 1
-        column = e.start - data.rfind(b"\n", 0, e.start)
-        raise UnreadableError(f"not UTF-8 (byte 0x{data[e.start]:02x})", line=line, column=column, fix=fix) from None
-    if "\0" in text:
-        raise UnreadableError("not UTF-8: it holds NUL bytes, as UTF-16 without a byte order mark does", fix=fix)
-    return text
-
-
 def compose(text: str) -> yaml.Node:
     """The one document of ``text`` as nodes; an empty file is an empty mapping."""
     text = text.removeprefix("\ufeff")

@@ -124,7 +124,10 @@ def test_a_rule_is_silent_about_a_key_that_could_not_be_read() -> None:
         ("name: 'a", "not YAML: found unexpected end of stream"),
         ("name: \x07", "not readable as YAML"),
         ("name: \ud800", "not UTF-8"),
-        (b"name: caf\xe9", "f.yaml:1:10: not UTF-8 (byte 0xe9) (save the file as UTF-8)"),
+        (
+            b"name: caf\xe9",
+            "f.yaml:1:10: not UTF-8 (byte 0xe9) (Save it as UTF-8 (in PowerShell: Out-File -Encoding utf8).)",
+        ),
         ("name: a".encode("utf-16-le"), "not UTF-8: it holds NUL bytes"),
         (b"\xff\xfea", "not UTF-8, and broken as UTF-16"),
         ("name: a".encode("utf-32"), "not UTF-8 but UTF-32"),

@@ -9,10 +9,11 @@ from rollback_lib.collectors import logs, prometheus, smoke
 from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.rollout import Rollouts
 from rollback_lib.collectors.workloads import Looked
+from rollback_lib.core import monitoring
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError
 from rollback_lib.core.findings import plain, sentence
 from rollback_lib.core.health import Health, Report, View
-from rollback_lib.core.run import CheckResult, Finding
+from rollback_lib.core.run import CheckResult, Finding, Measure
 from rollback_lib.core.settings import Settings, Smoke, seconds
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports
@@ -62,30 +63,29 @@ def _of_logs(service: str, found: Sequence[Finding], strict: bool) -> CheckResul
     return CheckResult(service=service, kind="logs", name="logs", good=not (mine and strict), text=text)
 
 
-def metrics(settings: Settings, ports: Ports, *, binding: bool) -> list[CheckResult]:
-    """Each query against its threshold; ``binding`` only after a soak, since they look back at the failed release."""
+def metrics(settings: Settings, ports: Ports, before: Sequence[Measure], *, binding: bool) -> list[CheckResult]:
+    """Each query against its threshold, and beside what it gave before the rollback.
+
+    ``binding``: what is beyond its threshold fails. Only after a soak: before that, queries look back at the failed
+    release.
+    """
     server = settings.detect.prometheus
     if server is None:
         return []
     try:
-        found = list(prometheus.findings(server, ports, _TIMEOUT))
+        answers = prometheus.measure(server, ports, _TIMEOUT)
     except RefusedError as error:  # a credential that is not set
-        return [CheckResult(service="", kind="metric", name="prometheus", good=True, text=str(error))]
-    beyond = [f for f in found if f.cause]
-    checks = [
-        CheckResult(
-            service=f.service, kind="metric", name=f.text.partition(" is ")[0], good=not binding,
-            text=f"{sentence(f)}{'' if binding else '; it may look back at the failed release'}",
-        )
-        for f in beyond
-    ]  # fmt: skip
-    unread = [f for f in found if not f.cause]
-    checks += [CheckResult(service="", kind="metric", name="prometheus", good=True, text=f.text) for f in unread]
-    named = {c.name for c in checks}
+        return [CheckResult(service="", kind="metric", name=monitoring.PROMETHEUS, good=True, text=str(error))]
+    checks = []
+    for query, values in answers:
+        if not isinstance(values, str):
+            for service, text, within in monitoring.compared(query, values, before):
+                text += "." if within or binding else "; it may look back at the failed release."
+                good = within or not binding
+                checks.append(CheckResult(service=service, kind="metric", name=query.name, good=good, text=text))
+    unread = (f.text for f in prometheus.findings(server, answers) if not f.cause)
     return checks + [
-        CheckResult(service=q.service, kind="metric", name=q.name, good=True, text=f"{q.name} is within its threshold.")
-        for q in server.queries
-        if q.name not in named and not unread
+        CheckResult(service="", kind="metric", name=monitoring.PROMETHEUS, good=True, text=text) for text in unread
     ]
 
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from rollback_lib.core.redact import redact
-from rollback_lib.core.run import Detection, Finding
+from rollback_lib.core.run import Detection, Finding, Measure
 
 Severity = Literal["broken", "suspect", "note"]
 LONGEST: Final = 400  # characters of one finding's text
@@ -69,14 +69,21 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return (*found[:MOST], finding("note", "detect", f"and {len(found) - MOST} more findings"))
 
 
-def judge(findings: Iterable[Finding], *, at: datetime, seconds: float = 0.0, health_known: bool = True) -> Detection:
+def judge(
+    findings: Iterable[Finding],
+    *,
+    at: datetime,
+    seconds: float = 0.0,
+    health_known: bool = True,
+    measures: tuple[Measure, ...] = (),
+) -> Detection:
     """The verdict. ``health_known``: whether the workloads answered; without that nothing is called healthy."""
     found = ordered(findings)
     verdict, reasons = _verdict(found, health_known)
     times = [f.since for f in found if f.since and f.severity != "note"]
     return Detection(
-        verdict=verdict, reasons=reasons, findings=found, since=min(times, default=""), at=stamp(at),
-        seconds=round(seconds, 3),
+        verdict=verdict, reasons=reasons, findings=found, measures=measures, since=min(times, default=""),
+        at=stamp(at), seconds=round(seconds, 3),
     )  # fmt: skip
 
 

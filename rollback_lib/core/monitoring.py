@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from rollback_lib.core.checks import Alertmanager, Prometheus, Query
 from rollback_lib.core.findings import finding
-from rollback_lib.core.run import Finding
+from rollback_lib.core.run import Finding, Measure
 
 ALERTMANAGER = "alertmanager"
 PROMETHEUS = "prometheus"
@@ -57,8 +57,8 @@ def alerts(server: Alertmanager, body: bytes) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def measured(query: Query, body: bytes) -> tuple[tuple[str, float], ...] | str:
-    """(service, value) of each series; or why there is none."""
+def measured(query: Query, body: bytes) -> tuple[Measure, ...] | str:
+    """The value of each series; or why there is none."""
     found = _json(body)
     if _dig(found, "status") != "success":
         return str(_dig(found, "error") or "its answer does not read")[:300]
@@ -74,7 +74,8 @@ def measured(query: Query, body: bytes) -> tuple[tuple[str, float], ...] | str:
         except (TypeError, ValueError, IndexError, KeyError):
             return f"a value of {query.name} does not read; a query must give an instant vector"
         if not math.isnan(value):  # 0 requests divided by 0: nothing was measured
-            values.append((query.service or str(_dig(series, "metric", query.service_label) or ""), value))
+            service = query.service or str(_dig(series, "metric", query.service_label) or "")
+            values.append(Measure(name=query.name, service=service, value=value))
     return tuple(values)
 
 
@@ -87,15 +88,39 @@ def beyond(query: Query, value: float) -> str:
     return ""
 
 
-def metrics(server: Prometheus, query: Query, body: bytes) -> Iterator[Finding]:
-    """Each series that is beyond the threshold."""
-    values = measured(query, body)
+def metrics(server: Prometheus, query: Query, values: Sequence[Measure] | str) -> Iterator[Finding]:
+    """Each series that is beyond the threshold; or that nobody knows, and why."""
     if isinstance(values, str):
         yield unread(PROMETHEUS, values)
         return
-    for service, value in values:
-        if said := beyond(query, value):
-            yield finding(query.severity, PROMETHEUS, said, service=service, cause="Threshold", link=server.url)
+    for one in values:
+        if said := beyond(query, one.value):
+            yield finding(query.severity, PROMETHEUS, said, service=one.service, cause="Threshold", link=server.url)
+
+
+def compared(query: Query, values: Sequence[Measure], before: Sequence[Measure]) -> Iterator[tuple[str, str, bool]]:
+    """(service, in words, within the threshold) after a rollback, beside what was measured ``before`` it.
+
+    Told are the series that are beyond the threshold, or were; else in one sentence that all are within it.
+    """
+    was = {one.service: one.value for one in before if one.name == query.name}
+    told = False
+    for one in values:
+        earlier, said = was.get(one.service), beyond(query, one.value)
+        if said or (earlier is not None and beyond(query, earlier)):
+            told = True
+            then = "" if earlier is None else f" ({earlier:.4g} before the rollback)"
+            yield one.service, f"{said or f'{query.name} is {one.value:.4g}, within its threshold'}{then}", not said
+    for service in sorted(was.keys() - {one.service for one in values}):
+        if beyond(query, was[service]):
+            told = True
+            yield service, f"{query.name} was {was[service]:.4g} before the rollback; nothing is measured now", True
+    if not told:
+        yield (
+            query.service,
+            f"{query.name} is within its threshold" if values else f"{query.name}: nothing measured",
+            True,
+        )
 
 
 def _json(body: bytes) -> Any:

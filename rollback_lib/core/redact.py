@@ -13,7 +13,10 @@ import msgspec
 T = TypeVar("T")
 
 HIDDEN: Final = "[hidden]"
-_WORDS: Final = r"(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|private[_-]?key|credential|authorization)"
+_WORDS: Final = (
+    r"(?:passw(?:or)?d|passwd|pwd|passphrase|(?<![a-z])pass(?![a-z])|contrase(?:n|ñ)a|(?<![a-z])clave(?![a-z])|secret|"
+    r"token|(?:api|private|access|account)[_-]?key|credential|credencial|authorization|cookie|session[_-]?id)"
+)
 _NAME: Final = (
     rf"(?=[\w.-]*?{_WORDS})"
     r"[\w.-]++"  # never given back: a long word from a log must not cost its length squared
@@ -29,6 +32,14 @@ _PEM_LINE: Final = re.compile(r"(?<![A-Za-z0-9+/=])(?![0-9a-f]+(?![A-Za-z0-9+/=]
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.S)
 _URL: Final = re.compile(r"(?i)(://)[^\s/@:]*:[^\s/]+@|(\bhttps?://)[^\s/@:]+@")
+# Tokens whose makers gave them a shape to be found by: GitHub, GitLab, Slack, AWS, Stripe, Google, npm, PyPI, a JWT.
+_SHAPED: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[A-Za-z0-9-]{10,}|"
+    r"(?:AKIA|ASIA)[A-Z0-9]{16}|[sr]k_(?:live|test)_[A-Za-z0-9]{10,}|AIza[\w-]{35}|npm_[A-Za-z0-9]{36}|"
+    r"pypi-[\w-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+)
+# Addresses that are themselves the key: a chat's webhook, a signed link.
+_SIGNED: Final = re.compile(r"(?i)(hooks\.slack\.com/\w+/|webhook\.office\.com/|[?&](?:sig|signature)=)[^\s\"'<>&]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SECRET_NAME: Final = re.compile(rf"(?i){_WORDS}")
 
@@ -41,6 +52,8 @@ def redact(text: str) -> str:
     text = _PEM_LINE.sub(HIDDEN, text)
     text = _URL.sub(lambda m: f"{m[1] or m[2]}{HIDDEN}@", text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    text = _SHAPED.sub(HIDDEN, text)
+    text = _SIGNED.sub(rf"\1{HIDDEN}", text)
     text = _NAMED.sub(lambda m: f"{m[1]}{m['quote'] or ''}{HIDDEN}", text)
     return visible(text)
 

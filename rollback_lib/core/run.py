@@ -99,12 +99,24 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     link: str = ""
 
 
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a monitoring query gave for one service; ``service`` is empty where the series names none."""
+
+    name: str
+    value: float
+    service: str = ""
+
+
 class Detection(Record, frozen=True, kw_only=True):
-    """What `detect` found. ``reasons`` say in sentences why the verdict is what it is; never empty."""
+    """What `detect` found. ``reasons`` say in sentences why the verdict is what it is; never empty.
+
+    ``measures``: what each query gave before anything was changed, for `verify` to compare with.
+    """
 
     verdict: Literal["broken", "suspect", "healthy"]
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    measures: tuple[Measure, ...] = ()
     since: str = ""  # the first evidence
     at: str = ""
     seconds: float = 0.0  # that looking took

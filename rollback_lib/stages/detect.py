@@ -24,7 +24,7 @@ from rollback_lib.core.detect import LOGS, VERSIONS, WORKLOADS
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.findings import finding, judge
 from rollback_lib.core.monitoring import ALERTMANAGER, PROMETHEUS
-from rollback_lib.core.run import Detection, Finding, Request
+from rollback_lib.core.run import Detection, Finding, Measure, Request
 from rollback_lib.core.settings import Smoke, seconds
 from rollback_lib.core.wording import wrapped
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -39,19 +39,20 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Detection | None:
     request = run.get(Request)
     if request.offline:
         return None
-    began = time.monotonic()
+    began, measures = time.monotonic(), list[Measure]()
     try:
-        found = _gathered(request, ports)
+        found = _gathered(request, ports, measures)
     except Exception as error:  # a mistake of ours must not cost anybody their rollback
         found = {ID: (finding("note", ID, f"looking for evidence failed: {type(error).__name__}: {error}"),)}
     known = WORKLOADS in found and not any(f.text.startswith(f"{WORKLOADS} could not") for f in found[WORKLOADS])
     return judge(
         (f for each in found.values() for f in each), at=ports.clock.now(), seconds=time.monotonic() - began,
-        health_known=known,
+        health_known=known, measures=tuple(measures),
     )  # fmt: skip
 
 
-def _gathered(request: Request, ports: Ports) -> dict[str, tuple[Finding, ...]]:
+def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[str, tuple[Finding, ...]]:
+    """What each source found; what was measured goes to ``measures``."""
     settings = request.settings
     ask = settings.detect
     deadline = seconds(ask.deadline)
@@ -81,7 +82,13 @@ def _gathered(request: Request, ports: Ports) -> dict[str, tuple[Finding, ...]]:
         questions[ALERTMANAGER] = lambda: alertmanager.findings(alerts, ports, timeout)
     if ask.prometheus:
         metrics = ask.prometheus
-        questions[PROMETHEUS] = lambda: prometheus.findings(metrics, ports, timeout)
+
+        def measured() -> Iterable[Finding]:
+            answers = prometheus.measure(metrics, ports, timeout)
+            measures.extend(one for _, values in answers if not isinstance(values, str) for one in values)
+            return prometheus.findings(metrics, answers)
+
+        questions[PROMETHEUS] = measured
     if ask.reports.junit or ask.reports.locust:
         questions["reports"] = lambda: reports.findings(
             ask.reports, ports.evidence.files, [k.partition("/")[2] for k in look.result().views]

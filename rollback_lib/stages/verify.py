@@ -15,7 +15,7 @@ from rollback_lib.core.image_reference import digest_of
 from rollback_lib.core.plan import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
 from rollback_lib.core.resources import AWAITED, fingerprint, label, name_of
-from rollback_lib.core.run import CheckResult, Request, Verification, VerifiedWorkload
+from rollback_lib.core.run import CheckResult, Detection, Measure, Request, Verification, VerifiedWorkload
 from rollback_lib.core.settings import Settings, seconds
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import apply, isolate
@@ -40,7 +40,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
         problems += _not_as_planned(plan, ports)
     checks = [_rolled_out(w) for w in workloads]
     if not problems:
-        checks += _proven(request.settings, plan, rollouts, reports, ports)
+        detection = run.find(Detection)
+        before = detection.measures if detection is not None else ()
+        checks += _proven(request.settings, plan, rollouts, reports, before, ports)
         problems += [c.text for c in checks if not c.good]
     for said in isolate.opened_by_others(run, ports, plan, ID):
         ports.progress.say(f"  {said}")
@@ -63,7 +65,12 @@ def _rolled_out(workload: VerifiedWorkload) -> CheckResult:
 
 
 def _proven(
-    settings: Settings, plan: Plan, rollouts: Rollouts, reports: Mapping[str, Report], ports: Ports
+    settings: Settings,
+    plan: Plan,
+    rollouts: Rollouts,
+    reports: Mapping[str, Report],
+    before: Sequence[Measure],
+    ports: Ports,
 ) -> list[CheckResult]:
     """Requests first: they are what users do. What needs time comes last, and only while all else is good."""
 
@@ -74,7 +81,7 @@ def _proven(
     found += proof.log_signs(settings, rollouts.views, reports, ports)
     if all(c.good for c in found):
         found += proof.soak(settings, rollouts, whose, ports)
-    return found + proof.metrics(settings, ports, binding=bool(settings.verify.soak))
+    return found + proof.metrics(settings, ports, before, binding=bool(settings.verify.soak))
 
 
 def _missing(plan: Plan, reports: Mapping[str, Report]) -> list[str]:

@@ -1,9 +1,11 @@
 """Whole runs at a sick shop: detect names the cause and the service, and a healthy shop is never accused."""
 
+import http.server
 import json
 import re
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -137,6 +139,42 @@ def test_monitoring_that_cannot_be_reached_is_said_and_harmless(desk: Desk) -> N
     notes = " ".join(f["text"] for f in found["findings"])
     assert "alertmanager could not be asked" in notes
     assert "prometheus could not be asked" in notes
+
+
+class Falling(http.server.BaseHTTPRequestHandler):
+    """A Prometheus whose error rate is high when it is asked first, and low from then on."""
+
+    rates: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        rate = self.rates.pop(0) if len(self.rates) > 1 else self.rates[0]
+        series = {"metric": {"service": "user-service"}, "value": [0, rate]}
+        body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": [series]}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_error_rates_before_and_after_stand_side_by_side(desk: Desk) -> None:
+    Falling.rates = ["0.42", "0.001"]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Falling) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        query = '{name: error rate, query: rate, above: "0.05"}'
+        desk.settings(f"detect: {{prometheus: {{url: 'http://127.0.0.1:{server.server_port}', queries: [{query}]}}}}\n")
+        ended = desk.rollback("run", "--to", "v1.1.0", "--yes")
+        server.shutdown()
+    assert ended.code == 0, ended
+    run = desk.runs()[-1]
+    detection = json.loads((run / "steps/detect.json").read_text())
+    assert detection["verdict"] == "broken"
+    assert ("user-service", "Threshold") in accused(detection)
+    told = "error rate is 0.001, within its threshold (0.42 before the rollback)."
+    assert told in (run / "report/incident.md").read_text()
+    assert told in [c["text"] for c in json.loads((run / "report/report.json").read_text())["verification"]["checks"]]
 
 
 def test_a_plan_opens_no_incident_and_a_run_saves_the_evidence_before_it_writes(desk: Desk) -> None:

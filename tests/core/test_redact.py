@@ -23,10 +23,39 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc\n-----END RSA PRIVATE KEY---
         "https://me:hunter2@registry.example/v2",
         f"before {PEM.replace('MIIEow', 'hunter2')} after",
         "api_key='hunter2'",
+        "MYSQL_PASS=hunter2",
+        "contraseña: hunter2",
+        "Clave=hunter2;",
+        "AccountKey=hunter2;EndpointSuffix=core.example",
+        "Cookie: JSESSIONID=hunter2",
+        "passphrase=hunter2",
+        "https://hooks.slack.com/services/T0/B0/hunter2",
+        "https://x.example/a?sv=1&sig=hunter2&se=2",
     ],
 )
 def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
     assert "hunter2" not in redact(text)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "ghp_" + "a1B2" * 9,
+        "github_pat_" + "a1B2" * 9,
+        "glpat-" + "a1B2" * 5,
+        "xoxb-123456789012-abcdef",
+        "AKIA" + "A1B2" * 4,
+        "sk_live_" + "a1B2" * 6,
+        "AIza" + "a1B2c" * 7,
+        "npm_" + "a1B2" * 9,
+        "pypi-" + "AgEI" * 9,
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "GREETING={}", 'value: "{}"', "said {} twice"])
+def test_a_token_of_a_known_shape_is_hidden_whatever_it_is_called(token: str, around: str) -> None:
+    assert token not in redact(around.format(token))
+    assert redact(around.format("x")) == around.format("x")
 
 
 LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
@@ -50,8 +79,12 @@ def test_a_digest_on_a_line_of_its_own_stays() -> None:
 
 
 def test_what_does_not_stays() -> None:
-    text = "user-service: pod user-service-1 crashed 3 times, exit code 3; see https://example.com/x"
-    assert redact(text) == text
+    for text in (
+        "user-service: pod user-service-1 crashed 3 times, exit code 3; see https://example.com/x",
+        "bypass=on compass: north enclaves=2 task_live_a1b2c3d4e5f6",
+        "docker.io/ghp/service@sha256:" + "a1" * 32,
+    ):
+        assert redact(text) == text
 
 
 def test_control_characters_are_shown_and_not_obeyed() -> None:

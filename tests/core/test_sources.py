@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rollback_lib.core import monitoring, results
 from rollback_lib.core.checks import Alertmanager, Prometheus, Query, Reports
+from rollback_lib.core.run import Finding, Measure
 
 ALERTS = Alertmanager(url="http://am:9093")
 SERVER = Prometheus(url="http://prom:9090")
@@ -33,6 +34,10 @@ def vector(*values: tuple[dict[str, str], str]) -> bytes:
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": data}}).encode()
 
 
+def metrics(query: Query, body: bytes) -> list[Finding]:
+    return list(monitoring.metrics(SERVER, query, monitoring.measured(query, body)))
+
+
 def test_a_critical_alert_proves_it_and_a_warning_is_a_suspicion() -> None:
     body = json.dumps([alert(severity="critical", service="cart"), alert(severity="warning")]).encode()
     got = list(monitoring.alerts(ALERTS, body))
@@ -49,17 +54,55 @@ def test_a_silenced_alert_is_not_told() -> None:
 
 
 def test_a_value_beyond_its_threshold_names_the_service() -> None:
-    got = list(monitoring.metrics(SERVER, RATE, vector(({"service": "cart"}, "0.2"), ({"service": "users"}, "0.01"))))
+    got = metrics(RATE, vector(({"service": "cart"}, "0.2"), ({"service": "users"}, "0.01")))
     assert [(f.service, f.text) for f in got] == [("cart", "error rate is 0.2, above 0.05")]
 
 
 def test_nothing_divided_by_nothing_is_no_value() -> None:
-    assert list(monitoring.metrics(SERVER, RATE, vector(({}, "NaN")))) == []
+    assert metrics(RATE, vector(({}, "NaN"))) == []
 
 
 def test_a_value_may_fall_too_low() -> None:
     orders = Query(name="orders", query="x", below="1")
-    assert [f.text for f in monitoring.metrics(SERVER, orders, vector(({}, "0")))] == ["orders is 0, below 1"]
+    assert [f.text for f in metrics(orders, vector(({}, "0")))] == ["orders is 0, below 1"]
+
+
+def rate(value: float, service: str = "cart") -> Measure:
+    return Measure(name="error rate", service=service, value=value)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "told"),
+    [
+        (
+            [rate(0.001)],
+            [rate(0.42)],
+            [("cart", "error rate is 0.001, within its threshold (0.42 before the rollback)", True)],
+        ),
+        ([rate(0.2)], [rate(0.42)], [("cart", "error rate is 0.2, above 0.05 (0.42 before the rollback)", False)]),
+        ([rate(0.2)], [rate(0.01)], [("cart", "error rate is 0.2, above 0.05 (0.01 before the rollback)", False)]),
+        ([rate(0.2)], [], [("cart", "error rate is 0.2, above 0.05", False)]),
+        ([], [rate(0.42)], [("cart", "error rate was 0.42 before the rollback; nothing is measured now", True)]),
+        ([rate(0.01)], [rate(0.02)], [("", "error rate is within its threshold", True)]),
+        (
+            [rate(0.01)],
+            [rate(0.42, "users")],
+            [("users", "error rate was 0.42 before the rollback; nothing is measured now", True)],
+        ),
+        ([], [], [("", "error rate: nothing measured", True)]),
+    ],
+)
+def test_what_is_measured_is_told_beside_what_was(
+    now: list[Measure], before: list[Measure], told: list[object]
+) -> None:
+    assert list(monitoring.compared(RATE, now, before)) == told
+
+
+def test_only_the_same_query_is_compared() -> None:
+    latency = Measure(name="latency", service="cart", value=9.0)
+    assert list(monitoring.compared(RATE, [rate(0.01)], [latency])) == [
+        ("", "error rate is within its threshold", True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +118,7 @@ def test_a_value_may_fall_too_low() -> None:
     ],
 )
 def test_an_answer_that_does_not_read_is_said_and_proves_nothing(body: bytes) -> None:
-    assert all(f.severity == "note" for f in monitoring.metrics(SERVER, RATE, body))
+    assert all(f.severity == "note" for f in metrics(RATE, body))
     assert all(f.severity == "note" for f in monitoring.alerts(ALERTS, body))
 
 
@@ -88,7 +131,7 @@ def test_an_answer_that_does_not_read_is_said_and_proves_nothing(body: bytes) ->
 )
 def test_any_json_is_read_without_an_error(value: object) -> None:
     body = json.dumps(value).encode()
-    list(monitoring.metrics(SERVER, RATE, body))
+    metrics(RATE, body)
     list(monitoring.alerts(ALERTS, body))
     list(results.locust("x.json", body, Reports()))
 

@@ -8,7 +8,7 @@ from typing import Final
 from rollback_lib.core.page import Block, Bullets, Code, Fields, Inline, Link, Log, Page, Section, Table, Text, is_http
 from rollback_lib.core.plan import LEFT
 from rollback_lib.core.report import ChangedObject, Report
-from rollback_lib.core.report_words import follow_up, words
+from rollback_lib.core.report_words import change_in, follow_up, words
 from rollback_lib.core.reporting import in_utc
 
 _SUGGESTIONS: Final = 8
@@ -30,7 +30,7 @@ def page(report: Report, language: str) -> Page:
     )  # fmt: skip
     sections: list[tuple[str, Iterator[Block]]] = [
         ("impact", _impact(report, said)),
-        ("timeline", _timeline(report, said)),
+        ("timeline", _timeline(report, said, language)),
         ("evidence", _evidence(report, said)),
         ("causes", _causes(report, said)),
         ("actions", _actions(report, said)),
@@ -100,11 +100,11 @@ def _impact(report: Report, said: Words) -> Iterator[Block]:
     )
 
 
-def _timeline(report: Report, said: Words) -> Iterator[Block]:
+def _timeline(report: Report, said: Words, language: str) -> Iterator[Block]:
     rows = [
         (
             _moment(m.at).removesuffix(" UTC"), _clock(m.local),
-            said[f"at-{m.what}"].format(stage=m.stage, text=m.text),
+            said[f"at-{m.what}"].format(stage=m.stage, text=change_in(language, m.text)),
         )
         for m in report.timeline
     ]  # fmt: skip

@@ -75,6 +75,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _HTTP: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]+")
+_FIGURE: Final = re.compile(r"[\d][\d :.+-]*(?: UTC)?")
 _STARTS: Final = re.compile(r"^(\s*)(?=[#>+~=-]|\d+[.)])")
 _SPECIAL: Final = re.compile(r"[\\`*\[\]|]|~~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\$(?=\S)")
 
@@ -211,11 +212,16 @@ def _html_block(block: Block) -> Iterator[str]:
         case Table(head, rows):
             yield '<div class="table"><table>'
             yield f"<thead><tr>{''.join(f'<th>{_e(h)}</th>' for h in head)}</tr></thead>\n<tbody>"
-            yield from (f"<tr>{''.join(f'<td>{_html_inline(c)}</td>' for c in row)}</tr>" for row in rows)
+            yield from (f"<tr>{''.join(_cell(_html_inline(c)) for c in row)}</tr>" for row in rows)
             yield "</tbody></table></div>"
         case Log(title, lines):
             yield f"<h3>{_e(title)}</h3>"
             yield f"<pre>{_e(_lines(lines))}</pre>"
+
+
+def _cell(text: str) -> str:
+    """A cell; a time or a number stays on one line."""
+    return f'<td class="figure">{text}</td>' if _FIGURE.fullmatch(text) else f"<td>{text}</td>"
 
 
 def _html_inline(inline: Inline) -> str:

@@ -1,12 +1,41 @@
-"""Every word of the record and of notices that is ours, in both languages. What the run itself said stays as it is."""
+"""Every word of the record and of notices that is ours, in both languages. What others said stays as it is."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 LANGUAGES: Final = ("en", "es")
 
 Pair = tuple[str, str]
+
+# What a run writes in its journal is English; the record says it in Spanish where it is one of our own sentences.
+CHANGES_ES: Final = tuple(
+    (re.compile(pattern), spanish)
+    for pattern, spanish in (
+        (r"(\S+) put back", r"\1 restablecido"),
+        (r"(\S+) created", r"\1 creado"),
+        (r"(\S+) deleted", r"\1 borrado"),
+        (r"(\S+) closed", r"\1 cerrado"),
+        (r"(\S+) opened", r"\1 abierto"),
+        (r"(\S+) pointed at (\S+)", r"\1 apunta a \2"),
+        ("lock taken", "bloqueo tomado"),
+        ("lock released", "bloqueo liberado"),
+        ("quarantine of what ran kept in the ledger", "cuarentena de lo que corría, anotada en el libro de versiones"),
+        (r"quarantine of (\S+) kept in the ledger", r"cuarentena de \1, anotada en el libro de versiones"),
+        ("where the run went kept in the ledger", "destino de la ejecución, anotado en el libro de versiones"),
+    )
+)
+
+
+def change_in(language: str, text: str) -> str:
+    """A change in words, as the journal has it, in the language of the record; what is not ours stays as it is."""
+    if language == "es":
+        for pattern, spanish in CHANGES_ES:
+            if found := pattern.fullmatch(text):
+                return found.expand(spanish)
+    return text
+
 
 FOLLOW_UPS: Final[dict[str, Pair]] = {
     "traffic-closed": (

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rollback_lib
-from rollback_lib.core import incident, junit, page, report, reporting
+from rollback_lib.core import changes, incident, junit, ledger, page, report, reporting
 from rollback_lib.core.journal import Event, Mark, ending
 from rollback_lib.core.page import Bullets, Code, Fields, Link, Log, Page, Section, Table, Text
-from rollback_lib.core.report_words import _WORDS, FOLLOW_UPS
+from rollback_lib.core.report_words import _WORDS, FOLLOW_UPS, change_in
 from rollback_lib.core.reporting import Story
 from tests.core import stories
 
@@ -129,6 +129,37 @@ def test_both_languages_say_everything() -> None:
     assert "# Rollback de shop prod a v1" in said
     assert ":prod en team/cart sigue siendo v2: el próximo despliegue normal lo trae de vuelta." in said
     assert "| What |" not in said
+
+
+ONE: dict[str, Any] = {
+    "key": "k", "kind": "Deployment", "name": "cart", "api_version": "apps/v1", "before": "",
+    "after": "sha256:" + "a" * 64,
+}  # fmt: skip
+QUARANTINE = ledger.Quarantine(application="shop", environment="prod", release="v2")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changes.PatchObject(**ONE, operations=()), changes.CloseTraffic(**ONE, operations=()),
+        changes.OpenTraffic(**ONE, operations=()), changes.CreateObject(**ONE, manifest={}),
+        changes.DeleteObject(**ONE, uid="u"), changes.take_lock("x"), changes.release_lock("x"),
+        changes.PointTag(**ONE),
+        *(changes.keep(QUARANTINE, "q", f"{said} kept in the ledger") for said in
+          ("quarantine of v2", "quarantine of what ran", "where the run went")),
+    ],
+    ids=lambda change: change.what,
+)  # fmt: skip
+def test_every_change_is_said_in_spanish(change: changes.Change) -> None:
+    assert change_in("en", change.what) == change.what
+    spanish = change_in("es", change.what)
+    assert spanish != change.what
+    assert change.kind not in ("Deployment",) or "cart" in spanish
+    assert not re.search(r"\b(put back|created|deleted|closed|opened|kept|taken|released|pointed)\b", spanish)
+
+
+def test_what_is_no_change_of_ours_is_left() -> None:
+    assert change_in("es", "somebody put back the cart") == "somebody put back the cart"
 
 
 def test_a_run_that_knows_nothing_has_a_record_all_the_same() -> None:

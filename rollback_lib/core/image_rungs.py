@@ -17,7 +17,7 @@ from rollback_lib.core.image_reference import ImageReference, digest_of, is_regi
 Rung = Literal["ledger", "release-tag", "manifest", "history", "reference", "as-is"]
 
 _MARKS = re.compile(r"[${}<>%]|@[A-Za-z_]+@|__[A-Za-z_]+__")
-_WORD = re.compile(r"[A-Z]+(_[A-Z]+)+|TAG|VERSION|IMAGE")
+_WORD = re.compile(r"[A-Z]+(_[A-Z]+)+|TAG|VERSION|IMAGE|(?:replace|change)(?:Image)?(?:Tag|Version)")
 _SERVICE: Final = "{service}"
 
 

@@ -26,10 +26,6 @@ _PLACEHOLDER: Final = re.compile(
     r"|(?<![A-Za-z0-9_])__(?P<under>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__(?![A-Za-z0-9_])",
     re.ASCII,
 )
-_BARE_IMAGE: Final = re.compile(
-    r"(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|(?:IMAGE|TAG|VERSION|BUILD)|[a-z]*(?:replace|change)[A-Za-z_]*(?:Image|Tag|Version)\w*"
-    r"|[A-Z0-9_]*PLACEHOLDER[A-Z0-9_]*)\Z"
-)
 _SCRIPTS: Final = frozenset({"command", "args"})
 _DATA: Final = frozenset({"data", "stringData", "binaryData"})
 
@@ -50,21 +46,6 @@ class Found(msgspec.Struct, frozen=True):
         fix = f"Give {self.name} a value under substitute:"
         said = f"placeholder {self.text} has no value"
         return Problem(said, file=self.file, line=self.line, column=self.column, key=self.path, fix=fix)
-
-
-def is_placeholder_image(image: str) -> bool:
-    """Whether an image reference was meant to be filled in (``${TAG}``, ``repo:IMAGE_TAG``, ``BUILD_TAG``, empty).
-
-    The API server accepts such a reference without a word, and a bare word as tag is even valid.
-    """
-    if not image.strip() or "{{" in image or "$" in image or "<" in image or _PLACEHOLDER.search(image):
-        return True
-    name, _, tag = image.partition("@")[0].rpartition(":")
-    if "/" in tag:  # a port
-        name, tag = image, ""
-    elif not name:
-        name, tag = tag, ""
-    return any(_BARE_IMAGE.match(part) for part in (*name.split("/"), tag) if part)
 
 
 def find(data: bytes, file: str) -> tuple[Found, ...]:

@@ -122,11 +122,6 @@ class Images(Section, frozen=True, kw_only=True):
         """The repository of one service's own image, or None where the file does not say."""
         return self.repository.replace("{service}", service) if self.repository else None
 
-    def tags_of(self, release: str) -> tuple[str, ...]:
-        """The registry tags to look for at a release, best first; `/` and `+`, which no image tag has, become `-`."""
-        safe = re.sub(r"[^A-Za-z0-9_.-]", "-", release)
-        return tuple(tag.replace("{release}", safe) for tag in self.release_tags)
-
 
 class Overlay(Section, frozen=True, kw_only=True):
     """What the deploy job sets after `kubectl apply`: variables of every container of the team's services."""

@@ -25,6 +25,7 @@ _ENDINGS: Final = {
     errors.EXIT_REFUSED: "refused",
     errors.EXIT_FAILED_OPEN: "FAILED, traffic open",
     errors.EXIT_FAILED_CLOSED: "FAILED, traffic closed",
+    errors.EXIT_LOCKED: "not begun, another run had the lock",
     errors.EXIT_NOT_APPROVED: "not approved",
     errors.EXIT_BUG: "a bug of rollback",
     errors.EXIT_INTERRUPTED: "interrupted",

@@ -299,9 +299,27 @@ def test_a_sidecars_placeholder_does_not_become_the_service() -> None:
     assert "placeholder" in refusal.text
 
 
-def test_real_tags_are_no_placeholders() -> None:
-    for image in ("x:RELEASE.2024-01-01", "x:BUILD_42", "x:v1", f"x@{A}", "X:1".lower(), "x"):
-        assert not is_placeholder(image)
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("IMAGE_TAG", "$NAME", "{{IMAGE_NAME}}", "a/b:replaceImageTag", "shop:__TAG__", "${X:+y}/shop", "<YOU>"),
+        *("shop:${VERSION}dev", "host:8500/shop:IMAGE_TAG", "IMAGE_PLACEHOLDER"),
+    ],
+)
+def test_images_that_were_to_be_filled_in_are_recognised(image: str) -> None:
+    assert is_placeholder(image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("x:RELEASE.2024-01-01", "x:BUILD_42", "x:v1", f"x@{A}", "x:1", "nginx", "host:8500/shop", "shop:latest"),
+        *("localhost:5000/a/b:v1", "shop:Build42", "shop:RC1", "shop:v1.0.0-RC1", "shop:20240101", "a/b_c:1"),
+        *("mcr.microsoft.com/mssql/server:2019-CU5", "elasticsearch:7.10.2-SNAPSHOT", "shop:REL.1", "shop:1.0_2"),
+    ],
+)
+def test_real_tags_are_no_placeholders(image: str) -> None:
+    assert not is_placeholder(image)
 
 
 # Asking

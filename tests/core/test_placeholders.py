@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.placeholders import find, is_placeholder_image, substitute
+from rollback_lib.core.placeholders import find, substitute
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "corpus"
 FILE = """apiVersion: apps/v1
@@ -84,30 +84,6 @@ def test_a_quote_in_a_quoted_placeholder_is_refused() -> None:
     text = 'apiVersion: v1\nkind: Service\nmetadata: {name: x, labels: {a: "${A}"}}\n'
     with pytest.raises(RefusedError, match=r"f\.yaml:3"):
         substitute(text.encode(), "f.yaml", {"A": 'x", b: "y'})
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        *("", "BUILD_TAG", "IMAGE_TAG", "repo:IMAGE_TAG", "${TAG}", "shop:${TAG}", "$NAME", "{{IMAGE_NAME}}"),
-        *("{{ .Values.image }}", "a/b:replaceImageTag", "shop:__TAG__", "${X:+y}/shop", "shop:${VERSION}dev", "<YOU>"),
-        *("host:8500/shop:IMAGE_TAG", "IMAGE_PLACEHOLDER"),
-    ],
-)
-def test_images_that_were_to_be_filled_in_are_recognised(image: str) -> None:
-    assert is_placeholder_image(image)
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        *("nginx", "nginx:1.21", "host:8500/shop", "localhost:5000/a/b:v1", "a@sha256:" + "ab" * 32, "shop:latest"),
-        *("gceme:1.0.0", "shop:Build42", "shop:RC1", "shop:v1.0.0-RC1", "shop:20240101", "a/b_c:1", "shop:1.0_2"),
-        *("mcr.microsoft.com/mssql/server:2019-CU5", "elasticsearch:7.10.2-SNAPSHOT", "shop:REL.1"),
-    ],
-)
-def test_ordinary_images_are_not_taken_for_placeholders(image: str) -> None:
-    assert not is_placeholder_image(image)
 
 
 def test_a_definition_and_a_script_are_left_alone() -> None:

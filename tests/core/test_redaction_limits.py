@@ -59,7 +59,7 @@ def test_a_variable_for_a_secret_is_known_by_its_name(name: str) -> None:
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", ["LEVEL", "", "PASS", "KEY", "AUTHOR", "image"])
+@pytest.mark.parametrize("name", ["LEVEL", "", "BYPASS", "KEY", "AUTHOR", "image"])
 def test_an_ordinary_variable_is_none(name: str) -> None:
     assert not is_secret_name(name)
 

@@ -78,7 +78,6 @@ def test_the_full_file_is_read_as_written() -> None:
     assert got.manifests.substitute == {"TAG": "1.10"}
     assert got.manifests.path_of("user-service") == "k8s/user-service"
     assert got.images.repository_of("user-service") == "sanjodb/user-service"
-    assert got.images.tags_of("v1.5.3") == ("v1.5.3",)
     assert got.verify.smoke[0].status == 200
     assert got.verify.smoke[0].json == {"status": "UP"}
 
@@ -182,11 +181,6 @@ def test_an_image_repository_names_no_tag() -> None:
 @pytest.mark.parametrize("tag", ["latest", "{relase}", "a b", "{release}:x"])
 def test_a_release_tag_names_the_release(tag: str) -> None:
     assert refused(with_line('["{release}"]', f'["{tag}"]'))[0].startswith("images.release_tags[0]: ")
-
-
-def test_a_git_tag_is_made_fit_for_a_registry() -> None:
-    images = settings.Images(release_tags=("{release}", "r-{release}"))
-    assert images.tags_of("app/v1+2") == ("app-v1-2", "r-app-v1-2")
 
 
 @pytest.mark.parametrize("context", ["-v1", "a\\nb", "", " ", "\\e[31m", "\\u202ex"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from rollback_lib.core import detect, health
+from rollback_lib.core import detect, health, permissions
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.health import Health, Patience, Report, View
 from rollback_lib.core.resources import AWAITED, Object, label, name_of
@@ -26,12 +26,15 @@ class Looked(NamedTuple):
 
 
 def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()) -> Looked:
-    """All workloads but those of ignored services. Raises RefusedError where none of them may be listed."""
+    """All workloads but those of ignored services. Raises RefusedError where nobody may see how they are."""
     cluster = ports.evidence.cluster
     workloads = cluster.snapshot(AWAITED)  # first: what is read later may be newer, never older
     if set(AWAITED) <= set(workloads.refused):
         raise RefusedError(workloads.refused[AWAITED[0]])
-    rest = cluster.snapshot(["ReplicaSet", "ControllerRevision", "Pod"])
+    there = [kind for kind in AWAITED if workloads.objects.get(kind)]
+    rest = cluster.snapshot([n.kind for n in permissions.of_rollouts(there) if n.kind not in AWAITED])
+    for why in rest.refused.values():  # who cannot be seen is not accused
+        raise RefusedError(why)
     events = tuple(cluster.events())
     nodes = _nodes(ports)
     snapshot = Snapshot({**workloads.objects, **rest.objects}, {**workloads.refused, **rest.refused})

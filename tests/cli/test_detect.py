@@ -1,5 +1,6 @@
 """Whole runs at a sick shop: detect names the cause and the service, and a healthy shop is never accused."""
 
+import dataclasses
 import http.server
 import json
 import re
@@ -9,7 +10,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from rollback_lib.sandbox.cluster import ADMIN
 from rollback_lib.sandbox.images import Image
+from rollback_lib.sandbox.schema import all_resources
 from rollback_lib.sandbox.shop import BAD
 from tests.cli.desk import Desk
 
@@ -175,6 +178,24 @@ def test_error_rates_before_and_after_stand_side_by_side(desk: Desk) -> None:
     told = "error rate is 0.001, within its threshold (0.42 before the rollback)."
     assert told in (run / "report/incident.md").read_text()
     assert told in [c["text"] for c in json.loads((run / "report/report.json").read_text())["verification"]["checks"]]
+
+
+@pytest.mark.parametrize("unseen", ["replicasets", "pods"])
+def test_who_may_not_look_accuses_nobody_and_writes_nothing(desk: Desk, unseen: str) -> None:
+    cluster, before = desk.playground.cluster, desk.objects()
+    rights = [r.plural for r in all_resources() if r.plural != unseen]
+    rule = {"apiGroups": ["*"], "resources": [*rights, "*/log", "*/proxy"], "verbs": ["*"]}
+    blind = dataclasses.replace(ADMIN, rules=(rule,))
+    cluster.set_users((blind,))
+    try:
+        ended = desk.rollback("run", "--to", "v1.1.0", "--yes")
+    finally:
+        cluster.set_users((ADMIN,))
+    assert ended.code == 3, ended
+    assert f"we may not list {unseen}" in ended.err
+    found = json.loads((desk.runs()[-1] / "steps/detect.json").read_text())
+    assert accused(found) | accused(found, "suspect") <= {("", "")}
+    assert desk.objects() == before
 
 
 def test_a_plan_opens_no_incident_and_a_run_saves_the_evidence_before_it_writes(desk: Desk) -> None:

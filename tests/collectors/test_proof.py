@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 from rollback_lib.collectors import proof, smoke
 from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core import settings as core_settings
-from rollback_lib.core.errors import UsageError
+from rollback_lib.core.errors import CheckError, UsageError
 from rollback_lib.core.run import Measure
 from rollback_lib.core.settings import Settings
 from rollback_lib.core.smoke import Answered
+from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports
 from tests.fakes import FakeCluster, FakeGit, FakeInside, FakeRegistry, FakeWeb, ports
 
@@ -257,3 +259,17 @@ def test_c45_a_connection_that_is_reset_once_is_no_suspicion() -> None:
     assert [
         f.severity for f in smoke.findings(world.settings.verify.smoke[0], [CART], world.rollouts.views, world.ports)
     ] == ["note"]
+
+
+@pytest.mark.parametrize("unseen", ["ReplicaSet", "Pod", "Deployment"])
+def test_a_rollout_that_nobody_may_see_any_more_is_not_waited_for(unseen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World("")
+    seen = world.cluster.snapshot
+
+    def blind(kinds: Sequence[str], versions: Any = None) -> Snapshot:
+        refused = {unseen: f"we may not list {unseen}"} if unseen in kinds else {}
+        return Snapshot(seen(kinds, versions).objects, refused)
+
+    monkeypatch.setattr(world.cluster, "snapshot", blind)
+    with pytest.raises(CheckError, match=f"Nobody can tell how the rollout goes: we may not list {unseen}"):
+        world.rollouts.until_over()

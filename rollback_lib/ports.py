@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from rollback_lib.core.changes import Change
 from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.journal import Event, Mark
-from rollback_lib.core.notices import Delivery, Notice
+from rollback_lib.core.notices import Delivery, Lack, Notice
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
@@ -331,6 +331,10 @@ class Notifier(Protocol):
 
     def channels(self, event: str) -> Sequence[str]:
         """The channels that want this event, by name."""
+        ...
+
+    def lacking(self) -> Mapping[str, Sequence[Lack]]:
+        """Every channel that the settings name, and what stands in its way as far as can be seen without sending."""
         ...
 
     def send(self, channel: str, notice: Notice, seconds: float) -> Delivery:

@@ -64,6 +64,13 @@ class Delivery(msgspec.Struct, frozen=True):
     unclear: bool = False
 
 
+class Lack(msgspec.Struct, frozen=True):
+    """What a channel needs and has not, by its variable's name, never its value. ``fix``: empty for "set it"."""
+
+    text: str
+    fix: str = ""
+
+
 def event_after(
     stage: str, events: Sequence[Event], request: Request, plan: Plan | None, ending: Ending, *, waiting: bool
 ) -> str:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from rollback_lib.core.errors import RefusedError, RollbackError, UsageError
+from rollback_lib.core.notices import Lack
 from rollback_lib.core.permissions import Need
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.redact import redact
@@ -163,6 +164,17 @@ def permissions(asked: Sequence[tuple[Need, bool]]) -> Iterator[Check]:
             name="permission", state="warn" if optional else "FAIL",
             text=f"may not {', '.join(lacking)} {resource}{which}{why}", fix=f"Add to the Role: {rule}",
         )  # fmt: skip
+
+
+def notices(lacking: Mapping[str, Sequence[Lack]]) -> Iterator[Check]:
+    """Whether the channels can be told that the settings name; one that cannot never stops a rollback."""
+    if ready := [channel for channel, lacks in lacking.items() if not lacks]:
+        yield Check(name="notify", state="ok", text=f"{', '.join(ready)}: all they need is set. Nothing was sent.")
+    for channel, lacks in lacking.items():
+        for lack in lacks:
+            fix = lack.fix or "Set it where rollback runs; in Jenkins from a credential."
+            without = f"A rollback goes on without; {channel} is not told."
+            yield Check(name="notify", state="warn", text=f"{channel}: {lack.text}.", fix=f"{fix} {without}")
 
 
 def text(checks: Sequence[Check]) -> str:

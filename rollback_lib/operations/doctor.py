@@ -61,6 +61,8 @@ def examine(about: Check, git: GitHistory, acts: Acts, known: Known | None) -> t
         found.append(prerequisites.not_checked("permission", "which objects there are is not known"))
     else:
         found += _try("permission", lambda: _permissions(known, resolution[0]))
+    if notifier := known.ports.notifier:
+        found += _try("notify", lambda: prerequisites.notices(notifier.lacking()))
     return tuple(found)
 
 

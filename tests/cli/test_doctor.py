@@ -97,6 +97,19 @@ def test_kubectl_that_is_missing_or_strange_is_a_finding(repository: RepositoryB
     assert "does not tell its version" in said
 
 
+def test_channels_without_their_variables_are_warned_of_and_no_value_is_printed(repository: RepositoryBuilder) -> None:
+    channels = "notify: {slack: {url_env: SLACK_URL}, webhooks: {pager: {url_env: PAGER_URL}}}\n"
+    repository.write({"rollback.yaml": SETTINGS + channels})
+    set_here = {"PATH": os.environ["PATH"], "PAGER_URL": "https://pager.example/s3cret"}
+    plain, as_json = doctor(repository, **set_here), doctor(repository, "--output", "json", **set_here)
+    assert "ok   notify      pager: all they need is set." in plain.out
+    assert "warn notify      slack: SLACK_URL is not set." in plain.out
+    assert [(c["state"], c["text"]) for c in as_json.json["checks"] if c["name"] == "notify"][1:] == [
+        ("warn", "slack: SLACK_URL is not set.")
+    ]
+    assert "s3cret" not in plain.out + plain.err + as_json.out + as_json.err
+
+
 def test_two_environments_must_be_told_apart_by_name(repository: RepositoryBuilder) -> None:
     repository.write({"rollback.yaml": SETTINGS.replace("{prod:", "{dev: {namespace: dev}, prod:")})
     done = doctor(repository)

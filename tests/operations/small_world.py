@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback_lib.adapters.git import GitRepository
+from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RefusedError, StaleError
@@ -228,13 +229,14 @@ class SmallWorld:
         for service in ("cart", "users"):
             self.cluster.run(service, digest(f"{service}{release}"), note=release)
 
-    def ports(self) -> Ports:
+    def ports(self, environ: Mapping[str, str] | None = None) -> Ports:
         return Ports(
             git=GitRepository(self.repository.folder), registry=self.registry, tags=self.registry,
             cluster=self.cluster,  # type: ignore[arg-type]
             evidence=Evidence(self.cluster, FakeWeb(), FakeInside(), FakeFiles()),  # type: ignore[arg-type]
             acts=self.acts, clock=StillClock(),
-            records=FakeRecords(), progress=Silent(), approver=Silent(), environ={},  # type: ignore[arg-type]
+            records=FakeRecords(), progress=Silent(), approver=Silent(), environ=environ or {},  # type: ignore[arg-type]
+            notifier=Channels(self.settings, environ or {}),
         )  # fmt: skip
 
     def trial(self, release: str) -> RunDirectory:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +22,8 @@ def world(tmp_path: Path) -> SmallWorld:
     return SmallWorld(tmp_path)
 
 
-def examined(world: SmallWorld) -> tuple[Check, ...]:
-    ports = world.ports()
+def examined(world: SmallWorld, environ: Mapping[str, str] | None = None) -> tuple[Check, ...]:
+    ports = world.ports(environ)
     about = prerequisites.settings("rollback.yaml", "shop", "prod")
     return examine(about, ports.git, ports.acts, Known(world.settings, "prod", ports, world.trial))
 
@@ -223,3 +226,78 @@ def test_a_bug_in_one_check_is_one_line_and_ends_no_other(world: SmallWorld) -> 
 def test_an_error_with_several_reasons_is_still_one_line() -> None:
     found = prerequisites.failed("manifests", RefusedError("a.", "b.", "c.", "d.", "e.", "f."))
     assert found.text == "a. b. c. d. (and 2 more)"
+
+
+CHANNELS = """\
+notify:
+  slack: {url_env: SLACK_URL}
+  teams: {url_env: TEAMS_URL}
+  apprise: {url_env: MAIL_URLS}
+  webhooks: {pager: {url_env: PAGER_URL, headers: {Authorization: PAGER_TOKEN, X-Team: PAGER_TEAM}}}
+announce: {url_env: STATUS_URL, text: We are on it., headers: {Authorization: STATUS_TOKEN}}
+"""
+SECRETS = {
+    "SLACK_URL": "https://hooks.example/s3cret", "TEAMS_URL": "https://teams.example/s3cret",
+    "MAIL_URLS": "mailto://me:s3cret@x", "PAGER_URL": "https://pager.example/s3cret", "PAGER_TOKEN": "Token s3cret",
+    "PAGER_TEAM": "s3cret", "STATUS_URL": "https://status.example/s3cret", "STATUS_TOKEN": "s3cret",
+}  # fmt: skip
+
+
+@pytest.fixture
+def telling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
+    """A world that tells people in every way, with the library for the rest installed."""
+    monkeypatch.setitem(sys.modules, "apprise", SimpleNamespace())
+    return SmallWorld(tmp_path, SETTINGS + CHANNELS)
+
+
+def test_channels_that_have_all_they_need_are_one_line_without_a_value(telling: SmallWorld) -> None:
+    checks = examined(telling, SECRETS)
+    assert bad(checks) == []
+    assert only(checks, "notify").text == (
+        "slack, teams, apprise, pager, announce: all they need is set. Nothing was sent."
+    )
+    assert "s3cret" not in repr(checks)
+
+
+@pytest.mark.parametrize("given", ["nothing", "empty"])
+def test_each_variable_that_is_missing_is_named_with_its_channel_and_rollbacks_go_on(
+    telling: SmallWorld, given: str
+) -> None:
+    checks = examined(telling, {} if given == "nothing" else dict.fromkeys(SECRETS, "  "))
+    assert [(c.state, c.text) for c in named(checks, "notify")] == [
+        ("warn", "slack: SLACK_URL is not set."), ("warn", "teams: TEAMS_URL is not set."),
+        ("warn", "apprise: MAIL_URLS is not set."), ("warn", "pager: PAGER_URL is not set."),
+        ("warn", "pager: PAGER_TOKEN is not set."), ("warn", "pager: PAGER_TEAM is not set."),
+        ("warn", "announce: STATUS_URL is not set."), ("warn", "announce: STATUS_TOKEN is not set."),
+    ]  # fmt: skip
+    assert prerequisites.all_there(checks)
+    assert named(checks, "notify")[0].fix == (
+        "Set it where rollback runs; in Jenkins from a credential. A rollback goes on without; slack is not told."
+    )
+    said = prerequisites.text(checks)
+    assert "Ready for a rollback. 8 warnings." in " ".join(said.split())
+    assert all(name in said for name in SECRETS), "no name is taken for a secret"
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_a_value_that_cannot_work_is_named_by_its_variable_and_not_shown(telling: SmallWorld) -> None:
+    wrong = {"SLACK_URL": "hooks.example/s3cret", "STATUS_URL": "ftp://s3cret", "PAGER_TOKEN": "s3cret\r\nX: y"}
+    checks = examined(telling, SECRETS | wrong)
+    assert [c.text for c in named(checks, "notify") if c.state == "warn"] == [
+        "slack: SLACK_URL holds no http address.", "pager: PAGER_TOKEN cannot be a header's value.",
+        "announce: STATUS_URL holds no http address.",
+    ]  # fmt: skip
+    assert "s3cret" not in repr(checks)
+
+
+def test_apprise_without_its_library_is_told_with_the_line_that_installs_it(
+    telling: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    (found,) = [c for c in examined(telling, SECRETS) if c.state != "ok"]
+    assert (found.state, found.text) == ("warn", "apprise: the library is not installed.")
+    assert found.fix.startswith("Run `pip install 'rollback-lib[notify]'`. A rollback goes on without")
+
+
+def test_who_tells_nobody_reads_nothing_of_channels(world: SmallWorld) -> None:
+    assert named(examined(world), "notify") == []

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rollback_lib.adapters.notify import apprise, slack, teams, webhook
-from rollback_lib.core.notices import DONE, STARTED, Delivery, Notice
-from rollback_lib.core.notify_settings import Webhook
+from rollback_lib.core.notices import DONE, STARTED, Delivery, Lack, Notice
+from rollback_lib.core.notify_settings import Channel, Webhook
 from rollback_lib.core.settings import Settings
 
 ANNOUNCE: Final = "announce"
@@ -20,15 +20,21 @@ class Channels:
         self._notify, self._announce, self._environ = settings.notify, settings.announce, environ
 
     def channels(self, event: str) -> Sequence[str]:
-        named = {"slack": self._notify.slack, "teams": self._notify.teams, "apprise": self._notify.apprise}
-        named |= self._notify.webhooks
-        wanted = [name for name, channel in named.items() if channel is not None and channel.wants(event)]
+        wanted = [name for name, channel in self._named().items() if channel.wants(event)]
         return (*wanted, *([ANNOUNCE] if self._announcement(event) else []))
+
+    def lacking(self) -> Mapping[str, Sequence[Lack]]:
+        named = self._named() | ({ANNOUNCE: hook} if (hook := self._hook()) else {})
+        return {
+            name: apprise.lacking(channel, self._environ)
+            if name == "apprise"
+            else webhook.lacking(channel, self._environ)
+            for name, channel in named.items()
+        }
 
     def send(self, channel: str, notice: Notice, seconds: float) -> Delivery:
         notify = self._notify
-        if channel == ANNOUNCE and (told := self._announce):
-            hook = Webhook(url_env=told.url_env, body=told.body, headers=told.headers)
+        if channel == ANNOUNCE and (hook := self._hook()):
             return webhook.send(hook, notice, self._environ, seconds, self._announcement(notice.event))
         if channel == "slack" and notify.slack:
             return slack.send(notify.slack, notice, self._environ, seconds)
@@ -37,6 +43,16 @@ class Channels:
         if channel == "apprise" and notify.apprise:
             return apprise.send(notify.apprise, notice, self._environ)
         return webhook.send(notify.webhooks[channel], notice, self._environ, seconds)
+
+    def _named(self) -> dict[str, Channel]:
+        """The team's own channels."""
+        named = {"slack": self._notify.slack, "teams": self._notify.teams, "apprise": self._notify.apprise}
+        return {name: channel for name, channel in (named | dict(self._notify.webhooks)).items() if channel is not None}
+
+    def _hook(self) -> Webhook | None:
+        """Where users are told."""
+        told = self._announce
+        return Webhook(url_env=told.url_env, body=told.body, headers=told.headers) if told else None
 
     def _announcement(self, event: str) -> str:
         """What users are told at this moment; empty for nothing."""

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from rollback_lib.core.notices import Delivery, Notice
+from rollback_lib.core.notices import Delivery, Lack, Notice
 from rollback_lib.core.notify_settings import Channel
+
+_NOT_THERE: Final = "the library is not installed"
+_INSTALL: Final = "pip install 'rollback-lib[notify]'"
+
+
+def lacking(channel: Channel, environ: Mapping[str, str]) -> Sequence[Lack]:
+    """What would keep it from telling anybody."""
+    found = [] if environ.get(channel.url_env, "").split() else [Lack(f"{channel.url_env} is not set")]
+    return found if _library() else [*found, Lack(_NOT_THERE, f"Run `{_INSTALL}`.")]
 
 
 def send(channel: Channel, notice: Notice, environ: Mapping[str, str]) -> Delivery:
@@ -15,10 +25,8 @@ def send(channel: Channel, notice: Notice, environ: Mapping[str, str]) -> Delive
     addresses = environ.get(channel.url_env, "").split()
     if not addresses:
         return Delivery(f"{channel.url_env} is not set")
-    try:
-        import apprise
-    except ImportError:
-        return Delivery("the library is not installed: pip install 'rollback-lib[notify]'")
+    if (apprise := _library()) is None:
+        return Delivery(f"{_NOT_THERE}: {_INSTALL}")
     logging.getLogger("apprise").disabled = True  # it logs addresses
     told = apprise.Apprise()
     for number, address in enumerate(addresses, 1):
@@ -31,3 +39,12 @@ def send(channel: Channel, notice: Notice, environ: Mapping[str, str]) -> Delive
     body = f"{notice.text}\n{notice.link}"
     good = told.notify(title=notice.title, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
     return Delivery() if good else Delivery("at least one address was not reached")
+
+
+def _library() -> Any:
+    """The library; None where it is not there, or does not load."""
+    try:
+        import apprise
+    except Exception:  # of whatever kind: no channel may stop anything
+        return None
+    return apprise

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollback_lib.adapters.notify.post import post
-from rollback_lib.core.notices import Delivery, Notice
-from rollback_lib.core.notify_settings import Webhook, filled
+from rollback_lib.adapters.notify.post import address, post
+from rollback_lib.core.notices import Delivery, Lack, Notice
+from rollback_lib.core.notify_settings import Channel, Webhook, filled
 
 
 def body(notice: Notice, template: Mapping[str, Any] | None, announcement: str = "") -> Any:
@@ -26,8 +26,23 @@ def body(notice: Notice, template: Mapping[str, Any] | None, announcement: str =
 def send(hook: Webhook, notice: Notice, environ: Mapping[str, str], seconds: float, announcement: str = "") -> Delivery:
     headers = {}
     for name, variable in hook.headers.items():
-        value = environ.get(variable, "").strip()
-        if not value or not value.isascii() or not value.isprintable():
-            return Delivery(f"{variable} is not set" if not value else f"{variable} cannot be a header's value")
-        headers[name] = value
+        headers[name], problem = _header(variable, environ)
+        if problem:
+            return Delivery(problem)
     return post(hook.url_env, body(notice, hook.body, announcement), environ, seconds, headers)
+
+
+def lacking(channel: Channel, environ: Mapping[str, str]) -> Sequence[Lack]:
+    """What would keep this or any other address from being told, without asking it."""
+    headers = channel.headers.values() if isinstance(channel, Webhook) else ()
+    said = (address(channel.url_env, environ)[1], *(_header(variable, environ)[1] for variable in headers))
+    return [Lack(problem) for problem in dict.fromkeys(said) if problem]
+
+
+def _header(variable: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """(the value that the variable holds, what is wrong with it)."""
+    value = environ.get(variable, "").strip()
+    if not value:
+        return "", f"{variable} is not set"
+    usable = value.isascii() and value.isprintable()
+    return (value, "") if usable else ("", f"{variable} cannot be a header's value")

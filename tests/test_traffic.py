@@ -432,6 +432,22 @@ def test_our_page_is_ready_before_traffic_moves_serves_every_target_port_and_is_
     assert order == ["page", "page", "close", "apply", "apply", "open", "page", "page"]
 
 
+@pytest.mark.parametrize("hook", ["", "url_env: STATUS_URL, "], ids=["page", "page-and-hook"])
+def test_our_page_says_what_the_team_announces(tmp_path: Path, hook: str) -> None:
+    world = World(tmp_path)
+    text = SETTINGS.replace("namespace: shop", f"namespace: shop, {ISOLATION.replace('}', ', maintenance: {}}')}")
+    world.settings = settings.load(text + f"announce: {{{hook}text: 'Back at 10 & <sorry>'}}\n")
+    seen: list[str] = []
+
+    def keep(key: str) -> None:
+        if key.startswith("close/"):
+            seen.append(world.cluster.objects["ConfigMap", "rollback-page-run"]["data"]["default.conf"])
+
+    outcome = operation.execute(world.run(), world.ports(acts=Watching(world.cluster, keep)))
+    assert outcome.ending.code == 0, outcome.ending.error
+    assert "<h1>Back soon</h1><p>Back at 10 &amp; &lt;sorry&gt;</p>" in seen[0]
+
+
 def test_a_page_that_does_not_come_up_closes_nothing_and_is_taken_away(tmp_path: Path) -> None:
     class NoPage(FakeCluster):
         def put(self, obj: Object) -> None:

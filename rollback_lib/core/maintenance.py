@@ -62,9 +62,12 @@ def target_ports(services: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, ...]
 
 def objects(
     run: str, application: str, maintenance: Maintenance, closed: Sequence[Mapping[str, Any]], *, service: bool,
-    gce: bool = False,
+    gce: bool = False, announced: str = "",
 ) -> tuple[Object, ...]:  # fmt: skip
-    """What is created before traffic moves. ``closed``: the Services that will send here; ``service``: with one."""
+    """What is created before traffic moves. ``closed``: the Services that will send here; ``service``: with one.
+
+    ``announced``: what the team tells its users everywhere.
+    """
     numbers, named = target_ports(closed)
     numbers = tuple(sorted({*numbers, PORT}))
     free = (n for n in range(_NAMED_FROM, 65536) if n not in numbers)
@@ -74,7 +77,7 @@ def objects(
     found: list[Object] = [
         {
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta,
-            "data": {"default.conf": configuration(maintenance, (*numbers, *by_name.values()))},
+            "data": {"default.conf": configuration(maintenance, (*numbers, *by_name.values()), announced)},
         },
         _deployment(meta, maintenance.image, numbers, by_name),
     ]  # fmt: skip
@@ -109,7 +112,7 @@ def _deployment(meta: Mapping[str, Any], image: str, numbers: Sequence[int], nam
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": dict(meta), "spec": spec}
 
 
-def configuration(maintenance: Maintenance, ports: Sequence[int]) -> str:
+def configuration(maintenance: Maintenance, ports: Sequence[int], announced: str = "") -> str:
     """nginx's ``default.conf``: 503 with Retry-After on every port."""
     lines = ["server {"]
     lines += [f"  listen {port};" for port in ports]
@@ -120,19 +123,20 @@ def configuration(maintenance: Maintenance, ports: Sequence[int]) -> str:
         f"  add_header Retry-After {max(1, round(seconds(maintenance.retry_after)))} always;",
         "  add_header Cache-Control no-store always;",
         f"  location = {READY} {{ access_log off; return 200; }}",
-        f'  location / {{ return 503 "{_html(maintenance)}"; }}',
+        f'  location / {{ return 503 "{_html(maintenance, announced)}"; }}',
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _html(maintenance: Maintenance) -> str:
-    title, text = _TEXTS[maintenance.language]
+def _html(maintenance: Maintenance, announced: str) -> str:
+    title, ours = _TEXTS[maintenance.language]
+    text = maintenance.message or announced.strip() or ours  # what is meant for this page goes before what is for all
     return (
         f"<!doctype html><html lang='{maintenance.language}'><meta charset='utf-8'>"
         f"<meta name='viewport' content='width=device-width'><title>{_safe(title)}</title>"
         f"<body style='font-family:sans-serif;margin:15vh auto;max-width:32em;padding:0 1em'>"
-        f"<h1>{_safe(title)}</h1><p>{_safe(maintenance.message or text)}</p>"
+        f"<h1>{_safe(title)}</h1><p>{_safe(text)}</p>"
     )
 
 

@@ -59,9 +59,12 @@ class Webhook(Channel, frozen=True, kw_only=True):
 
 
 class Announce(Part, frozen=True, kw_only=True):
-    """What users are told, at a status page's hook: ``text`` when a rollback starts, ``over`` when it is done."""
+    """What users are told: ``text`` on our maintenance page and, when a rollback starts, at a status page's hook.
 
-    url_env: Variable
+    ``over`` is for the hook, when it is done. Both are shown as they are written; placeholders stand in ``body``.
+    """
+
+    url_env: Variable | None = None
     text: str
     over: str = ""
     body: Mapping[str, Any] | None = None
@@ -69,6 +72,10 @@ class Announce(Part, frozen=True, kw_only=True):
 
     def rules(self) -> Iterator[Problem]:
         yield from body_rules(self.body)
+        for key, given in (("over", self.over), ("body", self.body), ("headers", self.headers)):
+            if given and self.url_env is None:
+                fix = "url_env: the variable that holds its address"
+                yield Problem("is for a status page's hook, and none is named", key=key, fix=fix)
 
 
 class Notify(Part, frozen=True, kw_only=True):

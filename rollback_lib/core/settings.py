@@ -10,7 +10,7 @@ import difflib
 import fnmatch
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -132,7 +132,8 @@ class Overlay(Section, frozen=True, kw_only=True):
 class Maintenance(Section, frozen=True, kw_only=True):
     """What visitors see while traffic is closed: the team's own ``service``, or our page, which ``image`` serves.
 
-    ``image`` must read ``/etc/nginx/conf.d/default.conf`` as nginx does, and run without root.
+    ``image`` must read ``/etc/nginx/conf.d/default.conf`` as nginx does, and run without root. The page says
+    ``message``, else the text of ``announce``, else words of ours in ``language``.
     """
 
     service: Label | None = None
@@ -282,6 +283,8 @@ class Settings(Section, frozen=True, kw_only=True):
         if not self.environments:
             fix = "such as: prod: {namespace: shop}"
             yield Problem("at least one environment is needed", key="environments", fix=fix)
+        if self.announce is not None:
+            yield from _announce_rules(self.announce, [e.isolation.maintenance for e in self.environments.values()])
 
 
 def load(data: str | bytes, file: str = FILE) -> Settings:
@@ -314,6 +317,16 @@ def schema() -> dict[str, Any]:
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FILE, **msgspec.json.schema(Settings)}
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))  # tuples become lists, as in the file
     return plain
+
+
+def _announce_rules(told: Announce, pages: Iterable[Maintenance | None]) -> Iterator[Problem]:
+    shown = any(page is not None and page.service is None and page.message is None for page in pages)
+    if shown and len(told.text) > MESSAGE_LIMIT:
+        text = f"is longer than {MESSAGE_LIMIT} characters, more than the maintenance page has room for"
+        yield Problem(text, key="announce.text", fix="a sentence or two, or maintenance: {message: …} for the page")
+    if not shown and told.url_env is None:
+        fix = "url_env: the variable with a status page's hook, or isolation with maintenance: {} for our page"
+        yield Problem("is shown nowhere", key="announce", fix=fix)
 
 
 def _placeholder_rules(text: str, key: str, known: tuple[str, ...]) -> Iterator[Problem]:

@@ -76,9 +76,10 @@ def _page_ready(
     """Our maintenance page, ready before traffic moves."""
     assert settings.maintenance is not None
     services = [o for o in found.live if kind_of(o) == "Service"]
+    told = request.settings.announce
     made = maintenance.objects(
         request.run, request.application, settings.maintenance, services, service=settings.mode == "ingress",
-        gce=any(isolation.is_gce(o) for o in found.live),
+        gce=any(isolation.is_gce(o) for o in found.live), announced=told.text if told else "",
     )  # fmt: skip
     for body in made:
         write.do(_creation(body, snapshot.get(kind_of(body), name_of(body))))

@@ -343,6 +343,9 @@ def test_no_value_brings_a_traceback(value: str, place: str) -> None:
         ("notify: {webhooks: {pager: {url_env: A, body: {x: '{titel}'}}}}", "notify.webhooks.pager.body", "{title}"),
         ("notify: {webhooks: {pager: {url_env: A, headers: {'X Y': B}}}}", "notify.webhooks.pager.headers", "header"),
         ("announce: {url_env: A}", "announce", "text"),
+        ("announce: {text: We are on it.}", "announce", "is shown nowhere"),
+        ("announce: {text: x, over: y}", "announce.over", "is for a status page's hook"),
+        ("announce: {text: x, headers: {A: B}}", "announce.headers", "is for a status page's hook"),
         ("language: fr", "language", "es"),
     ],
 )
@@ -352,6 +355,23 @@ def test_what_is_wrong_with_who_is_told(part: str, key: str, said: str) -> None:
     text = str(caught.value)
     assert key in text
     assert said in text
+
+
+@pytest.mark.parametrize(
+    ("page", "length", "fits"),
+    [
+        ("{}", 300, True), ("{}", 301, False), ("{service: sorry}", 301, True), ("{message: Ours.}", 301, True),
+    ],
+)  # fmt: skip
+def test_what_users_are_told_must_fit_on_the_page_that_shows_it(page: str, length: int, fits: bool) -> None:
+    isolation = f"{{mode: service, targets: [a], maintenance: {page}}}"
+    text = SMALLEST.replace("namespace: shop", f"namespace: shop, isolation: {isolation}")
+    text += f"announce: {{url_env: A, text: {'x' * length}}}\n"
+    if fits:
+        assert settings.load(text).announce is not None
+    else:
+        with pytest.raises(UsageError, match=r"announce\.text: is longer than 300 characters"):
+            settings.load(text)
 
 
 def test_a_time_zone_that_does_not_exist_is_refused() -> None:

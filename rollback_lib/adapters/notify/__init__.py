@@ -50,12 +50,13 @@ class Channels:
         return {name: channel for name, channel in (named | dict(self._notify.webhooks)).items() if channel is not None}
 
     def _hook(self) -> Webhook | None:
-        """Where users are told."""
-        told = self._announce
-        return Webhook(url_env=told.url_env, body=told.body, headers=told.headers) if told else None
+        """The status page's hook, where the team has one."""
+        if (told := self._announce) is None or told.url_env is None:
+            return None
+        return Webhook(url_env=told.url_env, body=told.body, headers=told.headers)
 
     def _announcement(self, event: str) -> str:
-        """What users are told at this moment; empty for nothing."""
-        if (told := self._announce) is None:
+        """What users are told at the hook at this moment; empty for nothing."""
+        if (told := self._announce) is None or told.url_env is None:
             return ""
         return {STARTED: told.text, DONE: told.over}.get(event, "")

@@ -154,6 +154,23 @@ def test_users_are_told_the_teams_words_and_nothing_of_how_it_is_done() -> None:
         assert [body for _, _, body in hook.got] == [{"text": "Back in minutes."}, {"text": "All is well."}]
 
 
+def test_placeholders_in_what_users_are_told_stay_as_they_are_written() -> None:
+    text = (
+        SMALLEST + 'announce: {url_env: STATUS, text: "{title}", body: {say: "{announcement}", of: "{application}"}}\n'
+    )
+    with FakeHook() as hook:
+        assert not Channels(settings.load(text), {"STATUS": hook.url}).send("announce", notice(event=STARTED), 2).error
+        assert hook.got[0][2] == {"say": "{title}", "of": "shop"}
+
+
+def test_a_text_for_our_page_alone_is_sent_to_nobody() -> None:
+    page = "namespace: shop, isolation: {mode: service, targets: [a], maintenance: {}}"
+    text = SMALLEST.replace("namespace: shop", page) + "announce: {text: Back in minutes.}\n"
+    channels = Channels(settings.load(text), {})
+    assert channels.channels(STARTED) == ()
+    assert channels.lacking() == {}
+
+
 def test_a_channel_gets_the_events_that_it_wants() -> None:
     text = SMALLEST + "notify: {slack: {url_env: A}, webhooks: {pager: {url_env: B, events: [failed]}}}\n"
     channels = Channels(settings.load(text), {})

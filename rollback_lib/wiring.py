@@ -9,12 +9,12 @@ import secrets
 import shutil
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from rollback_lib.adapters import loading
 from rollback_lib.adapters.clock import SystemClock
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.evidence_files import EvidenceFiles
@@ -100,8 +100,8 @@ class _LazyRegistry:
 
     def _made(self) -> Any:
         if self._client is None:
-            _loaded()
-            from rollback_lib.adapters.registry import RegistryClient
+            with loading.alone():
+                from rollback_lib.adapters.registry import RegistryClient
             from rollback_lib.core.image_reference import parse
 
             images = self._settings.images
@@ -159,8 +159,8 @@ class LazyRepository:
 
 def jenkins(environ: Mapping[str, str], clock: Clock) -> Jenkins:
     """The Jenkins server that the environment names. Raises UsageError where it names none."""
-    _loaded()
-    from rollback_lib.adapters.jenkins import JenkinsServer
+    with loading.alone():
+        from rollback_lib.adapters.jenkins import JenkinsServer
 
     url = environ.get("JENKINS_URL", "").strip()
     if not url:
@@ -217,9 +217,7 @@ class World:
         self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster, self.clock.stop)
         self._folder = start
         if not offline:
-            # 0.4 s of import, most of it while git and the first answers are waited for
-            _loading.append(threading.Thread(target=_load_client, daemon=True))
-            _loading[-1].start()
+            loading.begin()
 
     def ports(self, progress: Progress, approver: Approver) -> Ports:
         return Ports(
@@ -254,21 +252,6 @@ class World:
         self.cluster.close()
         self.evidence_cluster.close()
         self.git.close()
-
-
-_loading: Final[list[threading.Thread]] = []
-
-
-def _loaded() -> None:
-    """Two threads that import what imports `requests` meet it half made; the second one waits for the first."""
-    while _loading:
-        _loading.pop().join()
-
-
-def _load_client() -> None:
-    with contextlib.suppress(Exception):
-        import kubernetes.client
-        import kubernetes.config  # noqa: F401
 
 
 def open_run(root: Path, request: Request) -> RunDirectory:

@@ -55,6 +55,27 @@ class FakeHook:
         self._server.server_close()
 
 
+class NoRoute:
+    """An address from which no answer to a connection ever comes, as where there is no route or a wall drops it."""
+
+    def __enter__(self) -> Self:
+        self._full = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self._waiting = []
+        for _ in range(4):  # what the queue has room for; whoever comes after is not answered
+            self._waiting.append(one := socket.socket())
+            one.setblocking(False)
+            one.connect_ex(self._full.getsockname())
+        return self
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._full.getsockname()[1]}/services/{TOKEN}"
+
+    def __exit__(self, *_: object) -> None:
+        for each in (*self._waiting, self._full):
+            each.close()
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         fake: FakeHook = self.server.fake  # type: ignore[attr-defined]
@@ -69,8 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
                     if fake.release.wait(0.5):
                         break
             case "resets":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
+                self._reset()
             case "redirects":
                 self._answer(307, {"Location": f"http://127.0.0.1:{fake.port}/elsewhere"})
             case "garbage":
@@ -79,8 +99,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200 if mood == "ok" else int(mood), {})
 
     def do_CONNECT(self) -> None:
-        self.server.fake.got.append((self.path, {}, None))  # type: ignore[attr-defined]
-        self._answer(403, {})
+        fake: FakeHook = self.server.fake  # type: ignore[attr-defined]
+        fake.got.append((self.path, {}, None))
+        if fake.mood == "hangs":
+            fake.release.wait(30)
+        elif fake.mood == "resets":
+            self._reset()
+        else:
+            self._answer(403, {})
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def _answer(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)

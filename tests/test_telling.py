@@ -162,6 +162,28 @@ def test_a_channel_that_hangs_costs_less_than_five_seconds_over_all_processes(
     assert took < 0.4 + 1.5, "the waits, and what all stages themselves take here"
 
 
+def test_a_channel_that_hangs_leaves_time_to_one_that_only_needs_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "ALL", 1.2)
+    monkeypatch.setattr(telling, "FOR_THE_LAST", 0.4)
+    go = threading.Event()
+
+    class OneHangs(FakeNotifier):
+        def send(self, channel: str, notice: Notice, seconds: float) -> Delivery:
+            go.wait(20 if channel == "slack" else 0.05)
+            return super().send(channel, notice, seconds)
+
+    notifier, run = OneHangs("slack", "pager"), world.run(yes=False)
+    for stage in ("resolve", "images", "rewrite", "preflight"):
+        operation.one(run, world.ports(notifier=notifier), stage)
+    approval = {"ROLLBACK_APPROVED_HASH": run.get(Plan).hash, "ROLLBACK_APPROVED_BY": "ana"}
+    for stage in ("approve", "apply", "verify", "document"):
+        operation.one(run, world.ports(notifier=notifier, environ=approval), stage)
+    go.set()
+    assert marks(world, Mark.TOLD) == ["tell/plan-ready/pager", "tell/started/pager", "tell/done/pager"]
+
+
 def test_what_may_have_arrived_is_not_sent_again(world: World) -> None:
     notifier = FakeNotifier(slack=Delivery("no answer", unclear=True))
     for _ in range(2):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rollback_lib.adapters import loading
 from rollback_lib.core.smoke import Answered
 
 LARGEST: Final = 1 << 20  # bytes of an answer
@@ -19,7 +20,8 @@ class RequestsWeb:
         self, method: str, url: str, *, query: Sequence[tuple[str, str]] = (), headers: Mapping[str, str],
         body: bytes = b"", timeout: float,
     ) -> Answered:  # fmt: skip
-        import requests
+        with loading.alone():
+            import requests
 
         began = time.monotonic()
         try:

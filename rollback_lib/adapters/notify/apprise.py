@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rollback_lib.adapters import loading
 from rollback_lib.core.notices import Delivery, Lack, Notice
 from rollback_lib.core.notify_settings import Channel
 
@@ -44,7 +45,8 @@ def send(channel: Channel, notice: Notice, environ: Mapping[str, str]) -> Delive
 def _library() -> Any:
     """The library; None where it is not there, or does not load."""
     try:
-        import apprise
+        with loading.alone():
+            import apprise
     except Exception:  # of whatever kind: no channel may stop anything
         return None
     return apprise

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from rollback_lib.adapters import loading
 from rollback_lib.core.notices import Delivery
 
 
@@ -38,7 +39,8 @@ def post(
     url, problem = address(variable, environ)
     if problem:
         return Delivery(problem)
-    import requests  # 0.1 s, and most runs tell nobody from most of their processes
+    with loading.alone():
+        import requests  # 0.1 s, and most runs tell nobody from most of their processes
 
     class NoNetrc(requests.auth.AuthBase):
         def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:

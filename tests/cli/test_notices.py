@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from rollback_lib.operations import run as operation
 from rollback_lib.telling import Telling
 from tests.cli.desk import Desk
-from tests.fake_hook import MOODS, TOKEN, FakeHook
+from tests.command_line import ROOT
+from tests.fake_hook import MOODS, TOKEN, FakeHook, NoRoute
 
 NOTIFY = """
 notify:
@@ -68,6 +71,59 @@ def test_stage_by_stage_beside_an_endpoint_that_misbehaves(
     assert all(s.is_release("v1.1.0") for s in desk.playground.services())
     everything = "".join(p.read_text(errors="replace") for p in desk.runs()[-1].rglob("*") if p.is_file())
     assert TOKEN not in everything + ended.out + ended.err
+
+
+class Job(NamedTuple):
+    """How twelve processes ended, and what they took together, in seconds."""
+
+    codes: list[int]
+    seconds: float
+    said: str
+
+
+def job(desk: Desk, config: str, **urls: str) -> Job:
+    """A rollback as a Jenkins job has it: a process a stage, all in one run directory, its words in the environment."""
+    desk.put_back()
+    folder = desk.playground.repository
+    directory = folder / ".rollback/job"
+    environ = desk.playground.environment() | {"PYTHONPATH": str(ROOT), "ROLLBACK_TO": "v1.1.0"} | urls
+    codes, said, seconds = [], "", 0.0
+    for stage in operation.STAGES:
+        command = (sys.executable, "-m", "rollback_lib", "stage", stage)
+        began = time.monotonic()
+        done = subprocess.run(
+            (*command, "--config", config, "--run-dir", str(directory)), cwd=folder, env=environ, capture_output=True,
+            stdin=subprocess.DEVNULL, text=True, timeout=60, check=False, encoding="utf-8",
+        )  # fmt: skip
+        seconds += time.monotonic() - began
+        codes.append(done.returncode)
+        said += done.stdout + done.stderr
+        if stage == "preflight":
+            plan = json.loads((directory / "plan.json").read_text(encoding="utf-8"))
+            environ |= {"ROLLBACK_APPROVED_HASH": plan["hash"], "ROLLBACK_APPROVED_BY": "ana"}
+    return Job(codes, seconds, said)
+
+
+@pytest.mark.long
+def test_twelve_processes_end_alike_and_within_five_seconds_more_beside_an_endpoint_that_hangs_resets_or_has_no_route(
+    desk: Desk, configured: str
+) -> None:
+    quiet = [job(desk, "rollback.yaml")]
+    assert quiet[0].codes == [0] * 12, quiet[0].said
+    disturbed = {}
+    for mood, endpoint in (("hangs", FakeHook("hangs")), ("resets", FakeHook("resets")), ("no route", NoRoute())):
+        with endpoint as slack, FakeHook() as log:
+            found = disturbed[mood] = job(desk, configured, SLACK_URL=slack.url, LOG_URL=log.url)
+            assert found.codes == quiet[0].codes, found.said
+            assert all(s.is_release("v1.1.0") for s in desk.playground.services())
+            assert log.events == ["plan-ready", "started", "done"]
+            assert [line for line in found.said.splitlines() if "log was not told" in line] == []
+            assert found.said.count("slack was not told") == 2, "tried at first, and with the last word"
+            assert TOKEN not in found.said
+    quiet.append(job(desk, "rollback.yaml"))  # again, since other programs come and go on this machine meanwhile
+    alone = sum(each.seconds for each in quiet) / len(quiet)
+    more = {mood: found.seconds - alone for mood, found in disturbed.items()}
+    assert max(more.values()) < 5, more
 
 
 def test_a_plan_and_a_dry_run_tell_nobody(desk: Desk, configured: str) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from rollback_lib.adapters.notify.post import post
 from rollback_lib.core import settings
 from rollback_lib.core.notices import DONE, STARTED, Notice
 from rollback_lib.core.notify_settings import Channel, Webhook
-from tests.fake_hook import TOKEN, FakeHook
+from tests.fake_hook import TOKEN, FakeHook, NoRoute
 
 HOSTILE = '<!channel> *x* [a](javascript:b) & "quoted" {title} \\x1b[31m'
 
@@ -61,6 +62,47 @@ def test_an_address_that_cannot_be_used_is_said_by_its_variable(value: str, said
     found = post("HOOK", {}, {"HOOK": value}, 2)
     assert said in found.error
     assert "secret" not in found.error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where a full queue does not answer")
+def test_where_there_is_no_route_it_is_given_up_in_time_and_nothing_can_have_arrived() -> None:
+    with NoRoute() as nowhere:
+        began = time.monotonic()
+        found = post("HOOK", {}, {"HOOK": nowhere.url}, 0.5)
+        assert time.monotonic() - began < 2
+    assert (found.error, found.unclear) == ("no connection in 0 s", False)
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the proxies of whoever runs the tests."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_notice_goes_through_the_proxy_and_around_it_where_no_proxy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeHook() as proxy, FakeHook() as hook:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        assert not post("HOOK", {"x": 1}, {"HOOK": f"http://hooks.example/{TOKEN}"}, 2).error
+        assert [path for path, _, _ in proxy.got] == [f"http://hooks.example/{TOKEN}"]
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert not post("HOOK", {"x": 1}, {"HOOK": hook.url}, 2).error
+        assert (len(proxy.got), len(hook.got)) == (1, 1)
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize("mood", ["hangs", "resets", "gone"])
+def test_a_proxy_that_is_out_of_order_is_one_line_in_time(mood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeHook(mood) as proxy:
+        port = 1 if mood == "gone" else proxy.port
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        found = post("HOOK", {}, {"HOOK": f"https://hooks.example/{TOKEN}"}, 0.5)
+        assert time.monotonic() - began < 2
+    assert found.error
+    assert TOKEN not in found.error
 
 
 def test_a_proxy_is_used_and_a_certificate_that_nobody_knows_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ demo: $(VENV)/.done
 # Every class of request × every kind of fault, once and for good; a kill at every event and write of a run.
 test-faults: $(VENV)/.done
 	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py tests/test_kill_points.py
-	$(BIN)/pytest -n 2 -m long --ignore=tests/cluster --ignore=tests/jenkins
+	$(BIN)/pytest -n 2 -m "long and not alone" --ignore=tests/cluster --ignore=tests/jenkins
+	$(BIN)/pytest -m "long and alone" --ignore=tests/cluster --ignore=tests/jenkins
 
 .PHONY: demo check test test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
 

@@ -105,6 +105,7 @@ def job(desk: Desk, config: str, **urls: str) -> Job:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_twelve_processes_end_alike_and_within_five_seconds_more_beside_an_endpoint_that_hangs_resets_or_has_no_route(
     desk: Desk, configured: str
 ) -> None:

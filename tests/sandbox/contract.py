@@ -505,7 +505,8 @@ class Contract:
         assert after["status"]["currentRevision"] == before["status"]["currentRevision"]
         world.until("v1 pods/s-0", lambda p: p["status"]["containerStatuses"][0]["restartCount"] >= 1)
         assert world.get("v1 pods/s-0")["spec"]["containers"][0]["image"] == bad
-        world.kubectl("delete", "pod", "s-0")
+        # kubectl waits for good where the new pod, of the same name, is there before it begins to watch
+        world.kubectl("delete", "pod", "s-0", "--wait=false")
         world.until(path, lambda s: s["status"].get("readyReplicas") == 1 and s["status"].get("updatedReplicas") == 1)
 
     def test_a_parallel_stateful_set_recovers_by_itself(self, world: World) -> None:

@@ -29,8 +29,9 @@ check: $(VENV)/.done
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Three workers, since runs wait for pods: two cores are busy then.
 test: $(VENV)/.done
-	$(BIN)/pytest -n 2 -m "not long" --ignore=tests/cluster --ignore=tests/jenkins
+	$(BIN)/pytest -n 3 --dist worksteal -m "not long" --ignore=tests/cluster --ignore=tests/jenkins
 
 # Jenkinsfile.rollback on Jenkins's own engine (needs Java and Maven; fetches three jars the first time).
 test-jenkins: $(VENV)/.done

@@ -62,7 +62,7 @@ def settle(desk: Desk, service: str, reason: str) -> None:
 
 
 def test_a_healthy_shop_is_never_accused(desk: Desk) -> None:
-    for _ in range(10):
+    for _ in range(5):  # ten on the real cluster
         found = detected(desk)
         assert found["verdict"] == "healthy", found
         assert [f for f in found["findings"] if f["severity"] != "note"] == []

@@ -44,18 +44,18 @@ class Refusal(msgspec.Struct, frozen=True):
     """Why a rollback will not go ahead.
 
     ``code`` is what ``--accept`` takes to go on all the same (design: ``registry-unknown``, ``skip:KIND/NAME`` …);
-    empty where nothing makes it acceptable.
+    empty where nothing makes it acceptable. ``tried``: what was looked at in vain, told last.
     """
 
     text: str
     code: str = ""
     fix: str = ""
+    tried: str = ""
 
     def __str__(self) -> str:
-        said = self.text
-        if self.fix:
-            said = f"{said} {self.fix}"
-        return f"{said} [--accept {self.code}]" if self.code else said
+        accept = f"[--accept {self.code}]" if self.code else ""
+        tried = f"Tried: {self.tried}." if self.tried else ""
+        return " ".join(filter(None, (self.text, self.fix, accept, tried)))
 
 
 class RollbackError(Exception):

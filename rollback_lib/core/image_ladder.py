@@ -304,19 +304,21 @@ class _Taking:
 
     def refusal(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> Refusal:
         tried = "; ".join(str(f.tried) for f in self.found)
-        text = f"{self.wanted.place}: no image for {self.wanted.image or '(empty)'} at {self.release}. Tried: {tried}."
+        text = f"{self.wanted.place}: no image for {self.wanted.image or '(empty)'} at {self.release}."
         unknown = any(
             f.state == "unknown" and not f.other and (f.step.rung != "reference" or may_reference) for f in self.found
         )
         if unknown and not may_unknown and self.unproven(may_reference):
-            return Refusal(text, UNKNOWN, "The registry could not tell: mend that, or go on without its proof.")
+            return Refusal(text, UNKNOWN, "The registry could not tell: mend that, or go on without its proof.", tried)
         if self._on_nodes() and not may_nodes:
-            return Refusal(text, ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them.")
+            return Refusal(
+                text, ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them.", tried
+            )
         if not may_reference and self.found[-1].step.rung == "reference" and self.found[-1].state == "present":
-            return Refusal(text, REFERENCE, "The reference tag exists, but nothing proves which release it is.")
+            return Refusal(text, REFERENCE, "The reference tag exists, but nothing proves which release it is.", tried)
         if any(f.other and f.state == "present" for f in self.found):
             fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."
-            return Refusal(text, f"{MOVED}:{self.release}", fix)
+            return Refusal(text, f"{MOVED}:{self.release}", fix, tried)
         if any(f.answer and f.answer.missing_platforms for f in self.found):
-            return Refusal(text, fix="Push the image for the platform of the nodes.")
-        return Refusal(text, fix="Push the image of that release, or choose another release.")
+            return Refusal(text, fix="Push the image for the platform of the nodes.", tried=tried)
+        return Refusal(text, fix="Push the image of that release, or choose another release.", tried=tried)

@@ -83,10 +83,10 @@ def metrics(settings: Settings, ports: Ports, before: Sequence[Measure], *, bind
                 text += "." if within or binding else "; it may look back at the failed release."
                 good = within or not binding
                 checks.append(CheckResult(service=service, kind="metric", name=query.name, good=good, text=text))
-    unread = (f.text for f in prometheus.findings(server, answers) if not f.cause)
-    return checks + [
-        CheckResult(service="", kind="metric", name=monitoring.PROMETHEUS, good=True, text=text) for text in unread
-    ]
+    for why in dict.fromkeys(values for _, values in answers if isinstance(values, str)):
+        text = monitoring.unread(monitoring.PROMETHEUS, why).text
+        checks.append(CheckResult(service="", kind="metric", name=monitoring.PROMETHEUS, good=True, text=text))
+    return checks
 
 
 def soak(settings: Settings, rollouts: Rollouts, whose: Whose, ports: Ports) -> list[CheckResult]:

@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.collectors.outage import through
-from rollback_lib.core import health, permissions
+from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Patience, Report, Seen, View
 from rollback_lib.core.redact import redact
-from rollback_lib.core.resources import AWAITED, Object, label, name_of
+from rollback_lib.core.resources import AWAITED, Object, label, name_of, told_by
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports
 
@@ -57,9 +57,8 @@ class Rollouts:
     def look(self) -> dict[str, Report]:
         """One round: a report for each workload that exists."""
         kinds = sorted({w.kind for w in self._watched})
-        rest_of = [n.kind for n in permissions.of_rollouts(kinds) if n.kind not in kinds]
         workloads = self._ports.cluster.snapshot(kinds)  # first: what is read later may be newer, never older
-        rest = self._ports.cluster.snapshot(rest_of)
+        rest = self._ports.cluster.snapshot(told_by(kinds))
         self.snapshot = Snapshot({**workloads.objects, **rest.objects}, {**workloads.refused, **rest.refused})
         for why in self.snapshot.refused.values():  # what is not seen would be waited for in vain
             raise CheckError(f"Nobody can tell how the rollout goes: {why}.")

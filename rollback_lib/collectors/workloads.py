@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from rollback_lib.core import detect, health, permissions
+from rollback_lib.core import detect, health
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.health import Health, Patience, Report, View
-from rollback_lib.core.resources import AWAITED, Object, label, name_of
+from rollback_lib.core.resources import AWAITED, Object, label, name_of, told_by
 from rollback_lib.core.run import Finding
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports
@@ -31,8 +31,7 @@ def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()
     workloads = cluster.snapshot(AWAITED)  # first: what is read later may be newer, never older
     if set(AWAITED) <= set(workloads.refused):
         raise RefusedError(workloads.refused[AWAITED[0]])
-    there = [kind for kind in AWAITED if workloads.objects.get(kind)]
-    rest = cluster.snapshot([n.kind for n in permissions.of_rollouts(there) if n.kind not in AWAITED])
+    rest = cluster.snapshot(told_by(kind for kind in AWAITED if workloads.objects.get(kind)))
     for why in rest.refused.values():  # who cannot be seen is not accused
         raise RefusedError(why)
     events = tuple(cluster.events())

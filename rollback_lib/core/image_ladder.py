@@ -303,22 +303,24 @@ class _Taking:
         return tuple(f"{place}: {text}" for text in said)
 
     def refusal(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> Refusal:
-        tried = "; ".join(str(f.tried) for f in self.found)
+        code, fix = self._way_out(may_unknown, may_nodes, may_reference)
         text = f"{self.wanted.place}: no image for {self.wanted.image or '(empty)'} at {self.release}."
+        return Refusal(text, code, fix, "; ".join(str(f.tried) for f in self.found))
+
+    def _way_out(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> tuple[str, str]:
+        """(what ``--accept`` takes, what to do)."""
         unknown = any(
             f.state == "unknown" and not f.other and (f.step.rung != "reference" or may_reference) for f in self.found
         )
         if unknown and not may_unknown and self.unproven(may_reference):
-            return Refusal(text, UNKNOWN, "The registry could not tell: mend that, or go on without its proof.", tried)
+            return UNKNOWN, "The registry could not tell: mend that, or go on without its proof."
         if self._on_nodes() and not may_nodes:
-            return Refusal(
-                text, ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them.", tried
-            )
+            return ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them."
         if not may_reference and self.found[-1].step.rung == "reference" and self.found[-1].state == "present":
-            return Refusal(text, REFERENCE, "The reference tag exists, but nothing proves which release it is.", tried)
+            return REFERENCE, "The reference tag exists, but nothing proves which release it is."
         if any(f.other and f.state == "present" for f in self.found):
             fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."
-            return Refusal(text, f"{MOVED}:{self.release}", fix, tried)
+            return f"{MOVED}:{self.release}", fix
         if any(f.answer and f.answer.missing_platforms for f in self.found):
-            return Refusal(text, fix="Push the image for the platform of the nodes.", tried=tried)
-        return Refusal(text, fix="Push the image of that release, or choose another release.", tried=tried)
+            return "", "Push the image for the platform of the nodes."
+        return "", "Push the image of that release, or choose another release."

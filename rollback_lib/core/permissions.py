@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.checks import Ask
-from rollback_lib.core.resources import AWAITED, KINDS, ORPHANS, WRITTEN
+from rollback_lib.core.resources import KINDS, ORPHANS, WRITTEN
 
 
 def allows(rules: Sequence[Mapping[str, Any]], verb: str, group: str, plural: str, name: str) -> bool:
@@ -57,17 +57,6 @@ def of_lock(lease: str) -> tuple[Need, ...]:
         Need(verb=verb, kind="Lease", name="" if verb == "create" else lease, why="the lock is kept in it")
         for verb in ("get", "create", "update", "delete")
     )
-
-
-_REVISIONS: Final = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}
-
-
-def of_rollouts(kinds: Iterable[str]) -> tuple[Need, ...]:
-    """What watching workloads of these kinds needs: without it nobody sees whether one has come back."""
-    why = "a rollout is told by it"
-    watched = [kind for kind in dict.fromkeys(kinds) if kind in AWAITED]
-    lists = [*watched, *(_REVISIONS[kind] for kind in watched if kind in _REVISIONS), *(["Pod"] if watched else [])]
-    return tuple(Need(verb="list", kind=kind, why=why) for kind in lists)
 
 
 def of_copy() -> tuple[Need, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from rollback_lib.core.run import canonical
@@ -57,6 +57,7 @@ KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
 
 AWAITED: Final = ("Deployment", "StatefulSet", "DaemonSet")
 WORKLOADS: Final = (*AWAITED, "CronJob")
+_REVISIONS: Final = {"Deployment": "ReplicaSet", "DaemonSet": "ControllerRevision"}
 # Deleting one of these loses nothing that a later apply cannot bring back.
 ORPHANS: Final = (
     "Deployment",
@@ -76,6 +77,12 @@ WRITTEN: Final = (
 ASSIGNED: Final = ("clusterIP", "clusterIPs", "healthCheckNodePort")
 HEADLESS: Final = "None"
 Object = dict[str, Any]
+
+
+def told_by(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The kinds that tell how rollouts of workloads of these kinds go: the revisions between, and the pods."""
+    watched = tuple(kinds)
+    return (*(_REVISIONS[kind] for kind in watched if kind in _REVISIONS), *(("Pod",) if watched else ()))
 
 
 def kind_of(obj: Mapping[str, Any]) -> str:

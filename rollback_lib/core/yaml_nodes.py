@@ -23,9 +23,8 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 class UnreadableError(Exception):
     """Nothing after this point means anything."""
 
-    def __init__(self, text: str, mark: Any = None, fix: str = "", line: int = 0, column: int = 0) -> None:
-        if mark is not None:
-            line, column = mark.line + 1, mark.column + 1
+    def __init__(self, text: str, mark: Any = None, fix: str = "") -> None:
+        line, column = (0, 0) if mark is None else (mark.line + 1, mark.column + 1)
         self.problem = Problem(text, line=line, column=column, fix=fix)
 
 

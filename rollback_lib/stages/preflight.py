@@ -45,12 +45,14 @@ from rollback_lib.core.plan import (
 )
 from rollback_lib.core.references import references
 from rollback_lib.core.resources import (
+    AWAITED,
     KINDS,
     WRITTEN,
     kind_of,
     label,
     name_of,
     template,
+    told_by,
 )
 from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
 from rollback_lib.core.snapshot import Snapshot
@@ -274,8 +276,8 @@ def _permissions(
         needed += [(v, k, n) for k in maintenance.KINDS for v, n in (("create", ""), ("get", page), ("delete", page))]
     if not needed:
         return
-    watching = permissions.of_rollouts(kind_of(d.target) for d in drafts)
-    needed += [(n.verb, n.kind, n.name) for n in watching]
+    awaited = dict.fromkeys(kind_of(d.target) for d in drafts if kind_of(d.target) in AWAITED)
+    needed += [("list", kind, "") for kind in (*awaited, *told_by(awaited))]  # to see whether one has come back
     needed += [(n.verb, n.kind, n.name) for n in permissions.of_lock(lock.name(request.application))]
     rules, _ = ports.cluster.rules()
     doubtful = [n for n in needed if not permissions.allows(rules, n[0], KINDS[n[1]].group, KINDS[n[1]].plural, n[2])]
@@ -284,8 +286,7 @@ def _permissions(
     ):
         if not allowed:
             what = f"{KINDS[kind].plural}/{name}" if name else KINDS[kind].plural
-            blind = any((verb, kind) == (n.verb, n.kind) for n in watching)  # what comes back would not be seen
-            code = "" if blind else f"permission:{name or kind}"
+            code = "" if verb == "list" else f"permission:{name or kind}"  # blind, nobody goes on
             yield Refusal(f"we may not {verb} {what}.", code=code, fix=f"Allow `{verb}` in the Role.")
 
 

@@ -149,6 +149,10 @@ class Cluster(Protocol):
         """The contexts that the kubeconfig offers; empty where there is only one answer."""
         ...
 
+    def doubts(self) -> Sequence[str]:
+        """What makes it less than sure that it is this cluster which answers, as sentences."""
+        ...
+
     def rules(self) -> tuple[list[dict[str, Any]], bool]:
         """The rules of a SelfSubjectRulesReview, and whether they are all there is."""
         ...

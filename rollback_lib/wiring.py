@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollback_lib.adapters import loading
+from rollback_lib.adapters.access import Access
 from rollback_lib.adapters.clock import SystemClock
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.evidence_files import EvidenceFiles
@@ -182,13 +183,18 @@ def stoppable_clock() -> Iterator[SystemClock]:
 
 
 def kubectl(
-    context: str, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster | None,
+    access: Access, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster,
     killed: Callable[[str], None] = lambda why: None,
 ) -> Kubectl:  # fmt: skip
-    """kubectl as it is on the PATH. Without ``cluster`` it may only be asked about itself."""
+    """kubectl as it is on the PATH, led to the cluster that is read."""
     program = shutil.which("kubectl", path=environ.get("PATH")) or ""
-    reader = cluster or KubernetesCluster(None, context, namespace)
-    return Kubectl(program, context, namespace, environ, reader, killed=killed)
+    return Kubectl(program, access.arguments, namespace, environ, cluster, killed=killed)
+
+
+def kubectl_alone(environ: Mapping[str, str]) -> Kubectl:
+    """kubectl that may only be asked about itself."""
+    access = Access(None, None, environ)
+    return kubectl(access, "default", environ, KubernetesCluster(None, None, "default", access=access))
 
 
 class World:
@@ -209,12 +215,13 @@ class World:
         self._registry = _LazyRegistry(settings, environ)
         self.git = LazyRepository(start, offline=offline)
         where = settings.environments[environment]
-        self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
+        self.access = Access(environ.get("KUBECONFIG") or None, where.context, environ)  # one login for all of them
+        self.cluster = KubernetesCluster(None, None, where.namespace, access=self.access)
         self.evidence_cluster = KubernetesCluster(
-            environ.get("KUBECONFIG") or None, where.context, where.namespace, patient=False, timeout=EVIDENCE_TIMEOUT,
-            agent="rollback_lib-evidence",
+            None, None, where.namespace, patient=False, timeout=EVIDENCE_TIMEOUT, agent="rollback_lib-evidence",
+            access=self.access,
         )  # fmt: skip
-        self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster, self.clock.stop)
+        self.kubectl = kubectl(self.access, where.namespace, environ, self.cluster, self.clock.stop)
         self._folder = start
         if not offline:
             loading.begin()
@@ -232,7 +239,7 @@ class World:
         program = shutil.which("kubectl", path=self.environ.get("PATH")) or ""
         return Evidence(
             cluster=self.evidence_cluster, web=RequestsWeb(), files=EvidenceFiles(self._folder),
-            inside=KubectlExec(program, where.context or "", where.namespace, self.environ),
+            inside=KubectlExec(program, self.access.arguments, where.namespace, self.environ),
             jenkins=lambda: jenkins(self.environ, self.clock),
         )  # fmt: skip
 
@@ -249,8 +256,7 @@ class World:
 
     def close(self) -> None:
         self._registry.close()
-        self.cluster.close()
-        self.evidence_cluster.close()
+        self.access.close()
         self.git.close()
 
 

@@ -126,6 +126,9 @@ class FakeCluster:
     def contexts(self) -> Sequence[str]:
         return self.context_names
 
+    def doubts(self) -> Sequence[str]:
+        return ()
+
     def logs(
         self, pod: str, container: str, *, previous: bool = False, lines: int = 20, timestamps: bool = False
     ) -> str:

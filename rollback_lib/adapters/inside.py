@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rollback_lib.adapters import process
+from rollback_lib.adapters.kubectl import NO_PREFERENCES
+from rollback_lib.core.errors import RefusedError
 
 LARGEST: Final = 100_000  # characters of what a command printed
 
@@ -17,19 +19,26 @@ def exec_arguments(pod: str, container: str, command: Sequence[str]) -> tuple[st
 
 
 class KubectlExec:
-    """Commands in the containers of one namespace. ``program`` empty: there is no kubectl."""
+    """Commands in the containers of one namespace. ``program`` empty: there is no kubectl.
 
-    def __init__(self, program: str, context: str, namespace: str, environ: Mapping[str, str]) -> None:
-        self._program = program
-        self._start = (*((f"--context={context}",) if context else ()), f"--namespace={namespace}")
+    ``access``: the arguments that lead kubectl to the cluster that is read.
+    """
+
+    def __init__(
+        self, program: str, access: Callable[[], Sequence[str]], namespace: str, environ: Mapping[str, str]
+    ) -> None:
+        self._program, self._access, self._namespace = program, access, namespace
         self._environ = environ
 
     def run(self, pod: str, container: str, command: Sequence[str], timeout: float) -> tuple[int, str]:
         if not self._program:
             return -1, "kubectl is not on the PATH"
-        arguments = (self._program, *self._start, *exec_arguments(pod, container, command))
         try:
-            done = process.run(arguments, self._environ, timeout=timeout)
+            start = (self._program, *self._access(), f"--namespace={self._namespace}")
+            arguments = (*start, *exec_arguments(pod, container, command))
+            done = process.run(arguments, self._environ, timeout=timeout, more=NO_PREFERENCES)
+        except RefusedError as error:
+            return -1, str(error)
         except subprocess.TimeoutExpired:
             return -1, f"it did not end within {timeout:.0f} s"
         except OSError as error:

@@ -29,6 +29,8 @@ from rollback_lib.ports import RunStore
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
 REQUEST_TIMEOUT: Final = 30  # seconds, for one request
 VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
+# A user's ~/.kube/kuberc may give any command other flags, such as a dry run or another identity.
+NO_PREFERENCES: Final = {"KUBECTL_KUBERC": "false", "KUBERC": "off"}
 _KILLED: Final = "kubectl was ended by signal"
 _PAUSES: Final = (0.5, 1.0, 2.0)  # between tries where the server was busy and, read back, has taken nothing
 
@@ -71,26 +73,26 @@ class Kubectl:
     """`Acts` by kubectl, with what it did read back where it did not end well."""
 
     def __init__(
-        self, program: str, context: str, namespace: str, environ: Mapping[str, str], reader: Reader,
-        sleep: Callable[[float], None] = time.sleep, killed: Callable[[str], None] = lambda why: None,
+        self, program: str, access: Callable[[], Sequence[str]], namespace: str, environ: Mapping[str, str],
+        reader: Reader, sleep: Callable[[float], None] = time.sleep, killed: Callable[[str], None] = lambda why: None,
     ) -> None:  # fmt: skip
-        """``killed`` is told when a signal ends kubectl: an abort ends it before us, and nothing else may begin."""
-        self._start = (program, *((f"--context={context}",) if context else ()), f"--namespace={namespace}",
-                       f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
+        """``access``: the arguments that lead it to the cluster that ``reader`` reads. ``killed`` is told when a signal
+        ends kubectl: an abort ends it before us, and nothing else may begin."""
+        self._program, self._access = program, access
         self._environ, self._namespace = environ, namespace
         self._reader = reader
         self._sleep, self._killed = sleep, killed
 
     def problem(self) -> str:
         """Why nothing could be written at all; empty where it could."""
-        return "" if self._start[0] else "kubectl is not on the PATH. Install it; every write goes through it."
+        return "" if self._program else "kubectl is not on the PATH. Install it; every write goes through it."
 
     def version(self) -> str:
         """kubectl's own version; the cluster is not asked. Raises RefusedError where it does not run."""
         if problem := self.problem():
             raise RefusedError(problem)
         try:
-            done = process.run((self._start[0], *VERSION_ARGUMENTS), self._environ, timeout=REQUEST_TIMEOUT)
+            done = process.run((self._program, *VERSION_ARGUMENTS), self._environ, timeout=REQUEST_TIMEOUT)
             found = json.loads(done.out) if done.code == 0 else {}
             version = str(found["clientVersion"]["gitVersion"])
         except subprocess.TimeoutExpired:
@@ -99,7 +101,7 @@ class Kubectl:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
         except (ValueError, KeyError, TypeError):
             said = last_line(done.err) or f"it ended with {done.code}"
-            raise RefusedError(f"{self._start[0]} does not tell its version: {said}. Is it kubectl?") from None
+            raise RefusedError(f"{self._program} does not tell its version: {said}. Is it kubectl?") from None
         return version
 
     def act(self, change: Change, scratch: RunStore) -> Object | None:
@@ -163,8 +165,10 @@ class Kubectl:
 
     def _ask(self, arguments: Sequence[str]) -> Object | str:
         """The object that kubectl answers, or what it said where it gave none."""
+        start = (self._program, *self._access(), f"--namespace={self._namespace}",
+                 f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
         try:
-            done = process.run((*self._start, *arguments), self._environ, timeout=WRITE_LIMIT)
+            done = process.run((*start, *arguments), self._environ, timeout=WRITE_LIMIT, more=NO_PREFERENCES)
         except subprocess.TimeoutExpired:
             return f"kubectl did not answer within {WRITE_LIMIT:.0f} s"
         except OSError as error:

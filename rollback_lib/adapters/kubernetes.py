@@ -1,7 +1,8 @@
-"""The cluster, read only, by the official Python client: its kubeconfig and transport, raw requests and plain dicts.
+"""The cluster, read only, by the official Python client: its transport, raw requests and plain dicts.
 
-(The generated models cost 0.5 to 1.2 s on first touch and refuse incomplete objects; discovery would cost requests
-and leaves a predictable file in the shared temporary folder.)
+(Its reading of a kubeconfig is not kubectl's: see `core.kubeconfig`. The generated models cost 0.5 to 1.2 s on first
+touch and refuse incomplete objects; discovery would cost requests and leaves a predictable file in the shared temporary
+folder.)
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import getproxies
+from urllib.parse import quote, urlencode
 
 import msgspec
 
-from rollback_lib.adapters.login_plugin import LoginError, Logins
+from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
@@ -28,7 +27,6 @@ from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
 
 _TIMEOUT: Final = 30.0
-_PARALLEL: Final = 8
 # A server that is busy, or an answer that got lost, says nothing about the rollback: asked again, for this long.
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 _PATIENCE: Final = 10.0  # seconds after the first try in which another one may begin
@@ -62,55 +60,30 @@ class KubernetesCluster:
     """`Cluster` for one context and namespace. Nothing is connected before the first question.
 
     ``patient``: a question is asked again where the server is busy or an answer got lost. ``agent`` is how the server
-    knows who asks.
+    knows who asks. ``access``: one that others use too, instead of ``kubeconfig`` and ``context``; who made it closes
+    it.
     """
 
     def __init__(
         self, kubeconfig: str | None, context: str | None, namespace: str, sleep: Callable[[float], None] = time.sleep,
-        *, patient: bool = True, timeout: float = _TIMEOUT, agent: str = "rollback_lib",
+        *, patient: bool = True, timeout: float = _TIMEOUT, agent: str = "rollback_lib", access: Access | None = None,
     ) -> None:  # fmt: skip
         self._patient, self._timeout, self._agent = patient, timeout, agent
-        self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
+        self._namespace = namespace
+        self.access = access or Access(kubeconfig, context)
+        self._is_ours = access is None
         self._sleep = sleep
-        self._logins = Logins()
-        self._client: Any = None
         self._has_answered = False
 
     # -- transport
 
     def _connect(self) -> Any:
-        if self._client is not None:
-            return self._client
-        from kubernetes import config
-        from kubernetes.client import ApiClient, Configuration
-
-        settings = Configuration()
-        settings.retries = False
-        try:
-            if self._kubeconfig is None and not _default_kubeconfig().exists() and _in_cluster():
-                config.load_incluster_config(client_configuration=settings)
-            else:
-                with self._logins.in_use():
-                    config.load_kube_config(
-                        config_file=self._kubeconfig, context=self._context, client_configuration=settings
-                    )
-        except Exception as error:
-            raise RefusedError(
-                Refusal(
-                    f"the kubeconfig cannot be used: {' '.join(str(error).split())}",
-                    fix="Set KUBECONFIG, and `context` in rollback.yaml; see `kubectl config get-contexts`.",
-                )
-            ) from None
-        if _is_loopback(settings.host) and settings.proxy in getproxies().values():
-            settings.proxy = None  # as kubectl has it: no proxy of the environment before this machine (kind, minikube)
-        settings.connection_pool_maxsize = _PARALLEL
-        self._client = ApiClient(configuration=settings)
-        return self._client
+        return self.access.client()
 
     def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            self._client.rest_client.pool_manager.clear()
+        """Close the connections, unless they are others' too."""
+        if self._is_ours:
+            self.access.close()
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
@@ -163,13 +136,12 @@ class KubernetesCluster:
         )
 
     def _call(self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float) -> Any:
+        from urllib3 import HTTPHeaderDict
+
         client = self._connect()
-        sent = {**headers, "User-Agent": self._agent}
-        try:
-            with self._logins.in_use():  # a token that is over is fetched anew
-                client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
-        except LoginError as error:
-            raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
+        sent = HTTPHeaderDict(headers)
+        sent["User-Agent"] = self._agent
+        self.access.sign(sent)
         return client.call_api(
             method, client.configuration.host + path, header_params=sent, body=body,
             _request_timeout=min(timeout, self._timeout),
@@ -195,7 +167,7 @@ class KubernetesCluster:
         if not uid:  # without it nothing tells this namespace from another of its name
             raise RefusedError(f"{client.configuration.host} does not answer as an API server; is a proxy in between?")
         return ClusterIdentity(
-            context=self._context_name(),
+            context=self.access.context,
             server=client.configuration.host,
             namespace=self._namespace,
             namespace_uid=str(uid),
@@ -205,21 +177,13 @@ class KubernetesCluster:
         """The server's version, ``v1.36.3``."""
         return str(_good(self._ask("GET", "/version")).get("gitVersion", ""))
 
-    def _context_name(self) -> str:
-        if self._context:
-            return self._context
-        from kubernetes import config
-
-        with contextlib.suppress(Exception):
-            return str(config.list_kube_config_contexts(self._kubeconfig)[1]["name"])
-        return ""
-
     def contexts(self) -> Sequence[str]:
-        from kubernetes import config
-
-        with contextlib.suppress(Exception):
-            return tuple(str(c["name"]) for c in config.list_kube_config_contexts(self._kubeconfig)[0])
+        with contextlib.suppress(RefusedError):
+            return self.access.contexts()
         return ()
+
+    def doubts(self) -> Sequence[str]:
+        return self.access.doubts()
 
     def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
         """One list a kind and apiVersion, in parallel; what we may not list, or is not served, is in ``refused``."""
@@ -258,7 +222,7 @@ class KubernetesCluster:
 
     def _all(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         self._connect()
-        with ThreadPoolExecutor(_PARALLEL) as pool:
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
             return list(pool.map(ask, items))
 
     def get(self, kind: str, name: str, api_version: str = "") -> Object | None:
@@ -412,16 +376,3 @@ def _reason(error: Exception) -> str:
         return f"TLS: {deepest.reason or deepest}"
     text = " ".join(str(deepest).split())
     return text.rsplit(": ", 1)[-1][:160] or type(deepest).__name__
-
-
-def _is_loopback(url: str) -> bool:
-    name = urlsplit(url).hostname or ""
-    return name in ("localhost", "::1") or name.startswith("127.")
-
-
-def _default_kubeconfig() -> Path:
-    return Path.home() / ".kube" / "config"
-
-
-def _in_cluster() -> bool:
-    return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()

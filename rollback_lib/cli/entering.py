@@ -214,7 +214,7 @@ def examining(values: Mapping[str, Any]) -> Iterator[tuple[Check, GitHistory, Ac
     except RollbackError as error:
         git = wiring.LazyRepository(start, offline=False)
         try:
-            yield prerequisites.failed("settings", error), git, wiring.kubectl("", "default", os.environ, None), None
+            yield prerequisites.failed("settings", error), git, wiring.kubectl_alone(os.environ), None
         finally:
             git.close()
         return

@@ -123,6 +123,12 @@ def cluster(identity: ClusterIdentity, contexts: Sequence[str], named: bool) -> 
     return Check(name="cluster", state="ok", text=f"{text}.")
 
 
+def doubts(found: Sequence[str]) -> Iterator[Check]:
+    """What makes it less than sure that it is this cluster which answers."""
+    fix = "Put the cluster's certificate-authority in its place."
+    yield from (Check(name="cluster", state="warn", text=text, fix=fix) for text in found)
+
+
 def kubectl(client: str, server: str) -> Check:
     """kubectl's version beside the server's; an empty ``server`` could not be asked."""
     if not server:

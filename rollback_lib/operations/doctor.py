@@ -127,7 +127,8 @@ def _host(reference: str) -> str:
 def _cluster(known: Known) -> list[Check]:
     named = known.settings.environments[known.environment].context is not None
     cluster = known.ports.cluster
-    return [prerequisites.cluster(cluster.identity(), () if named else cluster.contexts(), named)]
+    found = prerequisites.cluster(cluster.identity(), () if named else cluster.contexts(), named)
+    return [found, *prerequisites.doubts(cluster.doubts())]
 
 
 def _server(known: Known) -> str:

@@ -84,7 +84,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
-    warnings = [*resolution.warnings, *images.warnings]
+    warnings = [*ports.cluster.doubts(), *resolution.warnings, *images.warnings]
 
     drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
     drafts = planning.with_reasons_to_restart(drafts)

@@ -110,8 +110,8 @@ def test_reports_are_found_below_the_folder_and_nowhere_else(tmp_path: Path) -> 
 
 
 def test_a_command_inside_says_why_it_could_not_run(tmp_path: Path) -> None:
-    assert KubectlExec("", "", "shop", {}).run("p", "c", ["ls"], 1)[0] == -1
-    code, said = KubectlExec(str(tmp_path / "none"), "", "shop", {}).run("p", "c", ["ls"], 1)
+    assert KubectlExec("", tuple, "shop", {}).run("p", "c", ["ls"], 1)[0] == -1
+    code, said = KubectlExec(str(tmp_path / "none"), tuple, "shop", {}).run("p", "c", ["ls"], 1)
     assert code == -1
     assert "could not be started" in said
 
@@ -120,7 +120,7 @@ def test_a_command_inside_is_arguments_and_never_a_shell(tmp_path: Path) -> None
     program = tmp_path / "kubectl"
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 3\n')
     program.chmod(0o700)
-    code, said = KubectlExec(str(program), "prod", "shop", {}).run("p", "c", ["a;b", "$(id)"], 5)
+    code, said = KubectlExec(str(program), lambda: ("--context=prod",), "shop", {}).run("p", "c", ["a;b", "$(id)"], 5)
     assert code == 3
     assert said.splitlines() == [
         "--context=prod", "--namespace=shop", "exec", "p", "--container=c", "--quiet", "--", "a;b", "$(id)",

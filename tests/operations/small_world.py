@@ -90,6 +90,7 @@ class FakeCluster:
         self.webhook: Callable[[str, str], bool] = lambda verb, resource: False
         self.down = ""
         self.known_contexts: tuple[str, ...] = ("test",)
+        self.doubtful: tuple[str, ...] = ()
         self.version_is = "v1.36.3"
         self._ids = itertools.count()
 
@@ -148,6 +149,9 @@ class FakeCluster:
 
     def contexts(self) -> Sequence[str]:
         return self.known_contexts
+
+    def doubts(self) -> Sequence[str]:
+        return self.doubtful
 
     def nodes(self) -> None:
         self._reached()

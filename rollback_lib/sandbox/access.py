@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from rollback_lib.sandbox.requests import Target
 from rollback_lib.sandbox.schema import Object
-from rollback_lib.sandbox.status import forbidden
+from rollback_lib.sandbox.status import ApiError, forbidden
 
 ANYTHING: Final = ({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},)
 
@@ -54,6 +55,33 @@ def demand(user: User, verb: str, target: Target) -> None:
         where = f' in the namespace "{space}"'
     why = f'User "{user.name}" cannot {verb} resource "{plural}" in API group "{found.group}"{where}'
     raise forbidden(found, target.name, why)
+
+
+def acting(user: User, headers: Mapping[str, str], users: Iterable[User]) -> User:
+    """As whom a request is made: the user, or somebody that its `Impersonate-` headers name and the user may be.
+
+    Raises Forbidden as a real server words it. Who is unknown here has no rights, as on a real cluster.
+    """
+    wanted = {k: v for k, v in headers.items() if k.startswith("impersonate-")}
+    if not wanted:
+        return user
+    name = wanted.get("impersonate-user", "")
+    if not name:
+        raise ApiError(500, f"requested {wanted} without impersonating a user")
+    kind, space = "users", ""
+    found = re.fullmatch(r"system:serviceaccount:([^:]+):([^:]+)", name)
+    if found:
+        kind, space = "serviceaccounts", found[1]
+    asked = [(kind, space, found[2] if found else name)]
+    asked += [("groups", "", wanted["impersonate-group"])] if "impersonate-group" in wanted else []
+    for plural, where, who in asked:
+        if not may(user, "impersonate", "", plural, where, who):
+            place = f'in the namespace "{where}"' if where else "at the cluster scope"
+            raise ApiError(
+                403, f'{plural} "{who}" is forbidden: User "{user.name}" cannot impersonate resource "{plural}" in '
+                f'API group "" {place}',
+            )  # fmt: skip
+    return next((u for u in users if u.name == name), User(name, "", ()))
 
 
 def access_review(user: User, review: Object) -> Object:

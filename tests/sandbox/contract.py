@@ -562,3 +562,16 @@ class Contract:
         world.kubectl("delete", "deployment", "a")
         world.until("v1 pods?labelSelector=app=a", lambda f: not f["items"])
         assert world.get("apps/v1 replicasets")["items"] == []
+
+    # -- as somebody else
+
+    def test_who_acts_as_somebody_else_may_what_that_one_may(self, world: World) -> None:
+        assert "yes" in world.kubectl("auth", "can-i", "get", "configmaps")
+        assert "no" in world.kubectl("auth", "can-i", "get", "configmaps", "--as=jane", code=1)
+        name = "system:serviceaccount:default:robot"
+        for wanted in ("jane", name):
+            said = world.kubectl("get", "configmaps", f"--as={wanted}", code=1)
+            assert f'User "{wanted}" cannot list resource "configmaps" in API group "" in the namespace' in said
+            said = world.kubectl("create", "configmap", "note", f"--as={wanted}", code=1)
+            assert f'User "{wanted}" cannot create resource "configmaps"' in said
+        assert "NotFound" in world.kubectl("get", "configmap", "note", code=1)

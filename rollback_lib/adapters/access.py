@@ -19,7 +19,7 @@ from urllib.request import getproxies
 
 import yaml
 
-from rollback_lib.adapters import login_plugin
+from rollback_lib.adapters import loading, login_plugin
 from rollback_lib.adapters.login_plugin import LIMIT, LoginError
 from rollback_lib.core import encoding, kubeconfig
 from rollback_lib.core.errors import Refusal, RefusedError
@@ -137,7 +137,8 @@ class Access:
     _certificate: str | None = None
 
     def _connected(self) -> Any:
-        from kubernetes.client import ApiClient, Configuration
+        with loading.alone():
+            from kubernetes.client import ApiClient, Configuration
 
         chosen = self.chosen()
         cluster, user = chosen.cluster, chosen.user

@@ -111,6 +111,13 @@ class KubernetesCluster:
             )
         if answer.status == 401:
             raise RefusedError(f"the cluster does not know these credentials (401 from {host}); log in again.")
+        if answer.status == 403 and "cannot impersonate" in (said := answer.message()):
+            raise RefusedError(
+                Refusal(
+                    f"the kubeconfig cannot be used: we may not be who its `as` names: {said}.",
+                    fix="Allow `impersonate` there, or take `as` out.",
+                )
+            )
         return answer
 
     def _try(

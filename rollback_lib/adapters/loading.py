@@ -33,5 +33,4 @@ def alone() -> Iterator[None]:
 
 def _load_client() -> None:
     with contextlib.suppress(Exception):
-        import kubernetes.client
-        import kubernetes.config  # noqa: F401
+        from kubernetes.client import ApiClient, Configuration  # noqa: F401

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from rollback_lib.adapters import access as access_module
+from rollback_lib.adapters import loading
 from rollback_lib.adapters.access import Access
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
@@ -316,6 +317,23 @@ def test_certificates_in_the_kubeconfig_lie_in_a_private_place_only_while_they_a
     cluster.close()
     cluster.close()
     assert not list(tmp_path.glob("rollback-access-*"))
+
+
+def test_who_connects_waits_until_the_client_is_loaded(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads that load it at once meet it half made: seen in a pod, whose disk is slow."""
+    loaded = threading.Event()
+    monkeypatch.setattr(loading, "_load_client", lambda: loaded.wait(20))
+    file = write(tmp_path / "kubeconfig", config(listener.cluster, {"token": "t"}))
+    loading.begin()
+    asking = threading.Thread(target=ours, args=(file,))
+    asking.start()
+    asking.join(0.1)
+    assert asking.is_alive()
+    loaded.set()
+    asking.join(20)
+    assert not asking.is_alive()
 
 
 # -- without a certificate

@@ -76,6 +76,14 @@ def test_a_run_is_made_as_the_one_that_the_kubeconfig_names_from_the_first_read_
     assert not [e for e in desk.playground.cluster.requests if e.status in (401, 403)]
 
 
+def test_who_may_not_be_the_other_is_refused_and_told_so(desk: Desk, front: TlsFront, tmp_path: Path) -> None:
+    desk.playground.cluster.set_users((ADMIN, READER))
+    file = kubeconfig(tmp_path / "k", front, {"token": READER.token, "as": ADMIN.name})
+    done = desk.rollback("plan", "--to", GOOD, KUBECONFIG=file)
+    assert done.code == 3
+    assert "we may not be who its `as` names" in told(done)
+
+
 def test_a_run_in_a_pod_without_a_kubeconfig(
     desk: Desk, front: TlsFront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ class Access:
         self._of_pod: dict[str, Any] | None = None
         self._client: Any = None
         self._login: dict[str, Any] = {}
+        self._certificate: str | None = None  # of the plugin's, that `_client` was made with
         self._token_file: tuple[float, str] = (0.0, "")
 
     # -- which
@@ -133,8 +134,6 @@ class Access:
             except LoginError as error:
                 raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
             return self._client
-
-    _certificate: str | None = None
 
     def _connected(self) -> Any:
         with loading.alone():

@@ -10,7 +10,6 @@ from unittest import mock
 import pytest
 import yaml
 
-from rollback_lib.adapters import access
 from rollback_lib.sandbox.access import User
 from rollback_lib.sandbox.cluster import ADMIN, CONTEXT
 from rollback_lib.sandbox.shop import GOOD
@@ -97,7 +96,7 @@ def test_a_run_in_a_pod_without_a_kubeconfig(
     settings = desk.playground.repository / "rollback.yaml"
     settings.write_text(settings.read_text(encoding="utf-8").replace(f"    context: {CONTEXT}\n", ""), encoding="utf-8")
     environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(front.port)}
-    with mock.patch.object(access, "MOUNT", mount):
+    with mock.patch("rollback_lib.adapters.access.MOUNT", mount):
         done = desk.rollback(*RUN, KUBECONFIG="", HOME=str(tmp_path), **environ)
     assert done.code == 0, told(done)
     assert not list(temporary.iterdir())

@@ -301,8 +301,9 @@ def answer_to(request: Request, target: Target, writer: Writer, verb: str, warni
             details={"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause]},
         )  # fmt: skip
     options["subresource"] = target.subresource
+    patch = request.body if content == JSON_PATCH else request.json()
     found, made = writer.patch(
-        resource, target.namespace, target.name, request.json(), content, force=request.flag("force"), **options
+        resource, target.namespace, target.name, patch, content, force=request.flag("force"), **options
     )
     return found, 201 if made else 200
 

@@ -155,6 +155,40 @@ class Contract:
         ]
         assert world.patch(DEPLOYMENT, "json", operations).body["spec"]["paused"] is True
 
+    @pytest.mark.parametrize(
+        ("there", "alike", "other"),
+        [
+            ("a&b", '"a\\u0026b"', '"a&b"'),
+            ("a<b>", '"a\\u003cb\\u003e"', '"a\\u003Cb\\u003E"'),
+            ("año", '"año"', '"a\\u00f1o"'),
+            ("\U0001f600", '"\U0001f600"', '"\\ud83d\\ude00"'),
+            ("\u2028", '"\\u2028"', '"\u2028"'),
+            ("\x7f\x85", '"\x7f\x85"', '"\\u007f\\u0085"'),
+            ('\x01\t"\\\\/', '"\\u0001\\t\\"\\\\\\\\/"', '"\\u0001\\t\\"\\\\\\\\\\/"'),
+        ],
+    )
+    def test_a_test_compares_texts_by_their_bytes(self, world: World, there: str, alike: str, other: str) -> None:
+        notes = {"example.com/k": there, "b": "c"}
+        world.create("v1 configmaps", {"metadata": {"name": "one", "annotations": notes}, "data": {"k": there}})
+
+        def said(operation: str) -> int:
+            body = f"[{operation}]".encode()
+            return world.ask("PATCH", "v1 configmaps/one?dryRun=All", body, "application/json-patch+json").code
+
+        assert said('{"op": "test", "path": "/data/k", "value": %s}' % alike) == 200
+        assert said('{"op": "test", "path": "/data/k", "value": %s}' % other) == 422
+        assert said('{"op": "test", "path": "/metadata/annotations/example.com~1k", "value": %s}' % alike) == 200
+        # Within containers too; only the keys are compared as they are read.
+        whole = '{"op": "test", "path": "/metadata/annotations", "value": {"\\u0062":"c", "example.com\\/k" :  %s}}'
+        assert said(whole % alike) == 200
+        assert said(whole % other) == 422
+
+    def test_a_test_compares_numbers_by_their_bytes(self, world: World) -> None:
+        world.create("apps/v1 deployments", workload("a", "x/y:1", replicas=0))
+        for text, code in (("0", 200), ("0.0", 422), ("-0", 422), ("0e0", 422), ('"0"', 422), ("null", 422)):
+            body = b'[{"op": "test", "path": "/spec/replicas", "value": %s}]' % text.encode()
+            assert world.ask("PATCH", DEPLOYMENT, body, "application/json-patch+json").code == code, text
+
     def test_a_json_patch_of_the_whole_template_is_one_write(self, world: World) -> None:
         world.create("apps/v1 deployments", workload("a", "x/y:1", replicas=0))
         template = world.get(DEPLOYMENT)["spec"]["template"]

@@ -19,7 +19,7 @@ from rollback_lib.core.changes import (
     PatchObject,
     compact,
     last_line,
-    patch_text,
+    patch_file,
     worth_another_try,
 )
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
@@ -109,7 +109,7 @@ class Kubectl:
         refused and the object, read back, is as before; FailedError where it is neither.
         """
         if isinstance(change, PatchObject):
-            return self._with_file(change, patch_text(change.operations), scratch)
+            return self._with_file(change, patch_file(change.operations), scratch)
         if isinstance(change, CreateObject):
             return self._with_file(change, compact(change.manifest), scratch)
         if isinstance(change, DeleteObject):

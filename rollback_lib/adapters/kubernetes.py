@@ -20,6 +20,7 @@ from urllib.request import getproxies
 import msgspec
 
 from rollback_lib.adapters.login_plugin import LoginError, Logins
+from rollback_lib.core.changes import patch_text
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
@@ -170,10 +171,10 @@ class KubernetesCluster:
                 client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
         except LoginError as error:
             raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
-        return client.call_api(
-            method, client.configuration.host + path, header_params=sent, body=body,
-            _request_timeout=min(timeout, self._timeout),
-        )  # fmt: skip
+        where, most = client.configuration.host + path, min(timeout, self._timeout)
+        if isinstance(body, bytes):  # to the byte; the client would encode it, or take it for another kind of patch
+            return _exactly(client, method, where, sent, body, most)
+        return client.call_api(method, where, header_params=sent, body=body, _request_timeout=most)
 
     # -- reading
 
@@ -322,7 +323,7 @@ class KubernetesCluster:
         path = path_of(api_version, KINDS[kind].plural, self._namespace, quote(name))
         answer = self._ask(
             "PATCH", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER},
-            msgspec.to_builtins(list(operations)), content="application/json-patch+json",
+            patch_text(operations), content="application/json-patch+json",
         )  # fmt: skip
         return self._dry_run(answer, api_version, kind)
 
@@ -386,6 +387,17 @@ class KubernetesCluster:
         answer = self._ask("DELETE", path, {"propagationPolicy": "Orphan" if orphan else "Background"}, body)
         if answer.status not in (200, 202, 404):
             raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
+
+
+def _exactly(client: Any, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Any:
+    """One request with this very body, by the client's own connections."""
+    from kubernetes.client.rest import RESTResponse
+    from urllib3 import Timeout
+
+    found = client.rest_client.pool_manager.request(
+        method, url, body=body, headers=headers, timeout=Timeout(total=timeout), preload_content=False
+    )
+    return RESTResponse(found)
 
 
 def _good(answer: _Answer) -> dict[str, Any]:

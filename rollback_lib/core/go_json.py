@@ -22,8 +22,7 @@ _ESCAPED: Final = re.compile('["\\\\\x00-\x1f<>&\u2028\u2029\ud800-\udfff]')
 _NOT_IN_YAML: Final = re.compile("[\x7f-\x9f\ufeff\ufffe\uffff]")
 # Go before 1.22 writes these as \u0008 and \u000c. Which Go the server and kubectl were made with is not ours to know.
 _VARIES: Final = re.compile("[\b\f]")
-_LARGEST: Final = 2**64  # from here on, and below the least int64, Go has no integer
-_LEAST: Final = -(2**63)
+_INTEGERS: Final = range(-(2**63), 2**63)  # what is none of these is a float to Kubernetes
 
 
 def encode(value: Any) -> bytes:
@@ -58,7 +57,7 @@ def _text(value: Any) -> str:
         case None | bool():
             return json.dumps(value)
         case int():
-            return str(value) if _LEAST <= value < _LARGEST else _number(float(value))
+            return str(value) if value in _INTEGERS else _number(float(value))
         case float():
             return _number(value)
         case Mapping():

@@ -215,9 +215,12 @@ def merge(
             known,
         )
     for name in ("labels", "annotations"):
-        was, asked = ((o.get("metadata") or {}).get(name) or {} for o in (base, target))
+        # A manifest that was dumped from a cluster carries the annotation; whatever it says there, it asks for nothing.
+        was, asked = (
+            {k: v for k, v in ((o.get("metadata") or {}).get(name) or {}).items() if k != LAST_APPLIED}
+            for o in (base, target)
+        )
         is_now = (live.get("metadata") or {}).get(name)
-        asked = {k: v for k, v in asked.items() if k != LAST_APPLIED}
         if asked and is_now is None:
             found.put(("metadata", name), _NOTHING, dict(asked))
         elif is_now is not None:

@@ -24,6 +24,7 @@ from rollback_lib.core.changes import (
 )
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.resources import KINDS, Object, fingerprint, path_of
+from rollback_lib.core.server_answers import told
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
@@ -98,7 +99,7 @@ class Kubectl:
         except OSError as error:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
         except (ValueError, KeyError, TypeError):
-            said = last_line(done.err) or f"it ended with {done.code}"
+            said = last_line(told(done.err)) or f"it ended with {done.code}"
             raise RefusedError(f"{self._start[0]} does not tell its version: {said}. Is it kubectl?") from None
         return version
 
@@ -174,7 +175,7 @@ class Kubectl:
             self._killed(said)
             return said
         if done.code != 0:
-            return last_line(done.err) or f"kubectl ended with {done.code}"
+            return last_line(told(done.err)) or f"kubectl ended with {done.code}"
         with contextlib.suppress(ValueError):
             found: Any = json.loads(done.out)
             if isinstance(found, dict):

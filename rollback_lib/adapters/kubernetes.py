@@ -24,6 +24,7 @@ from rollback_lib.core.changes import patch_text
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
+from rollback_lib.core.server_answers import told
 from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
@@ -55,8 +56,8 @@ class _Answer(msgspec.Struct):
 
     def message(self) -> str:
         with contextlib.suppress(Exception):
-            return str(json.loads(self.body).get("message") or "")
-        return self.body[:200].decode(errors="replace")
+            return told(str(json.loads(self.body).get("message") or ""))
+        return told(self.body[:200].decode(errors="replace"))
 
 
 class KubernetesCluster:
@@ -373,7 +374,7 @@ class KubernetesCluster:
         """
         path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
         answer = self._ask(method, path, query, body, again=_TROUBLED if method == "GET" else _BUSY)
-        return answer.status, answer.json() if answer.status < 500 else {"message": answer.message()}
+        return answer.status, answer.json() if answer.status < 400 else {"message": answer.message()}
 
     # -- for the writer
 
@@ -413,7 +414,7 @@ def _good(answer: _Answer) -> dict[str, Any]:
 def _warnings(headers: Any) -> Iterator[str]:
     for value in headers.getlist("Warning") if hasattr(headers, "getlist") else ():
         text = value.split(" ", 2)[-1].strip()
-        yield text.strip('"')
+        yield told(text.strip('"'))
 
 
 def _reason(error: Exception) -> str:

@@ -276,6 +276,32 @@ class Contract:
             "struct field DeploymentSpec.spec.replicas of type int32"
         )
 
+    @pytest.mark.parametrize(
+        ("path", "value", "why"),
+        [
+            ("/spec/template/spec/containers/0/env/0/value", 12000,
+             "number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string"),
+            ("/metadata/labels/v", 12000.0, "number into Go struct field ObjectMeta.metadata.labels of type string"),
+            ("/spec/template/metadata/annotations", {"a": True},
+             "bool into Go struct field ObjectMeta.spec.template.metadata.annotations of type string"),
+            ("/spec/replicas", "3", "string into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        ],
+    )  # fmt: skip
+    def test_a_patch_that_makes_a_value_of_another_type_is_answered_with_the_whole_object(
+        self, world: World, path: str, value: Any, why: str
+    ) -> None:
+        secret = {"env": [{"name": "A", "value": "b"}, {"name": "DB_PASSWORD", "value": "hunter2&more"}]}
+        world.create("apps/v1 deployments", workload("a", "x/y:1", replicas=0, container=secret))
+        for refused in (
+            world.patch(DEPLOYMENT, "json", [{"op": "add", "path": path, "value": value}]),
+            world.patch(DEPLOYMENT, "merge", {"spec": {"replicas": "3"}}) if path == "/spec/replicas" else None,
+        ):
+            if refused is not None:
+                assert (refused.code, refused.body["reason"]) == (422, "Invalid")
+                assert refused.message.startswith(' "" is invalid: patch: Invalid value: "{\\"')
+                assert refused.message.endswith(f'}}": json: cannot unmarshal {why}')
+                assert "hunter2" in refused.message
+
     def test_what_is_missing_is_named(self, world: World) -> None:
         body = workload("a", "", pod={"volumes": []}, container={"volumeMounts": [{"name": "q", "mountPath": "/x"}]})
         body["spec"]["template"]["metadata"]["labels"] = {"app": "other"}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from rollback_lib.core import decide, isolation, traffic
+from rollback_lib.core import before, decide, isolation, manifests, traffic
 from rollback_lib.core.changes import patch_file, patch_text
 from rollback_lib.core.resources import LAST_APPLIED, Object
+from rollback_lib.core.run import Images, ReleaseRef
 from rollback_lib.core.three_way import Operation, last_applied_text, patch
 from rollback_lib.core.traffic import Page
 from rollback_lib.sandbox.patches import json_patch
@@ -143,3 +145,16 @@ def test_an_annotation_of_the_release_survives_our_marks_where_the_object_had_no
     target = {**manifest(config_map(ODD, "1")), "metadata": {"name": "web", "annotations": {"theirs": "x"}}}
     done = json_patch(live, patch_text(patch(None, target, live, namespace="shop", stamps={"a": "b"}).operations))
     assert done["metadata"]["annotations"] == {"theirs": "x", "a": "b"}
+
+
+def test_what_an_undo_goes_back_to_keeps_its_own_annotation_and_reads_back_for_any_character() -> None:
+    live = deployment(ODD, "1")
+    live["metadata"]["annotations"] |= {LAST_APPLIED: "theirs\U0001f600\x85", "deployment.kubernetes.io/revision": "3"}
+    live["status"] = {"replicas": 1}
+    empty = Images(images=(), current=ReleaseRef(release="unknown"))
+    plan: Any = SimpleNamespace(orphans=())  # the only field that is read
+    (data,) = before.tree([("k8s/web.yaml", live)], plan, empty).values()
+    (found,) = manifests.read(data, "k8s/web.yaml")
+    notes = found.object["metadata"]["annotations"]
+    assert notes == {k: v for k, v in live["metadata"]["annotations"].items() if "revision" not in k}
+    assert found.object["spec"] == live["spec"]

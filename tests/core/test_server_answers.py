@@ -66,7 +66,7 @@ def test_the_cause_is_told(name: str) -> None:
     ("said", "is_told"),
     [
         ('admission webhook "policy.example.com" denied the request: no tag in {"image":"a","env":[{"value":"x"}]}: '
-         "see the wiki", f'admission webhook "policy.example.com" denied the request: no tag in {HIDDEN}: see the wiki'),
+         "see it", f'admission webhook "policy.example.com" denied the request: no tag in {HIDDEN}: see it'),
         ("denied: map[env:[map[name:A value:x y]] image:a]; ask platform", f"denied: {HIDDEN}; ask platform"),
         ('denied: v1.Container{Name:"a", Env:[]v1.EnvVar{v1.EnvVar{Value:"}x"}}}: no', f"denied: {HIDDEN}: no"),
         (r'denied: "{\"a\":\"cut in the midd', f'denied: "{HIDDEN}'),

@@ -19,11 +19,12 @@ from rollback_lib.core.changes import (
     PatchObject,
     compact,
     last_line,
-    patch_text,
+    patch_file,
     worth_another_try,
 )
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.resources import KINDS, Object, fingerprint, path_of
+from rollback_lib.core.server_answers import told
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
@@ -100,7 +101,7 @@ class Kubectl:
         except OSError as error:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
         except (ValueError, KeyError, TypeError):
-            said = last_line(done.err) or f"it ended with {done.code}"
+            said = last_line(told(done.err)) or f"it ended with {done.code}"
             raise RefusedError(f"{self._program} does not tell its version: {said}. Is it kubectl?") from None
         return version
 
@@ -111,7 +112,7 @@ class Kubectl:
         refused and the object, read back, is as before; FailedError where it is neither.
         """
         if isinstance(change, PatchObject):
-            return self._with_file(change, patch_text(change.operations), scratch)
+            return self._with_file(change, patch_file(change.operations), scratch)
         if isinstance(change, CreateObject):
             return self._with_file(change, compact(change.manifest), scratch)
         if isinstance(change, DeleteObject):
@@ -178,7 +179,7 @@ class Kubectl:
             self._killed(said)
             return said
         if done.code != 0:
-            return last_line(done.err) or f"kubectl ended with {done.code}"
+            return last_line(told(done.err)) or f"kubectl ended with {done.code}"
         with contextlib.suppress(ValueError):
             found: Any = json.loads(done.out)
             if isinstance(found, dict):

@@ -19,9 +19,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from rollback_lib.adapters.access import CONNECTIONS, Access
+from rollback_lib.core.changes import patch_text
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
+from rollback_lib.core.server_answers import told
 from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
@@ -52,8 +54,8 @@ class _Answer(msgspec.Struct):
 
     def message(self) -> str:
         with contextlib.suppress(Exception):
-            return str(json.loads(self.body).get("message") or "")
-        return self.body[:200].decode(errors="replace")
+            return told(str(json.loads(self.body).get("message") or ""))
+        return told(self.body[:200].decode(errors="replace"))
 
 
 class KubernetesCluster:
@@ -149,10 +151,10 @@ class KubernetesCluster:
         sent = HTTPHeaderDict(headers)
         sent["User-Agent"] = self._agent
         self.access.sign(sent)
-        return client.call_api(
-            method, client.configuration.host + path, header_params=sent, body=body,
-            _request_timeout=min(timeout, self._timeout),
-        )  # fmt: skip
+        where, most = client.configuration.host + path, min(timeout, self._timeout)
+        if isinstance(body, bytes):  # to the byte; the client would encode it, or take it for another kind of patch
+            return _exactly(client, method, where, sent, body, most)
+        return client.call_api(method, where, header_params=sent, body=body, _request_timeout=most)
 
     # -- reading
 
@@ -293,7 +295,7 @@ class KubernetesCluster:
         path = path_of(api_version, KINDS[kind].plural, self._namespace, quote(name))
         answer = self._ask(
             "PATCH", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER},
-            msgspec.to_builtins(list(operations)), content="application/json-patch+json",
+            patch_text(operations), content="application/json-patch+json",
         )  # fmt: skip
         return self._dry_run(answer, api_version, kind)
 
@@ -343,7 +345,7 @@ class KubernetesCluster:
         """
         path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
         answer = self._ask(method, path, query, body, again=_TROUBLED if method == "GET" else _BUSY)
-        return answer.status, answer.json() if answer.status < 500 else {"message": answer.message()}
+        return answer.status, answer.json() if answer.status < 400 else {"message": answer.message()}
 
     # -- for the writer
 
@@ -359,6 +361,17 @@ class KubernetesCluster:
             raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
 
 
+def _exactly(client: Any, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Any:
+    """One request with this very body, by the client's own connections."""
+    from kubernetes.client.rest import RESTResponse
+    from urllib3 import Timeout
+
+    found = client.rest_client.pool_manager.request(
+        method, url, body=body, headers=headers, timeout=Timeout(total=timeout), preload_content=False
+    )
+    return RESTResponse(found)
+
+
 def _good(answer: _Answer) -> dict[str, Any]:
     if answer.status >= 400:
         error = UnreachableError if answer.status in _TROUBLED else RefusedError
@@ -372,7 +385,7 @@ def _good(answer: _Answer) -> dict[str, Any]:
 def _warnings(headers: Any) -> Iterator[str]:
     for value in headers.getlist("Warning") if hasattr(headers, "getlist") else ():
         text = value.split(" ", 2)[-1].strip()
-        yield text.strip('"')
+        yield told(text.strip('"'))
 
 
 def _reason(error: Exception) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import decide, dry_run, health, recreate, traffic
+from rollback_lib.core import decide, dry_run, health, recreate, server_answers, traffic
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.dry_run import Reading
 from rollback_lib.core.errors import Refusal
@@ -22,6 +22,7 @@ from rollback_lib.ports import Cluster
 _PARALLEL: Final = 8
 
 Stamp = Callable[[Mapping[str, Any]], Mapping[str, str]]
+LineOf = Callable[[str, str, str, Sequence[str | int]], int]
 
 
 def in_parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -36,15 +37,15 @@ class DryRuns:
     """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
 
     ``same``: containers (workload, name, is init) whose live image is the target's already. ``stamp``: the marks of a
-    workload that is written; ``now``: the plan's one time.
+    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, kind, name, path.
     """
 
     def __init__(
         self, cluster: Cluster, snapshot: Snapshot, same: set[tuple[str, str, bool]], accepted: Collection[str],
-        stamp: Stamp, now: str,
+        stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0,
     ) -> None:  # fmt: skip
         self._cluster, self._snapshot, self._same, self._accepted = cluster, snapshot, same, accepted
-        self._stamp, self._now = stamp, now
+        self._stamp, self._now, self._line_of = stamp, now, line_of
         self.refused: list[Refusal] = []
         self.warnings: list[str] = []
 
@@ -84,6 +85,12 @@ class DryRuns:
         anew = self._cluster.dry_run_create(recreate.to_try(wanted, draft.live)) if wanted else None
         return dry_run.read(draft, said, wanted, anew, self._accepted)
 
+    def _wrong(self, draft: Draft) -> Iterator[tuple[str, str, str]]:
+        """What stands without quotes in the manifest where only text is taken, with its place."""
+        for path, what in server_answers.not_text(draft.target):
+            line = self._line_of(draft.file, kind_of(draft.target), name_of(draft.target), path)
+            yield f"{draft.file}:{line}" if line else draft.file, server_answers.dotted(path), what
+
     def _as_patched(self, draft: Draft) -> DryRun:
         """What the server would make of the live object; one that is closed is asked about as it will be, closed."""
         assert draft.live is not None
@@ -98,7 +105,8 @@ class DryRuns:
     def _judge(self, reading: Reading) -> Draft:
         draft = reading.draft
         if draft.after is None:
-            self.refused += reading.refusals
+            wrong = tuple(self._wrong(draft))
+            self.refused += (dry_run.placed(r, wrong) for r in reading.refusals)
             return draft
         if draft.live is not None and draft.anew is None and decide.already(draft, draft.after, self._same):
             return decide.left_alone(draft, self._same)

@@ -7,12 +7,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rollback_lib.core import health
-from rollback_lib.core.changes import compact
+from rollback_lib.core import go_json, health
 from rollback_lib.core.image_reference import digest_of, repository_of
 from rollback_lib.core.plan import CREATE, DELETE, RESTART, UPDATE, Plan
 from rollback_lib.core.release import Tag
-from rollback_lib.core.resources import LAST_APPLIED, Object, containers, label, template
+from rollback_lib.core.resources import Object, containers, label, template
 from rollback_lib.core.run import Images
 from rollback_lib.core.snapshot import Snapshot
 
@@ -56,12 +55,16 @@ def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
 
 
 def tree(objects: Sequence[tuple[str, Object]], plan: Plan, images: Images) -> dict[str, bytes]:
-    """The manifests by file: each container with the very image that its pods ran, a mutable tag may be another's."""
+    """The manifests by file: each container with the very image that its pods ran, a mutable tag may be another's.
+
+    Each keeps its own last-applied annotation, or has none: that comes back with it. The whole live object in its place
+    would make the team's next apply take away what others own.
+    """
     digests = {(label(i.kind, i.name), i.container): i.ran for i in images.images}
     digests |= {(label(o.kind, o.name), container): d for o in plan.orphans for container, d in o.ran.items()}
     files: dict[str, list[bytes]] = {}
     for file, body in objects:
-        files.setdefault(file, []).append(b"---\n" + compact(_manifest(body, digests)) + b"\n")
+        files.setdefault(file, []).append(b"---\n" + go_json.in_yaml(_manifest(body, digests)) + b"\n")
     return {file: b"".join(texts) for file, texts in files.items()}
 
 
@@ -77,7 +80,6 @@ def _manifest(live: Object, digests: Mapping[tuple[str, str], str]) -> Object:
     body = copy.deepcopy(live)
     meta = body["metadata"]
     notes = {k: v for k, v in (meta.get("annotations") or {}).items() if not k.startswith(_OF_CONTROLLERS)}
-    notes.pop(LAST_APPLIED, None)
     kept = {"name": meta["name"], "labels": meta.get("labels"), "annotations": notes}
     body["metadata"] = {key: value for key, value in kept.items() if value}
     body.pop("status", None)

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core import ledger
+from rollback_lib.core import go_json, ledger
 from rollback_lib.core.journal import LOCK_RELEASED, LOCK_TAKEN, RECORDS
 from rollback_lib.core.ledger import AnyKept
 from rollback_lib.core.resources import Object
@@ -145,8 +145,13 @@ class PointTag(Change, frozen=True, kw_only=True, tag="point-tag"):
 
 
 def patch_text(operations: Sequence[Operation]) -> bytes:
-    """The JSON patch as kubectl and the API server take it."""
-    return msgspec.json.encode(operations)
+    """The JSON patch as the API server takes it: it compares the bytes of a ``test`` with what it has."""
+    return go_json.encode(msgspec.to_builtins(operations))
+
+
+def patch_file(operations: Sequence[Operation]) -> bytes:
+    """The same for kubectl, which reads its file as YAML and writes it anew before it sends it."""
+    return go_json.in_yaml(msgspec.to_builtins(operations))
 
 
 def last_line(text: str) -> str:

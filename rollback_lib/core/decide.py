@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import differences, three_way
+from rollback_lib.core import differences, json_patch, three_way
 from rollback_lib.core.plan import CREATE, LEFT, NONE, UPDATE
 from rollback_lib.core.references import uses
 from rollback_lib.core.resources import (
@@ -48,6 +48,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[str, ...] = ()
     after: Object | None = None  # as the server would store it
     merged: bool = False  # target is no longer what its file says: the file is written anew
+    applied: str | None = None  # the last-applied annotation that it gets; None: its manifest (`three_way.patch`)
     anew: Object | None = None  # what is created once the live object is deleted (`core.recreate`)
 
     @property
@@ -127,11 +128,12 @@ def put_back(draft: Draft, base: Object | None, *, namespace: str, autoscaled: b
     workload = kind_of(draft.target) in WORKLOADS
     merged = three_way.patch(
         base, draft.target, draft.live, namespace=namespace, keep_replicas=autoscaled,
-        stamps=stamp if workload else None,
+        stamps=stamp if workload else None, applied=draft.applied,
     )  # fmt: skip
+    operations = tuple(json_patch.portable(merged.operations, draft.live))
     change = UPDATE if merged.operations else NONE
     kept = tuple(differences.kept(path, *merged.values[path]) for path in merged.kept)
-    return msgspec.structs.replace(draft, change=change, operations=merged.operations, kept=kept)
+    return msgspec.structs.replace(draft, change=change, operations=operations, kept=kept)
 
 
 def restarted(target: Object, at: str) -> Object:

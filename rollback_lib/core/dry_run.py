@@ -7,7 +7,7 @@ list that names one thing twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -186,6 +186,15 @@ def duplicates(target: Mapping[str, Any]) -> Iterator[str]:
 
 def _times(number: int) -> str:
     return "twice" if number == 2 else f"{number} times"
+
+
+def placed(refusal: Refusal, wrong: Sequence[tuple[str, str, str]]) -> Refusal:
+    """The refusal with where its reason stands: (file and line, field, what stands there) of what only text may be."""
+    if not wrong:
+        return refusal
+    said = "; ".join(f"{place}: {field} is {what}, where only text may be" for place, field, what in wrong)
+    fix = refusal.fix or "Put it in quotes there, or leave the object as it is."
+    return msgspec.structs.replace(refusal, text=f"{refusal.text.rstrip('.')}. {said}.", fix=fix)
 
 
 def refused_by_server(draft: Draft, status: int, said: str, verb: str = "") -> Refusal:

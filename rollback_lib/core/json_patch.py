@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from rollback_lib.core import go_json
 from rollback_lib.core.resources import Object
 from rollback_lib.core.three_way import Operation, pointer
+
+_OF_STATE: Final = ("/metadata/uid", "/metadata/generation", "/metadata/resourceVersion")
 
 
 def done(obj: Mapping[str, Any], operations: Sequence[Operation]) -> Object | None:
@@ -72,7 +75,27 @@ def change(now: Mapping[str, Any], wanted: Mapping[str, Any], places: Sequence[t
             writes.append(Operation("remove", pointer(place)))
         else:
             writes.append(Operation("add" if before is None else "replace", pointer(place), after))
-    return tests + writes
+    return portable(tests + writes, now)
+
+
+def portable(operations: Sequence[Operation], live: Mapping[str, Any]) -> list[Operation]:
+    """The same operations for whatever Go the server and kubectl were made with.
+
+    A ``test`` of a value that versions of Go write in other bytes would fail though nothing has changed: it becomes one
+    of the object's uid and generation (of its resourceVersion where it has no generation).
+    """
+    unsure = [o for o in operations if o.op == "test" and go_json.varies(o.value)]
+    if not unsure:
+        return list(operations)
+    meta = live["metadata"]
+    state = [name for name in ("generation", "resourceVersion") if name in meta][:1]
+    tests = [Operation("test", pointer(("metadata", name)), meta[name]) for name in ("uid", *state)]
+    return tests + [o for o in operations if o not in unsure]
+
+
+def of_content(operations: Sequence[Operation]) -> list[Operation]:
+    """The operations without those tests of the object's state, which closing its traffic changes as well."""
+    return [o for o in operations if o.op != "test" or o.path not in _OF_STATE]
 
 
 def _at(obj: Any, place: Sequence[str]) -> Any:

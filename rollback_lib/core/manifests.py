@@ -165,6 +165,30 @@ def documents(source: Source) -> tuple[Document, ...]:
     return tuple(found)
 
 
+def line_of(data: bytes, file: str, kind: str, name: str, path: Sequence[str | int]) -> int:
+    """The line, from 1, of a value within one object of a file; 0 where it is not there.
+
+    Raises `RefusedError` as `read`.
+    """
+    source = compose(data, file)
+    chunks = {chunk.index: chunk for chunk in source.chunks}
+    for document in documents(source):
+        if (document.object["kind"], document.object["metadata"]["name"]) != (kind, name):
+            continue
+        reader, node = Reader(source), chunks[document.index].root
+        for part in (*(("items", document.part) if document.part >= 0 else ()), *path):
+            there = reader.target(node) if node is not None else None
+            if there is None:
+                break
+            if isinstance(part, int):
+                node = there.items[part] if part < len(there.items) else None
+            else:
+                node = reader.pairs(there).get(part, (None, None))[1]
+        if node is not None:
+            return source.line(node.start)
+    return 0
+
+
 def values(data: bytes, file: str) -> tuple[Any, ...]:
     """What each document of a YAML file says, be it a Kubernetes object or not. Raises `RefusedError` as `read`."""
     source, problems = compose(data, file), list[Problem]()

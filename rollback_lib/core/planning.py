@@ -26,7 +26,18 @@ from rollback_lib.core.plan import (
     PlannedService,
     StuckPod,
 )
-from rollback_lib.core.resources import KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of, template
+from rollback_lib.core.resources import (
+    KINDS,
+    LAST_APPLIED,
+    WORKLOADS,
+    Object,
+    fingerprint,
+    kind_of,
+    label,
+    name_of,
+    notes_of,
+    template,
+)
 from rollback_lib.core.run import Images, Request, Resolution, SourceObject
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.core.three_way import last_applied
@@ -49,7 +60,10 @@ def drafts(
     drafts = []
     for source, body in targets:
         live = snapshot.get(source.kind, source.name)
-        draft = Draft(service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT)
+        draft = Draft(
+            service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT,
+            applied=notes_of(body).get(LAST_APPLIED, "") if request.undo else None,
+        )  # fmt: skip
         skip = f"skip:{draft.label}"
         if why := decide.never_written(body, namespace):
             draft = msgspec.structs.replace(draft, why=why)

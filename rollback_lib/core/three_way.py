@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core import go_json
 from rollback_lib.core.resources import LAST_APPLIED, Object, kind_of, notes_of, template, template_path
 
 # Fields whose list items have a name: merged item by item, so that a node port given by hand stays.
@@ -21,6 +22,7 @@ _NAMED: Final = {"ports": ("port", "protocol")}
 _DEFAULT_PROTOCOL: Final = "TCP"
 # Above this the last-applied annotation does not fit (the API server allows 256 kB for all annotations).
 ANNOTATION_LIMIT: Final = 262_144
+_NOTES: Final = "/metadata/annotations"
 
 
 class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,23 +83,13 @@ def last_applied(live: Mapping[str, Any]) -> Object | None:
 def last_applied_text(manifest: Mapping[str, Any], namespace: str) -> str:
     """The annotation as kubectl writes it for this manifest: byte for byte, so that its next apply says unchanged.
 
-    (kubectl encodes with Go's encoder: sorted keys, ``<>&`` and the two line separators escaped, a final newline; it
-    fills in the namespace and an empty annotations map.)
+    (kubectl encodes with Go's encoder, adds a final newline, and fills in the namespace and an empty annotations map.)
     """
     meta = dict(manifest.get("metadata") or {})
     notes = {k: v for k, v in (meta.get("annotations") or {}).items() if k != LAST_APPLIED}
     meta["annotations"] = notes
     meta.setdefault("namespace", namespace)
-    text = json.dumps({**manifest, "metadata": meta}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    for plain, escaped in (
-        ("<", "\\u003c"),
-        (">", "\\u003e"),
-        ("&", "\\u0026"),
-        ("\u2028", "\\u2028"),
-        ("\u2029", "\\u2029"),
-    ):
-        text = text.replace(plain, escaped)
-    return text + "\n"
+    return go_json.encode({**manifest, "metadata": meta}).decode() + "\n"
 
 
 class _Merge:
@@ -223,9 +215,12 @@ def merge(
             known,
         )
     for name in ("labels", "annotations"):
-        was, asked = ((o.get("metadata") or {}).get(name) or {} for o in (base, target))
+        # A manifest that was dumped from a cluster carries the annotation; whatever it says there, it asks for nothing.
+        was, asked = (
+            {k: v for k, v in ((o.get("metadata") or {}).get(name) or {}).items() if k != LAST_APPLIED}
+            for o in (base, target)
+        )
         is_now = (live.get("metadata") or {}).get(name)
-        asked = {k: v for k, v in asked.items() if k != LAST_APPLIED}
         if asked and is_now is None:
             found.put(("metadata", name), _NOTHING, dict(asked))
         elif is_now is not None:
@@ -254,12 +249,14 @@ def patch(
     namespace: str,
     stamps: Mapping[str, str] | None = None,
     keep_replicas: bool = False,
+    applied: str | None = None,
 ) -> Merged:
     """The JSON patch for one object; empty operations where it is the target already (stamps alone are no reason).
 
     A workload's pod template is replaced whole, behind a ``test`` of the live one (design §6: of apply, replace,
     set-last-applied and server-side apply, each broke one demand). A new last-applied is written only where there is
-    one.
+    one. ``applied``: the annotation to leave instead of the target's own, empty for none: what `undo` puts back is a
+    whole object, and nobody has ever applied that.
     """
     merged = merge(base, target, live, keep_replicas=keep_replicas)
     operations = list(merged.operations)
@@ -269,15 +266,18 @@ def patch(
         operations += [Operation("test", where, is_now), Operation("replace", where, wanted)]
     if not operations:
         return merged
-    if notes_of(live).get(LAST_APPLIED):
-        text = last_applied_text(target, namespace)
-        where = pointer(("metadata", "annotations", LAST_APPLIED))
-        if len(text.encode()) < ANNOTATION_LIMIT:
-            operations.append(Operation("replace", where, text))
-        else:
-            operations.append(Operation("remove", where))
-    if stamps:
-        if not (live.get("metadata") or {}).get("annotations"):
-            operations.append(Operation("add", "/metadata/annotations", {}))
-        operations += [Operation("add", pointer(("metadata", "annotations", k)), v) for k, v in sorted(stamps.items())]
+    notes = dict(stamps or {})
+    there = notes_of(live).get(LAST_APPLIED)
+    text = applied if applied is not None else last_applied_text(target, namespace) if there else ""
+    where = pointer(("metadata", "annotations", LAST_APPLIED))
+    if there and not 0 < len(text.encode()) < ANNOTATION_LIMIT:
+        operations.append(Operation("remove", where))
+    elif there:
+        operations.append(Operation("replace", where, text))
+    elif text:
+        notes[LAST_APPLIED] = text
+    made = any(o.path == _NOTES and o.op != "test" for o in operations)
+    if notes and not made and not notes_of(live):
+        operations.append(Operation("add", _NOTES, {}))
+    operations += [Operation("add", pointer(("metadata", "annotations", k)), v) for k, v in sorted(notes.items())]
     return msgspec.structs.replace(merged, operations=tuple(operations))

@@ -146,7 +146,7 @@ def while_closed(live: Mapping[str, Any], planned: Sequence[Operation], after: s
     is_open = opened(live).object
     if fingerprint(is_open) == after:
         return dict(live)
-    found = json_patch.done(is_open, planned)
+    found = json_patch.done(is_open, json_patch.of_content(planned))
     return None if found is None else close(found, record.page, run=record.run, since=record.since)
 
 

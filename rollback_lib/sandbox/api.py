@@ -196,15 +196,15 @@ class Api:
         space, name, resource = target.namespace, target.name, target.resource
         found = self._store.get(resource, space, name)
         if verb in ("update", "patch"):
-            body = request.json()
             scale = _scale_of(found)
             if verb == "patch":
                 kind = request.headers.get("content-type", "").split(";")[0]
                 from rollback_lib.sandbox.patches import json_patch, merge_patch
 
-                scale = json_patch(scale, body) if kind == writing.JSON_PATCH else merge_patch(scale, body)
+                by_operations = kind == writing.JSON_PATCH
+                scale = json_patch(scale, request.body) if by_operations else merge_patch(scale, request.json())
             else:
-                scale = body
+                scale = request.json()
             replicas = int((scale.get("spec") or {}).get("replicas") or 0)
             patch: Any = {"spec": {"replicas": replicas}}
             if (version := (scale.get("metadata") or {}).get("resourceVersion")) is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from rollback_lib.sandbox.schema import Object, Resource, Shape, shape_of, struct
+from rollback_lib.sandbox.schema import SCALARS, Object, Resource, Shape, shape_of, struct
 from rollback_lib.sandbox.status import ApiError
 
 _GO = {"integer": "int32", "boolean": "bool", "string": "string", "number": "float64"}
@@ -18,10 +19,10 @@ class WrongTypeError(ApiError):
     def __init__(self, resource: Resource, value: Any, where: str, owner: str, go: str) -> None:
         name = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}[type(value)]
         self.go = go
+        place = re.sub(r"\[\d+\]", "", where)  # Go does not say which item of a list, or which key of a map
+        self.why = f"json: cannot unmarshal {name} into Go struct field {owner}.{place} of type {go}"
         super().__init__(
-            400,
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot '
-            f"unmarshal {name} into Go struct field {owner}.{where} of type {go}",
+            400, f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {self.why}'
         )
 
 
@@ -50,7 +51,7 @@ def _read(resource: Resource, value: Any, shape: Shape, where: str, owner: str, 
     if shape.kind == "map" and isinstance(value, dict):
         assert shape.item is not None
         return {
-            k: _read(resource, v, shape.item, f"{where}.{k}", owner, unknown)
+            k: _read(resource, v, shape.item, where if shape.item.kind in SCALARS else f"{where}.{k}", owner, unknown)
             for k, v in value.items()
             if v is not None or shape.item.kind == "any"
         }
@@ -91,8 +92,7 @@ def refuse_unknown(resource: Resource, unknown: Sequence[str]) -> ApiError:
 
 def refuse_patch(patch: Any, why: str) -> ApiError:
     """The answer to a patch that makes something that does not decode."""
-    shown = _go_map(patch)
-    message = f'Invalid value: "{shown}": {why}'
+    message = f"Invalid value: {json.dumps(_go_map(patch), ensure_ascii=False)}: {why}"
     cause = {"reason": "FieldValueInvalid", "message": message, "field": "patch"}
     return ApiError(422, f' "" is invalid: patch: {message}', details={"causes": [cause]})
 

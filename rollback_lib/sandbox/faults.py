@@ -12,6 +12,7 @@ from rollback_lib.sandbox.requests import Request, Target
 from rollback_lib.sandbox.status import ApiError
 
 KINDS: Final = ("delay", "429", "503", "500", "reset", "reset-after", "truncated", "expired")
+DENIED: Final = "denied"  # by a webhook: no trouble of the server, and its words are the test's own
 
 
 class Spoiled(Exception):
@@ -51,6 +52,7 @@ class Fault:
     times: int | None = 1  # None: for good
     first: int = 1
     seconds: float = 1.0  # the delay, or what Retry-After says
+    said: str = ""  # of a webhook that denies
     seen: int = 0
     struck: int = 0
 
@@ -67,10 +69,11 @@ class Faults:
         self._lock = threading.Lock()
         self.classes: list[Class] = []
 
-    def add(self, chooses: Chooses, kind: str, *, times: int | None = 1, first: int = 1, seconds: float = 1.0) -> Fault:
-        if kind not in KINDS:
+    def add(self, chooses: Chooses, kind: str, *, times: int | None = 1, first: int = 1, seconds: float = 1.0,
+            said: str = "") -> Fault:  # fmt: skip
+        if kind not in (*KINDS, DENIED):
             raise ValueError(f"{kind} is none of {', '.join(KINDS)}")
-        fault = Fault(chooses, kind, times, first, seconds)
+        fault = Fault(chooses, kind, times, first, seconds, said)
         with self._lock:
             self._faults.append(fault)
         return fault
@@ -119,6 +122,8 @@ def _strike(fault: Fault) -> None:
         )  # fmt: skip
     elif fault.kind == "500":
         raise ApiError(500, "Internal error occurred: a fault of the sandbox, made on purpose")
+    elif fault.kind == DENIED:
+        raise ApiError(403, f'admission webhook "policy.example.com" denied the request: {fault.said}')
     elif fault.kind == "expired":
         raise ApiError(401, "Unauthorized")
     elif fault.kind == "reset":

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
-from typing import Any
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from json.scanner import py_make_scanner  # type: ignore[attr-defined]
+from typing import Any, Final, NamedTuple
 
 from rollback_lib.sandbox.status import ApiError
 
 _MISSING = object()
+
+
+class _Written(NamedTuple):
+    """A string or number as it stands in the body."""
+
+    text: str
+
+
+def _reader() -> json.JSONDecoder:
+    def text(found: str, begin: int, strict: bool) -> tuple[_Written, int]:
+        _, end = scanstring(found, begin, strict)
+        return _Written(found[begin - 1 : end]), end
+
+    made: Any = json.JSONDecoder(parse_int=_Written, parse_float=_Written, parse_constant=_Written)
+    made.parse_string = text
+    made.scan_once = py_make_scanner(made)
+    return made  # type: ignore[no-any-return]
+
+
+_READER: Final = _reader()
+# What Go's encoder escapes beside what JSON asks for, so that it is safe in HTML and JavaScript.
+_ESCAPED: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def refused() -> ApiError:
@@ -16,25 +41,56 @@ def refused() -> ApiError:
     return ApiError(422, "the server rejected our request due to an error in our request", details={})
 
 
-def json_patch(document: Any, operations: Any) -> Any:
-    """The document after the operations, in order; all or nothing."""
+def json_patch(document: Any, body: bytes) -> Any:
+    """The document after the operations of the body, in order; all or nothing."""
+    try:
+        operations = json.loads(body)
+        written: Any = _READER.decode(body.decode())
+    except ValueError as error:
+        raise ApiError(400, f"error decoding patch: {error}") from None
     if not isinstance(operations, list):
         why = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
         raise ApiError(400, f"error decoding patch: {why}")
     result = copy.deepcopy(document)
-    for operation in operations:
-        result = _operate(result, operation)
+    for operation, as_written in zip(operations, written, strict=True):
+        result = _operate(result, operation, as_written)
     return result
 
 
-def _operate(document: Any, operation: Any) -> Any:
+def _is(found: Any, written: Any) -> bool:
+    """Whether a ``test`` holds, as in the library that a real API server uses (evanphx/json-patch): containers are
+    compared entry by entry, a string or number by its bytes against what Go writes for the value that is there."""
+    match found:
+        case dict():
+            return (
+                isinstance(written, dict)
+                and found.keys() == written.keys()
+                and all(_is(value, written[key]) for key, value in found.items())
+            )
+        case list():
+            return (
+                isinstance(written, list)
+                and len(found) == len(written)
+                and all(_is(one, other) for one, other in zip(found, written, strict=True))
+            )
+        case None | bool():
+            return found is written
+    return isinstance(written, _Written) and written.text == _as_go_writes(found)
+
+
+def _as_go_writes(found: Any) -> str:
+    text = json.dumps(found, ensure_ascii=False)
+    return "".join(_ESCAPED.get(c, c) for c in text) if isinstance(found, str) else text
+
+
+def _operate(document: Any, operation: Any, written: Any) -> Any:
     if not isinstance(operation, dict) or "path" not in operation:
         raise refused()
     what, path = operation.get("op"), _split(operation["path"])
     if what == "test":
         found = _look(document, path)
-        # A missing member equals null, as in the library that a real API server uses.
-        if (None if found is _MISSING else found) != operation.get("value"):
+        # A missing member equals null.
+        if not _is(None if found is _MISSING else found, written.get("value")):
             raise refused()
         return document
     if what in ("add", "replace"):

@@ -98,11 +98,12 @@ class Writer:
                 made = strategic_merge(before, patch, shape_of(resource.type))
             else:
                 raise ApiError(415, "415: Unsupported Media Type", details={})
-            shown = json.dumps(made) if content == JSON_PATCH else patch
+            whole = content in (JSON_PATCH, MERGE_PATCH)  # then the object is quoted as it would be, else the patch
+            shown = json.dumps(made, separators=(",", ":"), ensure_ascii=False) if whole else patch
             try:
                 found, unknown = decoded(resource, made)
             except WrongTypeError as error:
-                raise refuse_patch(shown, f"unrecognized type: {error.go}") from None
+                raise refuse_patch(shown, error.why if whole else f"unrecognized type: {error.go}") from None
             if unknown and strict == "Strict":
                 told = ", ".join(f'unknown field "{u}"' for u in unknown)
                 raise refuse_patch(shown, f"strict decoding error: {told}")
@@ -301,8 +302,9 @@ def answer_to(request: Request, target: Target, writer: Writer, verb: str, warni
             details={"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause]},
         )  # fmt: skip
     options["subresource"] = target.subresource
+    patch = request.body if content == JSON_PATCH else request.json()
     found, made = writer.patch(
-        resource, target.namespace, target.name, request.json(), content, force=request.flag("force"), **options
+        resource, target.namespace, target.name, patch, content, force=request.flag("force"), **options
     )
     return found, 201 if made else 200
 

@@ -204,6 +204,7 @@ def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
         return CreateObject(
             key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
             before="", after=planned.after, manifest=_manifest(run, planned),
+            recorded=bool(run.get(Request).undo),
         )  # fmt: skip
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
     change = PatchObject(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Final
@@ -17,9 +18,11 @@ from rollback_lib.core import (
     isolation,
     lock,
     maintenance,
+    manifests,
     migrations,
     overlay,
     permissions,
+    placeholders,
     planning,
     retag,
     run_copy,
@@ -90,7 +93,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     drafts = planning.with_reasons_to_restart(drafts)
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now)
+    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, partial(_line, request, resolution, ports))
     drafts = trials.of(drafts)
     refused += trials.refused
     warnings += trials.warnings
@@ -156,6 +159,17 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
         plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
+
+
+def _line(
+    request: Request, resolution: Resolution, ports: Ports, file: str, kind: str, name: str, path: Sequence[str | int]
+) -> int:
+    """The line of a value in a file of the target as git has it; 0 where it is not there."""
+    with contextlib.suppress(KeyError, RefusedError):
+        text = ports.git.files(resolution.target.commit, [file])[file]
+        text = placeholders.substitute(text, file, request.settings.manifests.substitute)
+        return manifests.line_of(text, file, kind, name, path)
+    return 0
 
 
 def _bots(run: RunStore, drafts: Sequence[Draft]) -> tuple[Bot, ...]:

@@ -155,6 +155,39 @@ class Contract:
         ]
         assert world.patch(DEPLOYMENT, "json", operations).body["spec"]["paused"] is True
 
+    @pytest.mark.parametrize(
+        ("there", "alike", "other"),
+        [
+            ("a&b", '"a\\u0026b"', '"a&b"'),
+            ("a<b>", '"a\\u003cb\\u003e"', '"a\\u003Cb\\u003E"'),
+            ("año", '"año"', '"a\\u00f1o"'),
+            ("\U0001f600", '"\U0001f600"', '"\\ud83d\\ude00"'),
+            ("\u2028", '"\\u2028"', '"\u2028"'),
+            ("\x7f\x85", '"\x7f\x85"', '"\\u007f\\u0085"'),
+            ('\x01\t"\\\\/', '"\\u0001\\t\\"\\\\\\\\/"', '"\\u0001\\t\\"\\\\\\\\\\/"'),
+        ],
+    )
+    def test_a_test_compares_texts_by_their_bytes(self, world: World, there: str, alike: str, other: str) -> None:
+        notes = {"example.com/k": there, "b": "c"}
+        world.create("v1 configmaps", {"metadata": {"name": "one", "annotations": notes}, "data": {"k": there}})
+
+        def said(path: str, value: str) -> int:
+            body = f'[{{"op": "test", "path": "{path}", "value": {value}}}]'.encode()
+            return world.ask("PATCH", "v1 configmaps/one?dryRun=All", body, "application/json-patch+json").code
+
+        assert said("/data/k", alike) == 200
+        assert said("/data/k", other) == 422
+        assert said("/metadata/annotations/example.com~1k", alike) == 200
+        # Within containers too; only the keys are compared as they are read.
+        for text, code in ((alike, 200), (other, 422)):
+            assert said("/metadata/annotations", f'{{"\\u0062":"c", "example.com\\/k" :  {text}}}') == code
+
+    def test_a_test_compares_numbers_by_their_bytes(self, world: World) -> None:
+        world.create("apps/v1 deployments", workload("a", "x/y:1", replicas=0))
+        for text, code in (("0", 200), ("0.0", 422), ("-0", 422), ("0e0", 422), ('"0"', 422), ("null", 422)):
+            body = b'[{"op": "test", "path": "/spec/replicas", "value": %s}]' % text.encode()
+            assert world.ask("PATCH", DEPLOYMENT, body, "application/json-patch+json").code == code, text
+
     def test_a_json_patch_of_the_whole_template_is_one_write(self, world: World) -> None:
         world.create("apps/v1 deployments", workload("a", "x/y:1", replicas=0))
         template = world.get(DEPLOYMENT)["spec"]["template"]
@@ -242,6 +275,32 @@ class Contract:
             'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go '
             "struct field DeploymentSpec.spec.replicas of type int32"
         )
+
+    @pytest.mark.parametrize(
+        ("path", "value", "why"),
+        [
+            ("/spec/template/spec/containers/0/env/0/value", 12000,
+             "number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string"),
+            ("/metadata/labels/v", 12000.0, "number into Go struct field ObjectMeta.metadata.labels of type string"),
+            ("/spec/template/metadata/annotations", {"a": True},
+             "bool into Go struct field ObjectMeta.spec.template.metadata.annotations of type string"),
+            ("/spec/replicas", "3", "string into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        ],
+    )  # fmt: skip
+    def test_a_patch_that_makes_a_value_of_another_type_is_answered_with_the_whole_object(
+        self, world: World, path: str, value: Any, why: str
+    ) -> None:
+        secret = {"env": [{"name": "A", "value": "b"}, {"name": "DB_PASSWORD", "value": "hunter2&more"}]}
+        world.create("apps/v1 deployments", workload("a", "x/y:1", replicas=0, container=secret))
+        for refused in (
+            world.patch(DEPLOYMENT, "json", [{"op": "add", "path": path, "value": value}]),
+            world.patch(DEPLOYMENT, "merge", {"spec": {"replicas": "3"}}) if path == "/spec/replicas" else None,
+        ):
+            if refused is not None:
+                assert (refused.code, refused.body["reason"]) == (422, "Invalid")
+                assert refused.message.startswith(' "" is invalid: patch: Invalid value: "{\\"')
+                assert refused.message.endswith(f'}}": json: cannot unmarshal {why}')
+                assert "hunter2" in refused.message
 
     def test_what_is_missing_is_named(self, world: World) -> None:
         body = workload("a", "", pod={"volumes": []}, container={"volumeMounts": [{"name": "q", "mountPath": "/x"}]})

@@ -58,7 +58,10 @@ class World:
         self, method: str, path: str, body: Any = None, content: str = "application/json",
         accept: str = "application/json",
     ) -> Answered:  # fmt: skip
-        """One request. `path` is below the namespace: `apps/v1 deployments/a?dryRun=All`, or whole where it has a /."""
+        """One request. `path` is below the namespace: `apps/v1 deployments/a?dryRun=All`, or whole where it has a /.
+
+        A body of bytes is sent as it is.
+        """
         if not path.startswith("/"):
             version, _, rest = path.partition(" ")
             root = f"/apis/{version}" if "/" in version else f"/api/{version}"
@@ -66,7 +69,8 @@ class World:
         headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
         data = None
         if body is not None:
-            data, headers["Content-Type"] = json.dumps(body).encode(), content
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["Content-Type"] = content
         request = urllib.request.Request(self.server + path, method=method, data=data, headers=headers)
         context = ssl._create_unverified_context() if self.server.startswith("https") else None
         try:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.health.reading import Json, text, when
+from rollback_lib.core.server_answers import without_quotes
 
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES: Final = (("series", "lastObservedTime"), ("lastTimestamp",), ("eventTime",), ("firstTimestamp",))
@@ -27,7 +28,7 @@ def about(events: Iterable[Json], thing: object) -> tuple[Said, ...]:
 
 
 def flat(message: str) -> str:
-    return " ".join(message.split())
+    return " ".join(without_quotes(message).split())
 
 
 def _concerns(event: Json, uid: str, name: str) -> bool:

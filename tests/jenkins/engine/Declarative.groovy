@@ -96,8 +96,8 @@ class Declarative extends CompilationCustomizer {
     if (parts.steps) steps(parts.steps)
     Map when = whenOf(parts.when)
     return map(name: new ConstantExpression(name), agent: agent(parts.agent), options: described(parts.options), environment: environment(parts.environment),
-      when: new ListExpression(when.conditions), beforeInput: new ConstantExpression(when.before.contains('beforeInput')),
-      beforeAgent: new ConstantExpression(when.before.contains('beforeAgent')), input: parts.input ? input(parts.input) : ConstantExpression.NULL,
+      when: new ListExpression(when.conditions), asked: new ConstantExpression(['beforeOptions', 'beforeInput', 'beforeAgent'].find { when.before.contains(it) } ?: 'at last'),
+      input: parts.input ? input(parts.input) : ConstantExpression.NULL,
       steps: parts.steps ? closureOf(parts.steps) : ConstantExpression.NULL, stages: stages(parts.stages), post: post(parts.post))
   }
 
@@ -155,7 +155,7 @@ class Declarative extends CompilationCustomizer {
     Set given = body(call).collect { callOf(it)?.methodAsString } as Set
     (given - Rules.INPUT).each { no(call, "Invalid input option \"${it}\"") }
     if (!given.contains('message')) no(call, 'Missing required parameter: "message"')
-    return described(call)
+    return described(call, true)
   }
 
   private Map whenOf(MethodCallExpression call) {
@@ -212,12 +212,15 @@ class Declarative extends CompilationCustomizer {
     return found
   }
 
-  private Expression described(MethodCallExpression call) {
+  /** Values, not closures: Jenkins evaluates them where it makes the model. `texts`: and makes texts of them there. */
+  private Expression described(MethodCallExpression call, boolean texts = false) {
     if (!call) return new ListExpression()
     return new ListExpression(body(call).collect { callOf(it) }.findAll().collect { MethodCallExpression one ->
       Expression args = one.arguments
       List given = args instanceof TupleExpression ? args.expressions.collect { it instanceof NamedArgumentListExpression ? new MapExpression(it.mapEntryExpressions) : it } : [args]
-      map(name: new ConstantExpression(one.methodAsString), args: closure(new ExpressionStatement(new ListExpression(given))))
+      if (texts && closureOf(one)) given = [new ListExpression(body(one).collect { callOf(it) }.findAll())]
+      else if (texts) given = given.collect { new CastExpression(ClassHelper.STRING_TYPE, it) }
+      map(name: new ConstantExpression(one.methodAsString), args: new ListExpression(given))
     })
   }
 

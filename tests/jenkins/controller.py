@@ -73,6 +73,7 @@ class Build:
         self.commands: list[tuple[str, str]] = []  # (command with its words, agent)
         self.archived: dict[str, bytes] = {}
         self.questions: list[dict[str, Any]] = []
+        self.entered: list[tuple[str, dict[str, Any]]] = []  # blocks with what they were given
         self.held: list[tuple[str, str]] = []  # (what, event) of locks, executors and questions
         self.stashes: dict[str, dict[str, bytes]] = {}
         self.end: dict[str, Any] = {}
@@ -164,6 +165,7 @@ class Build:
         assert name in (*BLOCKS, "pipeline", "environment") or name.startswith("disable") or name in (
             "skipDefaultCheckout", "buildDiscarder", "preserveStashes"), f"no such block: {name}"  # fmt: skip
         frame = dict(given)
+        self.entered.append((name, given))
         if name == "stage":
             frame.setdefault("name", frame.get("value"))
             self.stages.append(frame["name"])

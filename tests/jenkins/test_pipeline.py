@@ -39,7 +39,8 @@ def test_every_stage_of_the_plan_is_a_stage_of_jenkins_and_all_go_green(play: Pl
 
     (question,) = build.questions
     assert (question["executors"], question["locks"], question["limited"]) == (0, 0, True)
-    assert "v1.2.0 to v1.1.0" in question["message"]
+    assert "v1.2.0 to v1.1.0" in question["message"]  # J1
+    assert (question["id"], question["ok"], question["submitter"]) == ("Approve", "Roll back", None)
     assert report(build)["approved"]["by"] == "ada"
     assert report(build)["by"] == "grace"
 

@@ -10,6 +10,7 @@ from rollback_lib.cli.options import takes
 
 if TYPE_CHECKING:
     from rollback_lib.core.jenkins_job import JobParameter
+    from rollback_lib.core.jenkins_page import Moment
 
 
 @click.group("jenkins", help="The Jenkins job: write it, check it, start it.")
@@ -53,8 +54,22 @@ def _parameters(values: dict[str, Any]) -> tuple[JobParameter, ...]:
 
 
 @command.command("page", help="Write what the page of a build shows of the run in --run-dir.")
+@click.option(
+    "--moment", type=click.Choice(("looks", "planned", "changes", "ended")), default="ended", show_default=True,
+    help="Where the build stands: it looks, has a plan, is about to change the cluster, or is over.",
+)  # fmt: skip
+@click.option(
+    "--ask-minutes", envvar="ROLLBACK_ASK_MINUTES", type=click.IntRange(1), default=60, show_default=True,
+    metavar="NUMBER", help="How long the build waits for a yes. [ROLLBACK_ASK_MINUTES]",
+)  # fmt: skip
+@click.option(
+    "--approvers", envvar="ROLLBACK_APPROVERS", default="", metavar="NAMES",
+    help="Who may say yes; by default whoever may build the job. [ROLLBACK_APPROVERS]",
+)  # fmt: skip
 @takes("jenkins-page")
-def page(values: dict[str, Any]) -> int:
+def page(values: dict[str, Any], moment: Moment, ask_minutes: int, approvers: str) -> int:
+    from datetime import timedelta
+
     from rollback_lib import wiring
     from rollback_lib.cli.console import out
     from rollback_lib.operations import jenkins_page
@@ -63,7 +78,8 @@ def page(values: dict[str, Any]) -> int:
     if run is None:
         out("There is no run to show.")
         return 0
-    out(jenkins_page.write(run, wiring.now()).rstrip())
+    wait = timedelta(minutes=ask_minutes)
+    out(jenkins_page.write(run, wiring.now(), moment, wait, approvers).rstrip())
     return 0
 
 

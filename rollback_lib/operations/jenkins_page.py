@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
 
 from rollback_lib.core import jenkins_page, junit, plan_text
 from rollback_lib.core.ending_text import last_line
-from rollback_lib.core.journal import ending
+from rollback_lib.core.jenkins_page import Moment
+from rollback_lib.core.journal import CLOSED, OPENS, Ending, Event, Mark, ending
+from rollback_lib.core.local_time import zone
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.run import Request, Verification
 from rollback_lib.ports import RunStore
 from rollback_lib.stages import document
 
 
-def write(run: RunStore, now: datetime) -> str:
-    """The facts, also written into the run directory, with the plan as people read it and a test report."""
+def write(
+    run: RunStore, now: datetime, moment: Moment = "ended", wait: timedelta = timedelta(), approvers: str = ""
+) -> str:
+    """The facts, also written into the run directory, with the plan as people read it and a test report.
+
+    ``moment``: where the build stands. ``wait``: how long a question waits, for ``approvers`` or anybody.
+    """
     request, plan, verification = run.get(Request), run.find(Plan), run.find(Verification)
-    how = ending(run.events())
+    events = run.events()
+    how = _without_a_guess(ending(events), events)
     seconds = (now - datetime.fromisoformat(request.started)).total_seconds()
     said = last_line(how, plan, verification, seconds)
-    text = jenkins_page.text(request, plan, how, verification, said, round(seconds))
+    local = now.astimezone(zone(request.target_environment.timezone))
+    text = jenkins_page.text(
+        request, plan, how, verification, said, round(seconds), moment, now=local, wait=wait, approvers=approvers
+    )
     run.write(jenkins_page.FILE, text.encode())
     run.write(f"report/{junit.FILE}", junit.xml(document.read(run)[0]).encode())
     if plan is not None:
         run.write(jenkins_page.PLAN_FILE, plan_text.text(plan).encode() + b"\n")
     return text
+
+
+def _without_a_guess(how: Ending, events: Sequence[Event]) -> Ending:
+    """Traffic is said to be open only where this run opened it or saw it open: another run may have closed it."""
+    seen = any(e.key.startswith(f"{OPENS}/") and e.mark in (Mark.DONE, Mark.SEEN) for e in events)
+    return how if seen or how.traffic == CLOSED else msgspec.structs.replace(how, traffic="as it was")

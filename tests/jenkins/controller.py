@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.jenkins.engine import Engine, Interrupted, StepFailed
+from tests.jenkins.engine import Engine, Interrupted, Killed, StepFailed
 
 SIMPLE = (
     "sh", "bat", "echo", "error", "stash", "unstash", "archiveArtifacts", "junit", "isUnix", "readFile", "writeFile",
@@ -53,6 +53,9 @@ class Answers:
     approve: str = "ada"  # who answers yes; empty: see ``deny``
     deny: str = "Rejected by ada"  # why the question ends without a yes
     abort_when: str = ""  # the build is stopped when a program prints this
+    kill_when: str = ""  # the same, and by /kill or with its controller: no step runs after it
+    kill_at_question: bool = False
+    lose_at: str = ""  # before this command the agent is gone, with its workspace
     before: Callable[[str], None] = lambda command: None  # before each command of a shell
     builds: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
@@ -70,9 +73,12 @@ class Build:
         self.commands: list[tuple[str, str]] = []  # (command with its words, agent)
         self.archived: dict[str, bytes] = {}
         self.questions: list[dict[str, Any]] = []
+        self.entered: list[tuple[str, dict[str, Any]]] = []  # blocks with what they were given
         self.held: list[tuple[str, str]] = []  # (what, event) of locks, executors and questions
         self.stashes: dict[str, dict[str, bytes]] = {}
         self.end: dict[str, Any] = {}
+        self.killed = False
+        self.pages: list[tuple[str, str]] = []  # (the command before it, the description that was set then)
         self._frames: list[tuple[str, dict[str, Any]]] = []
         self._agents = 0
         path = "/job/".join(job.name.split("/"))
@@ -85,10 +91,14 @@ class Build:
     def run(self, engine: Engine) -> Build:
         request = {
             "file": str(self.job.file), "params": {**self.job.defaults, **(self.parameters or {})},
+            "first_build": self.parameters is None,
             "scm": {"branches": ["*/main"], "extensions": [], "userRemoteConfigs": [{"url": str(self.job.repository)}]},
             "steps": [*STEPS, *(path.stem for path in self.job.library)], "library": [str(p) for p in self.job.library],
         }  # fmt: skip
         self.end = engine.play(request, self._answer)
+        if self.killed:
+            self.result = "ABORTED"
+            return self
         assert "crash" not in self.end, self.end["crash"] + "\n".join(self.log[-30:])
         if "rules" in self.end:
             self.result = "FAILURE"
@@ -118,6 +128,8 @@ class Build:
     def _on_build_set(self, name: str, value: str) -> None:
         assert name in ("displayName", "description", "result"), name
         setattr(self, "display_name" if name == "displayName" else name, value)
+        if name == "description":
+            self.pages.append((self.commands[-1][0] if self.commands else "", value))
 
     def _on_build_causes(self, kind: str) -> list[dict[str, str]]:
         return [{"userId": "grace", "shortDescription": "Started by grace"}] if "UserIdCause" in kind else []
@@ -153,6 +165,7 @@ class Build:
         assert name in (*BLOCKS, "pipeline", "environment") or name.startswith("disable") or name in (
             "skipDefaultCheckout", "buildDiscarder", "preserveStashes"), f"no such block: {name}"  # fmt: skip
         frame = dict(given)
+        self.entered.append((name, given))
         if name == "stage":
             frame.setdefault("name", frame.get("value"))
             self.stages.append(frame["name"])
@@ -209,13 +222,16 @@ class Build:
 
     @property
     def _folder(self) -> Path:
-        at = next((frame["workspace"] for name, frame in reversed(self._frames) if name == "node"), None)
-        if at is None:
+        node = next((frame for name, frame in reversed(self._frames) if name == "node"), None)
+        if node is None:
             raise StepFailed("Required context class hudson.FilePath is missing. Perhaps you forgot a node block")
+        at: Path = node["workspace"]
+        if node.get("lost"):
+            raise StepFailed(f"Unable to create live FilePath for {at.name}; {at.name} was marked offline")
         for name, frame in self._frames:
             if name == "dir":
                 at = at / frame["value"]
-        return Path(at)
+        return at
 
     # --- steps
     def _step_echo(self, given: Mapping[str, Any]) -> None:
@@ -256,16 +272,20 @@ class Build:
     def _program(self, command: tuple[str, ...], given: Mapping[str, Any]) -> Any:
         environment = {**self.job.agent_environment, **self._environment()}
         words = environment.get("ROLLBACK_WORDS", "") or str(given.get("label") or command[-1])
-        self.commands.append((words, self._folder.name))
-        self.answers.before(words)
         folder = self._folder
+        self.commands.append((words, folder.name))
+        self.answers.before(words)
+        if words == self.answers.lose_at:
+            next(frame for name, frame in reversed(self._frames) if name == "node")["lost"] = True
+            shutil.rmtree(folder)
+            raise StepFailed(f"Agent {folder.name} was removed")
         folder.mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True, encoding="utf-8", errors="replace",
         )  # fmt: skip
         out: list[str] = []
-        stopped = False
+        stopped = killed = False
         assert process.stdout
         for line in process.stdout:
             out.append(line.rstrip("\n"))
@@ -273,8 +293,13 @@ class Build:
             if self.answers.abort_when and self.answers.abort_when in line and not stopped:
                 stopped = True
                 os.killpg(process.pid, signal.SIGTERM)
+            if self.answers.kill_when and self.answers.kill_when in line and not killed:
+                killed = True
+                os.killpg(process.pid, signal.SIGKILL)
         process.stdout.close()
         code = process.wait()
+        if killed:
+            raise self._kill()
         if stopped:
             raise Interrupted("Aborted by grace")
         if given.get("returnStdout"):
@@ -337,12 +362,22 @@ class Build:
     def _step_input(self, given: Mapping[str, Any]) -> Any:
         executors = sum(1 if event == "take" else -1 for what, event in self.held if what == "node")
         locks = sum(1 if event == "take" else -1 for what, event in self.held if what == "lock")
-        limited = any(name == "timeout" for name, _ in self._frames[1:])
+        stage = [name for name, _ in self._frames].index("stage")
+        limited = any(name == "timeout" for name, _ in self._frames[stage:])
         self.questions.append({**given, "executors": executors, "locks": locks, "limited": limited})
+        if self.answers.kill_at_question:
+            raise self._kill()
         if not self.answers.approve:
             raise Interrupted(self.answers.deny)
-        name = given.get("submitterParameter")
-        return {name: self.answers.approve} if given.get("directive") and name else self.answers.approve
+        values = {p["args"]["name"]: p["args"].get("defaultValue", "") for p in given.get("parameters") or ()}
+        if name := given.get("submitterParameter"):
+            values[name] = self.answers.approve
+        # one value comes as itself, several as a Map (InputStepExecution.proceed)
+        return values if len(values) > 1 else next(iter(values.values()), None)
+
+    def _kill(self) -> Killed:
+        self.killed = True
+        return Killed()
 
     def _step_build(self, given: Mapping[str, Any]) -> Any:
         executors = sum(1 if event == "take" else -1 for what, event in self.held if what == "node")

@@ -22,6 +22,10 @@ class Interrupted(Exception):
     """The build was stopped, a question was denied, or a time limit has passed."""
 
 
+class Killed(Exception):
+    """The controller has dropped the build, or is gone itself: no line of it runs any more."""
+
+
 class StepFailed(Exception):
     """A step ended its build, as Jenkins's AbortException does."""
 
@@ -72,6 +76,8 @@ class Engine:
                 said: dict[str, Any] = {"value": answer(event["event"], event["args"])}
             except Interrupted as stopped:
                 said = {"error": "interrupted", "message": str(stopped)}
+            except Killed:
+                said = {"error": "killed"}
             except StepFailed as failed:
                 said = {"error": "abort", "message": str(failed)}
             self._send(said)

@@ -39,7 +39,8 @@ def test_every_stage_of_the_plan_is_a_stage_of_jenkins_and_all_go_green(play: Pl
 
     (question,) = build.questions
     assert (question["executors"], question["locks"], question["limited"]) == (0, 0, True)
-    assert "v1.2.0 to v1.1.0" in question["message"]
+    assert "v1.2.0 to v1.1.0" in question["message"]  # J1
+    assert (question["id"], question["ok"], question["submitter"]) == ("Approve", "Roll back", None)
     assert report(build)["approved"]["by"] == "ada"
     assert report(build)["by"] == "grace"
 
@@ -130,7 +131,7 @@ def test_a_build_that_is_stopped_while_it_writes_says_what_it_changed(play: Play
     assert build.result == "ABORTED"
     assert stages_run(build)[-2:] == ["verify", "document"]
     assert report(build)["exit_code"] == 4
-    assert "10 objects were changed; traffic is open" in build.description
+    assert "10 objects were changed; traffic is as it was" in build.description
     assert build.held.count(("lock", "release")) == 1
 
 

@@ -9,6 +9,9 @@ import pytest
 from tests.jenkins.controller import STEPS
 from tests.jenkins.engine import Engine
 
+ASKS = """options { timeout(time: 1, unit: 'HOURS') }
+      input { message 'Go on?' }
+      steps { script { if (env.B) { echo 'yes' } } }"""
 GOOD = """pipeline {
   agent none
   options { timeout(time: 1, unit: 'HOURS') }
@@ -35,8 +38,18 @@ def rules(engine: Engine, text: str, folder: Path) -> list[str]:
     return list(engine.play(request, lambda event, args: None).get("rules", []))
 
 
-def test_a_good_file_is_accepted(engine: Engine, tmp_path: Path) -> None:
-    assert rules(engine, GOOD, tmp_path) == []
+@pytest.mark.parametrize(
+    "asks",
+    [
+        ASKS,
+        "options { timeout(1) }\n steps { script { env.WHO = input(message: 'Go on?') } }",
+        "steps { timeout(1) { input 'Go on?' } }",
+        f"agent none; stages {{ stage('In') {{ {ASKS} }} }}",
+        "agent any; options { timeout(1) }\n input { message 'Go on?' }\n steps { echo 'x' }",
+    ],
+)
+def test_a_good_file_is_accepted(engine: Engine, tmp_path: Path, asks: str) -> None:
+    assert rules(engine, GOOD.replace(ASKS, asks), tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -63,6 +76,16 @@ def test_a_good_file_is_accepted(engine: Engine, tmp_path: Path) -> None:
          "holds a lock while a person thinks"),
         ("options { timeout(time: 1, unit: 'HOURS') }\n  param", "options { lock('x') }\n  param",
          "lock holds for the whole run"),
+        (ASKS, "steps { input 'Go on?' }", 'stage "Two" asks without a timeout'),
+        (ASKS, "steps { script { def who = input(message: 'x') } }", 'stage "Two" asks without a timeout'),
+        (ASKS, "options { lock('x'); timeout(1) }\n steps { input 'x' }", "holds a lock while a person thinks"),
+        (ASKS, "steps { lock('x') { timeout(1) { input 'x' } } }", "holds a lock while a person thinks"),
+        (ASKS, "agent any; options { timeout(1) }\n steps { input 'x' }", "holds an executor while a person thinks"),
+        (ASKS, "steps { node('x') { timeout(1) { input 'x' } } }", "holds an executor while a person thinks"),
+        (ASKS, f"agent any; stages {{ stage('In') {{ {ASKS} }} }}", "holds an executor while a person thinks"),
+        (ASKS, f"options {{ lock('x') }}\n stages {{ stage('In') {{ {ASKS} }} }}", "holds a lock while a person"),
+        ("agent none", "agent any", "holds an executor while a person thinks"),
+        ("sh 'true'", "input 'x'", "asks in a function"),
         ("message 'Go on?'", "ok 'Go on?'", 'Missing required parameter: "message"'),
         ("message 'Go on?'", "message 'x'; colour 'y'", 'Invalid input option "colour"'),
         ("string(name: 'A'", "strings(name: 'A'", 'Invalid parameter type "strings"'),

@@ -34,6 +34,7 @@ class Declarative extends CompilationCustomizer {
   private SourceUnit source
   private Set methods
   private final Set names = []
+  private final List around = [] // of the stages that one stands in: [executor: …, lock: …]
 
   Declarative(List steps) { super(CompilePhase.CONVERSION); this.steps = steps }
 
@@ -52,6 +53,9 @@ class Declarative extends CompilationCustomizer {
     OwnRules own = new OwnRules(this)
     source.AST.statementBlock.statements.each { it.visit(own) }
     source.AST.methods.each { it.code.visit(own) }
+    Questions elsewhere = new Questions(null)
+    if (found) source.AST.methods.each { it.code.visit(elsewhere) }
+    elsewhere.found.each { at, blocks -> no(at, 'asks in a function, where nobody sees whether its stage has a timeout: ask in the stage') }
   }
 
   void no(ASTNode at, String text) {
@@ -65,6 +69,7 @@ class Declarative extends CompilationCustomizer {
     if (!parts.agent) no(call, 'Missing required section "agent"')
     options(parts.options, Rules.OPTIONS).each { MethodCallExpression option -> if (option.methodAsString == 'lock') no(option, 'lock holds for the whole run, while people think: put it on a stage') }
     if (parts.parameters) parameters(parts.parameters)
+    around << [executor: takes(parts.agent), lock: false]
     return map(agent: agent(parts.agent), options: described(parts.options), environment: environment(parts.environment), stages: stages(parts.stages), post: post(parts.post))
   }
 
@@ -89,16 +94,29 @@ class Declarative extends CompilationCustomizer {
     if (bodies.size() != 1) no(call, "Expected one of \"steps\", \"stages\", \"parallel\", or \"matrix\" for stage \"${name}\"")
     ['parallel', 'matrix', 'tools', 'failFast'].each { if (parts[it]) no(parts[it], "${it} is not run by this engine") }
     List given = options(parts.options, Rules.STAGE_OPTIONS)
-    if (parts.input) {
-      if (!given.any { it.methodAsString == 'timeout' }) no(parts.input, "stage \"${name}\" asks without a timeout")
-      if (given.any { it.methodAsString == 'lock' }) no(parts.input, "stage \"${name}\" holds a lock while a person thinks")
+    Set wraps = given*.methodAsString as Set
+    Questions questions = new Questions(parts.input)
+    if (parts.steps) { steps(parts.steps); closureOf(parts.steps).code.visit(questions) }
+    questions.found.each { MethodCallExpression at, List blocks ->
+      if (!('timeout' in wraps + blocks)) no(at, "stage \"${name}\" asks without a timeout")
+      if ('lock' in wraps + blocks || around.any { it.lock }) no(at, "stage \"${name}\" holds a lock while a person thinks")
+      boolean own = at != parts.input && takes(parts.agent) // the directive asks before it takes its own agent
+      if ('node' in blocks || own || around.any { it.executor }) no(at, "stage \"${name}\" holds an executor while a person thinks")
     }
-    if (parts.steps) steps(parts.steps)
     Map when = whenOf(parts.when)
+    around << [executor: takes(parts.agent), lock: 'lock' in wraps]
+    Expression nested = stages(parts.stages)
+    around.remove(around.size() - 1)
     return map(name: new ConstantExpression(name), agent: agent(parts.agent), options: described(parts.options), environment: environment(parts.environment),
-      when: new ListExpression(when.conditions), beforeInput: new ConstantExpression(when.before.contains('beforeInput')),
-      beforeAgent: new ConstantExpression(when.before.contains('beforeAgent')), input: parts.input ? input(parts.input) : ConstantExpression.NULL,
-      steps: parts.steps ? closureOf(parts.steps) : ConstantExpression.NULL, stages: stages(parts.stages), post: post(parts.post))
+      when: new ListExpression(when.conditions), asked: new ConstantExpression(['beforeOptions', 'beforeInput', 'beforeAgent'].find { when.before.contains(it) } ?: 'at last'),
+      input: parts.input ? input(parts.input) : ConstantExpression.NULL,
+      steps: parts.steps ? closureOf(parts.steps) : ConstantExpression.NULL, stages: nested, post: post(parts.post))
+  }
+
+  /** Whether this `agent` section holds an executor. */
+  private static boolean takes(MethodCallExpression agent) {
+    Expression given = agent?.arguments?.expressions?.find()
+    return agent != null && !(given instanceof VariableExpression && given.name == 'none')
   }
 
   private List options(MethodCallExpression call, Set known) {
@@ -155,7 +173,7 @@ class Declarative extends CompilationCustomizer {
     Set given = body(call).collect { callOf(it)?.methodAsString } as Set
     (given - Rules.INPUT).each { no(call, "Invalid input option \"${it}\"") }
     if (!given.contains('message')) no(call, 'Missing required parameter: "message"')
-    return described(call)
+    return described(call, true)
   }
 
   private Map whenOf(MethodCallExpression call) {
@@ -212,12 +230,15 @@ class Declarative extends CompilationCustomizer {
     return found
   }
 
-  private Expression described(MethodCallExpression call) {
+  /** Values, not closures: Jenkins evaluates them where it makes the model. `texts`: and makes texts of them there. */
+  private Expression described(MethodCallExpression call, boolean texts = false) {
     if (!call) return new ListExpression()
     return new ListExpression(body(call).collect { callOf(it) }.findAll().collect { MethodCallExpression one ->
       Expression args = one.arguments
       List given = args instanceof TupleExpression ? args.expressions.collect { it instanceof NamedArgumentListExpression ? new MapExpression(it.mapEntryExpressions) : it } : [args]
-      map(name: new ConstantExpression(one.methodAsString), args: closure(new ExpressionStatement(new ListExpression(given))))
+      if (texts && closureOf(one)) given = [new ListExpression(body(one).collect { callOf(it) }.findAll())]
+      else if (texts) given = given.collect { new CastExpression(ClassHelper.STRING_TYPE, it) }
+      map(name: new ConstantExpression(one.methodAsString), args: new ListExpression(given))
     })
   }
 
@@ -261,6 +282,21 @@ class Declarative extends CompilationCustomizer {
   }
 
   boolean isStep(String name) { steps.contains(name) || methods.contains(name) }
+}
+
+/** Where a stage asks a person: by its directive, or by a step, and then within which blocks. */
+class Questions extends CodeVisitorSupport {
+  final Map<MethodCallExpression, List> found = new IdentityHashMap()
+  private final List blocks = []
+
+  Questions(MethodCallExpression directive) { if (directive) found[directive] = [] }
+
+  void visitMethodCallExpression(MethodCallExpression call) {
+    if (call.implicitThis && call.methodAsString == 'input') found[call] = blocks.collect()
+    blocks << call.methodAsString
+    super.visitMethodCallExpression(call)
+    blocks.remove(blocks.size() - 1)
+  }
 }
 
 /** Rules over the whole syntax tree: shells get literals, steps exist, no method that script security refuses. */

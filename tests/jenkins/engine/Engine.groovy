@@ -15,6 +15,7 @@ class FlowInterruptedException extends Exception { FlowInterruptedException(Stri
 
 /** The other side. Every call is a line out and a line back. */
 class Host implements Serializable {
+  static final String KILLED = 'killed'
   static BufferedReader input
   static PrintStream output
 
@@ -24,6 +25,7 @@ class Host implements Serializable {
     String line = input.readLine()
     if (line == null) System.exit(3)
     Map answer = (Map) new JsonSlurper().parseText(line)
+    if (answer.error == 'killed') return Continuable.suspend(KILLED) // nothing of the build runs any more: no catch, no post
     if (answer.error == 'interrupted') throw new FlowInterruptedException((String) answer.message)
     if (answer.error) throw new AbortException((String) answer.message)
     return answer.value
@@ -53,13 +55,17 @@ abstract class Steps extends Script implements Serializable {
   static Object interpreter
   static Map<String, Object> library = [:]
   static Map params = [:]
+  static Map declared = [:] // what `params` holds once the pipeline's own properties are the job's
   static Map scm = [:]
   private static final List<String> DESCRIBING = ['string', 'booleanParam', 'choice', 'text', 'file', 'usernamePassword',
     'logRotator', 'credentials', 'scmGit', 'cloneOption']
 
   Object invokeMethod(String name, Object args) {
     Object[] given = args instanceof Object[] ? args : [args] as Object[]
-    if (name == 'pipeline') return interpreter.pipeline(given[0])
+    if (name == 'pipeline') {
+      params = declared
+      return interpreter.pipeline(given[0])
+    }
     if (Steps.library.containsKey(name)) return Steps.library[name].call(*given)
     Object last = given ? given[-1] : null
     if (last instanceof Closure) return interpreter.block(name, (given as List).subList(0, given.length - 1), last)
@@ -92,7 +98,8 @@ class Engine {
   }
 
   static void play(Map request, File here) {
-    Steps.params = (Map) request.params
+    Steps.declared = (Map) request.params
+    Steps.params = request.first_build ? [:] : Steps.declared
     Steps.scm = (Map) request.scm
     Rules.steps = (List) request.steps
     Steps.library = [:]

@@ -1,10 +1,11 @@
-// The order of a declarative pipeline, in code that CPS runs like any Jenkinsfile: options, `when` before input, input,
-// `when` before agent, agent, `when`, steps, post (pipeline-model-definition, ModelInterpreter.groovy).
+// The order of a declarative pipeline, in code that CPS runs like any Jenkinsfile: `when` before options, options, `when`
+// before input, input, `when` before agent, agent, `when`, environment, steps, post (pipeline-model-definition,
+// ModelInterpreter.groovy). What `options` and `input` say was evaluated already, when the model was made.
 def pipeline(Map model) {
   Throwable failure = null
   enter('pipeline', [:])
   try {
-    List layers = model.options.collect { it } + [[name: 'environment', values: model.environment], [name: 'agent', agent: model.agent]]
+    List layers = [[name: 'agent', agent: model.agent], [name: 'environment', values: model.environment]] + model.options
     within(layers, 0) {
       Throwable inner = null
       try {
@@ -33,27 +34,27 @@ def stage(Map it) {
   boolean entered = false
   enter('stage', [name: it.name])
   try {
-    within(it.options, 0) {
-      if (it.beforeInput && !wanted(it)) { return }
-      Map answers = [:]
-      if (it.input != null) {
-        Map question = [:]
-        for (int i = 0; i < it.input.size(); i++) { question[it.input[i].name] = it.input[i].args()[0] }
-        answers = Host.call('step', ['input', [question + [directive: true]]])
-      }
-      if (it.beforeAgent && !it.beforeInput && !wanted(it)) { return }
-      within([[name: 'agent', agent: it.agent], [name: 'environment', values: it.environment], [name: 'answers', answers: answers]], 0) {
-        if (!it.beforeAgent && !it.beforeInput && !wanted(it)) { return }
-        entered = true
-        Throwable inner = null
-        try {
-          if (it.steps != null) { it.steps() } else { sequence(it.stages) }
-        } catch (Throwable problem) {
-          inner = problem
-          Host.call('failed', [problem.getClass().simpleName, problem.message])
+    if (wanted(it, 'beforeOptions')) {
+      within(it.options, 0) {
+        if (!wanted(it, 'beforeInput')) { return }
+        within([[name: 'answers', answers: asked(it.input)]], 0) {
+          if (!wanted(it, 'beforeAgent')) { return }
+          within([[name: 'agent', agent: it.agent]], 0) {
+            if (!wanted(it, 'at last')) { return }
+            within([[name: 'environment', values: it.environment]], 0) {
+              entered = true
+              Throwable inner = null
+              try {
+                if (it.steps != null) { it.steps() } else { sequence(it.stages) }
+              } catch (Throwable problem) {
+                inner = problem
+                Host.call('failed', [problem.getClass().simpleName, problem.message])
+              }
+              inner = after(it.post, inner)
+              if (inner != null) { throw inner }
+            }
+          }
         }
-        inner = after(it.post, inner)
-        if (inner != null) { throw inner }
       }
     }
     if (!entered) { Host.call('skipped', [it.name]) }
@@ -65,9 +66,22 @@ def stage(Map it) {
   if (failure != null) { throw failure }
 }
 
-def wanted(Map it) {
+/** Whether it goes on, as far as that is asked here: once, at the earliest place that `when` names. */
+def wanted(Map it, String here) {
+  if (it.asked != here) { return true }
   for (int i = 0; i < it.when.size(); i++) { if (!it.when[i]()) { return false } }
   return true
+}
+
+/** The `input` directive; what was answered is in the environment below it. */
+def asked(List options) {
+  if (options == null) { return [:] }
+  Map question = [:]
+  for (int i = 0; i < options.size(); i++) { question[options[i].name] = options[i].args[0] }
+  Object said = Host.call('step', ['input', [question]])
+  if (said instanceof Map) { return said }
+  if (question.submitterParameter) { return [(question.submitterParameter): said] }
+  return question.parameters ? [(question.parameters[0].args.name): said] : [:]
 }
 
 def within(List layers, int at, Closure body) {
@@ -85,7 +99,7 @@ def within(List layers, int at, Closure body) {
     } else { given = layer.answers }
     kind = 'environment'
   } else {
-    List arguments = layer.args()
+    List arguments = layer.args
     given = arguments && arguments[0] instanceof Map ? arguments[0] : [value: arguments ? arguments[0] : null]
   }
   enter(kind, given)

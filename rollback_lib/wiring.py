@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollback_lib.adapters import loading
+from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.adapters.clock import SystemClock
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.evidence_files import EvidenceFiles
@@ -63,9 +64,9 @@ def read_settings(config: Path) -> Settings:
     return core_settings.load(data, config.name)
 
 
-def repository(start: Path, *, offline: bool = False) -> GitRepository:
+def repository(start: Path, *, offline: bool = False, stopped: Stopped = never) -> GitRepository:
     """The git repository that holds ``start``."""
-    return GitRepository(start, offline=offline)
+    return GitRepository(start, offline=offline, stopped=stopped)
 
 
 def who(environ: Mapping[str, str]) -> tuple[str, str]:
@@ -85,8 +86,8 @@ def new_run_id(environment: str, now: datetime) -> str:
 class _LazyRegistry:
     """The registry client, whose library is loaded only when a registry is asked."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._settings, self._environ = settings, environ
+    def __init__(self, settings: Settings, environ: Mapping[str, str], stopped: Stopped) -> None:
+        self._settings, self._environ, self._stopped = settings, environ, stopped
         self._client: Any = None
 
     def look_up(
@@ -111,7 +112,7 @@ class _LazyRegistry:
                     hosts = [parse(images.repository.replace("{service}", "x")).host]
             self._client = RegistryClient(
                 {host: r.url for host, r in images.registries.items()}, _docker_config(self._environ), self._environ,
-                own_hosts=tuple(hosts),
+                own_hosts=tuple(hosts), stopped=self._stopped,
             )  # fmt: skip
         return self._client
 
@@ -128,13 +129,13 @@ def _docker_config(environ: Mapping[str, str]) -> Path:
 class LazyRepository:
     """The repository, opened when it is first asked: what cannot be opened fails that question, not the start."""
 
-    def __init__(self, start: Path, *, offline: bool) -> None:
-        self._start, self._offline = start, offline
+    def __init__(self, start: Path, *, offline: bool, stopped: Stopped = never) -> None:
+        self._start, self._offline, self._stopped = start, offline, stopped
         self._opened: GitRepository | None = None
 
     def _open(self) -> GitRepository:
         if self._opened is None:
-            self._opened = repository(self._start, offline=self._offline)
+            self._opened = repository(self._start, offline=self._offline, stopped=self._stopped)
         return self._opened
 
     def tags(self) -> Sequence[Tag]:
@@ -166,7 +167,8 @@ def jenkins(environ: Mapping[str, str], clock: Clock) -> Jenkins:
     if not url:
         raise UsageError("JENKINS_URL is not set: the address of the Jenkins server, such as https://ci.example.com/")
     user, token = (environ.get(f"ROLLBACK_JENKINS_{name}", "").strip() for name in ("USER", "TOKEN"))
-    return JenkinsServer(url, user, token, sleep=clock.sleep)
+    stopped = clock.stopped if isinstance(clock, SystemClock) else never
+    return JenkinsServer(url, user, token, sleep=clock.sleep, stopped=stopped)
 
 
 @contextlib.contextmanager
@@ -206,13 +208,16 @@ class World:
         self.settings, self.environment = settings, environment
         self.environ = environ
         self.clock = SystemClock()
-        self._registry = _LazyRegistry(settings, environ)
-        self.git = LazyRepository(start, offline=offline)
+        stopped = self.clock.stopped
+        self._registry = _LazyRegistry(settings, environ, stopped)
+        self.git = LazyRepository(start, offline=offline, stopped=stopped)
         where = settings.environments[environment]
-        self.cluster = KubernetesCluster(environ.get("KUBECONFIG") or None, where.context, where.namespace)
+        self.cluster = KubernetesCluster(
+            environ.get("KUBECONFIG") or None, where.context, where.namespace, self.clock.pause, stopped=stopped
+        )
         self.evidence_cluster = KubernetesCluster(
             environ.get("KUBECONFIG") or None, where.context, where.namespace, patient=False, timeout=EVIDENCE_TIMEOUT,
-            agent="rollback_lib-evidence",
+            agent="rollback_lib-evidence", stopped=stopped,
         )  # fmt: skip
         self.kubectl = kubectl(where.context or "", where.namespace, environ, self.cluster, self.clock.stop)
         self._folder = start
@@ -231,8 +236,10 @@ class World:
         where = self.settings.environments[self.environment]
         program = shutil.which("kubectl", path=self.environ.get("PATH")) or ""
         return Evidence(
-            cluster=self.evidence_cluster, web=RequestsWeb(), files=EvidenceFiles(self._folder),
-            inside=KubectlExec(program, where.context or "", where.namespace, self.environ),
+            cluster=self.evidence_cluster, web=RequestsWeb(self.clock.stopped), files=EvidenceFiles(self._folder),
+            inside=KubectlExec(
+                program, where.context or "", where.namespace, self.environ, stopped=self.clock.stopped
+            ),
             jenkins=lambda: jenkins(self.environ, self.clock),
         )  # fmt: skip
 

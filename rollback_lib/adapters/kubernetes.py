@@ -11,7 +11,6 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -19,15 +18,20 @@ from urllib.request import getproxies
 
 import msgspec
 
+from rollback_lib.adapters import bounded
 from rollback_lib.adapters.login_plugin import LoginError, Logins
-from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
+from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
 from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
 
-_TIMEOUT: Final = 30.0
+_TIMEOUT: Final = 30.0  # seconds, for one read of the connection, and for one answer
+_LIST: Final = 120.0  # seconds for a whole list: a large one takes its time, and still comes to an end
+_LOGIN: Final = 5.0  # seconds that a kubeconfig may take beside its login plugin
+LARGEST: Final = 256 << 20  # bytes of one answer: the largest list that anybody has, and no more
+_LOG: Final = 1 << 20  # more than we ask for
 _PARALLEL: Final = 8
 # A server that is busy, or an answer that got lost, says nothing about the rollback: asked again, for this long.
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
@@ -61,14 +65,17 @@ class _Answer(msgspec.Struct):
 class KubernetesCluster:
     """`Cluster` for one context and namespace. Nothing is connected before the first question.
 
-    ``patient``: a question is asked again where the server is busy or an answer got lost. ``agent`` is how the server
-    knows who asks.
+    ``patient``: a question is asked again where the server is busy or an answer got lost. ``timeout``: seconds for one
+    answer, lists included where it is less than usual. ``agent`` is how the server knows who asks. ``stopped`` ends
+    what is being read (`adapters.bounded`); what is being written is waited for.
     """
 
     def __init__(
         self, kubeconfig: str | None, context: str | None, namespace: str, sleep: Callable[[float], None] = time.sleep,
-        *, patient: bool = True, timeout: float = _TIMEOUT, agent: str = "rollback_lib",
+        *, patient: bool = True, timeout: float = _LIST, agent: str = "rollback_lib",
+        stopped: bounded.Stopped = bounded.never,
     ) -> None:  # fmt: skip
+        self._stopped = stopped
         self._patient, self._timeout, self._agent = patient, timeout, agent
         self._kubeconfig, self._context, self._namespace = kubeconfig, context, namespace
         self._sleep = sleep
@@ -79,8 +86,14 @@ class KubernetesCluster:
     # -- transport
 
     def _connect(self) -> Any:
-        if self._client is not None:
-            return self._client
+        if self._client is None:
+            try:
+                self._client = bounded.within(self._logins.limit + _LOGIN, lambda _: self._load(), self._stopped)
+            except TimeoutError:
+                raise RefusedError("the kubeconfig cannot be used: it could not be read in time.") from None
+        return self._client
+
+    def _load(self) -> Any:
         from kubernetes import config
         from kubernetes.client import ApiClient, Configuration
 
@@ -104,8 +117,7 @@ class KubernetesCluster:
         if _is_loopback(settings.host) and settings.proxy in getproxies().values():
             settings.proxy = None  # as kubectl has it: no proxy of the environment before this machine (kind, minikube)
         settings.connection_pool_maxsize = _PARALLEL
-        self._client = ApiClient(configuration=settings)
-        return self._client
+        return ApiClient(configuration=settings)
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,7 +127,7 @@ class KubernetesCluster:
     def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
         content: str = "application/json", accept: str = "application/json", timeout: float = _TIMEOUT,
-        again: Sequence[int] = _TROUBLED,
+        again: Sequence[int] = _TROUBLED, largest: int = LARGEST,
     ) -> _Answer:  # fmt: skip
         """One question, asked again while the answer is one of ``again``.
 
@@ -123,7 +135,7 @@ class KubernetesCluster:
         """
         started = time.monotonic()
         for pause in (*_PAUSES, None):
-            answer = self._try(method, path, query, body, content, accept, timeout)
+            answer = self._try(method, path, query, body, content, accept, timeout, largest)
             late = time.monotonic() - started > _PATIENCE
             if answer.status not in again or pause is None or late or not (self._patient and self._has_answered):
                 break
@@ -142,18 +154,25 @@ class KubernetesCluster:
 
     def _try(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content: str, accept: str,
-        timeout: float,
+        timeout: float, largest: int,
     ) -> _Answer:  # fmt: skip
         self._connect()  # what is wrong with a kubeconfig is no lost answer
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content
         where = path + (f"?{urlencode(query)}" if query else "")
+        is_write = method != "GET" and "dryRun" not in (query or {})
         try:
-            found = self._call(method, where, headers, body, timeout)
-            data = found.read()
-        except RefusedError:  # a login that does not work is no lost answer
+            found, data = self._call(
+                method, where, headers, body, timeout, largest=largest, is_write=is_write,
+                by_the_end=self._patient,  # who looks beside a run is of no use to its ending
+            )  # fmt: skip
+        except (RefusedError, InterruptedRunError):  # a login that does not work is no lost answer
             raise
+        except bounded.LargerError:
+            raise RefusedError(
+                f"the cluster's answer is larger than {largest >> 20} MiB ({method} {path})."
+            ) from None
         except Exception as error:
             return _Answer(_LOST, _reason(error).encode())
         self._has_answered = True
@@ -162,18 +181,37 @@ class KubernetesCluster:
             found.status, data or b"", tuple(_warnings(found.headers)), float(after) if after.isdecimal() else 0.0
         )
 
-    def _call(self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float) -> Any:
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float, *, largest: int,
+        kept: int | None = None, is_write: bool = False, by_the_end: bool = True,
+    ) -> tuple[Any, bytes]:  # fmt: skip
+        """(the answer, its body), all within ``timeout`` seconds."""
         client = self._connect()
-        sent = {**headers, "User-Agent": self._agent}
+        whole = min(timeout, self._timeout)
+
+        def answer(waited: bounded.Waited) -> tuple[Any, bytes]:
+            sent = {**headers, "User-Agent": self._agent}
+            try:
+                with self._logins.in_use():  # a token that is over is fetched anew
+                    client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
+            except LoginError as error:
+                raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
+            found = client.call_api(
+                method, client.configuration.host + path, header_params=sent, body=body,
+                _request_timeout=min(whole, _TIMEOUT),
+            ).response  # fmt: skip
+            try:
+                return found, waited.read(found.read1, largest, kept=kept)
+            except BaseException:
+                found.close()  # else what is left of it would be read by whoever gets this connection next
+                raise
+            finally:
+                found.release_conn()
+
         try:
-            with self._logins.in_use():  # a token that is over is fetched anew
-                client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
-        except LoginError as error:
-            raise RefusedError(f"the kubeconfig cannot be used: {error}.") from None
-        return client.call_api(
-            method, client.configuration.host + path, header_params=sent, body=body,
-            _request_timeout=min(timeout, self._timeout),
-        )  # fmt: skip
+            return bounded.within(whole, answer, self._stopped, is_write=is_write, by_the_end=by_the_end)
+        except TimeoutError:
+            raise TimeoutError(f"no whole answer within {whole:g} s") from None
 
     # -- reading
 
@@ -249,7 +287,7 @@ class KubernetesCluster:
 
     def _list(self, asked: tuple[str, str]) -> dict[str, Object] | str:
         kind, api = asked
-        answer = self._ask("GET", path_of(api, KINDS[kind].plural, self._namespace))
+        answer = self._ask("GET", path_of(api, KINDS[kind].plural, self._namespace), timeout=_LIST)
         if answer.status == 403:
             return f"we may not list {KINDS[kind].plural} in {self._namespace}"
         if answer.status == 404:
@@ -258,8 +296,7 @@ class KubernetesCluster:
 
     def _all(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         self._connect()
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            return list(pool.map(ask, items))
+        return [answer.result() for answer in bounded.begin_each(ask, items, _PARALLEL)]  # each has its own end
 
     def get(self, kind: str, name: str, api_version: str = "") -> Object | None:
         """One object, or None."""
@@ -278,7 +315,7 @@ class KubernetesCluster:
         return bool(_good(answer))
 
     def nodes(self) -> Mapping[str, Object] | None:
-        answer = self._ask("GET", "/api/v1/nodes")
+        answer = self._ask("GET", "/api/v1/nodes", timeout=_LIST)
         return None if answer.status == 403 else {name_of(n): n for n in _good(answer).get("items") or []}
 
     def events(self) -> Sequence[Object]:
@@ -300,6 +337,7 @@ class KubernetesCluster:
             accept="*/*",
             timeout=5,
             again=(),
+            largest=_LOG,
         )
         return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
@@ -309,12 +347,19 @@ class KubernetesCluster:
         where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
         began = time.monotonic()
         try:
-            found = self._call(method, where, headers, body or None, timeout)
-            data = found.read()
+            found, data = self._call(
+                method, where, headers, body or None, timeout, largest=bounded.LARGEST, kept=bounded.KEPT,
+                by_the_end=False,
+            )  # fmt: skip
+        except InterruptedRunError:
+            raise
+        except bounded.LargerError:
+            problem = f"its answer is larger than {bounded.LARGEST >> 20} MiB"
+            return Answered(seconds=time.monotonic() - began, problem=problem)
         except Exception as error:
             return Answered(seconds=time.monotonic() - began, problem=_reason(error))
         got = {str(k): str(v) for k, v in found.headers.items()}
-        return Answered(found.status, data or b"", got, time.monotonic() - began)
+        return Answered(found.status, data, got, time.monotonic() - began)
 
     # -- asking without writing
 

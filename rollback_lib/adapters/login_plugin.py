@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rollback_lib.adapters import process
+from rollback_lib.adapters.bounded import LargerError
 
 _ONE_AT_A_TIME: Final = threading.Lock()  # what is replaced belongs to a module, and requests run in parallel
 LIMIT: Final = 15.0  # seconds: a plugin that asks the cloud for a token takes one or two
@@ -77,6 +78,8 @@ class Logins:
             raise LoginError(
                 f"its login plugin {name} gave no answer in {self.limit:g} s; does it ask a question?"
             ) from None
+        except LargerError:
+            raise LoginError(f"its login plugin {name} gave no credentials") from None
         except OSError as error:
             raise LoginError(f"its login plugin {name} cannot be run here: {error.strerror}") from None
         if done.code:

@@ -27,7 +27,7 @@ from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.adapters.web import RequestsWeb
 from rollback_lib.core import settings as core_settings
-from rollback_lib.core.errors import UsageError
+from rollback_lib.core.errors import RefusedError, UsageError
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
@@ -208,7 +208,7 @@ class World:
         self.settings, self.environment = settings, environment
         self.environ = environ
         self.clock = SystemClock()
-        stopped = self.clock.stopped
+        self._stopped = stopped = self.clock.stopped
         self._registry = _LazyRegistry(settings, environ, stopped)
         self.git = LazyRepository(start, offline=offline, stopped=stopped)
         where = settings.environments[environment]
@@ -236,9 +236,9 @@ class World:
         where = self.settings.environments[self.environment]
         program = shutil.which("kubectl", path=self.environ.get("PATH")) or ""
         return Evidence(
-            cluster=self.evidence_cluster, web=RequestsWeb(self.clock.stopped), files=EvidenceFiles(self._folder),
+            cluster=self.evidence_cluster, web=RequestsWeb(self._stopped), files=EvidenceFiles(self._folder),
             inside=KubectlExec(
-                program, where.context or "", where.namespace, self.environ, stopped=self.clock.stopped
+                program, where.context or "", where.namespace, self.environ, stopped=self._stopped
             ),
             jenkins=lambda: jenkins(self.environ, self.clock),
         )  # fmt: skip
@@ -297,6 +297,13 @@ def runs(config_folder: Path) -> Iterator[RunDirectory]:
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
         yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def is_committed(folder: Path, run_directory: Path) -> bool:
+    """Whether the repository of ``folder`` has files of this run directory: then somebody put it there."""
+    with contextlib.suppress(RefusedError):
+        return repository(folder).tracks(run_directory)
+    return False
 
 
 def kept_run(root: Path) -> RunDirectory:

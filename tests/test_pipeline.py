@@ -20,7 +20,7 @@ from rollback_lib.core.plan import Plan
 from rollback_lib.core.run import Request, Verification
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports, RunStore, Writer
-from tests.fakes import FakeActs, FakeClock, FakeCluster, FakeGit, FakeProgress, FakeRegistry, ports
+from tests.fakes import FakeActs, FakeClock, FakeCluster, FakeGit, FakeProgress, FakeRecords, FakeRegistry, ports
 
 GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 SETTINGS = """
@@ -66,9 +66,10 @@ class World:
             f"team/{n}:{tag}": d for n in ("cart", "user") for tag, d in (("v1", GOOD), ("v2", BAD), ("prod", BAD))
         }
         self.registry = FakeRegistry(**digests)
+        self.records = FakeRecords()  # what is in the cluster outlives a process
 
     def ports(self, **more: Any) -> Ports:
-        return ports(self.cluster, self.git, self.registry, **more)
+        return ports(self.cluster, self.git, self.registry, **{"records": self.records, **more})
 
     def run(self, name: str = "run", **values: Any) -> RunDirectory:
         run = RunDirectory(self.folder / name)

@@ -69,8 +69,8 @@ def within(
 
     Raises TimeoutError after so many seconds, all counted: names, connection, the first byte and the last. Raises
     InterruptedRunError soon after somebody wants us to stop; a write (``is_write``) is waited for all the same. What is
-    begun after that has `BEGUN_AFTER_STOP`: an ending has to say what is true. Or it is not begun at all, where no ending
-    needs it (``by_the_end`` is False).
+    begun after that has `BEGUN_AFTER_STOP`: an ending has to say what is true. Or it is not begun at all, where no
+    ending needs it (``by_the_end`` is False).
     """
     late = bool(stopped())
     if late and not by_the_end:

@@ -135,6 +135,11 @@ class GitRepository:
         """The commit that is checked out, full hash; "" in a repository without commits."""
         return self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").out.decode().strip()
 
+    def tracks(self, folder: Path) -> bool:
+        """Whether files below this folder are in the index: they were committed, or are about to be."""
+        found = self._run("ls-files", "-z", "--", str(folder.absolute()))
+        return found.code == 0 and bool(found.out)
+
     def tags(self) -> tuple[Tag, ...]:
         """Every tag, peeled, by name. Branches are never looked at.
 

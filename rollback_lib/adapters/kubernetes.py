@@ -170,9 +170,7 @@ class KubernetesCluster:
         except (RefusedError, InterruptedRunError):  # a login that does not work is no lost answer
             raise
         except bounded.LargerError:
-            raise RefusedError(
-                f"the cluster's answer is larger than {largest >> 20} MiB ({method} {path})."
-            ) from None
+            raise RefusedError(f"the cluster's answer is larger than {largest >> 20} MiB ({method} {path}).") from None
         except Exception as error:
             return _Answer(_LOST, _reason(error).encode())
         self._has_answered = True

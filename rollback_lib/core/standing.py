@@ -45,8 +45,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What was found beside the journal.
 
     ``copy``: its copy is in the cluster. ``own``: its directory was made on this machine, by a run. ``later``: runs
-    that wrote after this one was planned. ``objects``: what the plan changes, as it is now. ``closed``: this run's closing
-    of traffic stands.
+    that wrote after this one was planned. ``objects``: what the plan changes, as it is now. ``closed``: this run's
+    closing of traffic stands.
     """
 
     held: Held | None = None

@@ -127,9 +127,10 @@ def refusal(
     """Why the run does not go on, and what to do instead; None where it may."""
     code = f"{CODE}:{run}"
     if standing is Standing.UNKNOWN and code not in accepted:
+        brought = "" if seen.own else ", and its directory was not made by a run on this machine"
         return Refusal(
-            f"run {run} is not known to the cluster: neither its lock nor its copy is there, and its directory was not "
-            f"made by a run on this machine. It would be applied with the approval that lies in it.",
+            f"run {run} is not known to the cluster: neither its lock nor its copy is there{brought}. It would be "
+            f"applied with the approval that lies in it.",
             code=code,
             fix="Start a new run with `rollback run`, unless you know that nothing came after it.",
         )

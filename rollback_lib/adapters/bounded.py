@@ -133,8 +133,10 @@ def wait(answers: Sequence[Future[Any]], seconds: float, stopped: Stopped = neve
 
     What has not begun then is not asked any more.
     """
-    ends = time.monotonic() + seconds
-    late, cut = bool(stopped()), ends
+    began = time.monotonic()
+    ends = began + seconds
+    late = bool(stopped())
+    cut = min(ends, began + BEGUN_AFTER_STOP) if late else ends
     try:
         for answer in answers:
             while not answer.done() and (now := time.monotonic()) < cut:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final, NamedTuple
 
-from rollback_lib.adapters.bounded import AFTER_STOP, PIECE, LargerError, Stopped, never
+from rollback_lib.adapters.bounded import AFTER_STOP, BEGUN_AFTER_STOP, PIECE, LargerError, Stopped, never
 from rollback_lib.core.errors import InterruptedRunError
 
 # What kubectl and its login plugins need; never JENKINS_* or BUILD_* (credentials of the job do not belong to them).
@@ -120,12 +120,14 @@ def until(ended: Callable[[float], bool], timeout: float, what: object, stopped:
 
     Raises subprocess.TimeoutExpired after ``timeout`` seconds, InterruptedRunError soon after a wish to stop.
     """
-    ends = time.monotonic() + timeout
-    late, cut = bool(stopped()), ends
+    began = time.monotonic()
+    ends = began + timeout
+    seen = bool(stopped())  # begun in spite of that: no longer than any ending waits
+    cut = min(ends, began + BEGUN_AFTER_STOP) if seen else ends
     while not ended(max(min(_LOOK_EVERY, cut - time.monotonic()), 0.0)):
         now = time.monotonic()
-        if not late and stopped():
-            late, cut = True, min(ends, now + AFTER_STOP)
+        if not seen and stopped():
+            seen, cut = True, min(ends, now + AFTER_STOP)
         if now >= cut:
             if cut < ends:
                 raise InterruptedRunError(stopped())

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from rollback_lib.adapters import loading
 from rollback_lib.adapters.access import Access
+from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.adapters.clock import SystemClock
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.evidence_files import EvidenceFiles
@@ -27,7 +28,7 @@ from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.adapters.web import RequestsWeb
 from rollback_lib.core import settings as core_settings
-from rollback_lib.core.errors import UsageError
+from rollback_lib.core.errors import RefusedError, UsageError
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
@@ -64,9 +65,9 @@ def read_settings(config: Path) -> Settings:
     return core_settings.load(data, config.name)
 
 
-def repository(start: Path, *, offline: bool = False) -> GitRepository:
+def repository(start: Path, *, offline: bool = False, stopped: Stopped = never) -> GitRepository:
     """The git repository that holds ``start``."""
-    return GitRepository(start, offline=offline)
+    return GitRepository(start, offline=offline, stopped=stopped)
 
 
 def who(environ: Mapping[str, str]) -> tuple[str, str]:
@@ -86,8 +87,8 @@ def new_run_id(environment: str, now: datetime) -> str:
 class _LazyRegistry:
     """The registry client, whose library is loaded only when a registry is asked."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._settings, self._environ = settings, environ
+    def __init__(self, settings: Settings, environ: Mapping[str, str], stopped: Stopped) -> None:
+        self._settings, self._environ, self._stopped = settings, environ, stopped
         self._client: Any = None
 
     def look_up(
@@ -112,7 +113,7 @@ class _LazyRegistry:
                     hosts = [parse(images.repository.replace("{service}", "x")).host]
             self._client = RegistryClient(
                 {host: r.url for host, r in images.registries.items()}, _docker_config(self._environ), self._environ,
-                own_hosts=tuple(hosts),
+                own_hosts=tuple(hosts), stopped=self._stopped,
             )  # fmt: skip
         return self._client
 
@@ -129,13 +130,13 @@ def _docker_config(environ: Mapping[str, str]) -> Path:
 class LazyRepository:
     """The repository, opened when it is first asked: what cannot be opened fails that question, not the start."""
 
-    def __init__(self, start: Path, *, offline: bool) -> None:
-        self._start, self._offline = start, offline
+    def __init__(self, start: Path, *, offline: bool, stopped: Stopped = never) -> None:
+        self._start, self._offline, self._stopped = start, offline, stopped
         self._opened: GitRepository | None = None
 
     def _open(self) -> GitRepository:
         if self._opened is None:
-            self._opened = repository(self._start, offline=self._offline)
+            self._opened = repository(self._start, offline=self._offline, stopped=self._stopped)
         return self._opened
 
     def tags(self) -> Sequence[Tag]:
@@ -167,7 +168,8 @@ def jenkins(environ: Mapping[str, str], clock: Clock) -> Jenkins:
     if not url:
         raise UsageError("JENKINS_URL is not set: the address of the Jenkins server, such as https://ci.example.com/")
     user, token = (environ.get(f"ROLLBACK_JENKINS_{name}", "").strip() for name in ("USER", "TOKEN"))
-    return JenkinsServer(url, user, token, sleep=clock.sleep)
+    stopped = clock.stopped if isinstance(clock, SystemClock) else never
+    return JenkinsServer(url, user, token, sleep=clock.sleep, stopped=stopped)
 
 
 @contextlib.contextmanager
@@ -212,14 +214,17 @@ class World:
         self.settings, self.environment = settings, environment
         self.environ = environ
         self.clock = SystemClock()
-        self._registry = _LazyRegistry(settings, environ)
-        self.git = LazyRepository(start, offline=offline)
+        self._stopped = stopped = self.clock.stopped
+        self._registry = _LazyRegistry(settings, environ, stopped)
+        self.git = LazyRepository(start, offline=offline, stopped=stopped)
         where = settings.environments[environment]
         self.access = Access(environ.get("KUBECONFIG") or None, where.context, environ)  # one login for all of them
-        self.cluster = KubernetesCluster(None, None, where.namespace, access=self.access)
+        self.cluster = KubernetesCluster(
+            None, None, where.namespace, self.clock.pause, access=self.access, stopped=stopped
+        )  # fmt: skip
         self.evidence_cluster = KubernetesCluster(
             None, None, where.namespace, patient=False, timeout=EVIDENCE_TIMEOUT, agent="rollback_lib-evidence",
-            access=self.access,
+            access=self.access, stopped=stopped,
         )  # fmt: skip
         self.kubectl = kubectl(self.access, where.namespace, environ, self.cluster, self.clock.stop)
         self._folder = start
@@ -238,8 +243,8 @@ class World:
         where = self.settings.environments[self.environment]
         program = shutil.which("kubectl", path=self.environ.get("PATH")) or ""
         return Evidence(
-            cluster=self.evidence_cluster, web=RequestsWeb(), files=EvidenceFiles(self._folder),
-            inside=KubectlExec(program, self.access.arguments, where.namespace, self.environ),
+            cluster=self.evidence_cluster, web=RequestsWeb(self._stopped), files=EvidenceFiles(self._folder),
+            inside=KubectlExec(program, self.access.arguments, where.namespace, self.environ, self._stopped),
             jenkins=lambda: jenkins(self.environ, self.clock),
         )  # fmt: skip
 
@@ -296,6 +301,13 @@ def runs(config_folder: Path) -> Iterator[RunDirectory]:
     folder = config_folder / RUNS
     with contextlib.suppress(OSError):
         yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
+
+
+def is_committed(folder: Path, run_directory: Path) -> bool:
+    """Whether the repository of ``folder`` has files of this run directory: then somebody put it there."""
+    with contextlib.suppress(RefusedError):
+        return repository(folder).tracks(run_directory)
+    return False
 
 
 def kept_run(root: Path) -> RunDirectory:

@@ -10,13 +10,14 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rollback_lib import wiring
+from rollback_lib import holding, wiring
+from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.run import Request
 from rollback_lib.operations import resume
 from rollback_lib.operations import run as operation
@@ -132,6 +133,36 @@ def test_resumed_from_the_cluster_every_point_ends_as_if_nothing_had_happened(st
             assert outcome.ending.code == 0, f"{point.name}: {outcome.ending}"
             assert story.shop.objects() == story.after, point.name
         assert story.shop.records() == [], point.name
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_run_that_was_unlocked_goes_on_only_where_nothing_is_left_to_change_or_nothing_was_changed(
+    story: Story, part: int
+) -> None:
+    """At every point the lock is taken away: a run that is half done is refused, with its directory and without it."""
+    refused = 0
+    for point in story.points[part::STEP]:
+        for directory in (True, False):
+            shop = story.shop
+            shop.reset()
+            shop.sandbox.restore(point.cluster)
+            with shop.world() as ports:
+                holding.remove(ports.records, APPLICATION, lambda _: True)
+            left = shop.sandbox.snapshot()
+            there = shop.objects()
+            try:
+                outcome = resumed(story, replace(point, cluster=left), directory=directory)
+            except RefusedError as error:
+                outcome, said = None, str(error)
+            else:
+                said = ""
+            refused += bool(said)
+            assert not said or RUN in said
+            assert not said or shop.objects() == there, f"{point.name}: {said}"
+            if not said:
+                assert outcome is None or outcome.ending.code == 0, f"{point.name}: {outcome}"
+                assert shop.objects() in (there, story.after), point.name
+    assert refused
 
 
 def test_what_is_in_the_cluster_holds_no_secret_objects(story: Story) -> None:

@@ -20,7 +20,7 @@ from rollback_lib.core.plan import Plan
 from rollback_lib.core.run import Request, Verification
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports, RunStore, Writer
-from tests.fakes import FakeActs, FakeClock, FakeCluster, FakeGit, FakeProgress, FakeRegistry, ports
+from tests.fakes import FakeActs, FakeClock, FakeCluster, FakeGit, FakeProgress, FakeRecords, FakeRegistry, ports
 
 GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 SETTINGS = """
@@ -66,9 +66,10 @@ class World:
             f"team/{n}:{tag}": d for n in ("cart", "user") for tag, d in (("v1", GOOD), ("v2", BAD), ("prod", BAD))
         }
         self.registry = FakeRegistry(**digests)
+        self.records = FakeRecords()  # what is in the cluster outlives a process
 
     def ports(self, **more: Any) -> Ports:
-        return ports(self.cluster, self.git, self.registry, **more)
+        return ports(self.cluster, self.git, self.registry, **{"records": self.records, **more})
 
     def run(self, name: str = "run", **values: Any) -> RunDirectory:
         run = RunDirectory(self.folder / name)
@@ -174,7 +175,8 @@ def test_the_code_after_a_write_says_that_something_was_changed(
 def test_running_again_after_a_failure_finishes_the_job(world: World) -> None:
     acts = FakeActs(world.cluster, fail={2: FailedError("the network is gone")})
     assert operation.execute(world.run(), world.ports(acts=acts)).ending.code == 4
-    assert operation.execute(world.run("again"), world.ports()).ending.code == 0
+    assert operation.execute(world.run("again"), world.ports()).ending.code == 6, "the failed one keeps its lock"
+    assert operation.execute(world.run("over", take_over=True), world.ports()).ending.code == 0
     assert sorted(world.cluster.writes) == ["apply/deployment/cart", "apply/deployment/user"]
 
 

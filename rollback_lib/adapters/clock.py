@@ -23,9 +23,17 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def stopped(self) -> str:
+        """Why the run has to end, in a sentence; empty while nobody wants it to."""
+        return f"Interrupted ({self._why})." if self._stop.is_set() else ""
+
+    def pause(self, seconds: float) -> None:
+        """Wait, and no longer than until somebody asks us to stop; what comes next says so itself."""
+        self._stop.wait(seconds)
+
     def check(self) -> None:
-        if self._stop.is_set():
-            raise InterruptedRunError(f"Interrupted ({self._why}).")
+        if why := self.stopped():
+            raise InterruptedRunError(why)
 
     def sleep(self, seconds: float) -> None:
         self._stop.wait(seconds)

@@ -15,11 +15,13 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import PIPE, TimeoutExpired
 from typing import TYPE_CHECKING, Final, NamedTuple, cast, get_args
 
 import msgspec
 
+from rollback_lib.adapters import process as programs
+from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.core.errors import BugError, Refusal, RefusedError
 from rollback_lib.core.release import ObjectType, Tag
 from rollback_lib.core.services import is_manifest, tidy
@@ -44,6 +46,7 @@ _TAG_FIELDS: Final = (
     "*committerdate:iso-strict",
     "taggerdate:iso-strict",
 )
+_PROMISOR: Final = r"^(remote\..*\.promisor|extensions\.partialclone)$"
 _SYMLINK: Final = "120000"
 _SUBMODULE: Final = "160000"
 _TAGS: Final = "refs/tags/"
@@ -57,10 +60,12 @@ _ENVIRONMENT: Final = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",  # a commit's hash stands for these files and no others
     "GIT_LITERAL_PATHSPECS": "1",
+    # Nothing is fetched, ever: a partial clone's remote that hangs would hold us with it. Git before 2.44 does not know
+    # the first and fetches missing objects all the same; but no protocol, no fetch.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
 }
-_PROTOCOLS: Final = "file:git:http:https:ssh"  # what git allows by itself, less helpers that run commands (ext::)
-# Older gits do not know the first and fetch missing objects all the same; but no protocol, no fetch.
-_OFFLINE: Final = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+LIMIT: Final = 60.0  # seconds for one question; those that read most take one or two
 
 
 class RepositoryIdentity(msgspec.Struct, frozen=True):
@@ -95,17 +100,18 @@ class _Answer(NamedTuple):
 class GitRepository:
     """The repository that ``path`` (a folder, or a file in it) lies in; bare, shallow, partial, worktree: all will do.
 
-    ``offline``: touch no network, not even for objects that a partial clone left with its remote.
+    No network is touched, not even for objects that a partial clone left with its remote. ``offline``: said so.
+    ``stopped`` ends what is being read (`adapters.bounded`).
 
     Raises RefusedError if git is not installed, if there is no repository, or if git does not trust its owner.
     git's own variables (``GIT_DIR``…) hold here as they do for git.
     """
 
-    def __init__(self, path: Path, *, offline: bool = False) -> None:
+    def __init__(self, path: Path, *, offline: bool = False, stopped: Stopped = never) -> None:
+        self._stopped = stopped
         self._folder = path if path.is_dir() else path.parent
         self._git = _git()
         self._git.update_environment(**_ENVIRONMENT)
-        self._git.update_environment(**_OFFLINE if offline else {"GIT_ALLOW_PROTOCOL": _allowed()})
         self._offline = offline
         facts = self._run("rev-parse", "--absolute-git-dir", "--is-bare-repository", "--is-shallow-repository")
         if facts.code:
@@ -128,6 +134,11 @@ class GitRepository:
     def head_commit(self) -> str:
         """The commit that is checked out, full hash; "" in a repository without commits."""
         return self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").out.decode().strip()
+
+    def tracks(self, folder: Path) -> bool:
+        """Whether files below this folder are in the index: they were committed, or are about to be."""
+        found = self._run("ls-files", "-z", "--", str(folder.absolute()))
+        return found.code == 0 and bool(found.out)
 
     def tags(self) -> tuple[Tag, ...]:
         """Every tag, peeled, by name. Branches are never looked at.
@@ -252,9 +263,12 @@ class GitRepository:
         return contents
 
     def _lacking(self, said: str, why: str = "") -> RefusedError:
-        reason = "; offline, so they were not fetched" if self._offline else f" (git: {why})" if why else ""
+        partial = bool(self._config(_PROMISOR))
+        what = "This clone is partial: it" if partial else "This clone"
+        reason = "" if partial or not why else f" (git: {why})"
+        offline = "; offline, so they were not fetched" if self._offline else ""
         return RefusedError(
-            Refusal(f"This clone lacks objects of {said}{reason}.", fix=self.fetch_advice(objects=True))
+            Refusal(f"{what} lacks objects of {said}{offline or reason}.", fix=self.fetch_advice(objects=True))
         )
 
     def _remote(self) -> tuple[str, str]:
@@ -288,8 +302,24 @@ class GitRepository:
         started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True)
         process = started.proc  # `started` has to live as long: it ends the process when it goes
         assert process is not None
-        out, error = process.communicate(stdin)
-        return _Answer(process.returncode, out, error.decode(errors="replace"))
+        given: list[bytes | None] = [stdin]
+        said: list[tuple[bytes, bytes]] = []
+
+        def ended(seconds: float) -> bool:
+            try:
+                said.append(process.communicate(given.pop() if given else None, timeout=seconds))
+            except TimeoutExpired:
+                return False
+            return True
+
+        try:
+            programs.until(ended, LIMIT, command, self._stopped)
+        except BaseException as error:
+            programs.kill(process)
+            if isinstance(error, TimeoutExpired):
+                raise RefusedError(f"git {arguments[0]} did not end within {LIMIT:.0f} s: is its disk there?") from None
+            raise
+        return _Answer(process.returncode, said[0][0], said[0][1].decode(errors="replace"))
 
 
 def _git() -> Git:
@@ -299,10 +329,6 @@ def _git() -> Git:
     from git.cmd import Git  # 130 ms
 
     return Git()
-
-
-def _allowed() -> str:
-    return os.environ.get("GIT_ALLOW_PROTOCOL") or _PROTOCOLS
 
 
 def _not_ours(path: Path, said: str) -> Refusal:

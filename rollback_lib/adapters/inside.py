@@ -6,11 +6,12 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from rollback_lib.adapters import process
+from rollback_lib.adapters import bounded, process
 from rollback_lib.adapters.kubectl import NO_PREFERENCES
 from rollback_lib.core.errors import RefusedError
 
 LARGEST: Final = 100_000  # characters of what a command printed
+_READ: Final = 4 << 20  # bytes that it may print at all
 
 
 def exec_arguments(pod: str, container: str, command: Sequence[str]) -> tuple[str, ...]:
@@ -21,14 +22,15 @@ def exec_arguments(pod: str, container: str, command: Sequence[str]) -> tuple[st
 class KubectlExec:
     """Commands in the containers of one namespace. ``program`` empty: there is no kubectl.
 
-    ``access``: the arguments that lead kubectl to the cluster that is read.
+    ``access``: the arguments that lead kubectl to the cluster that is read. ``stopped`` ends what is waited for.
     """
 
     def __init__(
-        self, program: str, access: Callable[[], Sequence[str]], namespace: str, environ: Mapping[str, str]
-    ) -> None:
+        self, program: str, access: Callable[[], Sequence[str]], namespace: str, environ: Mapping[str, str],
+        stopped: bounded.Stopped = bounded.never,
+    ) -> None:  # fmt: skip
         self._program, self._access, self._namespace = program, access, namespace
-        self._environ = environ
+        self._environ, self._stopped = environ, stopped
 
     def run(self, pod: str, container: str, command: Sequence[str], timeout: float) -> tuple[int, str]:
         if not self._program:
@@ -36,11 +38,15 @@ class KubectlExec:
         try:
             start = (self._program, *self._access(), f"--namespace={self._namespace}")
             arguments = (*start, *exec_arguments(pod, container, command))
-            done = process.run(arguments, self._environ, timeout=timeout, more=NO_PREFERENCES)
+            done = process.run(
+                arguments, self._environ, timeout=timeout, more=NO_PREFERENCES, largest=_READ, stopped=self._stopped
+            )
         except RefusedError as error:
             return -1, str(error)
         except subprocess.TimeoutExpired:
             return -1, f"it did not end within {timeout:.0f} s"
+        except bounded.LargerError:
+            return -1, f"it printed more than {_READ >> 20} MiB"
         except OSError as error:
             return -1, f"kubectl could not be started ({error.strerror})"
         return done.code, (done.out + done.err)[:LARGEST]

@@ -16,7 +16,9 @@ from urllib.parse import quote, urlencode, urlsplit
 import jenkins
 import msgspec
 import requests
+import urllib3
 
+from rollback_lib.adapters import bounded
 from rollback_lib.core import jenkins_answers as answers
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
@@ -27,6 +29,7 @@ CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 20.0  # between two bytes
 WHOLE_TIMEOUT: Final = 60.0  # for one answer
 LARGEST: Final = 16 << 20
+_CRUMB: Final = 1 << 16
 TRIES: Final = 5
 _QUEUED = re.compile(r"/queue/item/([0-9]{1,18})/?$")
 _AGAIN: Final = (429, 502, 503, 504)
@@ -64,8 +67,9 @@ class _Session(jenkins.Jenkins):
         if self.crumb is None:
             found = self.jenkins_request(requests.Request("GET", self.server + "crumbIssuer/api/json"), add_crumb=False)
             try:
-                self.crumb = found.json() if found.status_code == 200 else False
-            except ValueError:
+                said = bounded.Waited().read(lambda size: found.raw.read1(size, decode_content=True), _CRUMB)
+                self.crumb = msgspec.json.decode(said) if found.status_code == 200 else False
+            except msgspec.DecodeError:
                 self.crumb = False
             finally:
                 found.close()
@@ -81,13 +85,14 @@ class JenkinsServer:
     """
 
     def __init__(
-        self, url: str, user: str, token: str, *, sleep: Callable[[float], None], now: Callable[[], float] | None = None
-    ) -> None:
+        self, url: str, user: str, token: str, *, sleep: Callable[[float], None],
+        stopped: bounded.Stopped = bounded.never,
+    ) -> None:  # fmt: skip
         if urlsplit(url).scheme not in ("http", "https") or urlsplit(url).username:
             raise UsageError("JENKINS_URL must be the address of a Jenkins server, without a user name in it")
         self._server = _Session(url, user or None, token or None)
         self._user = user
-        self._sleep, self._now = sleep, now or time.monotonic
+        self._sleep, self._stopped = sleep, stopped
         self.url = self._server.server
 
     def close(self) -> None:
@@ -224,29 +229,27 @@ class JenkinsServer:
 
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> _Answer:
         request = requests.Request(method, self.url + path, data=body, headers=dict(headers))
-        try:
+
+        def answer(waited: bounded.Waited) -> _Answer:
             raw = self._server.jenkins_request(request, add_crumb=method == "POST")
+            try:
+                body = waited.read(lambda size: raw.raw.read1(size, decode_content=True), LARGEST)
+                return _Answer(raw.status_code, {k.lower(): v for k, v in raw.headers.items()}, body)
+            finally:
+                raw.close()
+
+        try:
+            return bounded.within(WHOLE_TIMEOUT, answer, self._stopped, is_write=method == "POST")
+        except bounded.LargerError:
+            raise _Lost(f"an answer of more than {LARGEST >> 20} MB") from None
+        except TimeoutError:
+            raise _Lost(f"an answer that took more than {WHOLE_TIMEOUT:.0f} s") from None
         except jenkins.TimeoutException:
             raise _Lost("no answer within the time") from None
+        except urllib3.exceptions.HTTPError as error:
+            raise _Lost(f"the answer was cut off ({type(error).__name__})") from None
         except (requests.RequestException, jenkins.JenkinsException, OSError) as error:
             raise _Lost(_reason(error)) from None
-        try:
-            return _Answer(raw.status_code, {k.lower(): v for k, v in raw.headers.items()}, self._whole(raw))
-        finally:
-            raw.close()
-
-    def _whole(self, raw: Any) -> bytes:
-        begun, found = self._now(), bytearray()
-        try:
-            for part in raw.iter_content(1 << 16):
-                found += part
-                if len(found) > LARGEST:
-                    raise _Lost(f"an answer of more than {LARGEST >> 20} MB")
-                if self._now() - begun > WHOLE_TIMEOUT:
-                    raise _Lost(f"an answer that took more than {WHOLE_TIMEOUT:.0f} s")
-        except requests.RequestException as error:
-            raise _Lost(f"the answer was cut off ({type(error).__name__})") from None
-        return bytes(found)
 
     def _judged(self, found: _Answer, what: str, *, missing: bool = False, redirects: bool = False) -> _Answer | None:
         if found.status < 300:

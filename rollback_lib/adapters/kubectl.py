@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from rollback_lib.adapters import process
+from rollback_lib.adapters.bounded import LargerError
 from rollback_lib.core.changes import (
     WRITE_LIMIT,
     Change,
@@ -100,6 +101,8 @@ class Kubectl:
             raise RefusedError(f"kubectl did not tell its version within {REQUEST_TIMEOUT} s.") from None
         except OSError as error:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
+        except LargerError:
+            raise RefusedError(f"{self._program} does not tell its version. Is it kubectl?") from None
         except (ValueError, KeyError, TypeError):
             said = last_line(told(done.err)) or f"it ended with {done.code}"
             raise RefusedError(f"{self._program} does not tell its version: {said}. Is it kubectl?") from None
@@ -172,6 +175,8 @@ class Kubectl:
             done = process.run((*start, *arguments), self._environ, timeout=WRITE_LIMIT, more=NO_PREFERENCES)
         except subprocess.TimeoutExpired:
             return f"kubectl did not answer within {WRITE_LIMIT:.0f} s"
+        except LargerError:
+            return "kubectl said more than any object has"
         except OSError as error:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
         if done.code < 0:

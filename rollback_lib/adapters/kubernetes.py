@@ -12,15 +12,15 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from rollback_lib.adapters import bounded
 from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.core.changes import patch_text
-from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
+from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.resources import KINDS, Object, name_of, path_of
 from rollback_lib.core.server_answers import told
@@ -28,7 +28,11 @@ from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
 
-_TIMEOUT: Final = 30.0
+_TIMEOUT: Final = 30.0  # seconds, for one read of the connection, and for one answer
+_LIST: Final = 120.0  # seconds for a whole list: a large one takes its time, and still comes to an end
+_LOGIN: Final = 5.0  # seconds that a kubeconfig may take beside its login plugin
+LARGEST: Final = 256 << 20  # bytes of one answer: the largest list that anybody has, and no more
+_LOG: Final = 1 << 20  # more than we ask for
 # A server that is busy, or an answer that got lost, says nothing about the rollback: asked again, for this long.
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 _PATIENCE: Final = 10.0  # seconds after the first try in which another one may begin
@@ -61,15 +65,18 @@ class _Answer(msgspec.Struct):
 class KubernetesCluster:
     """`Cluster` for one context and namespace. Nothing is connected before the first question.
 
-    ``patient``: a question is asked again where the server is busy or an answer got lost. ``agent`` is how the server
-    knows who asks. ``access``: one that others use too, instead of ``kubeconfig`` and ``context``; who made it closes
-    it.
+    ``patient``: a question is asked again where the server is busy or an answer got lost. ``timeout``: seconds for one
+    answer, lists included where it is less than usual. ``agent`` is how the server knows who asks. ``access``: one that
+    others use too, instead of ``kubeconfig`` and ``context``; who made it closes it. ``stopped`` ends what is being
+    read (`adapters.bounded`); what is being written is waited for.
     """
 
     def __init__(
         self, kubeconfig: str | None, context: str | None, namespace: str, sleep: Callable[[float], None] = time.sleep,
-        *, patient: bool = True, timeout: float = _TIMEOUT, agent: str = "rollback_lib", access: Access | None = None,
+        *, patient: bool = True, timeout: float = _LIST, agent: str = "rollback_lib", access: Access | None = None,
+        stopped: bounded.Stopped = bounded.never,
     ) -> None:  # fmt: skip
+        self._stopped = stopped
         self._patient, self._timeout, self._agent = patient, timeout, agent
         self._namespace = namespace
         self.access = access or Access(kubeconfig, context)
@@ -80,7 +87,12 @@ class KubernetesCluster:
     # -- transport
 
     def _connect(self) -> Any:
-        return self.access.client()
+        try:
+            return bounded.within(
+                self.access.login_limit + _LOGIN, lambda _: self.access.client(), self._stopped
+            )  # fmt: skip
+        except TimeoutError:
+            raise RefusedError("the kubeconfig cannot be used: it could not be read in time.") from None
 
     def close(self) -> None:
         """Close the connections, unless they are others' too."""
@@ -90,7 +102,7 @@ class KubernetesCluster:
     def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
         content: str = "application/json", accept: str = "application/json", timeout: float = _TIMEOUT,
-        again: Sequence[int] = _TROUBLED,
+        again: Sequence[int] = _TROUBLED, largest: int = LARGEST,
     ) -> _Answer:  # fmt: skip
         """One question, asked again while the answer is one of ``again``.
 
@@ -98,7 +110,7 @@ class KubernetesCluster:
         """
         started = time.monotonic()
         for pause in (*_PAUSES, None):
-            answer = self._try(method, path, query, body, content, accept, timeout)
+            answer = self._try(method, path, query, body, content, accept, timeout, largest)
             late = time.monotonic() - started > _PATIENCE
             if answer.status not in again or pause is None or late or not (self._patient and self._has_answered):
                 break
@@ -124,18 +136,23 @@ class KubernetesCluster:
 
     def _try(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content: str, accept: str,
-        timeout: float,
+        timeout: float, largest: int,
     ) -> _Answer:  # fmt: skip
         self._connect()  # what is wrong with a kubeconfig is no lost answer
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content
         where = path + (f"?{urlencode(query)}" if query else "")
+        is_write = method != "GET" and "dryRun" not in (query or {})
         try:
-            found = self._call(method, where, headers, body, timeout)
-            data = found.read()
-        except RefusedError:  # a login that does not work is no lost answer
+            found, data = self._call(
+                method, where, headers, body, timeout, largest=largest, is_write=is_write,
+                by_the_end=self._patient,  # who looks beside a run is of no use to its ending
+            )  # fmt: skip
+        except (RefusedError, InterruptedRunError):  # a login that does not work is no lost answer
             raise
+        except bounded.LargerError:
+            raise RefusedError(f"the cluster's answer is larger than {largest >> 20} MiB ({method} {path}).") from None
         except Exception as error:
             return _Answer(_LOST, _reason(error).encode())
         self._has_answered = True
@@ -144,17 +161,33 @@ class KubernetesCluster:
             found.status, data or b"", tuple(_warnings(found.headers)), float(after) if after.isdecimal() else 0.0
         )
 
-    def _call(self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float) -> Any:
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float, *, largest: int,
+        kept: int | None = None, is_write: bool = False, by_the_end: bool = True,
+    ) -> tuple[Any, bytes]:  # fmt: skip
+        """(the answer, its body), all within ``timeout`` seconds."""
         from urllib3 import HTTPHeaderDict
 
         client = self._connect()
-        sent = HTTPHeaderDict(headers)
-        sent["User-Agent"] = self._agent
-        self.access.sign(sent)
-        where, most = client.configuration.host + path, min(timeout, self._timeout)
-        if isinstance(body, bytes):  # to the byte; the client would encode it, or take it for another kind of patch
-            return _exactly(client, method, where, sent, body, most)
-        return client.call_api(method, where, header_params=sent, body=body, _request_timeout=most)
+        whole = min(timeout, self._timeout)
+
+        def answer(waited: bounded.Waited) -> tuple[Any, bytes]:
+            sent = HTTPHeaderDict(headers)
+            sent["User-Agent"] = self._agent
+            self.access.sign(sent)
+            found = _exactly(client, method, client.configuration.host + path, sent, body, min(whole, _TIMEOUT))
+            try:
+                return found, waited.read(found.read1, largest, kept=kept)
+            except BaseException:
+                found.close()  # else what is left of it would be read by whoever gets this connection next
+                raise
+            finally:
+                found.release_conn()
+
+        try:
+            return bounded.within(whole, answer, self._stopped, is_write=is_write, by_the_end=by_the_end)
+        except TimeoutError:
+            raise TimeoutError(f"no whole answer within {whole:g} s") from None
 
     # -- reading
 
@@ -222,7 +255,7 @@ class KubernetesCluster:
 
     def _list(self, asked: tuple[str, str]) -> dict[str, Object] | str:
         kind, api = asked
-        answer = self._ask("GET", path_of(api, KINDS[kind].plural, self._namespace))
+        answer = self._ask("GET", path_of(api, KINDS[kind].plural, self._namespace), timeout=_LIST)
         if answer.status == 403:
             return f"we may not list {KINDS[kind].plural} in {self._namespace}"
         if answer.status == 404:
@@ -231,8 +264,7 @@ class KubernetesCluster:
 
     def _all(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         self._connect()
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            return list(pool.map(ask, items))
+        return [answer.result() for answer in bounded.begin_each(ask, items, CONNECTIONS)]  # each has its own end
 
     def get(self, kind: str, name: str, api_version: str = "") -> Object | None:
         """One object, or None."""
@@ -251,7 +283,7 @@ class KubernetesCluster:
         return bool(_good(answer))
 
     def nodes(self) -> Mapping[str, Object] | None:
-        answer = self._ask("GET", "/api/v1/nodes")
+        answer = self._ask("GET", "/api/v1/nodes", timeout=_LIST)
         return None if answer.status == 403 else {name_of(n): n for n in _good(answer).get("items") or []}
 
     def events(self) -> Sequence[Object]:
@@ -273,6 +305,7 @@ class KubernetesCluster:
             accept="*/*",
             timeout=5,
             again=(),
+            largest=_LOG,
         )
         return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
@@ -282,12 +315,19 @@ class KubernetesCluster:
         where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
         began = time.monotonic()
         try:
-            found = self._call(method, where, headers, body or None, timeout)
-            data = found.read()
+            found, data = self._call(
+                method, where, headers, body or None, timeout, largest=bounded.LARGEST, kept=bounded.KEPT,
+                by_the_end=False,
+            )  # fmt: skip
+        except InterruptedRunError:
+            raise
+        except bounded.LargerError:
+            problem = f"its answer is larger than {bounded.LARGEST >> 20} MiB"
+            return Answered(seconds=time.monotonic() - began, problem=problem)
         except Exception as error:
             return Answered(seconds=time.monotonic() - began, problem=_reason(error))
         got = {str(k): str(v) for k, v in found.headers.items()}
-        return Answered(found.status, data or b"", got, time.monotonic() - began)
+        return Answered(found.status, data, got, time.monotonic() - began)
 
     # -- asking without writing
 
@@ -361,15 +401,17 @@ class KubernetesCluster:
             raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
 
 
-def _exactly(client: Any, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Any:
-    """One request with this very body, by the client's own connections."""
-    from kubernetes.client.rest import RESTResponse
+def _exactly(client: Any, method: str, url: str, headers: Any, body: Any, timeout: float) -> Any:
+    """One request with this very body by the client's own connections; its answer is still to be read.
+
+    (The client would encode bytes once more, or take them for another kind of patch.)
+    """
     from urllib3 import Timeout
 
-    found = client.rest_client.pool_manager.request(
-        method, url, body=body, headers=headers, timeout=Timeout(total=timeout), preload_content=False
+    data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+    return client.rest_client.pool_manager.request(
+        method, url, body=data, headers=headers, timeout=Timeout(total=timeout), preload_content=False
     )
-    return RESTResponse(found)
 
 
 def _good(answer: _Answer) -> dict[str, Any]:

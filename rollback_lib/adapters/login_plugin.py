@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollback_lib.adapters import process
+from rollback_lib.adapters.bounded import LargerError
 
 LIMIT: Final = 15.0  # seconds: a plugin that asks the cloud for a token takes one or two
 _OF_CLUSTER: Final = (
@@ -55,6 +56,8 @@ def run(
         done = process.run(args, environ, timeout=limit, more=own)
     except subprocess.TimeoutExpired:
         raise LoginError(f"its login plugin {name} gave no answer in {limit:g} s; does it ask a question?") from None
+    except LargerError:
+        raise LoginError(f"its login plugin {name} gave no credentials") from None
     except OSError as error:
         raise LoginError(f"its login plugin {name} cannot be run here: {error.strerror}") from None
     if done.code:

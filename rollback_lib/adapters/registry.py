@@ -12,7 +12,6 @@ or through cri-dockerd. Whoever meets such an ``imageID`` asks again with ``conf
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import threading
 import time
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
+from rollback_lib.adapters import bounded
 from rollback_lib.adapters.registry_credentials import HUB, CredentialStore
 from rollback_lib.adapters.registry_http import RegistryHttp, is_loopback, new_session
 from rollback_lib.core.errors import FailedError, Problem, RefusedError, StaleError, UsageError
@@ -66,7 +66,9 @@ class RegistryClient:
         helper_timeout: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        stopped: bounded.Stopped = bounded.never,
     ) -> None:
+        self._stopped = stopped
         self._mirrors = dict(mirrors or {})
         problems = [p for host, url in self._mirrors.items() if (p := _mirror_problem(host, url))]
         if problems:
@@ -166,20 +168,19 @@ class RegistryClient:
     def _look_up_all(
         self, by_host: Mapping[str, list[tuple[str, ImageReference]]], platforms: tuple[str, ...], configs: bool
     ) -> dict[str, Answer]:
-        pools = {host: concurrent.futures.ThreadPoolExecutor(AT_ONCE, "registry") for host in by_host}
         running = {
-            pools[host].submit(self._look_up, text, reference, platforms, configs): text
-            for host, questions in by_host.items()
-            for text, reference in questions
-        }
-        try:
-            done, late = concurrent.futures.wait(running, self._deadline + 1.0)
-        finally:
-            for pool in pools.values():
-                pool.shutdown(wait=False, cancel_futures=True)
+            answer: text
+            for questions in by_host.values()
+            for answer, (text, _) in zip(
+                bounded.begin_each(lambda asked: self._look_up(*asked, platforms, configs), questions, AT_ONCE),
+                questions, strict=True,
+            )
+        }  # fmt: skip
+        bounded.wait(list(running), self._deadline + 1.0, self._stopped)
         over = f"no answer within {self._deadline:g} s"
-        return {running[f]: f.result() for f in done} | {
-            running[f]: Answer(running[f], "unknown", text=f"{running[f]}: {over}") for f in late
+        return {
+            text: f.result() if f.done() and not f.cancelled() else Answer(text, "unknown", text=f"{text}: {over}")
+            for f, text in running.items()
         }
 
     def _look_up(self, text: str, reference: ImageReference, platforms: tuple[str, ...], configs: bool) -> Answer:
@@ -301,6 +302,7 @@ class RegistryClient:
                     lambda: self._ends,
                     self._clock,
                     self._sleep,
+                    self._stopped,
                 )
             return self._hosts[host]
 

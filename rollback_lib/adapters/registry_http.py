@@ -19,6 +19,7 @@ import msgspec
 import requests
 import urllib3
 
+from rollback_lib.adapters import bounded
 from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
 from rollback_lib.core.registry_answers import ACCEPT, Reply, retry_after
 
@@ -75,7 +76,9 @@ class RegistryHttp:
         ends: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        stopped: bounded.Stopped = bounded.never,
     ) -> None:
+        self._stopped = stopped
         self.base = base.rstrip("/")
         self._session = session
         self._find_credentials = credentials
@@ -213,27 +216,35 @@ class RegistryHttp:
         sent = {"Accept-Encoding": "identity", **{key: value for key, value in headers.items() if value}}
         direct = {"http": "", "https": "", "all": ""} if is_loopback(url) else None
         limits = (min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left))
-        try:
+
+        def answer(waited: bounded.Waited) -> _Raw:
             with self._session.request(
                 method, url, headers=sent, auth=_NoNetrc(), allow_redirects=False, stream=True, timeout=limits,
                 proxies=direct, **more,
             ) as got:  # fmt: skip
-                body = got.content if method == "HEAD" else self._body(got)  # read: else the connection is lost
-                return _Raw(got.status_code, {k.lower(): v for k, v in got.headers.items()}, body, url)
+                headers = {k.lower(): v for k, v in got.headers.items()}
+                return _Raw(got.status_code, headers, _body(method, got, waited), url)
+
+        try:
+            return bounded.within(left, answer, self._stopped, is_write=method == "PUT")
+        except TimeoutError:
+            raise _Failure("no answer within the time for all questions", hung=True) from None
+        except bounded.LargerError:
+            raise _Failure("the answer is larger than any manifest") from None
         except requests.RequestException as e:
             raise _failure(e) from None
-        except (UnicodeError, urllib3.exceptions.HTTPError):
+        except (UnicodeError, urllib3.exceptions.HTTPError) as e:
+            if isinstance(e, urllib3.exceptions.ReadTimeoutError):
+                raise _Failure("no answer in time", hung=True) from None
+            if isinstance(e, urllib3.exceptions.ProtocolError):
+                raise _Failure("the connection broke", again=True) from None
             raise _Failure("this address cannot be asked") from None
 
-    def _body(self, got: requests.Response) -> bytes:
-        body = bytearray()
-        for chunk in got.iter_content(1 << 16):
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise _Failure("the answer is larger than any manifest")
-            if self._clock() > self._ends():
-                raise _Failure("no answer within the time for all questions")
-        return bytes(body)
+
+def _body(method: str, got: requests.Response, waited: bounded.Waited) -> bytes:
+    """Read to its end even where there is none: else the connection is lost."""
+    largest = 0 if method == "HEAD" else LARGEST_BODY
+    return waited.read(lambda size: got.raw.read1(size, decode_content=True), largest)
 
 
 def new_session(connections: int) -> requests.Session:

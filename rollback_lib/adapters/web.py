@@ -6,15 +6,18 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rollback_lib.adapters import loading
+from rollback_lib.adapters import bounded, loading
+from rollback_lib.core.errors import InterruptedRunError
 from rollback_lib.core.smoke import Answered
 
-LARGEST: Final = 1 << 20  # bytes of an answer
 _CONNECT: Final = 3.0
 
 
 class RequestsWeb:
     """Proxies and CA bundles are those of the environment; nothing comes from ``.netrc``. Safe for several threads."""
+
+    def __init__(self, stopped: bounded.Stopped = bounded.never) -> None:
+        self._stopped = stopped
 
     def ask(
         self, method: str, url: str, *, query: Sequence[tuple[str, str]] = (), headers: Mapping[str, str],
@@ -23,18 +26,29 @@ class RequestsWeb:
         with loading.alone():
             import requests
 
-        began = time.monotonic()
-        try:
-            with requests.Session() as session:
-                found = session.request(
+        def answer(waited: bounded.Waited) -> tuple[int, bytes, dict[str, str]]:
+            with (
+                requests.Session() as session,
+                session.request(
                     method, url, params=list(query), headers={"User-Agent": "rollback_lib", **headers},
                     data=body or None, timeout=(min(_CONNECT, timeout), timeout), allow_redirects=False, stream=True,
                     auth=_as_given,
-                )  # fmt: skip
-                data = _read(found, began + timeout)
+                ) as found,
+            ):  # fmt: skip
+                return (
+                    found.status_code,
+                    waited.read(_pieces(found), bounded.LARGEST, kept=bounded.KEPT),
+                    dict(found.headers),
+                )
+
+        began = time.monotonic()
+        try:
+            status, data, got = bounded.within(timeout, answer, self._stopped, by_the_end=False)
+        except InterruptedRunError:
+            raise
         except Exception as error:  # of many libraries; the words of some hold the address with what was in it
             return Answered(seconds=time.monotonic() - began, problem=_told(error))
-        return Answered(found.status_code, data, dict(found.headers), time.monotonic() - began)
+        return Answered(status, data, got, time.monotonic() - began)
 
 
 def _as_given(request: Any) -> Any:
@@ -42,18 +56,13 @@ def _as_given(request: Any) -> Any:
     return request
 
 
-def _read(found: Any, ends: float) -> bytes:
-    data: bytes = b""
-    for part in found.iter_content(1 << 14):
-        data += part
-        if len(data) >= LARGEST:
-            return data[:LARGEST]
-        if time.monotonic() > ends:
-            raise TimeoutError
-    return data
+def _pieces(found: Any) -> Any:
+    return lambda size: found.raw.read1(size, decode_content=True)
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, bounded.LargerError):
+        return f"its answer is larger than {bounded.LARGEST >> 20} MiB"
     kinds = {type(error).__name__, *(k.__name__ for k in type(error).__mro__)}
     if "Timeout" in kinds or "TimeoutError" in kinds:
         return "it did not answer in time"

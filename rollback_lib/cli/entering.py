@@ -13,7 +13,7 @@ import msgspec
 
 from rollback_lib import wiring
 from rollback_lib.cli.console import Console
-from rollback_lib.core import prerequisites
+from rollback_lib.core import prerequisites, standing
 from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RollbackError, UsageError
 from rollback_lib.core.prerequisites import Check
@@ -138,11 +138,19 @@ def undoing(values: Mapping[str, Any], wanted: str) -> Iterator[tuple[RunStore, 
         world.close()
 
 
+def is_own(values: Mapping[str, Any], run: RunStore) -> bool:
+    """Whether a run has made this directory, here: nobody has committed it, or brought it from elsewhere."""
+    _, folder = settings_of(values)
+    return run.get(Request).repository == str(folder) and not wiring.is_committed(folder, Path(run.place))
+
+
 def _answered(run: RunStore, values: Mapping[str, Any]) -> None:
     """What this command line says anew: a yes where nobody has approved yet, and taking the lock over."""
     request = run.get(Request)
     yes = request.yes or (bool(values.get("yes")) and run.find(Approval) is None)
-    again = msgspec.structs.replace(request, yes=yes, take_over=bool(values.get("take_over")))
+    known = [code for code in values.get("accept") or () if code.startswith(standing.CODE)]
+    accept = tuple(dict.fromkeys((*request.accept, *known)))
+    again = msgspec.structs.replace(request, yes=yes, take_over=bool(values.get("take_over")), accept=accept)
     if again != request:
         run.put(again)
 

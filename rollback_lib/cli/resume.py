@@ -21,4 +21,5 @@ def command(values: dict[str, Any], run_id: str) -> int:
         if run is None:
             out("Nothing to resume: no run is unfinished.")
             return 0
-        return ended.show(resume.resume(run, ports), run, console, values, plan=False)
+        own = entering.is_own(values, run)
+        return ended.show(resume.resume(run, ports, own=own), run, console, values, plan=False)

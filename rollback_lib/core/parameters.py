@@ -153,6 +153,7 @@ ACCEPT_CODES: Final[dict[str, str]] = {
     "recreate": "KIND/NAME",
     "policy": "NAME",
     "moved-tag": "RELEASE",
+    "unknown-run": "RUN",
 }
 
 _BUILD_AGAIN = "a job's first build only learns them: start it again with Build with Parameters"

@@ -20,6 +20,7 @@ from rollback_lib.core.resources import Object, fingerprint
 from rollback_lib.core.run import Request
 from rollback_lib.core.wording import counted
 from rollback_lib.operations import run as operation
+from rollback_lib.operations import standing
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import ClusterRecords, Ports, RunStore
 from rollback_lib.stages import apply
@@ -75,11 +76,16 @@ def is_open(run: RunStore) -> bool:
     return stands.locked or not stands.finished
 
 
-def resume(run: RunStore, ports: Ports) -> Outcome:
-    """Go on where the run stopped, to the same end as if nothing had happened."""
+def resume(run: RunStore, ports: Ports, *, own: bool = True) -> Outcome:
+    """Go on where the run stopped, to the same end as if nothing had happened.
+
+    ``own``: its directory was made by a run on this machine, or from its copy in the cluster. Raises RefusedError where
+    the run is over, or something came after it (`core.standing`).
+    """
     request = run.get(Request)
     ports.progress.say(stopped(request, run))
     _wait_for_announced(run, ports)
+    standing.check(run, ports, own=own)
     return operation.execute(run, ports)
 
 

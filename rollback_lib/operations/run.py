@@ -14,6 +14,7 @@ from rollback_lib.core.plan import Plan
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run import Request, Verification
 from rollback_lib.core.settings import Settings
+from rollback_lib.operations import standing
 from rollback_lib.ports import Ports, RunStore
 
 STAGES = tuple(stage.ID for stage in pipeline.STAGES)
@@ -72,6 +73,7 @@ def execute(run: RunStore, ports: Ports) -> Outcome:
     """All stages; with ``dry_run`` only those that look."""
     if run.get(Request).dry_run:
         return plan(run, ports)
+    standing.entered_again(run, ports)
     return _outcome(run, ports, pipeline.advance(run, ports))
 
 
@@ -79,9 +81,12 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     """One stage, as Jenkins calls them. A dry run enters none that writes."""
     if run.get(Request).dry_run and stage in _AFTER_LOOKING:
         return _outcome(run, ports, pipeline.advance(run, ports, until="", only=""))
+    if stage in _WITH_THE_LOCK:
+        standing.entered_again(run, ports)
     return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
 
 
+_WITH_THE_LOCK: Sequence[str] = STAGES[STAGES.index("isolate") : STAGES.index("document")]
 # All from the approval to the record; and nothing is saved of an incident that is only looked at.
 _AFTER_LOOKING: Sequence[str] = ("incident", *STAGES[STAGES.index("approve") : STAGES.index("document")])
 

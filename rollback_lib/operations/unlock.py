@@ -31,5 +31,8 @@ def unlock(application: str, ports: Ports, *, force: bool, yes: bool) -> str:
     forget_old(ports.records, application)
     said = f"Unlocked. It was held by {whose}."
     if held.claim is not None and held.claim.kind == lock.RUN:
-        said += f" What that run left half done stays so: `rollback resume {held.claim.holder}` goes on with it."
+        said += (
+            f" What that run left half done stays so: `rollback undo {held.claim.holder}` goes back to the state "
+            f"before it, a new run goes on from what is there, and `rollback reopen` opens traffic."
+        )
     return said

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from rollback_lib.sandbox.requests import Request, Target
@@ -55,6 +54,7 @@ class Fault:
     said: str = ""  # of a webhook that denies
     seen: int = 0
     struck: int = 0
+    over: threading.Event = field(default_factory=threading.Event)  # a delay ends before its time
 
 
 class Faults:
@@ -80,6 +80,8 @@ class Faults:
 
     def clear(self) -> None:
         with self._lock:
+            for fault in self._faults:
+                fault.over.set()
             self._faults.clear()
             self.classes.clear()
 
@@ -109,7 +111,7 @@ class Faults:
 
 def _strike(fault: Fault) -> None:
     if fault.kind == "delay":
-        time.sleep(fault.seconds)
+        fault.over.wait(fault.seconds)
     elif fault.kind == "429":
         raise ApiError(
             429, "Too many requests, please try again later.", headers={"Retry-After": f"{fault.seconds:.0f}"},

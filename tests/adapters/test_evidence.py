@@ -13,9 +13,10 @@ from typing import ClassVar
 
 import pytest
 
+from rollback_lib.adapters.bounded import KEPT
 from rollback_lib.adapters.evidence_files import EvidenceFiles
 from rollback_lib.adapters.inside import KubectlExec
-from rollback_lib.adapters.web import LARGEST, RequestsWeb
+from rollback_lib.adapters.web import RequestsWeb
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -40,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 if self.stop.wait(0.1):
                     return
-        self.wfile.write(b"y" * (2 * LARGEST) if self.path.startswith("/large") else b"ok")
+        self.wfile.write(b"y" * (2 * KEPT) if self.path.startswith("/large") else b"ok")
 
     def log_message(self, *arguments: object) -> None: ...
 
@@ -83,7 +84,7 @@ def test_no_redirect_is_followed_so_no_credential_goes_elsewhere() -> None:
 
 def test_no_more_is_read_than_the_bound() -> None:
     with server() as url:
-        assert len(RequestsWeb().ask("GET", f"{url}/large", headers={}, timeout=5).body) == LARGEST
+        assert len(RequestsWeb().ask("GET", f"{url}/large", headers={}, timeout=5).body) == KEPT
 
 
 def test_nothing_of_netrc_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

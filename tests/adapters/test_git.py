@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import time
 import unicodedata
 from pathlib import Path
 
 import pytest
 
+from rollback_lib.adapters import git
 from rollback_lib.adapters.git import GitRepository
-from rollback_lib.core.errors import BugError, RefusedError
+from rollback_lib.core.errors import BugError, InterruptedRunError, RefusedError
 from rollback_lib.core.release import Tag, find, propose_previous
 from tests.git_repository import DAY, RepositoryBuilder, isolated
 
@@ -34,6 +37,10 @@ def shop(tmp_path: Path) -> RepositoryBuilder:
 
 def by_name(repository: GitRepository) -> dict[str, Tag]:
     return {tag.name: tag for tag in repository.tags()}
+
+
+def objects(clone: RepositoryBuilder) -> str:
+    return clone.git("count-objects", "--verbose")
 
 
 def advice(error: pytest.ExceptionInfo[RefusedError]) -> str:
@@ -166,10 +173,42 @@ class TestClones:
             GitRepository(made.folder).tags()
         assert "git remote add origin URL" in advice(error)
 
-    def test_a_partial_clone_fetches_what_it_needs(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("remote", ["there", "hanging"])
+    def test_a_partial_clone_is_never_completed_by_us(
+        self, shop: RepositoryBuilder, tmp_path: Path, remote: str
+    ) -> None:
         clone = shop.clone(tmp_path / "ci", "--filter=blob:none")
-        repository = GitRepository(clone.folder)
-        assert repository.files(by_name(repository)["v1.0.0"].commit, ["k8s"])
+        with socket.create_server(("127.0.0.1", 0)) as hangs:
+            if remote == "hanging":
+                clone.git("remote", "set-url", "origin", f"git://127.0.0.1:{hangs.getsockname()[1]}/shop.git")
+            repository = GitRepository(clone.folder)
+            commit = by_name(repository)["v1.0.0"].commit
+            before = objects(clone)
+            with pytest.raises(RefusedError, match=r"This clone is partial: it lacks objects of v1\.0\.0") as error:
+                repository.files(commit, ["k8s"], release="v1.0.0")
+            assert advice(error) == "Fetch them: `git fetch --refetch --no-filter origin --tags`."
+            assert objects(clone) == before
+            hangs.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                hangs.accept()
+
+    def test_git_that_does_not_end_is_ended(
+        self, shop: RepositoryBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its disk may hang, or a filter; and somebody may want us to stop before its time is over."""
+        fake = tmp_path / "git"
+        fake.write_text("#!/bin/sh\nsleep 30 & wait\n")
+        fake.chmod(0o755)
+        repository = GitRepository(shop.folder)
+        monkeypatch.setattr(type(repository._git), "GIT_PYTHON_GIT_EXECUTABLE", str(fake))
+        monkeypatch.setattr(git, "LIMIT", 0.2)
+        with pytest.raises(RefusedError, match="git rev-parse did not end within"):
+            repository.head_commit()
+        monkeypatch.setattr(git, "LIMIT", 30.0)
+        began = time.monotonic()
+        repository._stopped = lambda: "Interrupted." if time.monotonic() > began + 0.1 else ""
+        with pytest.raises(InterruptedRunError):
+            repository.head_commit()
 
     def test_offline_nothing_is_fetched_even_if_it_could_be(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
         clone = shop.clone(tmp_path / "ci", "--filter=blob:none")

@@ -157,15 +157,6 @@ def test_a_request_whose_answer_was_cut_off_is_not_sent_again(
     assert len(fake.paths()) == 1
 
 
-def test_a_server_that_never_ends_its_answer_is_left(fake: FakeJenkins, waits: list[float]) -> None:
-    moments = iter(range(0, 10_000, 40))
-    slow = JenkinsServer(fake.url, "", "", sleep=waits.append, now=lambda: float(next(moments)))
-    fake.logs[3] = b"x" * 200_000
-    with pytest.raises(RefusedError, match="more than 60 s"):
-        slow.log("shop/rollback", 3, 0)
-    slow.close()
-
-
 def test_an_answer_that_never_comes_has_its_time(
     fake: FakeJenkins, server: JenkinsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

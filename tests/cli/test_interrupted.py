@@ -19,6 +19,7 @@ from rollback_lib.core import lock
 from rollback_lib.sandbox.faults import Class
 from rollback_lib.sandbox.recorder import Entry
 from tests.cli.desk import SPEED, Desk
+from tests.dripping import How, dripping
 
 ROOT = Path(__file__).parents[2]
 RUN = ("run", "--to", "v1.1.0", "--yes", "--output", "json")
@@ -205,6 +206,85 @@ def test_a_second_signal_ends_it_at_once_and_it_can_be_resumed(desk: Desk, undis
     ended = desk.rollback("resume", "--output", "json")
     assert ended.code == 0, ended
     is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+SMOKE = "verify: {smoke: [{service: user-service, path: /, timeout: 30s, patience: 60s}]}\n"
+
+
+def hanging(desk: Desk, chooses: Callable[[Class], bool]) -> Callable[[], bool]:
+    """What is chosen gets no answer before the faults are cleared; whether it was asked."""
+    fault = desk.playground.cluster.faults.add(chooses, "delay", times=None, seconds=PATIENCE)
+    return lambda: fault.struck > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_ends_a_smoke_test_that_gets_no_answer(
+    desk: Desk, undisturbed: dict[str, Any], number: int
+) -> None:
+    desk.settings(SMOKE)
+    asked = hanging(desk, lambda c: (c.stage, c.resource) == ("verify", "pods/proxy"))
+    try:
+        with started(desk, "run", "--to", "v1.1.0", "--yes") as process:
+            until(process, asked, "the smoke test")
+            signalled = time.monotonic()
+            process.send_signal(number)
+            out, err = process.communicate(timeout=PATIENCE)
+            took = time.monotonic() - signalled
+    finally:
+        desk.playground.cluster.faults.clear()
+    assert process.returncode == 4, out + err
+    assert took < 3, "heeded within 2 s, and what is written down at the end"
+    last = " ".join(out.split())
+    assert "traffic is open" in last.lower()
+    assert "rollback resume" in last
+    assert (desk.runs()[-1] / "report" / "report.json").is_file()
+    desk.settings()
+    ended = desk.rollback("resume", "--output", "json")
+    assert ended.code == 0, ended
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("resource", ["pods", "services", "deployments"])
+def test_the_first_signal_ends_a_read_of_the_cluster_that_gets_no_answer(
+    desk: Desk, undisturbed: dict[str, Any], resource: str
+) -> None:
+    asked = hanging(desk, lambda c: (c.stage, c.verb, c.resource) == ("verify", "list", resource))
+    try:
+        with started(desk, "run", "--to", "v1.1.0", "--yes") as process:
+            until(process, asked, "the list")
+            signalled = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=PATIENCE)
+            took = time.monotonic() - signalled
+    finally:
+        desk.playground.cluster.faults.clear()
+    assert process.returncode == 4, out + err
+    assert took < 3
+    ended = desk.rollback("resume", "--output", "json")
+    assert ended.code == 0, ended
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["status", "headers"])
+def test_a_registry_that_drips_holds_no_process_after_its_last_line(desk: Desk, how: How) -> None:
+    """Its time for all questions is 20 s; a signal ends it sooner, and nobody joins what still reads."""
+    with dripping(how) as registry:
+        text = (desk.playground.repository / "rollback.yaml").read_text(encoding="utf-8")
+        changed = re.sub(r"http://127\.0\.0\.1:\d+", registry.url, text)
+        assert changed != text
+        (desk.playground.repository / "rollback.yaml").write_text(changed, encoding="utf-8")
+        with started(desk, "plan", "--to", "v1.1.0") as process:
+            until(process, lambda: registry.asked, "a question to the registry")
+            signalled = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=PATIENCE)
+            took = time.monotonic() - signalled
+    assert process.returncode == 130, out + err
+    assert took < 2
+    assert "Nothing was changed" in " ".join((out + err).split())
 
 
 @pytest.mark.parametrize("taken", [True, pytest.param(False, marks=LONG)], ids=["after the server took it", "before"])

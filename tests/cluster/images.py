@@ -58,6 +58,8 @@ busybox chmod +x /www/cgi-bin/orders
 """
 ERROR = "printf 'Status: 500 Internal Server Error\\r\\n\\r\\n'"
 AT_LAST = "sleep 2; printf 'Status: 200 OK\\r\\n\\r\\nat last'"
+DRIPS = "printf 'Status: 200 OK\\r\\n\\r\\n'; while :; do printf x; sleep 1; done"
+ENDLESS = "printf 'Status: 200 OK\\r\\n\\r\\n'; busybox yes"
 ALONE = """\
 for attempt in 1 2 3 4 5; do
   echo "java.net.ConnectException: Connection refused: zipkin/10.0.0.9:9411 (attempt $attempt)"
@@ -91,6 +93,8 @@ BEHAVIOURS: Mapping[str, str] = {
     # Ready by its index page, and broken or slow where users come in
     "errors": LEAVE_AT_ONCE + CGI.format(answer=ERROR) + SERVE + "wait\n",
     "slow": LEAVE_AT_ONCE + CGI.format(answer=AT_LAST) + SERVE + "wait\n",
+    "drips": LEAVE_AT_ONCE + CGI.format(answer=DRIPS) + SERVE + "wait\n",
+    "endless": LEAVE_AT_ONCE + CGI.format(answer=ENDLESS) + SERVE + "wait\n",
     "hungry": "text=0123456789abcdef\nwhile :; do text=$text$text; done\n",
     "alone": LEAVE_AT_ONCE + ALONE + SERVE + "wait\n",
     "page": LEAVE_AT_ONCE + PAGE,

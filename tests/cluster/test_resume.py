@@ -14,6 +14,7 @@ from tests.cluster.product import OPERATOR, ROOT, Product
 from tests.cluster.shop import Shop
 
 SERVICES = ("order-service", "user-service")
+HALF_WAY = 26  # something is changed, and the lock is held
 FIRST, LAST = 11, 32  # from `isolate` to the last event, as counted by `killed`
 
 
@@ -65,3 +66,33 @@ def test_every_moment_is_resumed_to_the_same_end(shop: ShopFactory, part: int) -
         assert records(made) == [], f"moment {number}"
         # v1.1.0's ReplicaSet is there from the first time on: it is scaled up again, or made once
         assert all(len(made.replica_sets(s)) - before[s] <= 1 for s in SERVICES), f"moment {number}"
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["in a fresh clone", "where it began"])
+def test_a_run_that_others_came_after_is_not_revived(shop: ShopFactory, fresh: bool) -> None:
+    made = shop(services=SERVICES)
+    made.rollback_yaml()
+    made.deploy("v1.1.0")
+    made.wait_ready()
+    made.deploy("v1.2.0")
+    made.wait_ready()
+    product = Product(made)
+    ended = start(product, HALF_WAY, "run", "--to=v1.1.0", "--yes")
+    assert ended.returncode == -signal.SIGKILL, ended
+    run = product.latest.name
+    assert '"done","stage":"apply","key":"apply/deployment/' in (product.latest / "journal.jsonl").read_text()
+    product("unlock", "--force", "--yes")
+    made.deploy("v1.2.0")
+    made.wait_ready()
+    again = start(product, 0, "run", "--to=v1.1.0", "--yes")
+    assert again.returncode == 0, again
+    made.deploy("v1.2.0")
+    made.wait_ready()
+    if fresh:
+        shutil.rmtree(made.repo / ".rollback")
+    resumed = start(product, 0, "resume", *(() if fresh else (run,)))
+    assert resumed.returncode == 3, resumed
+    assert run in resumed.stderr
+    assert "came after it" in " ".join(resumed.stderr.split())
+    assert set(made.served_all().values()) == {"v1.2.0"}
+    assert [r for r in records(made) if r.startswith("Lease")] == []

@@ -145,7 +145,8 @@ def test_unlock_asks_and_says_whose_it_was(world: World, answer: bool | None, go
     if gone:
         said = unlock("shop", world.ports(approver=progress), force=True, yes=False)
         assert "It was held by run run-1 by ana" in said
-        assert "rollback resume run-1" in said
+        assert "rollback undo run-1" in said
+        assert "resume" not in said, "a run without its lock is not gone on with"
     else:
         with pytest.raises(NotApprovedError):
             unlock("shop", world.ports(approver=progress), force=True, yes=False)

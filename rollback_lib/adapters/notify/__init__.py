@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from rollback_lib.adapters import bounded
 from rollback_lib.adapters.notify import apprise, slack, teams, webhook
 from rollback_lib.core.notices import DONE, STARTED, Delivery, Lack, Notice
 from rollback_lib.core.notify_settings import Channel, Webhook
@@ -33,6 +34,12 @@ class Channels:
         }
 
     def send(self, channel: str, notice: Notice, seconds: float) -> Delivery:
+        try:
+            return bounded.within(seconds, lambda _: self._send(channel, notice, seconds))
+        except TimeoutError:
+            return Delivery(f"no answer in {seconds:.0f} s", unclear=True)
+
+    def _send(self, channel: str, notice: Notice, seconds: float) -> Delivery:
         notify = self._notify
         if channel == ANNOUNCE and (hook := self._hook()):
             return webhook.send(hook, notice, self._environ, seconds, self._announcement(notice.event))

@@ -1,0 +1,117 @@
+"""Before a run is entered again: what the cluster says of it, and whether it may go on (`core.standing`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from rollback_lib import holding
+from rollback_lib.collectors import ledger
+from rollback_lib.core import lock, run_copy, standing, traffic
+from rollback_lib.core.errors import NotApprovedError, RefusedError
+from rollback_lib.core.plan import CREATE, DELETE, RESTART, UPDATE, Plan, PlannedObject
+from rollback_lib.core.resources import Object, fingerprint, label
+from rollback_lib.core.run import Approval, Request
+from rollback_lib.core.standing import Is, Seen, Standing
+from rollback_lib.ports import Ports, RunStore
+from rollback_lib.stages import apply
+
+_REVISION = "deployment.kubernetes.io/revision"
+
+
+def check(run: RunStore, ports: Ports, *, own: bool = True) -> None:
+    """Refuse a run that is over, or that something came after. Changes nothing.
+
+    ``own``: its directory was made by a run, here, or from its copy in the cluster. One that nobody knows is asked
+    about where there is a terminal. Raises RefusedError, NotApprovedError where a person says no.
+    """
+    request, events = run.get(Request), run.events()
+    held = holding.find(ports.records, request.application)
+    copy = ports.records.get("ConfigMap", run_copy.name(request.run)) is not None
+    plan = run.find(Plan)
+    seen = Seen(held=held, copy=copy, own=own)
+    if plan is not None:
+        seen = _with_objects(seen, run, plan, ports)
+    if held is None or not held.is_of(lock.RUN, request.run):
+        seen = msgspec.structs.replace(seen, later=tuple(_later(request, plan, ports)))
+    stands = standing.standing(request.run, events, seen, approved=request.yes or run.find(Approval) is not None)
+    refusal = standing.refusal(stands, request.run, events, seen, request.accept)
+    if refusal is None:
+        return
+    if stands is Standing.UNKNOWN:
+        answer = ports.approver.ask(f"{refusal.text} Go on with it all the same?")
+        if answer:
+            return
+        if answer is not None:
+            raise NotApprovedError(f"run {request.run} is not gone on with.")
+    raise RefusedError(refusal)
+
+
+def entered_again(run: RunStore, ports: Ports) -> None:
+    """As `check`, for a stage that would write: one question where the run has its lock, none before it has begun."""
+    request = run.get(Request)
+    if not standing.has_begun(run.events()):
+        return
+    held = holding.find(ports.records, request.application)
+    if held is None or not held.is_of(lock.RUN, request.run):
+        check(run, ports)
+
+
+def _later(request: Request, plan: Plan | None, ports: Ports) -> Iterator[str]:
+    """The runs that wrote after this one was planned: by the ledger, and by what they left half done."""
+    since = (plan.made_at if plan else "") or request.started
+    last = ledger.read(ports.records, request.application, request.environment).last_run
+    if last is not None and last.run != request.run and last.at > since:
+        yield last.run
+    for copy in ports.records.list("ConfigMap", run_copy.labels(request.application, request.environment)):
+        if (other := run_copy.run_of(copy)) > request.run and (last is None or other != last.run):
+            yield other
+
+
+def _with_objects(seen: Seen, run: RunStore, plan: Plan, ports: Ports) -> Seen:
+    objects = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART)]
+    orphans = [o for o in plan.orphans if o.change == DELETE]
+    targets = plan.isolation.targets if plan.closes else ()
+    versions = {label(o.kind, o.name): o.api_version for o in objects}
+    kinds = list(dict.fromkeys([*(o.kind for o in objects), *(o.kind for o in orphans), *(t.kind for t in targets)]))
+    if not kinds:
+        return seen
+    live = ports.cluster.snapshot(kinds, versions)
+    found: list[tuple[str, Is]] = []
+    for planned in objects:
+        now = live.get(planned.kind, planned.name)
+        if planned.recreate and now is None:
+            continue  # between its end and its new beginning
+        key = apply.change_key(planned) + ("/create" if planned.recreate else "")
+        found.append((key, _is(now, planned.before, planned.after, run, planned)))
+    for orphan in orphans:
+        now = live.get(orphan.kind, orphan.name)
+        found.append((f"delete/{label(orphan.kind, orphan.name).lower()}", _is(now, orphan.before, "", run)))
+    closings = [traffic.closing(live.get(t.kind, t.name) or {}) for t in targets]
+    closed = any(c is not None and c.run == plan.run for c in closings)
+    return msgspec.structs.replace(seen, objects=tuple(found), closed=closed)
+
+
+def _is(now: Object | None, before: str, after: str, run: RunStore, planned: PlannedObject | None = None) -> Is:
+    fits = fingerprint(traffic.as_open(now))
+    if fits == after:
+        return Is.AFTER
+    if fits != before:
+        return Is.OTHER
+    return Is.OTHER if planned is not None and now and _rolled_out_since(now, run, planned) else Is.BEFORE
+
+
+def _rolled_out_since(now: Object, run: RunStore, planned: PlannedObject) -> bool:
+    """Whether it is as before by another rollout: what the plan saw was deployed again, or gone back to."""
+    name = f"before/{planned.kind.lower()}-{planned.name}.json"
+    if planned.kind != "Deployment" or name not in run.files():
+        return False
+    was: Mapping[str, Any] = msgspec.json.decode(run.read(name))
+    settled = (was.get("status") or {}).get("observedGeneration") == was["metadata"].get("generation")
+    return settled and _revision(was) != _revision(now)
+
+
+def _revision(obj: Mapping[str, Any]) -> str:
+    return str((obj["metadata"].get("annotations") or {}).get(_REVISION, ""))

@@ -2,34 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
+from rollback_lib.core.beginnings import Failed, doubt
 from rollback_lib.core.owners import owner
 from rollback_lib.core.plan import DELETE, LEFT, Orphan
 from rollback_lib.core.references import uses
 from rollback_lib.core.resources import (
+    AWAITED,
     LAST_APPLIED,
     ORPHANS,
     Object,
     fingerprint,
     kind_of,
+    label,
     name_of,
     notes_of,
     template,
 )
 
+_MAY_HOLD_UP: Final = ("NetworkPolicy", "Ingress", "HTTPRoute", "ResourceQuota", "LimitRange")
 
-def orphan(live: Object, workloads: Sequence[Object]) -> Orphan:
-    """Deleted only where a later apply could bring all of it back and nothing needs it; else listed and left.
+
+def orphan(
+    live: Object, workloads: Sequence[Object], failed: Failed | None = None, staying: Sequence[Object] = (),
+    accepted: Collection[str] = (),
+) -> Orphan:  # fmt: skip
+    """Deleted only where it began with the ``failed`` release, a later apply could bring all of it back and nothing
+    needs it; else listed and left. A workload that is Ready goes only with its accept code.
 
     ``workloads``: everything with a pod template that stays: workloads, and live pods as ``{"template": …}`` alike.
+    ``staying``: those of the failed release's own workloads that stay. ``failed`` is None where the proof is another:
+    the journal of the run that created it.
     """
     kind, name = kind_of(live), name_of(live)
-    why = _why_left(live, workloads)
+    why = _why_left(live, workloads) or _needed(live, staying)
+    if failed and not why:
+        why = doubt(live, failed)
+        if not why and _is_ready(live) and code(kind, name) not in accepted:
+            why = f"pods of it are Ready: it goes only with --accept {code(kind, name)}"
     return Orphan(
         kind=kind, name=name, api_version=live.get("apiVersion", ""), change=LEFT if why else DELETE,
         why=why or "only the failed release had it", before=fingerprint(live),
     )  # fmt: skip
+
+
+def code(kind: str, name: str) -> str:
+    """What ``--accept`` takes to delete a workload of the failed release that is Ready."""
+    return f"orphan:{label(kind, name)}"
+
+
+def told_first(orphan: Orphan) -> tuple[bool, str, str]:
+    """The order in which those that stay are told: first what may hold up what was restored."""
+    return orphan.kind not in _MAY_HOLD_UP, orphan.kind, orphan.name
+
+
+def _is_ready(live: Object) -> bool:
+    status = live.get("status") or {}
+    return kind_of(live) in AWAITED and bool(status.get("readyReplicas") or status.get("numberReady"))
+
+
+def _needed(live: Object, staying: Sequence[Object]) -> str:
+    """Which workload of the failed release stays and needs the Service, budget or autoscaler; empty where none."""
+    kind, spec = kind_of(live), live.get("spec") or {}
+    for workload in staying:
+        goal = spec.get("scaleTargetRef") or {}
+        scaled = kind == "HorizontalPodAutoscaler" and (goal.get("kind"), goal.get("name")) == (
+            kind_of(workload), name_of(workload),
+        )  # fmt: skip
+        selector = spec.get("selector") or {}
+        if kind == "PodDisruptionBudget":
+            selector = selector.get("matchLabels") or ({} if not selector.get("matchExpressions") else None)
+        labels = ((template(workload) or {}).get("metadata") or {}).get("labels") or {}
+        selects = kind in ("Service", "PodDisruptionBudget") and (
+            selector is None or (bool(selector) and all(labels.get(k) == v for k, v in selector.items()))
+        )
+        if scaled or selects:
+            return f"{label(kind_of(workload), name_of(workload))} stays and needs it"
+    return ""
 
 
 def left(manifest: Object, why: str = "") -> Orphan:

@@ -29,11 +29,17 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     choice = target.choose(request.to, tags, settings.releases.tag, ledger, matched, request.accept, undo=request.undo)
     paths = settings.manifests
     roots = services.roots(paths.path, paths.shared)
-    texts = ports.git.files(choice.target.commit, roots)
-    found = services.discover(
-        tuple(texts), paths.path, paths.shared, settings.services.order, settings.services.ignore, request.services
-    )
-    refused: list[Refusal] = []
+    held = ports.git.tree(choice.target.commit, roots)
+    texts, ignore = held.texts, settings.services.ignore
+    refused = [
+        Refusal(f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix)
+        for u in held.unread
+        if services.concerns(u, paths.path, paths.shared, ignore)
+    ]
+    if refused:
+        raise RefusedError(*refused)
+    found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)
+    found = services.once(found, held.links)
     objects: list[SourceObject] = []
     read: dict[str, Sequence[manifests.Document]] = {}
     whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
@@ -60,9 +66,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
             f"{choice.target.release} has no manifests below {paths.path}. Check `manifests.path` in rollback.yaml."
         )
     if any(not o.service for o in objects):
-        objects = grouping.by_workload(
-            objects, read, settings.services.order, settings.services.ignore, request.services
-        )
+        objects = grouping.by_workload(objects, read, settings.services.order, ignore, request.services)
     waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))
     return Resolution(
         target=choice.target,

@@ -189,17 +189,17 @@ class GitRepository:
         texts = [e for e in listed if _is_file(e) and trees.may_be_text(e.name)]
         if (size := sum(e.size for e in texts)) > trees.MOST_BYTES:
             raise RefusedError(f"{said} has {size >> 20} MiB of text, and {trees.MOST_BYTES >> 20} are read.")
-        unread = trees.below(map(_shown, listed), self._targets(listed, said), [""]).unread
+        unread = trees.below(map(_shown, listed), self._targets(listed, said, fetch=False), [""]).unread
         contents = self._contents([e.object for e in texts], said, fetch=False)
         found = {e.name: data for e, data in zip(texts, contents, strict=True)}
         return trees.Files(
             found, {}, unread + tuple(trees.pointer(n) for n, data in found.items() if trees.is_pointer(data))
         )
 
-    def _targets(self, entries: Sequence[_Entry], said: str) -> dict[str, str]:
+    def _targets(self, entries: Sequence[_Entry], said: str, *, fetch: bool = True) -> dict[str, str]:
         """What each of the links says, by its object."""
         links = list(dict.fromkeys(e.object for e in entries if e.mode == trees.LINK))
-        said_by = self._contents(links, said)
+        said_by = self._contents(links, said, fetch=fetch)
         return {name: text.decode(errors="surrogateescape") for name, text in zip(links, said_by, strict=True)}
 
     def list_paths(self, commit: str) -> tuple[str, ...]:

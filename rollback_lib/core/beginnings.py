@@ -91,9 +91,9 @@ def _by_hand(live: Object, made: datetime) -> str:
     if not times:
         return "nothing tells who made it"
     first = min(at for at, _ in times)
-    makers = [e for at, e in times if at == first]
-    if not any(_applies(e) for e in makers):
-        return f"{text(makers[0], 'manager') or 'somebody'} made it, not `kubectl apply`"
+    # all of those of that second: which of them came first is not written down
+    if others := [e for at, e in times if at == first and not _applies(e)]:
+        return f"{text(others[0], 'manager') or 'somebody'} made it, not `kubectl apply`"
     if abs(first - made) > ONE_APPLY:
         return f"it was made {_at(made)}, and its first apply that is known is of {_at(first)}"
     return ""

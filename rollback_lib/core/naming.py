@@ -1,7 +1,7 @@
 """Where the files of a release name an object, whatever kind of file it is: a template, another folder, another tool's.
 
-It looks for the name as the whole value of a key that ends in "name" (``name: api``, ``"serviceName": "api"``,
-``fullname = 'api'``). One too many keeps an object that might have gone; one too few would delete what is in use.
+It looks for the name as the whole value of a key with "name" in it (``name: api``, ``"serviceName": "api"``,
+``nameOverride = 'api'``). One too many keeps an object that might have gone; one too few would delete what is in use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 
 from rollback_lib.core.encoding import NotTextError, decode
 
-_BEFORE = r"""(?i:name)["'`]?\s*[:=>]\s*(?:[&!][^\s,]*\s+)*(?:[|>][-+0-9]{0,2}\s*\n\s*)?["'`]?"""
+_BEFORE = r"""(?i:name(?!space))[\w-]*["'`]?\s*[:=>]\s*(?:[&!][^\s,]*\s+)*(?:[|>][-+0-9]{0,2}\s*\n\s*)?["'`]?"""
 _AFTER = r"""(?=["'`]?\s*(?:[\r\n,;}\])#<{]|$))"""
 
 

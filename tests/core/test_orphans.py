@@ -9,6 +9,7 @@ import yaml
 from rollback_lib.core import planning, settings
 from rollback_lib.core.contents import contents
 from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.tree import Files
 
 Object = dict[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -103,16 +104,16 @@ def texts(files: Mapping[str, list[Object]]) -> dict[str, bytes]:
 def test_services_are_told_apart_in_one_file_as_in_folders() -> None:
     files = texts({"k8s/all.yaml": [deployment("user-service"), deployment("locust"), config_map("shared")]})
     plain = settings.load((SETTINGS % "k8s").encode(), "rollback.yaml")
-    found = contents(files, plain)
+    found = contents(Files(files), plain)
     assert {name for _, name in found.bodies()} == {"user-service", "shared"}
     assert {name for _, name in found.bodies(["order-service"])} == {"shared"}
-    assert ("Deployment", "locust") in contents(files, plain, ignored=True).objects
+    assert ("Deployment", "locust") in contents(Files(files), plain, ignored=True).objects
 
 
 def test_a_release_with_a_file_that_does_not_read_is_not_known_to_lack_anything() -> None:
     files = texts({"k8s/user-service/a.yaml": [deployment("user-service")]})
     folders = settings.load((SETTINGS % "k8s/{service}").encode(), "rollback.yaml")
     key = ("Deployment", "order-service")
-    assert contents(files, folders).lacks(key)
-    assert not contents({**files, "k8s/order-service/a.yaml": b"a: {"}, folders).lacks(key)
-    assert not contents({}, folders).lacks(key)
+    assert contents(Files(files), folders).lacks(key)
+    assert not contents(Files({**files, "k8s/order-service/a.yaml": b"a: {"}), folders).lacks(key)
+    assert not contents(Files(), folders).lacks(key)

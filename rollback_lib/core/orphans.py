@@ -37,11 +37,10 @@ def orphan(
     the journal of the run that created it.
     """
     kind, name = kind_of(live), name_of(live)
-    why = _why_left(live, workloads) or _needed(live, staying)
-    if failed and not why:
-        why = doubt(live, failed)
-        if not why and _is_ready(live) and code(kind, name) not in accepted:
-            why = f"pods of it are Ready: it goes only with --accept {code(kind, name)}"
+    why = _why_left(live) or (doubt(live, failed) if failed else "")
+    why = why or _referred(live, workloads) or _needed(live, staying)
+    if failed and not why and _is_ready(live) and code(kind, name) not in accepted:
+        why = f"pods of it are Ready: it goes only with --accept {code(kind, name)}"
     return Orphan(
         kind=kind, name=name, api_version=live.get("apiVersion", ""), change=LEFT if why else DELETE,
         why=why or "only the failed release had it", before=fingerprint(live),
@@ -106,8 +105,8 @@ def owned_by(obj: Object) -> list[tuple[str, str]]:
     return [(str(r.get("kind")), str(r.get("name"))) for r in references]
 
 
-def _why_left(live: Object, workloads: Sequence[Object]) -> str:
-    kind, name = kind_of(live), name_of(live)
+def _why_left(live: Object) -> str:
+    kind = kind_of(live)
     if kind not in ORPHANS:
         return f"a {kind} is never deleted by a rollback"
     if LAST_APPLIED not in notes_of(live):
@@ -117,10 +116,14 @@ def _why_left(live: Object, workloads: Sequence[Object]) -> str:
     spec = live.get("spec") or {}
     if kind == "Service" and (spec.get("type", "ClusterIP") != "ClusterIP" or spec.get("clusterIP") == "None"):
         return "only a ClusterIP Service is deleted: others hold an address or names"
-    if kind == "ConfigMap":
-        for workload in workloads:
-            if uses(template(workload), "ConfigMap", name):
-                return f"{kind_of(workload)}/{name_of(workload)} refers to it"
+    return ""
+
+
+def _referred(live: Object, workloads: Sequence[Object]) -> str:
+    """What that stays reads the ConfigMap; empty where nothing does."""
+    for workload in workloads if kind_of(live) == "ConfigMap" else ():
+        if uses(template(workload), "ConfigMap", name_of(live)):
+            return f"{label(kind_of(workload), name_of(workload))} refers to it"
     return ""
 
 

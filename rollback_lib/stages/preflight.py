@@ -129,17 +129,15 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)
         warnings += left
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
-    used = tuple(
-        sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts))
-    )
-    used += tuple(sorted({core_orphans.code(o.kind, o.name) for o in found if o.change == DELETE} & accepted))
+    used = {r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts)
+    used |= {core_orphans.code(o.kind, o.name) for o in found if o.change == DELETE} & accepted
     plan = freeze(
         Plan(
             run=request.run, application=request.application, environment=request.environment,
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
-            accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
+            accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
             refusals=open_refusals, bots=_bots(run, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),

@@ -105,6 +105,24 @@ def test_what_the_target_names_in_another_file_stays(desk: Desk, path: str, text
     }  # fmt: skip
 
 
+@pytest.fixture
+def between(desk: Desk) -> Iterator[str]:
+    """A release between the two, which has the settings that only the failed release has of these two."""
+    git, name = desk.playground.shop.git, "v1.1.5"
+    git("checkout", "--quiet", "--detach", f"refs/tags/{GOOD}")
+    (desk.playground.repository / "k8s/user-service/added.yaml").write_text(ADDED)
+    git("add", "--all")
+    git("commit", "--quiet", "--message=between", date="2026-02-10T09:00:00+00:00")
+    git("tag", name)
+    git("checkout", "--quiet", "master")
+    yield name
+    git("tag", "--delete", name)
+
+
+def test_what_the_release_before_the_failed_one_has_is_older_too(desk: Desk, between: str) -> None:
+    assert planned(desk)[SETTINGS] == ("left", f"k8s/user-service/added.yaml of {between} names it")
+
+
 @pytest.mark.parametrize("path", ["k8s/extra", "k8s/user-service/more", "k8s/user-service/added.yaml"])
 def test_what_stands_behind_a_link_of_the_target_is_the_targets(desk: Desk, path: str) -> None:
     up = "../" * path.count("/")

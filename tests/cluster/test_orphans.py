@@ -95,7 +95,6 @@ ELSEWHERE = {
     "moved file": "deploy/api.yaml",
     "renamed folder": "manifests/api/api.yaml",
     "template": "k8s/api/api.yaml.tmpl",
-    "another ending": "k8s/api/api.yaml.j2",
 }
 
 

@@ -12,10 +12,10 @@ import pytest
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.sandbox.shop import BAD, GOOD
 from tests.cli.desk import MORE, Desk, Ended
+from tests.cli.desk import WORKER as CODE
 
 ADDED = MORE[BAD]["k8s/user-service/added.yaml"]
 SETTINGS, WORKER = "ConfigMap/user-added", "Deployment/user-worker"
-CODE = f"orphan:{WORKER}"
 RUN = ("run", "--to", GOOD, "--yes")
 
 

@@ -64,22 +64,24 @@ def _is_ready(live: Object) -> bool:
 
 def _needed(live: Object, staying: Sequence[Object]) -> str:
     """Which workload of the failed release stays and needs the Service, budget or autoscaler; empty where none."""
-    kind, spec = kind_of(live), live.get("spec") or {}
-    for workload in staying:
-        goal = spec.get("scaleTargetRef") or {}
-        scaled = kind == "HorizontalPodAutoscaler" and (goal.get("kind"), goal.get("name")) == (
-            kind_of(workload), name_of(workload),
-        )  # fmt: skip
-        selector = spec.get("selector") or {}
-        if kind == "PodDisruptionBudget":
-            selector = selector.get("matchLabels") or ({} if not selector.get("matchExpressions") else None)
-        labels = ((template(workload) or {}).get("metadata") or {}).get("labels") or {}
-        selects = kind in ("Service", "PodDisruptionBudget") and (
-            selector is None or (bool(selector) and all(labels.get(k) == v for k, v in selector.items()))
-        )
-        if scaled or selects:
-            return f"{label(kind_of(workload), name_of(workload))} stays and needs it"
-    return ""
+    return next((f"{label(kind_of(w), name_of(w))} stays and needs it" for w in staying if _serves(live, w)), "")
+
+
+def _serves(live: Object, workload: Object) -> bool:
+    spec = live.get("spec") or {}
+    selector = spec.get("selector") or {}
+    labels = ((template(workload) or {}).get("metadata") or {}).get("labels") or {}
+    match kind_of(live):
+        case "HorizontalPodAutoscaler":
+            goal = spec.get("scaleTargetRef") or {}
+            return (goal.get("kind"), goal.get("name")) == (kind_of(workload), name_of(workload))
+        case "Service":
+            return bool(selector) and selector.items() <= labels.items()
+        case "PodDisruptionBudget":  # expressions are not worked out: it may
+            return (
+                bool(selector.get("matchExpressions")) or (selector.get("matchLabels") or {}).items() <= labels.items()
+            )
+    return False
 
 
 def left(manifest: Object, why: str = "") -> Orphan:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 import msgspec
@@ -20,9 +19,9 @@ MOST_FILES: Final = 200_000  # links to folders of links multiply
 MOST_BYTES: Final = 64 << 20  # of text in one commit; a shop of ten services has about 10 MiB with its code
 # Never manifests, and what makes a repository large.
 _NO_TEXT: Final = re.compile(
-    r"\.(png|jpe?g|gif|webp|ico|bmp|tiff?|psd|mp[34]|mov|avi|webm|ogg|wav|woff2?|ttf|otf|eot|pdf|zip|t?gz|bz2|xz|zst|7z|"
+    r".*[^/]\.(png|jpe?g|gif|webp|ico|bmp|tiff?|psd|mp[34]|mov|avi|webm|ogg|wav|woff2?|ttf|otf|eot|pdf|zip|t?gz|bz2|xz|zst|7z|"
     r"rar|tar|[jwe]ar|class|so|dll|exe|dylib|a|o|pyc|whl|bin|iso|img|db|sqlite|parquet|onnx|pt)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 
@@ -67,7 +66,7 @@ def is_pointer(data: bytes) -> bool:
 
 def may_be_text(path: str) -> bool:
     """Whether a file of this name can hold text: everything but pictures, archives, programs and the like."""
-    return not _NO_TEXT.fullmatch(PurePosixPath(path).suffix)
+    return not _NO_TEXT.fullmatch(path)
 
 
 def submodule(path: str) -> Unread:

@@ -12,6 +12,7 @@ from rollback_lib.core.live import Live
 from rollback_lib.core.matching import Matched
 from rollback_lib.core.parameters import LAST_GOOD
 from rollback_lib.core.run import ReleaseRef, Request, Resolution, SourceObject
+from rollback_lib.core.tree import Files
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "resolve"
@@ -78,7 +79,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
         recorded=choice.entry,
         in_ledger=tuple(e.release for e in ledger.entries),
         refusals=choice.refusals,
-        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, tuple(texts))),
+        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, held)),
     )
 
 
@@ -96,14 +97,14 @@ def _what_runs(request: Request, ports: Ports) -> tuple[Ledger, Live, Matched]:
     return ledger, live, matched
 
 
-def _left_ahead(
-    request: Request, choice: target.Choice, ledger: Ledger, live: Live, paths: Sequence[str]
-) -> Sequence[str]:
+def _left_ahead(request: Request, choice: target.Choice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
     """What a rollback of some services leaves as it is, although it was released together with them."""
     settings = request.settings
     if not request.services or services.SERVICE not in settings.manifests.path:
         return ()
-    every = services.discover(paths, settings.manifests.path, settings.manifests.shared, (), settings.services.ignore)
+    paths = settings.manifests
+    every = services.discover(tuple(held.texts), paths.path, paths.shared, (), settings.services.ignore)
+    every = services.once(every, held.links)
     others = {s.name for s in every.services} - set(request.services)
     ahead = matching.ahead(ledger, choice.entry, live, others)
     if not ahead:

@@ -52,9 +52,10 @@ def code(kind: str, name: str) -> str:
     return f"orphan:{label(kind, name)}"
 
 
-def told_first(orphan: Orphan) -> tuple[bool, str, str]:
+def told_first(orphan: Orphan) -> tuple[int, str, str]:
     """The order in which those that stay are told: first what may hold up what was restored."""
-    return orphan.kind not in _MAY_HOLD_UP, orphan.kind, orphan.name
+    place = _MAY_HOLD_UP.index(orphan.kind) if orphan.kind in _MAY_HOLD_UP else len(_MAY_HOLD_UP)
+    return place, orphan.kind, orphan.name
 
 
 def _is_ready(live: Object) -> bool:

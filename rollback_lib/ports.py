@@ -19,6 +19,7 @@ from rollback_lib.core.run import Record
 from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
+from rollback_lib.core.tree import Files as Tree
 
 R = TypeVar("R", bound=Record)
 
@@ -67,7 +68,17 @@ class GitHistory(Protocol):
 
     def tags(self) -> Sequence[Tag]: ...
 
-    def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]: ...
+    def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
+        """`tree` where all of it must be readable; else RefusedError."""
+        ...
+
+    def tree(self, commit: str, prefixes: Sequence[str]) -> Tree:
+        """The manifests below these folders or at these names, links inside the tree followed."""
+        ...
+
+    def whole(self, commit: str) -> Tree:
+        """Every file that may be text, at most `core.tree.MOST_BYTES`; RefusedError where there is more."""
+        ...
 
     def list_paths(self, commit: str) -> Sequence[str]: ...
 

@@ -33,6 +33,7 @@ from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Request
 from rollback_lib.core.settings import Settings
+from rollback_lib.core.tree import Files
 from rollback_lib.ports import Approver, Clock, Evidence, Jenkins, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
@@ -144,6 +145,12 @@ class LazyRepository:
 
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
         return self._open().files(commit, prefixes)
+
+    def tree(self, commit: str, prefixes: Sequence[str]) -> Files:
+        return self._open().tree(commit, prefixes)
+
+    def whole(self, commit: str) -> Files:
+        return self._open().whole(commit)
 
     def list_paths(self, commit: str) -> Sequence[str]:
         return self._open().list_paths(commit)

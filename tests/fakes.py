@@ -16,6 +16,7 @@ from rollback_lib.core.resources import Object, fingerprint, kind_of, name_of
 from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
+from rollback_lib.core.tree import Files
 from rollback_lib.ports import Evidence, Ports, RunStore
 
 
@@ -307,6 +308,12 @@ class FakeGit:
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
         found = self._at(commit)
         return {p: d for p, d in found.items() if any(p == x or p.startswith(f"{x}/") for x in prefixes)}
+
+    def tree(self, commit: str, prefixes: Sequence[str]) -> Files:
+        return Files(self.files(commit, prefixes))
+
+    def whole(self, commit: str) -> Files:
+        return Files(self._at(commit))
 
     def list_paths(self, commit: str) -> Sequence[str]:
         return list(self._at(commit))

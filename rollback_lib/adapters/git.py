@@ -22,6 +22,8 @@ import msgspec
 
 from rollback_lib.adapters import process as programs
 from rollback_lib.adapters.bounded import Stopped, never
+from rollback_lib.adapters.git_words import first_line, not_ours
+from rollback_lib.core import tree as trees
 from rollback_lib.core.errors import BugError, Refusal, RefusedError
 from rollback_lib.core.release import ObjectType, Tag
 from rollback_lib.core.services import is_manifest, tidy
@@ -47,8 +49,6 @@ _TAG_FIELDS: Final = (
     "taggerdate:iso-strict",
 )
 _PROMISOR: Final = r"^(remote\..*\.promisor|extensions\.partialclone)$"
-_SYMLINK: Final = "120000"
-_SUBMODULE: Final = "160000"
 _TAGS: Final = "refs/tags/"
 
 # Git must never ask: not on the terminal, not in a window, not through ssh (which also has no terminal, see `_run`).
@@ -85,6 +85,7 @@ class _Entry(NamedTuple):
     mode: str
     object: str
     path: bytes
+    size: int = -1
 
     @property
     def name(self) -> str:
@@ -115,7 +116,7 @@ class GitRepository:
         self._offline = offline
         facts = self._run("rev-parse", "--absolute-git-dir", "--is-bare-repository", "--is-shallow-repository")
         if facts.code:
-            raise RefusedError(_not_ours(path, facts.said))
+            raise RefusedError(not_ours(path, facts.said))
         folder, bare, shallow = os.fsdecode(facts.out).rstrip("\n").rsplit("\n", 2)
         self._git_folder, self._bare, self._shallow = folder, bare == "true", shallow == "true"
 
@@ -161,26 +162,56 @@ class GitRepository:
         return tuple(tags)
 
     def files(self, commit: str, prefixes: Sequence[str], *, release: str = "") -> dict[str, bytes]:
-        """The manifests (.yaml, .yml, .json) of ``commit`` below these folders, or these very files; {} if none.
+        """`tree` where all of it must be readable: raises RefusedError for what is not, with what to do."""
+        found = self.tree(commit, prefixes, release=release)
+        if found.unread:
+            said = release or commit[:12]
+            raise RefusedError(*(Refusal(f"{u.path} at {said} {u.why}.", fix=u.fix) for u in found.unread))
+        return dict(found.texts)
 
-        Names are the real ones, byte for byte. ``release`` is only for messages. A link to a folder is not followed,
-        as kubectl does not. Raises RefusedError where a manifest is a link or lies in a submodule, and where this
-        clone lacks an object.
+    def tree(self, commit: str, prefixes: Sequence[str], *, release: str = "") -> trees.Files:
+        """The manifests (.yaml, .yml, .json) of ``commit`` below these folders, or these very files.
+
+        Names are those of a checkout, byte for byte: links inside the tree are followed. ``release`` is only for
+        messages. Raises RefusedError where this clone lacks an object.
         """
-        wanted = [tidy(prefix) for prefix in prefixes]
+        wanted, said = [tidy(prefix) for prefix in prefixes], release or commit[:12]
+        listed = list(self._entries(commit, wanted, said))
+        names = [entry.name for entry in listed]
+        if lacking := [w for w in wanted if w and not any(n == w or n.startswith(f"{w}/") for n in names)]:
+            above = {path.rsplit("/", n)[0] for path in lacking for n in range(1, path.count("/") + 1)}
+            listed += [e for e in self._entries(commit, sorted(above), said, deep=False) if not _is_file(e)]
+        if any(entry.mode == trees.LINK for entry in listed):
+            listed = list(self._entries(commit, [""], said))
+        found = trees.below(map(_shown, listed), self._targets(listed, said), wanted)
+        chosen = {_utf8(name): entry for name, entry in found.files.items() if is_manifest(name)}
+        texts = dict(zip(chosen, self._contents([e.object for e in chosen.values()], said), strict=True))
+        pointers = tuple(trees.pointer(name) for name, data in texts.items() if trees.is_pointer(data))
+        return trees.Files(texts, {n: real for n, real in found.links.items() if n in texts}, found.unread + pointers)
+
+    def whole(self, commit: str, *, release: str = "") -> trees.Files:
+        """Every file of ``commit`` that may be text, for looking for a name: by two processes, and at most
+        `core.tree.MOST_BYTES`. Nothing is fetched for it.
+
+        Raises RefusedError where there is more, or where this clone lacks an object.
+        """
         said = release or commit[:12]
-        entries = []
-        for entry in self._entries(commit, wanted, said):
-            if entry.mode == _SUBMODULE and ("" not in wanted or entry.name in wanted):
-                raise RefusedError(f"{entry.name} is a submodule at {said}: its files are not in this repository.")
-            if entry.mode == _SYMLINK and (is_manifest(entry.name) or entry.name in wanted):
-                raise RefusedError(
-                    Refusal(f"{entry.name} is a symbolic link at {said}.", fix="Name the file or folder it stands for.")
-                )
-            if _is_file(entry) and is_manifest(entry.name):
-                entries.append(entry)
-        contents = self._contents([entry.object for entry in entries], said)
-        return {_real_name(entry.path): content for entry, content in zip(entries, contents, strict=True)}
+        listed = list(self._entries(commit, [""], said, sizes=True))
+        texts = [e for e in listed if _is_file(e) and trees.may_be_text(e.name)]
+        if (size := sum(e.size for e in texts)) > trees.MOST_BYTES:
+            raise RefusedError(f"{said} has {size >> 20} MiB of text, and {trees.MOST_BYTES >> 20} are read.")
+        unread = trees.below(map(_shown, listed), self._targets(listed, said), [""]).unread
+        contents = self._contents([e.object for e in texts], said)
+        found = {e.name: data for e, data in zip(texts, contents, strict=True)}
+        return trees.Files(
+            found, {}, unread + tuple(trees.pointer(n) for n, data in found.items() if trees.is_pointer(data))
+        )
+
+    def _targets(self, entries: Sequence[_Entry], said: str) -> dict[str, str]:
+        """What each of the links says, by its object."""
+        links = list(dict.fromkeys(e.object for e in entries if e.mode == trees.LINK))
+        said_by = self._contents(links, said)
+        return {name: text.decode(errors="surrogateescape") for name, text in zip(links, said_by, strict=True)}
 
     def list_paths(self, commit: str) -> tuple[str, ...]:
         """The names of all files of ``commit``, sorted as git does; without links and submodules.
@@ -234,23 +265,29 @@ class GitRepository:
             dates = dict(rows)
         return {ref: (kind, name, dates.get(name, "")) for ref, (kind, name) in found.items()}
 
-    def _entries(self, commit: str, prefixes: Sequence[str], said: str) -> Iterator[_Entry]:
+    def _entries(
+        self, commit: str, prefixes: Sequence[str], said: str, *, deep: bool = True, sizes: bool = False
+    ) -> Iterator[_Entry]:
         if not _HASH.fullmatch(commit):
             raise BugError(f"not a commit: {commit!r}")
         paths = () if "" in prefixes else tuple(prefixes)
         if not paths and "" not in prefixes:
             return
-        listed = self._ask(said, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
+        # the sizes of what a partial clone left with its remote would be asked for one by one
+        options = (*(("-r",) if deep else ()), *(("-l",) if sizes else ()), "-z", "--full-tree")
+        listed = self._ask(said, "ls-tree", *options, commit, "--", *paths)
         for record in listed.split(b"\0"):
             if record:
                 facts, path = record.split(b"\t", 1)
-                mode, _, found = facts.decode().split(" ")
-                yield _Entry(mode, found, path)
+                mode, kind, found, *size = facts.decode().split()
+                if kind != "tree":
+                    yield _Entry(mode, found, path, int(size[0]) if size and size[0].isdigit() else -1)
 
     def _contents(self, objects: Sequence[str], said: str) -> list[bytes]:
         if not objects:
             return []
-        answer = self._ask(said, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in objects).encode())
+        asked = "".join(f"{name}\n" for name in objects).encode()
+        answer = self._ask(said, "cat-file", "--batch", stdin=asked)
         contents, place = [], 0
         for _ in objects:
             end = answer.index(b"\n", place)
@@ -289,7 +326,7 @@ class GitRepository:
     def _ask(self, said: str, *arguments: str, stdin: bytes = b"") -> bytes:
         answer = self._run(*arguments, stdin=stdin)
         if answer.code:
-            reason = _first_line(answer.said)
+            reason = first_line(answer.said)
             if _MISSING.search(answer.said):
                 raise self._lacking(said, reason)
             raise RefusedError(f"git cannot read {said}: {reason}.")
@@ -331,27 +368,6 @@ def _git() -> Git:
     return Git()
 
 
-def _not_ours(path: Path, said: str) -> Refusal:
-    if "dubious ownership" in said:
-        named = re.search(r"safe\.directory (.+)", said)
-        folder = named[1] if named else shlex.quote(str(path.absolute()))
-        return Refusal(
-            f"git does not trust the repository: {_first_line(said)}.",
-            fix=f"If you do, run: git config --global --add safe.directory {folder}",
-        )
-    if "GIT_DIR" in os.environ and "not a git repository" in said:
-        return Refusal(f"{path} is read as GIT_DIR says, and git refuses: {_first_line(said)}.", fix="Unset GIT_DIR.")
-    if "not a git repository" in said or "cannot change to" in said:
-        return Refusal(f"{path} is not in a git repository.", fix="Run in the clone that holds the manifests.")
-    return Refusal(f"git cannot read the repository at {path}: {_first_line(said)}.")
-
-
-def _first_line(said: str) -> str:
-    lines = [line for line in said.splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith("fatal: ")]
-    return (fatal or lines or ["git said nothing"])[0].removeprefix("fatal: ").rstrip(". ")
-
-
 def _object_type(kind: str) -> ObjectType:
     if kind not in get_args(ObjectType):
         raise RefusedError("This clone is damaged: what a tag stands for is missing. Ask `git fsck`, or clone again.")
@@ -359,12 +375,17 @@ def _object_type(kind: str) -> ObjectType:
 
 
 def _is_file(entry: _Entry) -> bool:
-    return entry.mode not in (_SYMLINK, _SUBMODULE)
+    return entry.mode not in (trees.LINK, trees.SUBMODULE)
 
 
-def _real_name(path: bytes) -> str:
+def _shown(entry: _Entry) -> trees.Entry:
+    return trees.Entry(entry.path.decode(errors="surrogateescape"), entry.mode, entry.object)
+
+
+def _utf8(name: str) -> str:
     try:
-        return path.decode()
-    except UnicodeDecodeError as error:
-        shown = path.decode(errors="backslashreplace")
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
         raise RefusedError(Refusal(f"The name of {shown} is not UTF-8.", fix="Rename the file.")) from error
+    return name

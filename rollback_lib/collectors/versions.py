@@ -18,8 +18,8 @@ def findings(looked: Looked, request: Request, ports: Ports) -> Iterator[Finding
     if not found:
         return
     newest = found[0]
-    texts = ports.git.files(newest.commit, services.roots(settings.manifests.path, settings.manifests.shared))
-    bodies = contents(texts, settings).bodies()
+    held = ports.git.tree(newest.commit, services.roots(settings.manifests.path, settings.manifests.shared))
+    bodies = contents(held, settings).bodies()
     yield from detect.wrong_images(looked.views, bodies, newest.name)
     by_deploy = request.target_environment.overlay.env
     yield from detect.wrong_settings(looked.views, bodies, newest.name, by_deploy)

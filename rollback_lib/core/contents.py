@@ -15,15 +15,20 @@ from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.resources import Object, kind_of, name_of
 from rollback_lib.core.run import SourceObject
 from rollback_lib.core.settings import Settings
+from rollback_lib.core.tree import Files
 
 Key = tuple[str, str]  # kind, name
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """The objects by kind and name, each with its service; ``unread``: files that did not read."""
+    """The objects by kind and name, each with its service; ``unread``: files that did not read.
+
+    ``beyond``: places that this repository does not hold (a submodule, Git LFS, a link out of it), and why in words.
+    """
 
     objects: Mapping[Key, tuple[str, Object]] = {}
     unread: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
     def bodies(self, of: Collection[str] = ()) -> dict[Key, Object]:
         """The objects of these services and the shared ones; of all without a name."""
@@ -32,13 +37,14 @@ class Contents(msgspec.Struct, frozen=True):
 
     def lacks(self, key: Key) -> bool:
         """Whether the release is known not to have this object: never where a file did not read, or none did."""
-        return bool(self.objects) and not self.unread and key not in self.objects
+        return bool(self.objects) and not self.unread and not self.beyond and key not in self.objects
 
 
-def contents(texts: Mapping[str, bytes], settings: Settings, *, ignored: bool = False) -> Contents:
+def contents(held: Files, settings: Settings, *, ignored: bool = False) -> Contents:
     """What is in the files of a release. ``ignored``: with the services that settings leave out."""
-    paths, ignore = settings.manifests, () if ignored else settings.services.ignore
-    found = services.discover(tuple(texts), paths.path, paths.shared, (), ignore, ())
+    texts, paths, ignore = held.texts, settings.manifests, () if ignored else settings.services.ignore
+    beyond = tuple(f"{u.path} {u.why}" for u in held.unread if services.concerns(u, paths.path, paths.shared, ignore))
+    found = services.once(services.discover(tuple(texts), paths.path, paths.shared, (), ignore, ()), held.links)
     whose = {file: service.name for service in found.services for file in service.files}
     whose |= dict.fromkeys(found.shared, grouping.SHARED)
     read: dict[str, list[manifests.Document]] = {}
@@ -60,4 +66,4 @@ def contents(texts: Mapping[str, bytes], settings: Settings, *, ignored: bool = 
         sources = grouping.by_workload(sources, read, (), ignore, ())
     bodies = {(file, d.index, d.part): d.object for file, documents in read.items() for d in documents}
     objects = {(s.kind, s.name): (s.service, bodies[s.file, s.document, s.part]) for s in sources}
-    return Contents(objects, tuple(file for file in whose if file not in read))
+    return Contents(objects, tuple(file for file in whose if file not in read), beyond)

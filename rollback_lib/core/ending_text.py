@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rollback_lib.core import bots, errors
+from rollback_lib.core import bots, errors, orphans
 from rollback_lib.core.journal import CLOSED, Ending
-from rollback_lib.core.plan import Plan
+from rollback_lib.core.plan import DELETE, Plan
 from rollback_lib.core.plan_text import left_tag, mutable_warning
+from rollback_lib.core.resources import label
 from rollback_lib.core.run import Verification
-from rollback_lib.core.wording import counted
+from rollback_lib.core.wording import counted, some
 
 
 def last_line(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> str:
@@ -58,7 +59,14 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         return [said]
     warning = mutable_warning(plan, ending.other_tags)
     by_bots = bots.warning(plan.bots)
-    return [said, *filter(None, (warning, by_bots)), *map(left_tag, ending.left_tags)]
+    return [said, *filter(None, (_stays(plan), warning, by_bots)), *map(left_tag, ending.left_tags)]
+
+
+def _stays(plan: Plan) -> str:
+    """What of the failed release is still there, first what may hold up what was restored; empty where nothing is."""
+    left = sorted((o for o in plan.orphans if o.change != DELETE), key=orphans.told_first)
+    verb = "stays" if len(left) == 1 else "stay"
+    return f"Of the failed release {some([label(o.kind, o.name) for o in left])} {verb}." if left else ""
 
 
 def _runs(plan: Plan, verification: Verification, again: str = "") -> str:

@@ -2,34 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
+from rollback_lib.core.beginnings import Failed, doubt
 from rollback_lib.core.owners import owner
 from rollback_lib.core.plan import DELETE, LEFT, Orphan
 from rollback_lib.core.references import uses
 from rollback_lib.core.resources import (
+    AWAITED,
     LAST_APPLIED,
     ORPHANS,
     Object,
     fingerprint,
     kind_of,
+    label,
     name_of,
     notes_of,
     template,
 )
 
+_MAY_HOLD_UP: Final = ("NetworkPolicy", "Ingress", "HTTPRoute", "ResourceQuota", "LimitRange")
 
-def orphan(live: Object, workloads: Sequence[Object]) -> Orphan:
-    """Deleted only where a later apply could bring all of it back and nothing needs it; else listed and left.
+
+def orphan(
+    live: Object, workloads: Sequence[Object], failed: Failed | None = None, staying: Sequence[Object] = (),
+    accepted: Collection[str] = (),
+) -> Orphan:  # fmt: skip
+    """Deleted only where it began with the ``failed`` release, a later apply could bring all of it back and nothing
+    needs it; else listed and left. A workload that is Ready goes only with its accept code.
 
     ``workloads``: everything with a pod template that stays: workloads, and live pods as ``{"template": …}`` alike.
+    ``staying``: those of the failed release's own workloads that stay. ``failed`` is None where the proof is another:
+    the journal of the run that created it.
     """
     kind, name = kind_of(live), name_of(live)
-    why = _why_left(live, workloads)
+    why = _why_left(live) or (doubt(live, failed) if failed else "")
+    why = why or _referred(live, workloads) or _needed(live, staying)
+    if failed and not why and _is_ready(live) and code(kind, name) not in accepted:
+        why = f"pods of it are Ready: it goes only with --accept {code(kind, name)}"
     return Orphan(
         kind=kind, name=name, api_version=live.get("apiVersion", ""), change=LEFT if why else DELETE,
         why=why or "only the failed release had it", before=fingerprint(live),
     )  # fmt: skip
+
+
+def code(kind: str, name: str) -> str:
+    """What ``--accept`` takes to delete a workload of the failed release that is Ready."""
+    return f"orphan:{label(kind, name)}"
+
+
+def told_first(orphan: Orphan) -> tuple[int, str, str]:
+    """The order in which those that stay are told: first what may hold up what was restored."""
+    place = _MAY_HOLD_UP.index(orphan.kind) if orphan.kind in _MAY_HOLD_UP else len(_MAY_HOLD_UP)
+    return place, orphan.kind, orphan.name
+
+
+def _is_ready(live: Object) -> bool:
+    status = live.get("status") or {}
+    return kind_of(live) in AWAITED and bool(status.get("readyReplicas") or status.get("numberReady"))
+
+
+def _needed(live: Object, staying: Sequence[Object]) -> str:
+    """Which workload of the failed release stays and needs the Service, budget or autoscaler; empty where none."""
+    return next((f"{label(kind_of(w), name_of(w))} stays and needs it" for w in staying if _serves(live, w)), "")
+
+
+def _serves(live: Object, workload: Object) -> bool:
+    spec = live.get("spec") or {}
+    selector = spec.get("selector") or {}
+    labels = ((template(workload) or {}).get("metadata") or {}).get("labels") or {}
+    match kind_of(live):
+        case "HorizontalPodAutoscaler":
+            goal = spec.get("scaleTargetRef") or {}
+            return (goal.get("kind"), goal.get("name")) == (kind_of(workload), name_of(workload))
+        case "Service":
+            return bool(selector) and selector.items() <= labels.items()
+        case "PodDisruptionBudget":  # expressions are not worked out: it may
+            return (
+                bool(selector.get("matchExpressions")) or (selector.get("matchLabels") or {}).items() <= labels.items()
+            )
+    return False
 
 
 def left(manifest: Object, why: str = "") -> Orphan:
@@ -55,8 +108,8 @@ def owned_by(obj: Object) -> list[tuple[str, str]]:
     return [(str(r.get("kind")), str(r.get("name"))) for r in references]
 
 
-def _why_left(live: Object, workloads: Sequence[Object]) -> str:
-    kind, name = kind_of(live), name_of(live)
+def _why_left(live: Object) -> str:
+    kind = kind_of(live)
     if kind not in ORPHANS:
         return f"a {kind} is never deleted by a rollback"
     if LAST_APPLIED not in notes_of(live):
@@ -66,10 +119,14 @@ def _why_left(live: Object, workloads: Sequence[Object]) -> str:
     spec = live.get("spec") or {}
     if kind == "Service" and (spec.get("type", "ClusterIP") != "ClusterIP" or spec.get("clusterIP") == "None"):
         return "only a ClusterIP Service is deleted: others hold an address or names"
-    if kind == "ConfigMap":
-        for workload in workloads:
-            if uses(template(workload), "ConfigMap", name):
-                return f"{kind_of(workload)}/{name_of(workload)} refers to it"
+    return ""
+
+
+def _referred(live: Object, workloads: Sequence[Object]) -> str:
+    """What that stays reads the ConfigMap; empty where nothing does."""
+    for workload in workloads if kind_of(live) == "ConfigMap" else ():
+        if uses(template(workload), "ConfigMap", name_of(live)):
+            return f"{label(kind_of(workload), name_of(workload))} refers to it"
     return ""
 
 

@@ -151,6 +151,7 @@ ACCEPT_CODES: Final[dict[str, str]] = {
     "permission": "NAME",
     "skip": "KIND/NAME",
     "recreate": "KIND/NAME",
+    "orphan": "KIND/NAME",
     "policy": "NAME",
     "moved-tag": "RELEASE",
     "unknown-run": "RUN",

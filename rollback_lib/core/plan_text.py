@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from rollback_lib.core import bots
+from rollback_lib.core import bots, orphans
 from rollback_lib.core.plan import (
     DELETE,
     LEFT,
@@ -68,7 +68,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     if plan.orphans:
         yield ""
         yield "Only the failed release has these:"
-        for orphan in sorted(plan.orphans, key=lambda o: o.change != DELETE):
+        for orphan in sorted(plan.orphans, key=lambda o: (o.change != DELETE, *orphans.told_first(o))):
             fate = "deleted, once every service is healthy" if orphan.change == DELETE else f"left, {orphan.why}"
             yield from wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
     if plan.retag:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from rollback_lib.core import decide, differences, grouping, health, orphans
+from rollback_lib.core.beginnings import Failed
 from rollback_lib.core.contents import Contents, Key
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal
@@ -105,15 +106,18 @@ def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
 
 
 def orphans_of(
-    snapshot: Snapshot, gone: Mapping[Key, Object], there: Mapping[Key, bool | None], namespace: str
-) -> tuple[Orphan, ...]:
+    snapshot: Snapshot, gone: Mapping[Key, Object], there: Mapping[Key, bool | None], namespace: str,
+    failed: Failed | None = None, accepted: Collection[str] = (),
+) -> tuple[Orphan, ...]:  # fmt: skip
     """What becomes of each object that only the failed release's manifests have (``gone``); ConfigMaps come last.
 
-    ``there``: whether those exist that were not read; None where we may not know.
+    ``there``: whether those exist that were not read; None where we may not know. ``failed``: what proves that they
+    began with it; None where that is not asked, since a run of ours created them.
     """
     found: list[Orphan] = []
     deleted: set[Key] = set()
-    for key in sorted(gone, key=lambda k: (k[0] == "ConfigMap", k)):
+    staying: list[Object] = []
+    for key in sorted(gone, key=lambda k: (k[0] == "ConfigMap", k[0] not in WORKLOADS, k)):
         live = snapshot.get(*key)
         if why := orphans.elsewhere(gone[key], namespace):
             found.append(orphans.left(gone[key], why))
@@ -124,8 +128,9 @@ def orphans_of(
         elif live is None:
             continue
         else:
-            found.append(orphans.orphan(live, _staying(snapshot, deleted)))
+            found.append(orphans.orphan(live, _staying(snapshot, deleted), failed, staying, accepted))
             deleted |= {key} if found[-1].change == DELETE else set()
+            staying += [live] if found[-1].change != DELETE and key[0] in WORKLOADS else []
     return tuple(found)
 
 

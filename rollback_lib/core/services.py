@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from rollback_lib.core.errors import Problem, UsageError
+from rollback_lib.core.tree import Unread
 
 SERVICE: Final = "{service}"
 MANIFEST_ENDINGS: Final = (".yaml", ".yml", ".json")  # what `kubectl apply -f FOLDER` reads; it, too, minds the case
@@ -68,6 +69,36 @@ def roots(pattern: str, shared: Sequence[str]) -> tuple[str, ...]:
     """
     wanted = {_root(pattern), *(tidy(path) for path in shared)}
     return tuple(sorted(path for path in wanted if not any(o != path and _within(path, o) for o in wanted)))
+
+
+def once(found: Discovery, links: Mapping[str, str]) -> Discovery:
+    """Without what is only another name of a file that is read anyway (``links``: names behind a link → real ones)."""
+    read = {*found.shared, *(f for s in found.services for f in s.files)}
+
+    def own(files: Sequence[str]) -> tuple[str, ...]:
+        return tuple(f for f in files if links.get(f) not in read)
+
+    services = (ServiceFiles(s.name, s.wave, own(s.files)) for s in found.services)
+    return msgspec.structs.replace(found, services=tuple(s for s in services if s.files), shared=own(found.shared))
+
+
+def concerns(unread: Unread, pattern: str, shared: Sequence[str], ignore: Sequence[str]) -> bool:
+    """Whether manifests could be there, of a service that is not left out, in a place that cannot be read."""
+    if unread.link and re.search(r"\.[A-Za-z]{1,5}$", unread.path) and not is_manifest(unread.path):
+        return False  # a link to a README
+    place = unread.path.split("/")
+    for wanted in (tidy(pattern), *map(tidy, shared)):
+        parts = wanted.split("/") if wanted else []
+        matched = [re.fullmatch(_segment(part), there) for part, there in zip(parts, place, strict=False)]
+        services = {m["service"] for m in matched if m and "service" in m.re.groupindex}
+        if all(matched) and not services & set(ignore):
+            return True
+    return False
+
+
+def _segment(part: str) -> str:
+    before, *rest = (re.escape(p) for p in part.split(SERVICE))
+    return before + (f"(?P<service>[^/]+){'(?P=service)'.join(rest)}" if rest else "")
 
 
 def discover(

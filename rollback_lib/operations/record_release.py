@@ -100,7 +100,10 @@ def _tag(entry: Entry, pattern: str, ports: Ports) -> tuple[tuple[str, ...], tup
 
 def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:
     paths = settings.manifests
-    return contents(ports.git.files(tag.commit, services.roots(paths.path, paths.shared)), settings)
+    held = contents(ports.git.tree(tag.commit, services.roots(paths.path, paths.shared)), settings)
+    if held.beyond:
+        raise RefusedError(f"At {tag.name} {held.beyond[0]}. Nothing was recorded: a record is of a whole release.")
+    return held
 
 
 def _proven(asked: Asked, tag: Tag, held: Contents, ports: Ports) -> tuple[Rollouts, tuple[str, ...], list[str]]:

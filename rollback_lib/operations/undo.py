@@ -13,6 +13,7 @@ from rollback_lib.core.journal import CLOSED, LOCK_RELEASED, Mark, ending, holds
 from rollback_lib.core.plan import Plan
 from rollback_lib.core.release import Tag
 from rollback_lib.core.run import Images, Request
+from rollback_lib.core.tree import Files
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import GitHistory, Ports, RunStore
@@ -31,6 +32,12 @@ class StateBefore:
         if commit != self._tag.commit:
             return self._git.files(commit, prefixes)
         return {f: d for f, d in self._tree.items() if any(p in ("", f) or f.startswith(f"{p}/") for p in prefixes)}
+
+    def tree(self, commit: str, prefixes: Sequence[str]) -> Files:
+        return Files(self.files(commit, prefixes)) if commit == self._tag.commit else self._git.tree(commit, prefixes)
+
+    def whole(self, commit: str) -> Files:
+        return Files(self._tree) if commit == self._tag.commit else self._git.whole(commit)
 
     def list_paths(self, commit: str) -> Sequence[str]:
         return list(self._tree) if commit == self._tag.commit else self._git.list_paths(commit)

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import orphans
 from rollback_lib.collectors.dry_runs import DryRuns, in_parallel
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
@@ -26,12 +27,12 @@ from rollback_lib.core import (
     planning,
     retag,
     run_copy,
-    services,
     splice,
     target,
     traffic,
 )
-from rollback_lib.core.contents import Contents, contents
+from rollback_lib.core import orphans as core_orphans
+from rollback_lib.core.contents import Contents
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.plan import (
@@ -79,10 +80,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         return plan
     identity = ports.cluster.identity()
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-    failed = _failed_release(request, images, ports)
+    # what runs now, as far as that is known
+    failed = orphans.held(request, images.current.commit, ports) if images.current.commit else Contents()
     wanted = {label(s.kind, s.name): s.api_version for s, _ in targets if s.kind in KINDS}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
-    named = (*(s.kind for s, _ in targets), *(k for k, _ in (*failed.objects, *_created(request))))
+    named = (*(s.kind for s, _ in targets), *(k for k, _ in (*failed.objects, *orphans.created(request))))
     kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
@@ -99,7 +101,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += trials.warnings
     warnings += planning.shared_changes(request, drafts)
     refused += _missing_references(drafts, snapshot, ports, warnings)
-    found = _orphans(request, resolution, failed, snapshot, ports)
+    found = orphans.look(request, resolution, images.current, failed, drafts, snapshot, ports)
     isolating = _isolation(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
     closing = {(t.kind, t.name) for t in isolating.plan.targets}
@@ -130,16 +132,15 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         tags, left = retag.planned([(i.to, i.digest) for i in images.images if i.own], images.mutable_tags)
         warnings += left
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
-    used = tuple(
-        sorted({r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts))
-    )
+    used = {r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts)
+    used |= {core_orphans.code(o.kind, o.name) for o in found if o.change == DELETE} & accepted
     plan = freeze(
         Plan(
             run=request.run, application=request.application, environment=request.environment,
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
-            accepted=used, isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
+            accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
             refusals=open_refusals, bots=_bots(run, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, healthy_pods=planning.ready_pods(snapshot),
@@ -176,41 +177,6 @@ def _bots(run: RunStore, drafts: Sequence[Draft]) -> tuple[Bot, ...]:
     """Who writes images by itself: by the files, and by what stands on the objects, old and new."""
     on_objects = (b for d in drafts for obj in (d.target, d.live) if obj is not None for b in bots.on_object(obj))
     return tuple(dict.fromkeys((*run.get(Rewritten).bots, *on_objects)))
-
-
-def _failed_release(request: Request, images: Images, ports: Ports) -> Contents:
-    """What the release that runs now holds; empty where that is not known."""
-    return _contents(request, images.current.commit, ports) if images.current.commit else Contents()
-
-
-def _contents(request: Request, commit: str, ports: Ports, *, ignored: bool = False) -> Contents:
-    paths = request.settings.manifests
-    return contents(
-        ports.git.files(commit, services.roots(paths.path, paths.shared)), request.settings, ignored=ignored
-    )
-
-
-def _orphans(
-    request: Request, resolution: Resolution, failed: Contents, snapshot: Snapshot, ports: Ports
-) -> tuple[Orphan, ...]:
-    """What only the failed release had. Kinds that are never written are only asked for by name, never read."""
-    if request.undo:  # what that run created, whatever runs now
-        gone = {key: live for key in _created(request) if (live := snapshot.get(*key))}
-    else:
-        kept = _contents(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
-        gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
-    unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
-    there = dict(zip(unread, in_parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
-    return tuple(
-        msgspec.structs.replace(o, ran=before.ran(live, snapshot))
-        if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
-        else o
-        for o in planning.orphans_of(snapshot, gone, there, request.target_environment.namespace)
-    )
-
-
-def _created(request: Request) -> list[tuple[str, str]]:
-    return [(kind, name) for kind, _, name in (c.partition("/") for c in request.undo_created)]
 
 
 def _schema(

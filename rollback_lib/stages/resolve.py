@@ -12,6 +12,7 @@ from rollback_lib.core.live import Live
 from rollback_lib.core.matching import Matched
 from rollback_lib.core.parameters import LAST_GOOD
 from rollback_lib.core.run import ReleaseRef, Request, Resolution, SourceObject
+from rollback_lib.core.tree import Files
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "resolve"
@@ -29,11 +30,17 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     choice = target.choose(request.to, tags, settings.releases.tag, ledger, matched, request.accept, undo=request.undo)
     paths = settings.manifests
     roots = services.roots(paths.path, paths.shared)
-    texts = ports.git.files(choice.target.commit, roots)
-    found = services.discover(
-        tuple(texts), paths.path, paths.shared, settings.services.order, settings.services.ignore, request.services
-    )
-    refused: list[Refusal] = []
+    held = ports.git.tree(choice.target.commit, roots)
+    texts, ignore = held.texts, settings.services.ignore
+    refused = [
+        Refusal(f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix)
+        for u in held.unread
+        if services.concerns(u, paths.path, paths.shared, ignore)
+    ]
+    if refused:
+        raise RefusedError(*refused)
+    found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)
+    found = services.once(found, held.links)
     objects: list[SourceObject] = []
     read: dict[str, Sequence[manifests.Document]] = {}
     whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
@@ -60,9 +67,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
             f"{choice.target.release} has no manifests below {paths.path}. Check `manifests.path` in rollback.yaml."
         )
     if any(not o.service for o in objects):
-        objects = grouping.by_workload(
-            objects, read, settings.services.order, settings.services.ignore, request.services
-        )
+        objects = grouping.by_workload(objects, read, settings.services.order, ignore, request.services)
     waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))
     return Resolution(
         target=choice.target,
@@ -74,7 +79,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
         recorded=choice.entry,
         in_ledger=tuple(e.release for e in ledger.entries),
         refusals=choice.refusals,
-        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, tuple(texts))),
+        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, held)),
     )
 
 
@@ -92,14 +97,14 @@ def _what_runs(request: Request, ports: Ports) -> tuple[Ledger, Live, Matched]:
     return ledger, live, matched
 
 
-def _left_ahead(
-    request: Request, choice: target.Choice, ledger: Ledger, live: Live, paths: Sequence[str]
-) -> Sequence[str]:
+def _left_ahead(request: Request, choice: target.Choice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
     """What a rollback of some services leaves as it is, although it was released together with them."""
     settings = request.settings
     if not request.services or services.SERVICE not in settings.manifests.path:
         return ()
-    every = services.discover(paths, settings.manifests.path, settings.manifests.shared, (), settings.services.ignore)
+    paths = settings.manifests
+    every = services.discover(tuple(held.texts), paths.path, paths.shared, (), settings.services.ignore)
+    every = services.once(every, held.links)
     others = {s.name for s in every.services} - set(request.services)
     ahead = matching.ahead(ledger, choice.entry, live, others)
     if not ahead:

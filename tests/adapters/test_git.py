@@ -320,29 +320,6 @@ class TestFiles:
         assert repository.files(repository.head_commit(), ["k8s"]) == {"k8s/user/deploy.yaml": b"version: 1.1\n"}
         assert shop.git("status", "--porcelain") == before
 
-    @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
-    def test_a_manifest_that_is_a_link_is_refused_other_links_are_not_followed(self, shop: RepositoryBuilder) -> None:
-        (shop.folder / "k8s" / "latest").symlink_to("user")
-        commit = shop.commit()
-        repository = GitRepository(shop.folder)
-        assert set(repository.files(commit, ["k8s"])) == {"k8s/user/deploy.yaml"}
-        with pytest.raises(RefusedError, match="k8s/latest is a symbolic link"):
-            repository.files(commit, ["k8s/latest"])
-        (shop.folder / "k8s" / "same.yaml").symlink_to("user/deploy.yaml")
-        commit = shop.commit()
-        with pytest.raises(RefusedError, match=r"k8s/same\.yaml is a symbolic link"):
-            repository.files(commit, ["k8s"])
-        assert "k8s/same.yaml" not in repository.list_paths(commit)
-
-    def test_manifests_in_a_submodule_are_refused(self, shop: RepositoryBuilder) -> None:
-        shop.git("update-index", "--add", "--cacheinfo", f"160000,{'ab' * 20},docs")
-        shop.git("commit", "--quiet", "--message=submodule")
-        repository = GitRepository(shop.folder)
-        head = repository.head_commit()
-        assert set(repository.files(head, [""])) == set(repository.files(head, ["k8s"])) == {"k8s/user/deploy.yaml"}
-        with pytest.raises(RefusedError, match="docs is a submodule"):
-            repository.files(head, ["docs"])
-
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
     def test_a_name_that_is_not_utf8_is_refused_by_name(self, shop: RepositoryBuilder) -> None:
         Path(os.fsdecode(os.fsencode(shop.folder) + b"/k8s/a\xf1o.yaml")).write_text("")

@@ -51,6 +51,7 @@ MORE: Final = {
         "k8s/user-service/worker.yaml": _WORKER,
     },
 }
+WORKER: Final = "orphan:Deployment/user-worker"  # what lets a rollback delete that Deployment, since it is Ready
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rollback_lib.sandbox.shop import BAD, GOOD
-from tests.cli.desk import Desk, Ended
+from tests.cli.desk import WORKER, Desk, Ended
 
 pytestmark = pytest.mark.long
 
@@ -219,7 +219,7 @@ def test_what_admission_adds_is_planned_and_is_no_reason_for_a_second_rollout(de
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(admission, "admit", adding)
-        run(desk)
+        run(desk, f"--accept={WORKER}")
         plan = (desk.runs()[-1] / "plan.json").read_text()
         assert "automountServiceAccountToken" in plan
         pods = desk.live("deployment", USER)["spec"]["template"]

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from rollback_lib.sandbox.faults import KINDS, Class
-from tests.cli.desk import Desk, Ended
+from tests.cli.desk import WORKER, Desk, Ended
 
-RUN = ("run", "--to", "v1.1.0", "--yes", "--output", "json")
+RUN = ("run", "--to", "v1.1.0", "--yes", "--accept", WORKER, "--output", "json")
 
 
 class Asked(NamedTuple):

@@ -18,11 +18,11 @@ import pytest
 from rollback_lib.core import lock
 from rollback_lib.sandbox.faults import Class
 from rollback_lib.sandbox.recorder import Entry
-from tests.cli.desk import SPEED, Desk
+from tests.cli.desk import SPEED, WORKER, Desk
 from tests.dripping import How, dripping
 
 ROOT = Path(__file__).parents[2]
-RUN = ("run", "--to", "v1.1.0", "--yes", "--output", "json")
+RUN = ("run", "--to", "v1.1.0", "--yes", "--accept", WORKER, "--output", "json")
 PATIENCE = 40
 FIRST = ("done", "apply/deployment/service-discovery")
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from rollback_lib.sandbox.shop import BAD, GOOD
-from tests.cli.desk import Desk
+from tests.cli.desk import WORKER, Desk
 
 pytestmark = pytest.mark.long
 
-RUN = ("run", "--to", GOOD, "--yes", "--output", "json")
+RUN = ("run", "--to", GOOD, "--yes", "--accept", WORKER, "--output", "json")
 
 
 def run_id(desk: Desk) -> str:

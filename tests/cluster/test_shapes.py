@@ -180,8 +180,8 @@ def test_what_only_the_failed_release_had_goes_last_and_data_stays(shop: ShopFac
     made.wait_ready(("user-service",))
     made.deploy(FAILED)
     made.wait_ready()
-    product = Product(made)
-    plan = product.plan()
+    product, code = Product(made), "--accept=orphan:Deployment/promo"
+    plan = product.plan(code)
     assert plan.data["current"]["release"] == FAILED
     assert plan.orphans == {
         "ConfigMap/promo-config": "delete", "Deployment/promo": "delete", "Service/promo": "delete",
@@ -189,7 +189,7 @@ def test_what_only_the_failed_release_had_goes_last_and_data_stays(shop: ShopFac
     }  # fmt: skip
     assert "hunter2" not in plan.text
     mark = made.cluster.audit_mark()
-    product.run()
+    product.run(code)
     written = [
         (w["verb"], w["objectRef"]["resource"], w["objectRef"]["name"])
         for w in made.cluster.writes(mark, user=OPERATOR, namespace=made.namespace)

@@ -6,9 +6,13 @@ from typing import Any
 
 import yaml
 
-from rollback_lib.core import planning, settings
+from rollback_lib.core import ending_text, plan_text, planning, settings
 from rollback_lib.core.contents import contents
+from rollback_lib.core.journal import Ending
+from rollback_lib.core.plan import Orphan
 from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.tree import Files, pointer, submodule
+from tests.core import stories
 
 Object = dict[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -103,16 +107,45 @@ def texts(files: Mapping[str, list[Object]]) -> dict[str, bytes]:
 def test_services_are_told_apart_in_one_file_as_in_folders() -> None:
     files = texts({"k8s/all.yaml": [deployment("user-service"), deployment("locust"), config_map("shared")]})
     plain = settings.load((SETTINGS % "k8s").encode(), "rollback.yaml")
-    found = contents(files, plain)
+    found = contents(Files(files), plain)
     assert {name for _, name in found.bodies()} == {"user-service", "shared"}
     assert {name for _, name in found.bodies(["order-service"])} == {"shared"}
-    assert ("Deployment", "locust") in contents(files, plain, ignored=True).objects
+    assert ("Deployment", "locust") in contents(Files(files), plain, ignored=True).objects
 
 
 def test_a_release_with_a_file_that_does_not_read_is_not_known_to_lack_anything() -> None:
     files = texts({"k8s/user-service/a.yaml": [deployment("user-service")]})
     folders = settings.load((SETTINGS % "k8s/{service}").encode(), "rollback.yaml")
     key = ("Deployment", "order-service")
-    assert contents(files, folders).lacks(key)
-    assert not contents({**files, "k8s/order-service/a.yaml": b"a: {"}, folders).lacks(key)
-    assert not contents({}, folders).lacks(key)
+    assert contents(Files(files), folders).lacks(key)
+    assert not contents(Files({**files, "k8s/order-service/a.yaml": b"a: {"}), folders).lacks(key)
+    assert not contents(Files(), folders).lacks(key)
+
+
+def test_what_may_hold_up_what_was_restored_is_told_first() -> None:
+    kinds = ("ConfigMap", "Secret", "NetworkPolicy", "Deployment", "ResourceQuota", "Ingress")
+    left = tuple(Orphan(kind=kind, name="new", change="left", why="it stays") for kind in kinds)
+    gone = Orphan(kind="Service", name="gone", change="delete", why="")
+    made = stories.plan(orphans=(*left, gone), mutable_tags=())
+    text = " ".join(plan_text.text(made).split())
+    told = [text.index(f"{kind}/new: left") for kind in ("NetworkPolicy", "Ingress", "ResourceQuota", "ConfigMap")]
+    assert text.index("Service/gone: deleted") < told[0]
+    assert told == sorted(told)
+    said = ending_text.last_line(Ending(code=0, traffic="open"), made, None, 1.0)
+    assert said.endswith("Of the failed release NetworkPolicy/new, Ingress/new, ResourceQuota/new and 3 more stay.")
+
+
+def test_a_place_that_is_not_in_the_repository_makes_a_release_not_known_to_lack_anything() -> None:
+    files = texts({"k8s/user-service/a.yaml": [deployment("user-service")]})
+    folders = settings.load((SETTINGS % "k8s/{service}").encode(), "rollback.yaml")
+    key = ("Deployment", "order-service")
+    for unread in (submodule("k8s/order-service"), pointer("k8s/order-service/all.yaml"), submodule("k8s")):
+        assert not contents(Files(files, unread=(unread,)), folders).lacks(key)
+    assert contents(Files(files, unread=(submodule("docs"), submodule("k8s/locust"))), folders).lacks(key)
+
+
+def test_a_file_under_two_names_is_one_service() -> None:
+    files = texts({f"k8s/{name}/a.yaml": [deployment("user-service")] for name in ("alias", "user-service")})
+    folders = settings.load((SETTINGS % "k8s/{service}").encode(), "rollback.yaml")
+    found = contents(Files(files, {"k8s/alias/a.yaml": "k8s/user-service/a.yaml"}), folders)
+    assert [service for service, _ in found.objects.values()] == ["user-service"]

@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 
 from rollback_lib.core.errors import UsageError
-from rollback_lib.core.services import Discovery, ServiceFiles, discover, roots
+from rollback_lib.core.services import Discovery, ServiceFiles, concerns, discover, once, roots
+from rollback_lib.core.tree import Unread
 
 SHOP = (
     "Jenkinsfile",
@@ -137,3 +138,36 @@ def test_paths_that_lead_out_are_refused(path: str) -> None:
 def test_other_braces_are_refused() -> None:
     with pytest.raises(UsageError, match="braces that mean nothing"):
         discover(SHOP, "k8s/{servcie}")
+
+
+def test_another_name_of_a_file_that_is_read_anyway_is_no_service() -> None:
+    paths = ["k8s/latest/a.yaml", "k8s/user/a.yaml", "k8s/order/prod.yaml"]
+    links = {"k8s/latest/a.yaml": "k8s/user/a.yaml", "k8s/order/prod.yaml": "k8s/order/base/b.yaml"}
+    found = once(discover(paths, "k8s/{service}"), links)
+    assert [s.name for s in found.services] == ["order", "user"], "what a link stands for is read once"
+    only = once(discover(paths, "k8s/{service}", only=["latest"]), links)
+    assert [s.name for s in only.services] == ["latest"], "asked for by its other name"
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "concerned"),
+    [
+        ("k8s/order", "k8s/{service}", True),
+        ("k8s/order/base/deep", "k8s/{service}", True),
+        ("k8s", "k8s/{service}", True),
+        ("k8s/locust", "k8s/{service}", False),
+        ("k8s/locust/base", "k8s/{service}", False),
+        ("docs", "k8s/{service}", False),
+        ("k8s/shared", "services/{service}", True),
+        ("order", "{service}/k8s", True),
+        ("order/src", "{service}/k8s", False),
+        ("k8s/order", "k8s/{service}.yaml", False),
+        ("k8s/order.yaml", "k8s/{service}.yaml", True),
+        ("k8s/order/README.md", "k8s/{service}", False),
+        ("k8s/order/v1.2", "k8s/{service}", True),
+        ("anything", ".", True),
+    ],
+)
+def test_which_places_that_cannot_be_read_could_hold_manifests(path: str, pattern: str, concerned: bool) -> None:
+    unread = Unread(path, "leads out", "", link=True)
+    assert concerns(unread, pattern, ["k8s/shared"], ["locust"]) is concerned

@@ -1,0 +1,33 @@
+"""What git says where it fails, as a reason and what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+from rollback_lib.core.errors import Refusal
+
+
+def not_ours(path: Path, said: str) -> Refusal:
+    """Why git does not read the repository at ``path``, and what to do."""
+    if "dubious ownership" in said:
+        named = re.search(r"safe\.directory (.+)", said)
+        folder = named[1] if named else shlex.quote(str(path.absolute()))
+        return Refusal(
+            f"git does not trust the repository: {first_line(said)}.",
+            fix=f"If you do, run: git config --global --add safe.directory {folder}",
+        )
+    if "GIT_DIR" in os.environ and "not a git repository" in said:
+        return Refusal(f"{path} is read as GIT_DIR says, and git refuses: {first_line(said)}.", fix="Unset GIT_DIR.")
+    if "not a git repository" in said or "cannot change to" in said:
+        return Refusal(f"{path} is not in a git repository.", fix="Run in the clone that holds the manifests.")
+    return Refusal(f"git cannot read the repository at {path}: {first_line(said)}.")
+
+
+def first_line(said: str) -> str:
+    """Why git failed, without its "fatal: "; never empty."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith("fatal: ")]
+    return (fatal or lines or ["git said nothing"])[0].removeprefix("fatal: ").rstrip(". ")

@@ -381,9 +381,13 @@ class KubernetesCluster:
 
         ``orphan``: what it owns stays.
         """
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        body = {
+            "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid},
+            # here and not in the query: the server reads no query where there is a body, and takes the pods along
+            "propagationPolicy": "Orphan" if orphan else "Background",
+        }  # fmt: skip
         path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
-        answer = self._ask("DELETE", path, {"propagationPolicy": "Orphan" if orphan else "Background"}, body)
+        answer = self._ask("DELETE", path, None, body)
         if answer.status not in (200, 202, 404):
             raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
 

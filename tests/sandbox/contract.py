@@ -88,6 +88,26 @@ class Contract:
         done = world.ask("DELETE", "v1 configmaps/one", options)
         assert (done.code, done.body["kind"], done.body["status"]) == (200, "Status", "Success")
 
+    def test_a_deletion_with_a_body_takes_nothing_from_the_query(self, world: World) -> None:
+        options = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        world.create("v1 configmaps", {"metadata": {"name": "one"}})
+        assert world.ask("DELETE", "v1 configmaps/one?dryRun=All", {**options, "dryRun": ["All"]}).code == 200
+        assert world.ask("GET", "v1 configmaps/one").code == 200
+        world.ask("DELETE", "v1 configmaps/one?dryRun=All", options)
+        assert world.ask("GET", "v1 configmaps/one").code == 404
+
+    def test_who_keeps_the_pods_says_so_in_the_body(self, world: World) -> None:
+        good = world.push("user-service", "good", "v1.1.0")
+        options = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        for name in ("kept", "lost"):
+            world.create("apps/v1 statefulsets", workload(name, good, kind="StatefulSet"))
+            world.until(f"v1 pods/{name}-0", lambda p: condition(p, "Ready") is not None)
+        world.ask("DELETE", "apps/v1 statefulsets/lost?propagationPolicy=Orphan", options)
+        world.ask("DELETE", "apps/v1 statefulsets/kept", {**options, "propagationPolicy": "Orphan"})
+        world.until("v1 pods/kept-0", lambda p: "ownerReferences" not in p["metadata"])
+        world.until("v1 pods?labelSelector=app=lost", lambda f: not f["items"])
+        assert "deletionTimestamp" not in world.get("v1 pods/kept-0")["metadata"]
+
     def test_lists_choose_by_labels_and_fields_and_come_in_parts(self, world: World) -> None:
         for name, labels in (("a", {"x": "1"}), ("b", {"x": "2"}), ("c", {})):
             world.create("v1 configmaps", {"metadata": {"name": name, "labels": labels}})

@@ -23,7 +23,7 @@ from rollback_lib.core.changes import (
     worth_another_try,
 )
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
-from rollback_lib.core.resources import KINDS, Object, fingerprint, path_of
+from rollback_lib.core.resources import KINDS, Object, fingerprint, is_leaving, path_of
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"
@@ -185,6 +185,8 @@ class Kubectl:
         """What is true after kubectl did not say yes: before, after, or something else."""
         now = self._now(change, said)
         is_now = fingerprint(now)
+        if now is not None and is_leaving(now) and type(change) is PatchObject:  # of traffic, what is told decides
+            raise StaleError(f"{change.kind}/{change.name} was deleted since the plan was made, and is on its way out.")
         if is_now == change.after:
             return now
         if is_now == change.before:

@@ -22,9 +22,9 @@ import msgspec
 from rollback_lib.adapters.login_plugin import LoginError, Logins
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.resources import KINDS, Object, name_of, path_of
+from rollback_lib.core.resources import KINDS, Object, is_leaving, name_of, path_of
 from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import DryRun, Snapshot
+from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.three_way import Operation
 
 _TIMEOUT: Final = 30.0
@@ -268,14 +268,19 @@ class KubernetesCluster:
         return None if answer.status == 404 else {"apiVersion": api, "kind": kind, **_good(answer)}
 
     def exists(self, kind: str, name: str) -> bool | None:
+        found = self.presence(kind, name)
+        return None if found is Presence.UNKNOWN else found is not Presence.ABSENT
+
+    def presence(self, kind: str, name: str) -> Presence:
+        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
         answer = self._ask(
             "GET",
-            path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)),
+            f"/api/v1/namespaces/{quote(name)}" if kind == "Namespace" else path,
             accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",  # never the content of a Secret
         )
         if answer.status in (403, 404):
-            return None if answer.status == 403 else False
-        return bool(_good(answer))
+            return Presence.UNKNOWN if answer.status == 403 else Presence.ABSENT
+        return Presence.LEAVING if is_leaving(_good(answer)) else Presence.THERE
 
     def nodes(self) -> Mapping[str, Object] | None:
         answer = self._ask("GET", "/api/v1/nodes")

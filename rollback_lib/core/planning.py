@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from rollback_lib.core import decide, differences, grouping, health, orphans
+from rollback_lib.core import decide, differences, grouping, health, leaving, orphans
 from rollback_lib.core.contents import Contents, Key
 from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal
@@ -26,7 +26,17 @@ from rollback_lib.core.plan import (
     PlannedService,
     StuckPod,
 )
-from rollback_lib.core.resources import KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of, template
+from rollback_lib.core.resources import (
+    KINDS,
+    WORKLOADS,
+    Object,
+    fingerprint,
+    is_leaving,
+    kind_of,
+    label,
+    name_of,
+    template,
+)
 from rollback_lib.core.run import Images, Request, Resolution, SourceObject
 from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.core.three_way import last_applied
@@ -57,6 +67,8 @@ def drafts(
             draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
         elif why := snapshot.why_not(source.kind, source.name, source.api_version):
             refused.append(Refusal(f"{draft.label} ({source.place}): {why}.", code=skip))
+        elif live is not None and is_leaving(live):
+            refused.append(leaving.refusal(live))
         elif live is None:
             removed = failed.lacks((source.kind, source.name))
             change, why = decide.missing(body, source.service in running, removed)

@@ -111,6 +111,11 @@ def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     return (obj.get("metadata") or {}).get("annotations") or {}
 
 
+def is_leaving(obj: Mapping[str, Any]) -> bool:
+    """Whether somebody has deleted it, and something still holds it: it goes, whatever is written to it."""
+    return bool((obj.get("metadata") or {}).get("deletionTimestamp"))
+
+
 def template(obj: Mapping[str, Any]) -> Object | None:
     """The pod template of a workload (a CronJob's stands deeper), or None."""
     spec = obj.get("spec")

@@ -94,9 +94,7 @@ class Api:
 
     def _delete(self, request: Request, target: Target) -> Answer:
         options = self._delete_options(request)
-        found = self._writer.delete(
-            target.resource, target.namespace, target.name, options, dry_run=_dry(options)
-        )
+        found = self._writer.delete(target.resource, target.namespace, target.name, options, dry_run=_dry(options))
         if target.resource.kind in ("Pod", "Namespace", "Service"):
             return reading.shown(request, target.resource, found)
         metadata = found["metadata"]

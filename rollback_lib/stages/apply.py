@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import needs
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import aftermath, changes, health, manifests, traffic
+from rollback_lib.core import aftermath, changes, health, leaving, manifests, traffic
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
@@ -19,9 +20,20 @@ from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.ledger import AnyKept, Quarantine
 from rollback_lib.core.live import Live
 from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
-from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of
+from rollback_lib.core.resources import (
+    AWAITED,
+    KINDS,
+    WORKLOADS,
+    Object,
+    fingerprint,
+    is_leaving,
+    kind_of,
+    label,
+    name_of,
+)
 from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import seconds
+from rollback_lib.core.snapshot import Presence
 from rollback_lib.core.three_way import Operation
 from rollback_lib.core.wording import some
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -120,6 +132,8 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
             f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at "
             f"{plan.cluster.server}, and this is {identity.namespace_uid} at {identity.server}."
         )
+    if ports.cluster.presence("Namespace", plan.cluster.namespace) is Presence.LEAVING:
+        raise StaleError(leaving.of_namespace(plan.cluster.namespace))
     planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
     versions = {label(o.kind, o.name): o.api_version for o in planned}
     snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
@@ -133,6 +147,13 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
         raise StaleError(
             f"{', '.join(moved[:5])} changed since the plan was made, so the plan is stale. Plan again: someone else "
             f"is at work here."
+        )
+    seen = ((o, snapshot.get(o.kind, o.name)) for o in planned if not _begun(o, done))
+    going = [label(o.kind, o.name) for o, live in seen if live is not None and is_leaving(live)]
+    if going := [*going, *needs.lost(ports.cluster, plan.needs)]:
+        raise StaleError(
+            f"{', '.join(going[:5])}: deleted since the plan was made, so the plan is stale. Plan again: it says what "
+            f"goes with it."
         )
 
 
@@ -205,6 +226,11 @@ def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
             key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
             before="", after=planned.after, manifest=_manifest(run, planned),
         )  # fmt: skip
+    change = _patch(run, ports, planned)
+    return msgspec.structs.replace(change, operations=(leaving.STAYS, *change.operations))
+
+
+def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
     change = PatchObject(
         key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,

@@ -190,7 +190,8 @@ class Kubectl:
         if is_now == change.after:
             return now
         if is_now == change.before:
-            raise RefusedError(f"{change.kind}/{change.name} was not changed: {said}")
+            not_done = "created" if isinstance(change, CreateObject) else "changed"
+            raise RefusedError(f"{change.kind}/{change.name} was not {not_done}: {said}")
         raise StaleError(
             f"{change.kind}/{change.name} was changed by someone else since the plan was made; it is left as it is. "
             f"Plan again."

@@ -22,7 +22,7 @@ import msgspec
 from rollback_lib.adapters.login_plugin import LoginError, Logins
 from rollback_lib.core.errors import Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.resources import KINDS, Object, is_leaving, name_of, path_of
+from rollback_lib.core.resources import CLUSTER_SCOPED, KINDS, Object, is_leaving, name_of, path_of
 from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.three_way import Operation
@@ -273,9 +273,11 @@ class KubernetesCluster:
 
     def presence(self, kind: str, name: str) -> Presence:
         path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
+        if kind in CLUSTER_SCOPED:
+            path = path.replace(f"/namespaces/{self._namespace}", "", 1)
         answer = self._ask(
             "GET",
-            f"/api/v1/namespaces/{quote(name)}" if kind == "Namespace" else path,
+            path,
             accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",  # never the content of a Secret
         )
         if answer.status in (403, 404):

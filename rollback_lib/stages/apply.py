@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -12,7 +11,7 @@ import msgspec
 
 from rollback_lib.collectors import needs
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import aftermath, changes, health, leaving, manifests, traffic
+from rollback_lib.core import aftermath, changes, health, journal, leaving, manifests, traffic
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
@@ -37,7 +36,7 @@ from rollback_lib.core.snapshot import Presence
 from rollback_lib.core.three_way import Operation
 from rollback_lib.core.wording import some
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import isolate, rewrite
+from rollback_lib.stages import isolate, making_again, rewrite
 
 ID = "apply"
 WRITES = True
@@ -166,53 +165,18 @@ def _manifest(run: RunStore, planned: PlannedObject) -> Object:
 
 def _begun(planned: PlannedObject, done: Sequence[Event]) -> bool:
     """Whether this run has begun to create the object or make it again: then the change itself says what is true."""
-    return any(e.mark is Mark.ANNOUNCED and e.key in _made_keys(planned) for e in done)
-
-
-def _made_keys(planned: PlannedObject) -> tuple[str, ...]:
     key = change_key(planned)
     if planned.recreate:
-        return f"{key}/delete", f"{key}/create"
-    return (key,) if planned.change == CREATE else ()
+        return any(e.mark is Mark.ANNOUNCED and e.key.startswith(journal.gone_key(key)) for e in done)
+    return planned.change == CREATE and any(e.mark is Mark.ANNOUNCED and e.key == key for e in done)
 
 
 def _put(run: RunStore, ports: Ports, write: Writer, planned: PlannedObject) -> None:
-    """The one change of an object; two where it is made again, and between them it has to be gone."""
+    """The one change of an object; more where it is made again."""
     if not planned.recreate:
         write.do(_change(run, ports, planned))
         return
-    name = f"before/{planned.kind.lower()}-{planned.name}"
-    uid = str(msgspec.json.decode(run.read(f"{name}.json"))["metadata"]["uid"])
-    delete, create = _made_keys(planned)
-    write.do(
-        DeleteObject(
-            key=delete, kind=planned.kind, name=planned.name, api_version=planned.api_version,
-            before=planned.before, after="", uid=uid, keep_pods=planned.kind == "StatefulSet",
-        )
-    )  # fmt: skip
-    _until_gone(run, ports, planned, uid)
-    write.do(
-        CreateObject(
-            key=create, kind=planned.kind, name=planned.name, api_version=planned.api_version, before="",
-            after=planned.after, manifest=msgspec.json.decode(run.read(f"{name}.anew.json")), recorded=True,
-        )
-    )  # fmt: skip
-
-
-def _until_gone(run: RunStore, ports: Ports, planned: PlannedObject, uid: str) -> None:
-    what = label(planned.kind, planned.name)
-    ends = ports.clock.now() + timedelta(seconds=seconds(run.get(Request).settings.verify.rollout_timeout))
-    while True:
-        live = ports.cluster.snapshot([planned.kind]).get(planned.kind, planned.name)
-        if live is None or live["metadata"].get("uid") != uid:
-            return
-        if ports.clock.now() > ends:
-            raise FailedError(
-                f"{what} was deleted and does not go: something holds it (its finalizers). See `kubectl get "
-                f"{planned.kind.lower()} {planned.name} -o yaml`."
-            )
-        ports.progress.waiting(f"Waiting for {what} to be gone, to make it again")
-        ports.clock.sleep(0.2)
+    making_again.make_again(run, ports, write, planned, change_key(planned))
 
 
 def change_key(planned: PlannedObject) -> str:

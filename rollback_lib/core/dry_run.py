@@ -208,12 +208,11 @@ def refused_by_server(
             fix=f"Allow `get` and `{verb}` on {KINDS[kind].plural} in the Role.",
         )
     fix = ""
-    if _TAKEN in said:
-        held = recreate.holders(draft.target, services)
+    if _TAKEN in said and (held := recreate.holders(draft.target, services)):
+        fix = f"{'; '.join(held)}, and gives it up only after this one would have it. Free it by hand; then plan again."
+    elif _TAKEN in said:
         fix = (
-            f"{'; '.join(held)}, and gives it up only after this one would have it. Free it by hand; then plan again."
-            if held
-            else "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`); one that "
+            "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "
             "is made again would not get it either. Free it; then plan again."
         )
     return Refusal(

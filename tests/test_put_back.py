@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rollback_lib import pipeline
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import ending_text
+from rollback_lib.core import ending_text, planning
 from rollback_lib.core.changes import Change, CreateObject
+from rollback_lib.core.contents import Contents
 from rollback_lib.core.errors import FailedError, RefusedError
 from rollback_lib.core.journal import Ending, Mark
 from rollback_lib.core.resources import Object
-from rollback_lib.core.snapshot import DryRun
+from rollback_lib.core.run import Images, Request, Resolution, SourceObject
+from rollback_lib.core.snapshot import DryRun, Snapshot
 from rollback_lib.core.three_way import Operation
 from rollback_lib.operations import run as operation
+from rollback_lib.operations import undo
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs
 from tests.test_pipeline import World
@@ -146,3 +150,35 @@ def test_what_the_server_would_not_take_is_not_deleted_for_it(world: World, monk
     assert "ConfigMap/cart is not deleted" in ending.error
     assert "exceeded quota: small" in ending.error
     assert world.cluster.writes == []
+
+
+def test_an_undo_makes_what_is_missing_again(world: World) -> None:
+    run, failed = fails(world, f"{KEY}/create", f"{KEY}/put-back")
+    asked = undo.request(world.run("undo").get(Request), run)
+    assert asked.undo_missing == failed.missing == ("ConfigMap/cart",)
+    back = RunDirectory(world.folder / "back")
+    back.put(asked)
+    ending = undo.undo(back, run, world.ports(acts=Refusing(world, "none"))).ending
+    assert ending.code == 0, ending
+    assert world.cluster.objects["ConfigMap", "cart"]["data"] == {"A": "v2"}
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "Service"])
+def test_what_the_undone_run_deleted_comes_back_though_it_does_not_run(world: World, kind: str) -> None:
+    """Its pods may run on without it: it is no workload that nobody had started."""
+    run = world.run(accept=(CODE,))
+    assert pipeline.advance(run, world.ports(), until="preflight").code == 0
+    body: Object = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {}}
+    of = SourceObject(
+        service="web", wave=1, file="k8s/web.yaml", document=0, kind=kind, name="web", api_version="apps/v1"
+    )
+
+    def change(missing: tuple[str, ...]) -> str:
+        request = msgspec.structs.replace(run.get(Request), undo_missing=missing)
+        (draft,) = planning.drafts(
+            request, [(of, body)], Snapshot({}), Contents(), run.get(Images), run.get(Resolution), []
+        )
+        return draft.change
+
+    assert change((f"{kind}/web",)) == "create"
+    assert change(()) == "left"

@@ -209,12 +209,13 @@ def refused_by_server(
         )
     fix = ""
     if _TAKEN in said and (held := recreate.holders(draft.target, services)):
-        fix = f"{'; '.join(held)}, and gives it up only after this one would have it. Free it by hand; then plan again."
+        held_by = "; ".join(held)
+        fix = f"{held_by[0].upper()}{held_by[1:]}, and gives it up only after this one "
+        fix += "would have it. Free it by hand; then plan again."
     elif _TAKEN in said:
         fix = (
             "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "
             "is made again would not get it either. Free it; then plan again."
         )
-    return Refusal(
-        f"{draft.label}: the server refuses the release's manifest: {said}", code=f"skip:{kind}/{name}", fix=fix
-    )
+    text = f"{draft.label}: the server refuses the release's manifest: {said}"
+    return Refusal(f"{text}." if fix else text, code=f"skip:{kind}/{name}", fix=fix)

@@ -69,6 +69,8 @@ def drafts(
             refused.append(Refusal(f"{draft.label} ({source.place}): {why}.", code=skip))
         elif live is not None and is_leaving(live):
             refused.append(leaving.refusal(live))
+        elif live is None and draft.label in request.undo_missing:
+            draft = msgspec.structs.replace(draft, change=CREATE, why="the run that is undone has deleted it")
         elif live is None:
             removed = failed.lacks((source.kind, source.name))
             change, why = decide.missing(body, source.service in running, removed)

@@ -89,10 +89,12 @@ def test_two_services_that_swap_their_node_ports_are_refused_before_the_first_wr
     product = Product(made)
     with untouched(made.cluster, made.namespace):
         said = said_by(product.run(code=3))
-    assert f"node port {one} is Service/{API}'s" in said
-    assert f"node port {two} is Service/{WEB}'s" in said
+    assert f"Node port {one} is Service/{API}'s" in said
+    assert f"Node port {two} is Service/{WEB}'s" in said
     assert "recreate:" not in said
-    made.cluster.kubectl("delete", "service", API, namespace=made.namespace)  # as the text says: free one by hand
+    made.cluster.kubectl("delete", "service", API, namespace=made.namespace)  # as the text says: freed by hand
+    assert f"Node port {two} is Service/{WEB}'s" in said_by(product.run(code=3)), "which the other one needs"
+    made.cluster.kubectl("delete", "service", WEB, namespace=made.namespace)
     product.run()
     ports = {name: live(made, "service", name)["spec"]["ports"][0]["nodePort"] for name in (WEB, API)}
     assert ports == {WEB: one, API: two}

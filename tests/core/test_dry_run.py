@@ -258,7 +258,7 @@ def test_who_has_it_is_named_where_that_is_seen() -> None:
     one = draft(on_port(30080), on_port(30081), on_port(30081))
     mine = [on_port(30081), on_port(30080, "api"), on_port(30090, "other")]
     (named,) = dry_run.read(one, DryRun(None, (), TAKEN, 422), None, None, (), mine).refusals
-    assert named.fix.startswith("node port 30080 is Service/api's, and gives it up only after")
+    assert named.fix.startswith("Node port 30080 is Service/api's, and gives it up only after")
     (unseen,) = dry_run.read(one, DryRun(None, (), TAKEN, 422), None, None, (), mine[:1]).refusals
     assert "kubectl get services --all-namespaces" in unseen.fix
 

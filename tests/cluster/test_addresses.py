@@ -48,6 +48,12 @@ def deployed(shop: ShopFactory, specs: Specs, *services: str) -> Shop:
     return made
 
 
+def some_address(cluster: Cluster) -> str:
+    """One that nobody has, most likely: the server itself gives out others first."""
+    first = cluster.get("service", "kubernetes", namespace="default")["spec"]["clusterIP"]
+    return f"{first.rpartition('.')[0]}.{random.randint(20, 250)}"
+
+
 def takes(cluster: Cluster, namespace: str, **spec: Any) -> None:
     cluster.apply(shapes.file(shapes.service("theirs", **spec)), namespace=namespace)
 
@@ -103,8 +109,7 @@ def test_two_services_that_swap_their_node_ports_are_refused_before_the_first_wr
 def test_an_address_that_another_namespace_took_leaves_the_old_service_and_resume_goes_on(
     shop: ShopFactory, namespace: str, cluster: Cluster
 ) -> None:
-    first = cluster.get("service", "kubernetes", namespace="default")["spec"]["clusterIP"]
-    address = f"{first.rpartition('.')[0]}.{random.randint(20, 250)}"
+    address = some_address(cluster)
     made = deployed(shop, {TARGET: {WEB: {"clusterIP": address}}}, WEB)
     takes(made.cluster, namespace, clusterIP=address)
     before = live(made, "service", WEB)["spec"]
@@ -126,3 +131,13 @@ def test_an_address_that_another_namespace_took_leaves_the_old_service_and_resum
     assert live(made, "service", WEB)["spec"]["clusterIP"] == address
     assert product.run().last_line.startswith("Nothing to do")
     unchanged(made, product)
+
+
+def test_who_may_look_at_addresses_is_told_before(shop: ShopFactory, namespace: str, cluster: Cluster) -> None:
+    address = some_address(cluster)
+    made = deployed(shop, {TARGET: {WEB: {"clusterIP": address}}}, WEB)
+    takes(made.cluster, namespace, clusterIP=address)
+    with untouched(made.cluster, made.namespace):
+        said = said_by(Product(made, user="admin").run(code=3))
+    assert f"nor does it take a new one: spec.clusterIP: {address} is already allocated" in said
+    assert "recreate:" not in said

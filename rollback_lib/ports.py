@@ -17,7 +17,7 @@ from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import Object
 from rollback_lib.core.run import Record
 from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import DryRun, Snapshot
+from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.three_way import Operation
 from rollback_lib.core.tree import Files as Tree
 
@@ -136,6 +136,10 @@ class Cluster(Protocol):
 
     def exists(self, kind: str, name: str) -> bool | None:
         """Whether the object is there; None: we may not know. Never reads a Secret's content."""
+        ...
+
+    def presence(self, kind: str, name: str) -> Presence:
+        """Whether the object is there and stays. Never reads a Secret's content."""
         ...
 
     def nodes(self) -> Mapping[str, Object] | None:

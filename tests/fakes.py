@@ -14,7 +14,7 @@ from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
 from rollback_lib.core.resources import Object, fingerprint, kind_of, name_of
 from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import DryRun, Snapshot
+from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.three_way import Operation
 from rollback_lib.core.tree import Files
 from rollback_lib.ports import Evidence, Ports, RunStore
@@ -70,6 +70,7 @@ class FakeCluster:
         owner = {"uid": obj["metadata"]["uid"], "kind": "Deployment", "name": name, "controller": True}
         meta = {"name": f"{name}-rs", "uid": f"rs-{name}", "ownerReferences": [owner], "labels": labels}
         replica_set = {"kind": "ReplicaSet", "metadata": meta, "spec": {"template": obj["spec"]["template"]}}
+        of_set = {**owner, "uid": f"rs-{name}", "kind": "ReplicaSet", "name": f"{name}-rs"}
         container = obj["spec"]["template"]["spec"]["containers"][0]
         image = container["image"]
         started = {"startedAt": "2026-01-01T00:00:00Z"}
@@ -82,7 +83,7 @@ class FakeCluster:
         pod = {
             "kind": "Pod",
             "metadata": {"name": f"{name}-pod", "uid": f"pod-{name}", "labels": labels,
-                         "ownerReferences": [{**owner, "uid": f"rs-{name}", "kind": "ReplicaSet"}]},
+                         "ownerReferences": [of_set]},
             "spec": {**obj["spec"]["template"]["spec"], "nodeName": "node"},
             "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
                        "containerStatuses": [status]},
@@ -104,6 +105,12 @@ class FakeCluster:
 
     def exists(self, kind: str, name: str) -> bool | None:
         return (kind, name) in self.objects
+
+    def presence(self, kind: str, name: str) -> Presence:
+        found = self.objects.get((kind, name))
+        if found is None:
+            return Presence.ABSENT
+        return Presence.LEAVING if "deletionTimestamp" in found["metadata"] else Presence.THERE
 
     def nodes(self) -> Mapping[str, Object] | None:
         return None

@@ -24,7 +24,7 @@ from rollback_lib.core.changes import (
     worth_another_try,
 )
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
-from rollback_lib.core.resources import KINDS, Object, fingerprint, path_of
+from rollback_lib.core.resources import KINDS, Object, fingerprint, is_leaving, path_of
 from rollback_lib.core.server_answers import told
 from rollback_lib.ports import RunStore
 
@@ -195,10 +195,13 @@ class Kubectl:
         """What is true after kubectl did not say yes: before, after, or something else."""
         now = self._now(change, said)
         is_now = fingerprint(now)
+        if now is not None and is_leaving(now) and type(change) is PatchObject:  # of traffic, what is told decides
+            raise StaleError(f"{change.kind}/{change.name} was deleted since the plan was made, and is on its way out.")
         if is_now == change.after:
             return now
         if is_now == change.before:
-            raise RefusedError(f"{change.kind}/{change.name} was not changed: {said}")
+            not_done = "created" if isinstance(change, CreateObject) else "changed"
+            raise RefusedError(f"{change.kind}/{change.name} was not {not_done}: {said}")
         raise StaleError(
             f"{change.kind}/{change.name} was changed by someone else since the plan was made; it is left as it is. "
             f"Plan again."

@@ -22,10 +22,10 @@ from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.core.changes import patch_text
 from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.resources import KINDS, Object, name_of, path_of
+from rollback_lib.core.resources import CLUSTER_SCOPED, KINDS, Object, is_leaving, name_of, path_of
 from rollback_lib.core.server_answers import told
 from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import DryRun, Snapshot
+from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.three_way import Operation
 
 _TIMEOUT: Final = 30.0  # seconds, for one read of the connection, and for one answer
@@ -273,14 +273,21 @@ class KubernetesCluster:
         return None if answer.status == 404 else {"apiVersion": api, "kind": kind, **_good(answer)}
 
     def exists(self, kind: str, name: str) -> bool | None:
+        found = self.presence(kind, name)
+        return None if found is Presence.UNKNOWN else found is not Presence.ABSENT
+
+    def presence(self, kind: str, name: str) -> Presence:
+        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
+        if kind in CLUSTER_SCOPED:
+            path = path.replace(f"/namespaces/{self._namespace}", "", 1)
         answer = self._ask(
             "GET",
-            path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)),
+            path,
             accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",  # never the content of a Secret
         )
         if answer.status in (403, 404):
-            return None if answer.status == 403 else False
-        return bool(_good(answer))
+            return Presence.UNKNOWN if answer.status == 403 else Presence.ABSENT
+        return Presence.LEAVING if is_leaving(_good(answer)) else Presence.THERE
 
     def nodes(self) -> Mapping[str, Object] | None:
         answer = self._ask("GET", "/api/v1/nodes", timeout=_LIST)
@@ -394,9 +401,13 @@ class KubernetesCluster:
 
         ``orphan``: what it owns stays.
         """
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        body = {
+            "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid},
+            # here and not in the query: the server reads no query where there is a body, and takes the pods along
+            "propagationPolicy": "Orphan" if orphan else "Background",
+        }  # fmt: skip
         path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
-        answer = self._ask("DELETE", path, {"propagationPolicy": "Orphan" if orphan else "Background"}, body)
+        answer = self._ask("DELETE", path, None, body)
         if answer.status not in (200, 202, 404):
             raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
 

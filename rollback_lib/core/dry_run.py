@@ -21,7 +21,9 @@ from rollback_lib.core.three_way import Operation
 
 # The server's own words for what `duplicates` says with names in it.
 _TWICE: Final = re.compile(r"hides previous definition of|duplicate (port|name|environment variable)")
-_INVALID: Final = " is invalid: "
+# How the server says that it is the field that cannot change, and not its value that is wrong or somebody else's.
+_FIXED: Final = re.compile(r"field is immutable|may not change once set|updates to \w+ spec for fields other than")
+_TAKEN: Final = "already allocated"  # a node port or an address that another Service has, in whatever namespace
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -36,24 +38,29 @@ def ask_anew(draft: Draft, said: DryRun) -> Object | None:
     """The object to try as a new one, where the server would not make the live one what the release asks for."""
     assert draft.live is not None
     if said.object is None:
-        if said.status != 422 or _INVALID not in said.refused:
+        if said.status != 422 or not _FIXED.search(said.refused):
             return None
     elif not _not_taken(draft, said.object):
         return None
     return recreate.anew(draft.target, draft.live, draft.operations)
 
 
-def read(draft: Draft, said: DryRun, wanted: Object | None, anew: DryRun | None, accepted: Collection[str]) -> Reading:
-    """The draft as the server would store it. ``wanted`` and ``anew``: the same as a new object, where it was tried."""
+def read(
+    draft: Draft, said: DryRun, wanted: Object | None, anew: DryRun | None, accepted: Collection[str],
+    services: Collection[Object] = (),
+) -> Reading:  # fmt: skip
+    """The draft as the server would store it. ``wanted`` and ``anew``: the same as a new object, where it was tried.
+    ``services``: those of the namespace."""
     kept = () if said.object is None else _not_taken(draft, said.object)
     new = anew.object if anew is not None else None
     if wanted is not None and anew is not None and (new is None or said.object is None or _helps(kept, new)):
         if new is not None:
             return _made_again(draft, said, wanted, anew, kept, accepted)
         if f"recreate:{draft.label}" in accepted:
-            return Reading(draft, (refused_by_server(draft, anew.status, anew.refused, "create"),))
+            return Reading(draft, (refused_by_server(draft, anew.status, anew.refused, "create", services),))
     if said.object is None:
-        return Reading(draft, (refused_by_server(draft, said.status, said.refused),))
+        text = said.refused if anew is None else f"{said.refused}; nor does it take a new one: {anew.refused}"
+        return Reading(draft, (refused_by_server(draft, said.status, text, services=services),))
     refusals = [*_policies(draft, said), *_images_changed(draft, said.object)]
     refusals += [
         Refusal(
@@ -197,8 +204,10 @@ def placed(refusal: Refusal, wrong: Sequence[tuple[str, str, str]]) -> Refusal:
     return msgspec.structs.replace(refusal, text=f"{refusal.text.rstrip('.')}. {said}.", fix=fix)
 
 
-def refused_by_server(draft: Draft, status: int, said: str, verb: str = "") -> Refusal:
-    """The refusal for a dry run that did not pass."""
+def refused_by_server(
+    draft: Draft, status: int, said: str, verb: str = "", services: Collection[Object] = ()
+) -> Refusal:
+    """The refusal for a dry run that did not pass. ``services``: those of the namespace."""
     kind, name = kind_of(draft.target), name_of(draft.target)
     verb = verb or ("create" if draft.live is None else "patch")
     if status == 403 and "forbidden: User" in said:
@@ -207,4 +216,15 @@ def refused_by_server(draft: Draft, status: int, said: str, verb: str = "") -> R
             code=f"permission:{name}",
             fix=f"Allow `get` and `{verb}` on {KINDS[kind].plural} in the Role.",
         )
-    return Refusal(f"{draft.label}: the server refuses the release's manifest: {said}", code=f"skip:{kind}/{name}")
+    fix = ""
+    if _TAKEN in said and (held := recreate.holders(draft.target, services)):
+        held_by = "; ".join(held)
+        fix = f"{held_by[0].upper()}{held_by[1:]}, and gives it up only after this one "
+        fix += "would have it. Free it by hand; then plan again."
+    elif _TAKEN in said:
+        fix = (
+            "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "
+            "is made again would not get it either. Free it; then plan again."
+        )
+    text = f"{draft.label}: the server refuses the release's manifest: {said}"
+    return Refusal(f"{text}." if fix else text, code=f"skip:{kind}/{name}", fix=fix)

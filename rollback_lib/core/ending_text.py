@@ -20,6 +20,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     changed = _changed(ending)
     if ending.unclear:
         changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
+    if ending.missing:
+        changed += f". MISSING: {', '.join(ending.missing)}, deleted to be made again and not made again"
     traffic = f"traffic is {ending.traffic}"
     if ending.traffic == CLOSED:
         where = f" -e {plan.environment}" if plan else ""

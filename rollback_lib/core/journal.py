@@ -16,8 +16,11 @@ LOCK_RELEASED: Final = "lock/release"
 _LOCK: Final = (LOCK_TAKEN, LOCK_RELEASED)
 RECORDS: Final = "record/"  # keys of changes that only write our own records: the application is as it was
 TAGS: Final = "retag/"  # how the keys of changes to registry tags begin; the reference follows
-
-
+# What is deleted and made again: how the keys of these changes go on after the object's own.
+_GONE: Final = "/delete"
+_MADE: Final = "/create"
+_PUT_BACK: Final = "/put-back/"
+APPLIES: Final = "apply/"  # how the keys of changes to an object of the plan begin; its kind and name follow
 OPEN: Final = "open"
 CLOSED: Final = "closed"
 # How the keys of changes to traffic begin.
@@ -72,6 +75,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     moved_tags: tuple[str, ...] = ()
     left_tags: tuple[str, ...] = ()
     unclear_tags: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # deleted to be made again, and not made again
 
     @property
     def touched(self) -> bool:
@@ -152,6 +156,7 @@ def ending(events: Sequence[Event]) -> Ending:
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
         locked=holds_lock(events),
+        missing=_missing(events),
         moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
         unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
         left_tags=_tags(e for e in last.values() if e.mark is Mark.NOT_DONE and e.code == errors.StaleError.exit_code),
@@ -162,6 +167,42 @@ def traffic_key(what: str, kind: str, name: str, events: Sequence[Event]) -> str
     """The key of closing or opening one object: another one each time that it was opened again in between."""
     times = sum(e.mark is Mark.DONE and e.key.startswith(f"{OPENS}/{kind.lower()}/{name}/") for e in events)
     return f"{what}/{kind.lower()}/{name}/{times + 1}"
+
+
+def gone_key(key: str, uid: str = "") -> str:
+    """The key of deleting what is made again. ``uid``: of one that was put back meanwhile, and has to go as well."""
+    return f"{key}{_GONE}/{uid}" if uid else f"{key}{_GONE}"
+
+
+def made_key(key: str) -> str:
+    """The key of creating the new one."""
+    return f"{key}{_MADE}"
+
+
+def put_back_key(events: Sequence[Event], key: str, way: int) -> str:
+    """The key of creating the old one again; another one each time, and for each ``way`` to do it."""
+    times = sum(e.mark is Mark.DONE and e.key.startswith(f"{key}{_PUT_BACK}") for e in events)
+    return f"{key}{_PUT_BACK}{times + 1}" + (f"/{way}" if way else "")
+
+
+def put_back_uids(events: Sequence[Event], key: str) -> frozenset[str]:
+    """The uids that the old object has had since it was put back."""
+    mine = f"{key}{_PUT_BACK}"
+    return frozenset(e.result.get("uid", "") for e in events if e.mark is Mark.DONE and e.key.startswith(mine))
+
+
+def _missing(events: Sequence[Event]) -> tuple[str, ...]:
+    """What is deleted, and neither made again nor put back, as ``Kind/name``."""
+    gone: dict[str, str] = {}
+    for event in events:
+        if event.mark is not Mark.DONE or not event.key.startswith(APPLIES):
+            continue
+        key, rest = "/".join(event.key.split("/")[:3]), "/" + "/".join(event.key.split("/")[3:])
+        if rest.startswith(_GONE):
+            gone[key] = event.what.split(" ")[0]
+        elif rest == _MADE or rest.startswith(_PUT_BACK):
+            gone.pop(key, None)
+    return tuple(gone.values())
 
 
 def closed_targets(events: Sequence[Event]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from rollback_lib.core.resources import (
     ORPHANS,
     Object,
     fingerprint,
+    is_leaving,
     kind_of,
     label,
     name_of,
@@ -112,6 +113,8 @@ def _why_left(live: Object) -> str:
     kind = kind_of(live)
     if kind not in ORPHANS:
         return f"a {kind} is never deleted by a rollback"
+    if is_leaving(live):
+        return "it is on its way out already"
     if LAST_APPLIED not in notes_of(live):
         return "it was not made by `kubectl apply`"
     if who := owner(live):

@@ -133,6 +133,7 @@ class Plan(Record, frozen=True, kw_only=True):
     proven: bool = True
     made_at: str = ""
     healthy_pods: int = 0
+    needs: tuple[str, ...] = ()  # what pods need or hold and was seen to stay, as Kind/name; looked at again to apply
     hash: str = ""
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from rollback_lib.core import decide, differences, grouping, health, orphans
+from rollback_lib.core import decide, differences, grouping, health, leaving, orphans
 from rollback_lib.core.beginnings import Failed
 from rollback_lib.core.contents import Contents, Key
 from rollback_lib.core.decide import Draft
@@ -33,6 +33,7 @@ from rollback_lib.core.resources import (
     WORKLOADS,
     Object,
     fingerprint,
+    is_leaving,
     kind_of,
     label,
     name_of,
@@ -72,6 +73,10 @@ def drafts(
             draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
         elif why := snapshot.why_not(source.kind, source.name, source.api_version):
             refused.append(Refusal(f"{draft.label} ({source.place}): {why}.", code=skip))
+        elif live is not None and is_leaving(live):
+            refused.append(leaving.refusal(live))
+        elif live is None and draft.label in request.undo_missing:
+            draft = msgspec.structs.replace(draft, change=CREATE, why="the run that is undone has deleted it")
         elif live is None:
             removed = failed.lacks((source.kind, source.name))
             change, why = decide.missing(body, source.service in running, removed)

@@ -51,6 +51,7 @@ _KINDS: Final = (
     Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
     Kind("Role", "rbac.authorization.k8s.io/v1", "roles"),
     Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+    Kind("IPAddress", "networking.k8s.io/v1", "ipaddresses"),
     Kind("Lease", "coordination.k8s.io/v1", "leases"),
 )
 KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
@@ -73,6 +74,8 @@ WRITTEN: Final = (
     "ConfigMap", "Service", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Ingress", "NetworkPolicy",
     "HorizontalPodAutoscaler", "PodDisruptionBudget",
 )  # fmt: skip
+# Of the whole cluster; only looked at.
+CLUSTER_SCOPED: Final = ("Namespace", "IPAddress")
 # What the server fills in for a Service that does not ask for it (beside the ports' nodePort).
 ASSIGNED: Final = ("clusterIP", "clusterIPs", "healthCheckNodePort")
 HEADLESS: Final = "None"
@@ -109,6 +112,11 @@ def label(kind: str, name: str) -> str:
 def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     """The object's annotations, never None."""
     return (obj.get("metadata") or {}).get("annotations") or {}
+
+
+def is_leaving(obj: Mapping[str, Any]) -> bool:
+    """Whether somebody has deleted it, and something still holds it: it goes, whatever is written to it."""
+    return bool((obj.get("metadata") or {}).get("deletionTimestamp"))
 
 
 def template(obj: Mapping[str, Any]) -> Object | None:

@@ -36,6 +36,7 @@ class Request(Record, frozen=True, kw_only=True):
     isolate: bool = False  # close traffic, as settings say how
     undo: str = ""  # the run that is undone: its lock passes to this one
     undo_created: tuple[str, ...] = ()  # what it created, which goes again
+    undo_missing: tuple[str, ...] = ()  # what it deleted to make it again, and did not
     take_over: bool = False  # take the lock from a deploy, or from a dead run
     retag: bool = False  # point mutable tags at the restored images
     repository: str = ""

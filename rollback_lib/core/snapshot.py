@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -28,6 +29,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def all(self, kind: str) -> tuple[Object, ...]:
         return tuple(self.objects.get(kind, {}).values())
+
+
+class Presence(enum.StrEnum):
+    """Whether an object is there. One with a deletionTimestamp is on its way out, and is not there (design §6)."""
+
+    THERE = "there"
+    LEAVING = "leaving"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"  # we may not know
 
 
 class DryRun(msgspec.Struct, frozen=True):

@@ -63,6 +63,7 @@ def request(new: Request, of: RunStore) -> Request:
         to=before.release(run),
         undo=run,
         undo_created=before.created(plan),
+        undo_missing=stands.missing,
         services=(),
         isolate=new.isolate or stands.traffic == CLOSED,  # what that run has closed stays so until it is undone
     )

@@ -97,9 +97,7 @@ class Api:
 
     def _delete(self, request: Request, target: Target) -> Answer:
         options = self._delete_options(request)
-        found = self._writer.delete(
-            target.resource, target.namespace, target.name, options, dry_run=_dry(request, options)
-        )
+        found = self._writer.delete(target.resource, target.namespace, target.name, options, dry_run=_dry(options))
         if target.resource.kind in ("Pod", "Namespace", "Service"):
             return reading.shown(request, target.resource, found)
         metadata = found["metadata"]
@@ -112,12 +110,15 @@ class Api:
 
     @staticmethod
     def _delete_options(request: Request) -> dict[str, Any]:
-        body = request.json() if request.body else {}
-        options = dict(body) if isinstance(body, dict) else {}
-        for name in ("propagationPolicy", "gracePeriodSeconds"):
-            if name in request.query:
-                options.setdefault(name, request.query[name])
-        return options
+        """The options of the body, or else of the query: a real server does not look at it where there is a body."""
+        if request.body:
+            body = request.json()
+            return dict(body) if isinstance(body, dict) else {}
+        return {
+            name: request.query[name]
+            for name in ("propagationPolicy", "gracePeriodSeconds", "dryRun")
+            if name in request.query
+        }
 
     def _delete_all(self, request: Request, target: Target) -> Answer:
         listed = json.loads(reading.list_(self._store, request, target).body)
@@ -127,7 +128,7 @@ class Api:
             metadata = found["metadata"]
             self._writer.delete(
                 target.resource, metadata.get("namespace", ""), metadata["name"], options,
-                dry_run=_dry(request, options),
+                dry_run=_dry(options),
             )  # fmt: skip
         return Answer.of(listed)
 
@@ -217,8 +218,8 @@ class Api:
         return Answer.of(_scale_of(found))
 
 
-def _dry(request: Request, options: Mapping[str, Any]) -> bool:
-    return request.dry_run or bool(options.get("dryRun"))
+def _dry(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("dryRun"))
 
 
 def _scale_of(found: Object) -> Object:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rollback_lib.sandbox import endpoints
+from rollback_lib.sandbox.admission import HELD
 from rollback_lib.sandbox.daemon_sets import DaemonSets
 from rollback_lib.sandbox.deployments import Deployments
 from rollback_lib.sandbox.kubelet import Kubelet
@@ -92,6 +93,7 @@ class Controllers:
         else:
             self._furnish(space)
         self._collect_garbage(space)
+        self._let_go_of_claims(space)
         for kind, reconcile in (
             ("Deployment", self._deployments.reconcile),
             ("StatefulSet", self._stateful_sets.reconcile),
@@ -144,6 +146,21 @@ class Controllers:
             owners = found["metadata"].get("ownerReferences") or []
             if owners and "deletionTimestamp" not in found["metadata"] and not any(o["uid"] in alive for o in owners):
                 self._writer.delete(_resource(group, found, plural), space, name, {})
+
+    def _let_go_of_claims(self, space: str) -> None:
+        """A claim that was deleted goes with the last pod that uses it."""
+        kind = by_kind("PersistentVolumeClaim")
+        used = {
+            (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            for pod in self._store.all(by_kind("Pod"), space)
+            for volume in pod["spec"].get("volumes") or []
+        }
+        for claim in self._store.all(kind, space):
+            metadata = claim["metadata"]
+            held = metadata.get("finalizers") or []
+            if "deletionTimestamp" in metadata and HELD in held and metadata["name"] not in used:
+                left = {**metadata, "finalizers": [f for f in held if f != HELD]}
+                self._store.update(kind, {**claim, "metadata": left})
 
     def _show_images(self) -> None:
         for node in self._kubelet.nodes:

@@ -56,8 +56,9 @@ def not_found(resource: Resource, name: str) -> ApiError:
     return ApiError(404, f'{resource.qualified} "{name}" not found', details=_details(resource, name))
 
 
-def already_exists(resource: Resource, name: str) -> ApiError:
-    message = f'{resource.qualified} "{name}" already exists'
+def already_exists(resource: Resource, name: str, *, leaving: bool = False) -> ApiError:
+    """`leaving`: the one that has the name is on its way out."""
+    message = ("object is being deleted: " if leaving else "") + f'{resource.qualified} "{name}" already exists'
     return ApiError(409, message, reason="AlreadyExists", details=_details(resource, name))
 
 

@@ -54,8 +54,10 @@ class Writer:
             metadata.pop("managedFields", None)
             admission.admit(self._store, resource, found, None)
             validate(resource, found)
-            if self._store.find(resource, namespace, metadata["name"]) is not None:
-                raise already_exists(resource, metadata["name"])
+            if (there := self._store.find(resource, namespace, metadata["name"])) is not None:
+                raise already_exists(resource, metadata["name"], leaving="deletionTimestamp" in there["metadata"])
+            if not dry_run:
+                admission.take_address(self._store, resource, found)
             found = updated(resource, None, found, manager, self._store.stamp())
             return fresh(resource, found, self._store.stamp()) if dry_run else self._store.create(resource, found)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import needs
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import aftermath, changes, health, manifests, traffic
+from rollback_lib.core import aftermath, changes, health, journal, leaving, manifests, traffic
 from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
@@ -19,13 +19,24 @@ from rollback_lib.core.journal import Event, Mark
 from rollback_lib.core.ledger import AnyKept, Quarantine
 from rollback_lib.core.live import Live
 from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
-from rollback_lib.core.resources import AWAITED, KINDS, WORKLOADS, Object, fingerprint, kind_of, label, name_of
+from rollback_lib.core.resources import (
+    AWAITED,
+    KINDS,
+    WORKLOADS,
+    Object,
+    fingerprint,
+    is_leaving,
+    kind_of,
+    label,
+    name_of,
+)
 from rollback_lib.core.run import Approval, Request
 from rollback_lib.core.settings import seconds
+from rollback_lib.core.snapshot import Presence
 from rollback_lib.core.three_way import Operation
 from rollback_lib.core.wording import some
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import isolate, rewrite
+from rollback_lib.stages import isolate, making_again, rewrite
 
 ID = "apply"
 WRITES = True
@@ -120,6 +131,8 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
             f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at "
             f"{plan.cluster.server}, and this is {identity.namespace_uid} at {identity.server}."
         )
+    if ports.cluster.presence("Namespace", plan.cluster.namespace) is Presence.LEAVING:
+        raise StaleError(leaving.of_namespace(plan.cluster.namespace))
     planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
     versions = {label(o.kind, o.name): o.api_version for o in planned}
     snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
@@ -134,6 +147,13 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
             f"{', '.join(moved[:5])} changed since the plan was made, so the plan is stale. Plan again: someone else "
             f"is at work here."
         )
+    seen = ((o, snapshot.get(o.kind, o.name)) for o in planned if not _begun(o, done))
+    going = [label(o.kind, o.name) for o, live in seen if live is not None and is_leaving(live)]
+    if going := [*going, *needs.lost(ports.cluster, plan.needs)]:
+        raise StaleError(
+            f"{', '.join(going[:5])}: deleted since the plan was made, so the plan is stale. Plan again: it says what "
+            f"goes with it."
+        )
 
 
 def _manifest(run: RunStore, planned: PlannedObject) -> Object:
@@ -145,53 +165,18 @@ def _manifest(run: RunStore, planned: PlannedObject) -> Object:
 
 def _begun(planned: PlannedObject, done: Sequence[Event]) -> bool:
     """Whether this run has begun to create the object or make it again: then the change itself says what is true."""
-    return any(e.mark is Mark.ANNOUNCED and e.key in _made_keys(planned) for e in done)
-
-
-def _made_keys(planned: PlannedObject) -> tuple[str, ...]:
     key = change_key(planned)
     if planned.recreate:
-        return f"{key}/delete", f"{key}/create"
-    return (key,) if planned.change == CREATE else ()
+        return any(e.mark is Mark.ANNOUNCED and e.key.startswith(journal.gone_key(key)) for e in done)
+    return planned.change == CREATE and any(e.mark is Mark.ANNOUNCED and e.key == key for e in done)
 
 
 def _put(run: RunStore, ports: Ports, write: Writer, planned: PlannedObject) -> None:
-    """The one change of an object; two where it is made again, and between them it has to be gone."""
+    """The one change of an object; more where it is made again."""
     if not planned.recreate:
         write.do(_change(run, ports, planned))
         return
-    name = f"before/{planned.kind.lower()}-{planned.name}"
-    uid = str(msgspec.json.decode(run.read(f"{name}.json"))["metadata"]["uid"])
-    delete, create = _made_keys(planned)
-    write.do(
-        DeleteObject(
-            key=delete, kind=planned.kind, name=planned.name, api_version=planned.api_version,
-            before=planned.before, after="", uid=uid, keep_pods=planned.kind == "StatefulSet",
-        )
-    )  # fmt: skip
-    _until_gone(run, ports, planned, uid)
-    write.do(
-        CreateObject(
-            key=create, kind=planned.kind, name=planned.name, api_version=planned.api_version, before="",
-            after=planned.after, manifest=msgspec.json.decode(run.read(f"{name}.anew.json")), recorded=True,
-        )
-    )  # fmt: skip
-
-
-def _until_gone(run: RunStore, ports: Ports, planned: PlannedObject, uid: str) -> None:
-    what = label(planned.kind, planned.name)
-    ends = ports.clock.now() + timedelta(seconds=seconds(run.get(Request).settings.verify.rollout_timeout))
-    while True:
-        live = ports.cluster.snapshot([planned.kind]).get(planned.kind, planned.name)
-        if live is None or live["metadata"].get("uid") != uid:
-            return
-        if ports.clock.now() > ends:
-            raise FailedError(
-                f"{what} was deleted and does not go: something holds it (its finalizers). See `kubectl get "
-                f"{planned.kind.lower()} {planned.name} -o yaml`."
-            )
-        ports.progress.waiting(f"Waiting for {what} to be gone, to make it again")
-        ports.clock.sleep(0.2)
+    making_again.make_again(run, ports, write, planned, change_key(planned))
 
 
 def change_key(planned: PlannedObject) -> str:
@@ -206,6 +191,11 @@ def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
             before="", after=planned.after, manifest=_manifest(run, planned),
             recorded=bool(run.get(Request).undo),
         )  # fmt: skip
+    change = _patch(run, ports, planned)
+    return msgspec.structs.replace(change, operations=(leaving.STAYS, *change.operations))
+
+
+def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
     data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
     change = PatchObject(
         key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,

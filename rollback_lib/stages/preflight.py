@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.collectors import orphans
+from rollback_lib.collectors import needs, orphans
 from rollback_lib.collectors.dry_runs import DryRuns, in_parallel
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core import (
@@ -17,6 +17,7 @@ from rollback_lib.core import (
     bots,
     decide,
     isolation,
+    leaving,
     lock,
     maintenance,
     manifests,
@@ -45,9 +46,9 @@ from rollback_lib.core.plan import (
     Orphan,
     Plan,
     PlannedTag,
+    StuckPod,
     freeze,
 )
-from rollback_lib.core.references import references
 from rollback_lib.core.resources import (
     AWAITED,
     KINDS,
@@ -55,11 +56,10 @@ from rollback_lib.core.resources import (
     kind_of,
     label,
     name_of,
-    template,
     told_by,
 )
 from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.snapshot import Presence, Snapshot
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import detect, rewrite
 
@@ -79,6 +79,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         run.put(plan)
         return plan
     identity = ports.cluster.identity()
+    if ports.cluster.presence("Namespace", identity.namespace) is Presence.LEAVING:
+        raise RefusedError(leaving.of_namespace(identity.namespace))
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     # what runs now, as far as that is known
     failed = orphans.held(request, images.current.commit, ports) if images.current.commit else Contents()
@@ -100,8 +102,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += trials.refused
     warnings += trials.warnings
     warnings += planning.shared_changes(request, drafts)
-    refused += _missing_references(drafts, snapshot, ports, warnings)
     found = orphans.look(request, resolution, images.current, failed, drafts, snapshot, ports)
+    stuck = planning.stuck(drafts, snapshot)
+    needed = _needs(drafts, stuck, found, snapshot, ports)
+    refused += needed.refusals
+    warnings += needed.warnings
     isolating = _isolation(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
     closing = {(t.kind, t.name) for t in isolating.plan.targets}
@@ -115,7 +120,6 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += _schema(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
-    stuck = planning.stuck(drafts, snapshot)
     refused += resolution.refusals
     if resolution.target.chosen_by == target.PROPOSED and not request.dry_run:
         refused.append(
@@ -143,7 +147,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
             refusals=open_refusals, bots=_bots(run, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
-            made_at=now, healthy_pods=planning.ready_pods(snapshot),
+            made_at=now, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
         )
     )  # fmt: skip
     run.put(plan)
@@ -196,22 +200,15 @@ def _schema(
         warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))
 
 
-def _missing_references(
-    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports, warnings: list[str]
-) -> Iterable[Refusal]:
-    needed: dict[tuple[str, str], list[str]] = {}
-    for draft in drafts:
-        if draft.change in (CREATE, UPDATE, RESTART):
-            for reference in sorted(references(template(draft.target))):
-                needed.setdefault((reference.kind, reference.name), []).append(draft.label)
-    made = {(kind_of(d.target), name_of(d.target)) for d in drafts if d.change == CREATE}
-    unknown = [r for r in needed if r not in made and snapshot.get(*r) is None]
-    for (kind, name), there in zip(unknown, in_parallel(lambda r: ports.cluster.exists(*r), unknown), strict=True):
-        who = ", ".join(needed[kind, name][:3])
-        if there is False:
-            yield Refusal(f"{kind} {name} is missing; {who} cannot start without it.", code=f"missing-reference:{name}")
-        elif there is None:
-            warnings.append(f"We may not see {kind} {name}, which {who} needs: nothing says that it is there.")
+def _needs(
+    drafts: Sequence[Draft], stuck: Sequence[StuckPod], found: Sequence[Orphan], snapshot: Snapshot, ports: Ports
+) -> needs.Found:
+    """Whether what pods need is there and stays; of what this run makes itself, it says so itself."""
+    made = {d.label for d in drafts if d.change == CREATE or d.anew}
+    gone = [live for o in found if o.change == DELETE and (live := snapshot.get(o.kind, o.name))]
+    ends = {label("StatefulSet", s.workload) for s in stuck}
+    needed = leaving.needs(drafts, ends, gone, snapshot)
+    return needs.look(ports.cluster, snapshot, [n for n in needed if n.label not in made])
 
 
 def _isolation(

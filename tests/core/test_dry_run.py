@@ -229,3 +229,64 @@ def test_made_again_a_service_asks_for_no_address_that_it_had_and_keeps_its_node
     tried = recreate.to_try(wanted, live)
     assert tried["metadata"]["name"] == "web-made-again"
     assert tried["spec"]["ports"] == [{"port": 80}]
+
+
+TAKEN = 'Service "web" is invalid: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated'
+
+
+def on_port(number: int, name: str = "web", **spec: Any) -> Object:
+    made = obj("Service", {"type": "NodePort", "ports": [{"port": 80, "nodePort": number}], **spec})
+    made["metadata"]["name"] = name
+    return made
+
+
+@pytest.mark.parametrize(
+    "said",
+    [TAKEN, 'Service "web" is invalid: spec.clusterIPs: Invalid value: ["10.96.0.9"]: failed to allocate IP 10.96.0.9: '
+     "provided IP is already allocated",
+     'Service "web" is invalid: spec.ports: Required value'],
+)  # fmt: skip
+def test_what_another_one_has_is_not_made_again(said: str) -> None:
+    one = draft(on_port(30080), on_port(30081), on_port(30081))
+    refused = DryRun(None, (), said, 422)
+    assert dry_run.ask_anew(one, refused) is None
+    (refusal,) = judged(one, refused, None, "recreate:Service/web").refusals
+    assert refusal.code == "skip:Service/web"
+
+
+def test_who_has_it_is_named_where_that_is_seen() -> None:
+    one = draft(on_port(30080), on_port(30081), on_port(30081))
+    mine = [on_port(30081), on_port(30080, "api"), on_port(30090, "other")]
+    (named,) = dry_run.read(one, DryRun(None, (), TAKEN, 422), None, None, (), mine).refusals
+    assert named.fix.startswith("Node port 30080 is Service/api's, and gives it up only after")
+    (unseen,) = dry_run.read(one, DryRun(None, (), TAKEN, 422), None, None, (), mine[:1]).refusals
+    assert "kubectl get services --all-namespaces" in unseen.fix
+
+
+def test_a_new_one_is_tried_with_every_port_that_the_live_one_has_not() -> None:
+    live = on_port(30081, clusterIP="10.96.0.5", healthCheckNodePort=30100)
+    wanted = on_port(30080, clusterIP="10.96.0.9", healthCheckNodePort=30100)
+    wanted["spec"]["ports"].append({"port": 81, "nodePort": 30081})
+    tried = recreate.to_try(wanted, live)["spec"]
+    assert tried["ports"] == [{"port": 80, "nodePort": 30080}, {"port": 81}]
+    assert tried["clusterIP"] == "10.96.0.9"
+    assert "healthCheckNodePort" not in tried
+    assert recreate.address(wanted, live) == "10.96.0.9"
+    assert recreate.address(on_port(30080, clusterIP="None"), live) == ""
+    assert recreate.holders(wanted, [on_port(1, "api", clusterIP="10.96.0.9")]) == (
+        "address 10.96.0.9 is Service/api's",
+    )
+
+
+def test_the_old_one_comes_back_with_its_addresses_or_with_any() -> None:
+    live = on_port(30081, clusterIP="10.96.0.5", clusterIPs=["10.96.0.5"])
+    live["metadata"] |= {"uid": "u", "resourceVersion": "7", "labels": {"a": "b"}, "finalizers": ["x"]}
+    own, free = recreate.as_it_was(live | {"status": {"loadBalancer": {}}})
+    assert own["metadata"] == free["metadata"] == {"name": "web", "labels": {"a": "b"}, "finalizers": ["x"]}
+    assert own["spec"] == live["spec"]
+    assert "status" not in own
+    assert free["spec"] == {"type": "NodePort", "ports": [{"port": 80}]}
+    assert fingerprint(own) == fingerprint(free) == fingerprint(live)
+    headless = obj("Service", {"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 80}]})
+    assert all(o["spec"]["clusterIP"] == "None" for o in recreate.as_it_was(headless))
+    assert len(recreate.as_it_was(obj("ConfigMap", data={"a": "1"}))) == 1

@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.world import World, complete, condition, workload
+from tests.sandbox.world import PATCHES, World, complete, condition, workload
 
 CSA = "fieldManager=kubectl-client-side-apply"
 DEPLOYMENT = "apps/v1 deployments/a"
+
+
+def world_node(world: World) -> str:
+    """The node, for a pod whose claim has no volume: no scheduler would place it."""
+    return str(world.get("/api/v1/nodes")["items"][0]["metadata"]["name"])
 
 
 class Contract:
@@ -87,6 +92,84 @@ class Contract:
         options["preconditions"] = {"uid": made["metadata"]["uid"]}
         done = world.ask("DELETE", "v1 configmaps/one", options)
         assert (done.code, done.body["kind"], done.body["status"]) == (200, "Status", "Success")
+
+    def test_a_deletion_with_a_body_takes_nothing_from_the_query(self, world: World) -> None:
+        options = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        world.create("v1 configmaps", {"metadata": {"name": "one"}})
+        assert world.ask("DELETE", "v1 configmaps/one?dryRun=All", {**options, "dryRun": ["All"]}).code == 200
+        assert world.ask("GET", "v1 configmaps/one").code == 200
+        world.ask("DELETE", "v1 configmaps/one?dryRun=All", options)
+        assert world.ask("GET", "v1 configmaps/one").code == 404
+
+    def test_who_keeps_the_pods_says_so_in_the_body(self, world: World) -> None:
+        good = world.push("user-service", "good", "v1.1.0")
+        options = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        for name in ("kept", "lost"):
+            world.create("apps/v1 statefulsets", workload(name, good, kind="StatefulSet"))
+            world.until(f"v1 pods/{name}-0", lambda p: condition(p, "Ready") is not None)
+        world.ask("DELETE", "apps/v1 statefulsets/lost?propagationPolicy=Orphan", options)
+        world.ask("DELETE", "apps/v1 statefulsets/kept", {**options, "propagationPolicy": "Orphan"})
+        world.until("v1 pods/kept-0", lambda p: "ownerReferences" not in p["metadata"])
+        world.until("v1 pods?labelSelector=app=lost", lambda f: not f["items"])
+        assert "deletionTimestamp" not in world.get("v1 pods/kept-0")["metadata"]
+
+    def test_what_is_on_its_way_out_takes_a_patch_unless_that_says_no(self, world: World) -> None:
+        for name, more in (("goes", {"finalizers": ["example.com/hold"]}), ("stays", {})):
+            world.create("v1 configmaps", {"metadata": {"name": name, **more}, "data": {"a": "b"}})
+        world.ask("DELETE", "v1 configmaps/goes")
+        change = {"op": "replace", "path": "/data/a", "value": "c"}
+        stays = {"op": "test", "path": "/metadata/deletionTimestamp", "value": None}
+        assert world.ask("PATCH", "v1 configmaps/goes?dryRun=All", [change], PATCHES["json"]).code == 200
+        refused = world.ask("PATCH", "v1 configmaps/goes?dryRun=All", [stays, change], PATCHES["json"])
+        assert (refused.code, refused.body["reason"]) == (422, "Invalid")
+        assert world.ask("PATCH", "v1 configmaps/stays?dryRun=All", [stays, change], PATCHES["json"]).code == 200
+        again = world.ask("POST", "v1 configmaps", {"metadata": {"name": "goes"}})
+        assert (again.code, again.message) == (409, 'object is being deleted: configmaps "goes" already exists')
+        world.patch("v1 configmaps/goes", "merge", {"metadata": {"finalizers": None}})
+        assert world.ask("GET", "v1 configmaps/goes").code == 404
+
+    def test_a_node_port_and_an_address_are_one_services_own(self, world: World) -> None:
+        def service(name: str, kind: str, address: str = "", port: int = 0) -> Any:
+            given = {"port": 80, **({"nodePort": port} if port else {})}
+            spec = {"type": kind, "ports": [given], "selector": {"app": "a"}}
+            return {"metadata": {"name": name}, "spec": spec | ({"clusterIP": address} if address else {})}
+
+        one = world.create("v1 services", service("one", "NodePort"))["spec"]
+        port, address = one["ports"][0]["nodePort"], one["clusterIP"]
+        taken = f"spec.ports[0].nodePort: Invalid value: {port}: provided port is already allocated"
+        for query in ("", "?dryRun=All"):
+            refused = world.ask("POST", f"v1 services{query}", service("two", "NodePort", port=port))
+            assert (refused.code, refused.message) == (422, f'Service "two" is invalid: {taken}')
+        world.create("v1 services", service("two", "NodePort"))
+        change = [{"op": "replace", "path": "/spec/ports/0/nodePort", "value": port}]
+        refused = world.ask("PATCH", "v1 services/two?dryRun=All", change, PATCHES["json"])
+        assert (refused.code, refused.message) == (422, f'Service "two" is invalid: {taken}')
+        refused = world.ask("POST", "v1 services", service("three", "ClusterIP", address))
+        assert (refused.code, refused.message) == (
+            422,
+            f'Service "three" is invalid: spec.clusterIPs: Invalid value: ["{address}"]: failed to allocate IP '
+            f"{address}: provided IP is already allocated",
+        )
+        tried = world.ask("POST", "v1 services?dryRun=All", service("three", "ClusterIP", address))
+        assert tried.code == 201, "of an address a dry run does not know"
+
+    def test_a_claim_goes_with_the_last_pod_that_uses_it(self, world: World) -> None:
+        good = world.push("user-service", "good", "v1.1.0")
+        spec: Any = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}},
+                     "storageClassName": ""}  # fmt: skip
+        for name in ("used", "free"):
+            world.create("v1 persistentvolumeclaims", {"metadata": {"name": name}, "spec": spec})
+        volume = {"name": "data", "persistentVolumeClaim": {"claimName": "used"}}
+        pod = {"containers": [{"name": "main", "image": good}], "volumes": [volume]}
+        world.create("v1 pods", {"metadata": {"name": "user"}, "spec": {**pod, "nodeName": world_node(world)}})
+        for name in ("used", "free"):
+            world.kubectl("delete", "pvc", name, "--wait=false")
+        world.until("v1 persistentvolumeclaims", lambda f: len(f["items"]) == 1)
+        held = world.get("v1 persistentvolumeclaims/used")["metadata"]
+        assert held["deletionTimestamp"]
+        assert held["finalizers"] == ["kubernetes.io/pvc-protection"]
+        world.kubectl("delete", "pod", "user", "--now")
+        world.until("v1 persistentvolumeclaims", lambda f: not f["items"])
 
     def test_lists_choose_by_labels_and_fields_and_come_in_parts(self, world: World) -> None:
         for name, labels in (("a", {"x": "1"}), ("b", {"x": "2"}), ("c", {})):

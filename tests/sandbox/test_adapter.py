@@ -156,3 +156,21 @@ def test_a_write_whose_answer_is_lost_is_not_made_twice(sandbox: Sandbox, kubeco
     assert (lost.struck, slept) == (1, [])
     assert (records.get("ConfigMap", "ours") or {})["data"] == {"a": "1"}, "it was made all the same"
     cluster.close()
+
+
+@pytest.mark.parametrize("orphan", [True, False])
+def test_a_stateful_set_that_is_made_again_keeps_its_pods(
+    cluster: KubernetesCluster, world: World, pictures: Pictures, orphan: bool
+) -> None:
+    good = pictures.push("user-service", "good", "v1.1.0")
+    world.create("apps/v1 statefulsets", workload("s", good, kind="StatefulSet"))
+    world.until("v1 pods/s-0", lambda p: p["status"].get("phase") == "Running")
+    there = world.get("apps/v1 statefulsets/s")
+    cluster.delete("StatefulSet", "s", there["metadata"]["uid"], orphan=orphan)
+    if orphan:
+        pod = world.until("v1 pods/s-0", lambda p: "ownerReferences" not in p["metadata"])
+        assert "deletionTimestamp" not in pod["metadata"]
+    else:
+        world.until("v1 pods", lambda f: not f["items"])
+    assert cluster.get("StatefulSet", "s") is None
+    cluster.close()

@@ -1,0 +1,49 @@
+"""What pods need from the namespace and hold in it: a dry run accepts a missing Secret, ConfigMap or ServiceAccount."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from rollback_lib.collectors.dry_runs import in_parallel
+from rollback_lib.core import leaving
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.leaving import Need
+from rollback_lib.core.resources import KINDS
+from rollback_lib.core.snapshot import Presence, Snapshot
+from rollback_lib.ports import Cluster
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What speaks against it. ``there``: what was seen to be there and to stay, as ``Kind/name``."""
+
+    there: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def look(cluster: Cluster, snapshot: Snapshot, needs: Sequence[Need]) -> Found:
+    """Whether what is needed is there, and not on its way out. The snapshot's own word counts; the rest is asked."""
+    known = {n.label: p for n in needs if (p := leaving.of_snapshot(n, snapshot))}
+    presence = known | _ask(cluster, [n.label for n in needs if n.label not in known])
+    refusals = [r for n in needs if (r := leaving.missing(n, presence[n.label]))]
+    warnings = [
+        f"We may not see {n.kind} {n.name}, which {', '.join(n.who[:3])} needs: nothing says that it is there."
+        for n in needs
+        if presence[n.label] is Presence.UNKNOWN
+    ]
+    there = tuple(sorted(n.label for n in needs if presence[n.label] is Presence.THERE))
+    return Found(there, tuple(refusals), tuple(warnings))
+
+
+def lost(cluster: Cluster, there: Iterable[str]) -> list[str]:
+    """What was there when the plan was made (`Found.there`) and is not any more, or is on its way out."""
+    now = _ask(cluster, list(there))
+    return [what for what, presence in now.items() if presence in (Presence.ABSENT, Presence.LEAVING)]
+
+
+def _ask(cluster: Cluster, labels: Sequence[str]) -> dict[str, Presence]:
+    keys = [tuple(what.split("/", 1)) for what in labels]
+    found = in_parallel(lambda key: cluster.presence(*key) if key[0] in KINDS else Presence.UNKNOWN, keys)
+    return dict(zip(labels, found, strict=True))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 import yaml
 
 from rollback_lib.core import planning, settings
@@ -116,3 +117,32 @@ def test_a_release_with_a_file_that_does_not_read_is_not_known_to_lack_anything(
     assert contents(files, folders).lacks(key)
     assert not contents({**files, "k8s/order-service/a.yaml": b"a: {"}, folders).lacks(key)
     assert not contents({}, folders).lacks(key)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "fate"),
+    [
+        ("Service", {"selector": {"app": "promo"}}, "delete"),
+        ("Service", {"type": "ClusterIP", "clusterIP": "10.0.0.9"}, "delete"),
+        ("Service", {"type": "NodePort"}, "left"),
+        ("Service", {"type": "LoadBalancer"}, "left"),
+        ("Service", {"type": "ExternalName"}, "left"),
+        ("Service", {"clusterIP": "None"}, "left"),
+        ("CronJob", {}, "delete"),
+        ("StatefulSet", {}, "left"),
+        ("Ingress", {}, "left"),
+        ("NetworkPolicy", {}, "left"),
+        ("ServiceAccount", {}, "left"),
+    ],
+)
+def test_only_what_holds_no_address_name_or_data_is_deleted(kind: str, spec: Object, fate: str) -> None:
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "promo"}, "spec": spec}
+    assert fates([body], cluster(applied(body))) == [(f"{kind}/promo", fate)]
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Deployment", "Service"])
+def test_what_kubectl_apply_has_not_made_stays(kind: str) -> None:
+    """Nothing could bring it back as it was."""
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "promo"}}
+    assert fates([body], cluster(body)) == [(f"{kind}/promo", "left")]
+    assert fates([body], cluster(applied(body))) == [(f"{kind}/promo", "delete")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from rollback_lib.core.errors import InterruptedRunError, RefusedError, StaleErr
 from rollback_lib.core.plan import ClusterIdentity
 from rollback_lib.core.registry_answers import Answer
 from rollback_lib.core.release import Tag
-from rollback_lib.core.resources import Object, fingerprint, kind_of, name_of
+from rollback_lib.core.resources import LAST_APPLIED, Object, fingerprint, kind_of, name_of, notes_of
 from rollback_lib.core.smoke import Answered
 from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.three_way import Operation
@@ -174,11 +175,17 @@ class FakeActs:
                 raise StaleError(f"{change.kind}/{change.name} was changed by someone else")
             self.cluster.put(found)
         elif isinstance(change, CreateObject):
-            self.cluster.put(change.manifest)
+            self.cluster.put(change.manifest if change.recorded else _saved(change.manifest))
         elif isinstance(change, DeleteObject):
             self.cluster.objects.pop((change.kind, change.name), None)
         self.cluster.writes.append(change.key)
         return self.cluster.objects.get((change.kind, change.name))
+
+
+def _saved(manifest: Object) -> Object:
+    """As `kubectl create --save-config` makes it."""
+    notes = {**notes_of(manifest), LAST_APPLIED: json.dumps(manifest, sort_keys=True)}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": notes}}
 
 
 class FakeWeb:

@@ -17,6 +17,8 @@ from rollback_lib.core.resources import KINDS
 from rollback_lib.core.upstream import EVIDENCE
 from rollback_lib.operations.run import STAGES
 
+pytestmark = pytest.mark.inventory
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "jenkins"
 SHOP = (("Deployment", "cart"), ("Service", "cart"), ("ConfigMap", "common"))

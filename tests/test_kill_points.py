@@ -99,6 +99,7 @@ def resumed(story: Story, point: Point, *, directory: bool) -> Outcome | None:
         return resume.resume(run, ports) if run is not None else None
 
 
+@pytest.mark.inventory
 def test_there_is_a_point_for_every_event_and_every_write(story: Story) -> None:
     names = [p.name for p in story.points]
     assert sum("announced" in n for n in names) >= 5

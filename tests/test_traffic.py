@@ -521,7 +521,7 @@ def test_an_ingress_is_pointed_at_our_page_and_back_and_keeps_annotations_and_ad
     assert path["backend"] == {"service": {"name": "rollback-page-run", "port": {"number": 80}}}
     assert closed["metadata"]["annotations"].items() >= before["metadata"]["annotations"].items()
     page = seen["close/ingress/shop/1"]["Service", "rollback-page-run"]
-    assert page["metadata"]["annotations"] == {"cloud.google.com/neg": '{"ingress": true}'}
+    assert page["metadata"]["annotations"]["cloud.google.com/neg"] == '{"ingress": true}'
     assert world.cluster.objects["Ingress", "shop"] == before
     assert ("Service", "rollback-page-run") not in world.cluster.objects
     warnings = run.get(Plan).warnings

@@ -32,6 +32,17 @@ def test_only_a_torn_line_is_an_empty_journal(tmp_path: Path) -> None:
     assert len(run.events()) == 1
 
 
+def test_a_last_line_without_its_end_counts_for_nothing_even_where_it_reads(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "r")
+    run.append(Mark.STAGE_BEGIN, "resolve")
+    journal = tmp_path / "r/journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + whole.replace(b'"seq":0', b'"seq":1').rstrip(b"\n"))
+    assert [e.seq for e in run.events()] == [0]
+    run.append(Mark.STAGE_DONE, "resolve")
+    assert [(e.seq, e.mark) for e in run.events()] == [(0, Mark.STAGE_BEGIN), (1, Mark.STAGE_DONE)]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_files_are_private(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "r")

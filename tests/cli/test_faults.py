@@ -107,6 +107,7 @@ def _asked(request: Class) -> Asked:
     return Asked(request.client, request.verb, request.resource, request.dry_run, request.stage)
 
 
+@pytest.mark.inventory
 def test_the_classes_are_what_a_run_asks(undisturbed: dict[str, Any]) -> None:
     # kubectl asks which resources there are only where its cache is cold, and the lock is looked at by the clock
     by_the_clock = {("get", "leases"), ("update", "leases")}

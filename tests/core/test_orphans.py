@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 import yaml
 
 from rollback_lib.core import ending_text, plan_text, planning, settings
@@ -149,3 +150,32 @@ def test_a_file_under_two_names_is_one_service() -> None:
     folders = settings.load((SETTINGS % "k8s/{service}").encode(), "rollback.yaml")
     found = contents(Files(files, {"k8s/alias/a.yaml": "k8s/user-service/a.yaml"}), folders)
     assert [service for service, _ in found.objects.values()] == ["user-service"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "fate"),
+    [
+        ("Service", {"selector": {"app": "promo"}}, "delete"),
+        ("Service", {"type": "ClusterIP", "clusterIP": "10.0.0.9"}, "delete"),
+        ("Service", {"type": "NodePort"}, "left"),
+        ("Service", {"type": "LoadBalancer"}, "left"),
+        ("Service", {"type": "ExternalName"}, "left"),
+        ("Service", {"clusterIP": "None"}, "left"),
+        ("CronJob", {}, "delete"),
+        ("StatefulSet", {}, "left"),
+        ("Ingress", {}, "left"),
+        ("NetworkPolicy", {}, "left"),
+        ("ServiceAccount", {}, "left"),
+    ],
+)
+def test_only_what_holds_no_address_name_or_data_is_deleted(kind: str, spec: Object, fate: str) -> None:
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "promo"}, "spec": spec}
+    assert fates([body], cluster(applied(body))) == [(f"{kind}/promo", fate)]
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Deployment", "Service"])
+def test_what_kubectl_apply_has_not_made_stays(kind: str) -> None:
+    """Nothing could bring it back as it was."""
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "promo"}}
+    assert fates([body], cluster(body)) == [(f"{kind}/promo", "left")]
+    assert fates([body], cluster(applied(body))) == [(f"{kind}/promo", "delete")]

@@ -77,7 +77,8 @@ def test_an_empty_dry_run_is_an_error_since_it_may_have_meant_yes(value: str) ->
 
 
 def test_approval_never_comes_from_the_environment() -> None:
-    assert parameters.from_environment({"ROLLBACK_YES": "true"}) == {}
+    for name in ("YES", "FORCE", "DONE"):
+        assert parameters.from_environment({f"ROLLBACK_{name}": "true"}) == {}, name
 
 
 def test_all_problems_of_the_environment_come_at_once_under_their_variables() -> None:

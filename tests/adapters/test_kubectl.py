@@ -1,0 +1,120 @@
+"""The hand that writes, with a kubectl of a few lines: what it deletes, what it gets, and what an abort leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback_lib.adapters.kubectl import Kubectl
+from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.core.changes import DeleteObject, PatchObject
+from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError, StaleError
+from rollback_lib.core.resources import Object, fingerprint
+from rollback_lib.core.three_way import Operation
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="a script of a POSIX shell")
+
+
+def config_map(level: str, uid: str = "first") -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cart", "uid": uid}, "data": {"LEVEL": level}}
+
+
+class Eyes:
+    """The cluster that is read back."""
+
+    def __init__(self, now: Object | None) -> None:
+        self.now = now
+        self.deleted: list[str] = []
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return self.now
+
+    def delete(self, kind: str, name: str, uid: str, *, orphan: bool = False) -> None:
+        self.deleted.append(uid)
+
+
+def kubectl(folder: Path, eyes: Eyes, script: str = "exit 1", **more: Any) -> Kubectl:
+    program = folder / "kubectl"
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o700)
+    environ: Mapping[str, str] = {"PATH": os.environ["PATH"], **more.pop("environ", {})}
+    return Kubectl(str(program), "ctx", "shop", environ, eyes, lambda seconds: None, **more)
+
+
+def deletion(before: str = "", uid: str = "first") -> DeleteObject:
+    return DeleteObject(key="delete/configmap/cart", kind="ConfigMap", name="cart", api_version="v1", before=before,
+                        after="", uid=uid)  # fmt: skip
+
+
+def patch(before: Object, after: Object) -> PatchObject:
+    operations = (Operation("replace", "/data", after["data"]),)
+    return PatchObject(key="apply/configmap/cart", kind="ConfigMap", name="cart", api_version="v1",
+                       before=fingerprint(before), after=fingerprint(after), operations=operations)  # fmt: skip
+
+
+def test_only_the_very_object_that_was_planned_is_deleted(tmp_path: Path) -> None:
+    eyes = Eyes(config_map("v2", uid="second"))
+    kubectl(tmp_path, eyes).act(deletion(), RunDirectory(tmp_path / "run"))
+    assert eyes.deleted == [], "another object has its name by now"
+    eyes.now = config_map("v2")
+    kubectl(tmp_path, eyes).act(deletion(), RunDirectory(tmp_path / "run"))
+    assert eyes.deleted == ["first"]
+
+
+def test_what_changed_since_the_plan_is_not_deleted(tmp_path: Path) -> None:
+    eyes = Eyes(config_map("by hand"))
+    with pytest.raises(StaleError, match="it is not deleted"):
+        kubectl(tmp_path, eyes).act(deletion(before=fingerprint(config_map("v2"))), RunDirectory(tmp_path / "run"))
+    assert eyes.deleted == []
+
+
+def test_a_kubectl_that_a_signal_ends_stops_the_run(tmp_path: Path) -> None:
+    told: list[str] = []
+    before = config_map("v2")
+    hand = kubectl(tmp_path, Eyes(before), "kill -TERM $$", killed=told.append)
+    with pytest.raises(InterruptedRunError, match="was not changed: kubectl was ended by signal 15"):
+        hand.act(patch(before, config_map("v1")), RunDirectory(tmp_path / "run"))
+    assert told == ["kubectl was ended by signal 15"], "before anything else can begin"
+
+
+@pytest.mark.parametrize("script", ["kill -KILL $$", "echo broken >&2; exit 1", "echo no JSON"])
+def test_a_write_without_an_answer_is_read_back_and_counts_where_it_arrived(tmp_path: Path, script: str) -> None:
+    after = config_map("v1")
+    found: object
+    try:
+        found = kubectl(tmp_path, Eyes(after), script).act(patch(config_map("v2"), after), RunDirectory(tmp_path / "r"))
+    except RollbackError as error:
+        found = error
+    assert found == after
+
+
+def test_a_write_without_an_answer_that_left_the_object_as_it_was_is_a_refusal(tmp_path: Path) -> None:
+    before = config_map("v2")
+    with pytest.raises(RefusedError, match="was not changed: broken"):
+        kubectl(tmp_path, Eyes(before), "echo broken >&2; exit 1").act(
+            patch(before, config_map("v1")), RunDirectory(tmp_path / "run")
+        )
+
+
+def test_a_write_that_met_somebody_else_s_is_stale(tmp_path: Path) -> None:
+    with pytest.raises(StaleError, match="changed by someone else"):
+        kubectl(tmp_path, Eyes(config_map("by hand"))).act(
+            patch(config_map("v2"), config_map("v1")), RunDirectory(tmp_path / "run")
+        )
+
+
+def test_kubectl_gets_what_it_needs_and_nothing_of_the_job(tmp_path: Path) -> None:
+    of_the_job = {"JENKINS_URL": "x", "BUILD_URL": "x", "ROLLBACK_REGISTRY_PASSWORD": "x", "DB_PASSWORD": "x"}
+    needed = {"HOME": str(tmp_path), "KUBECONFIG": "k", "https_proxy": "p", "AWS_PROFILE": "a", "GOOGLE_CLOUD": "g"}
+    answer = json.dumps(config_map("v1"))
+    script = f"env > {tmp_path / 'got'}\ncat <<'END'\n{answer}\nEND"
+    hand = kubectl(tmp_path, Eyes(None), script, environ={**of_the_job, **needed})
+    hand.act(patch(config_map("v2"), config_map("v1")), RunDirectory(tmp_path / "run"))
+    got = {line.partition("=")[0] for line in (tmp_path / "got").read_text().splitlines()}
+    assert got >= needed.keys()
+    assert got & of_the_job.keys() == set()

@@ -127,10 +127,14 @@ def test_a_sick_service_says_so_of_itself(desk: Desk) -> None:
 
 
 def test_a_slow_answer_is_named(desk: Desk) -> None:
-    smoke = "verify: {smoke: [{service: user-service, path: /, within: 1ms}]}\n"
+    smoke = "verify: {smoke: [{service: user-service, path: /, within: 50ms}]}\n"
+    slow = desk.playground.cluster.faults.add(
+        lambda request: request.resource.endswith("/proxy"), "delay", times=None, seconds=0.06
+    )
     found = detected(desk, settings=smoke)
+    assert slow.struck
     assert accused(found, "suspect") == {("user-service", "SmokeFailed")}
-    assert "allowed are 1ms" in found["findings"][0]["text"]
+    assert "allowed are 50ms" in found["findings"][0]["text"]
 
 
 def test_monitoring_that_cannot_be_reached_is_said_and_harmless(desk: Desk) -> None:

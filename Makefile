@@ -14,7 +14,7 @@ test-faults: $(VENV)/.done
 	$(BIN)/pytest -n 2 -m "long and not alone" --ignore=tests/cluster --ignore=tests/jenkins
 	$(BIN)/pytest -m "long and alone" --ignore=tests/cluster --ignore=tests/jenkins
 
-.PHONY: demo check test test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
+.PHONY: demo check test test-old test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,10 @@ check: $(VENV)/.done
 # Three workers, since runs wait for pods: two cores are busy then.
 test: $(VENV)/.done
 	$(BIN)/pytest -n 3 --dist worksteal -m "not long" --ignore=tests/cluster --ignore=tests/jenkins
+
+# Tests of this checkout on an older one's code, to see that they fail there: REF=64a6d43 TESTS="tests/test_new.py".
+test-old: $(VENV)/.done
+	@$(BIN)/python tests/older.py "$(REF)" $(TESTS)
 
 # Jenkinsfile.rollback on Jenkins's own engine (needs Java and Maven; fetches three jars the first time).
 test-jenkins: $(VENV)/.done

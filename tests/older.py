@@ -87,7 +87,7 @@ def _results(report: ElementTree.Element) -> Iterator[Result]:
         file, name = case.get("file", ""), case.get("name", "")
         module = file.removesuffix(".py").replace("/", ".")
         classes = case.get("classname", "").removeprefix(module).strip(".").replace(".", "::")
-        if not file:  # what was not collected: its name is the module's
+        if not case.get("classname"):  # what was not collected: its name is the module's
             file, name = name.replace(".", "/") + ".py", ""
         yield Result("::".join(part for part in (file, classes, name) if part), *_verdict(case))
 

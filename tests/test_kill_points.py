@@ -65,7 +65,7 @@ class Story:
 
 FAULTS = os.environ.get("ROLLBACK_TEST_FAULTS", "")  # all, pairs; else few
 PARTS = range(4) if FAULTS == "all" else range(1)
-STEP = 4 if FAULTS == "all" else 30
+STEP = 4 if FAULTS == "all" else 40
 
 ISOLATION = {
     "open": "",

@@ -108,7 +108,8 @@ KILLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("where", [pytest.param(k, marks=() if "kubectl" in k else LONG) for k in KILLS], ids=str)
+@pytest.mark.long
+@pytest.mark.parametrize("where", KILLS)
 @pytest.mark.parametrize(
     "directory", [True, pytest.param(False, marks=LONG)], ids=["with its directory", "from the cluster"]
 )
@@ -137,6 +138,7 @@ def test_a_process_that_is_killed_is_finished_by_resume(
         is_as_if_nothing_had_happened(desk, undisturbed)
 
 
+@pytest.mark.long
 def test_of_two_runs_at_the_same_moment_one_goes_on(desk: Desk, undisturbed: dict[str, Any]) -> None:
     slow(desk, lambda c: c.client == "kubectl", seconds=2)  # so that the first is still there when the second asks
     with started(desk, *RUN) as one, started(desk, *RUN) as other:

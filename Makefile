@@ -3,18 +3,26 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PAIRS  ?= 9
+FAULTS ?= pairs
 
 # The story of one failed release on a sample shop: needs only git and kubectl.
 demo: $(VENV)/.done
 	$(BIN)/rollback demo
 
-# Every class of request × every kind of fault, once and for good; a kill at every event and write of a run.
+# Whole runs that are disturbed or killed, a sample that is drawn anew each time (its seed is printed), and all that is
+# long. `make test-faults FAULTS=all`: every class of request × every kind of fault, once and for good; a kill at every
+# event and write of a run.
 test-faults: $(VENV)/.done
-	ROLLBACK_TEST_FAULTS=all $(BIN)/pytest -n 2 tests/cli/test_faults.py tests/test_kill_points.py
+	ROLLBACK_TEST_FAULTS=$(FAULTS) $(BIN)/pytest -n 2 tests/cli/test_faults.py tests/test_kill_points.py
 	$(BIN)/pytest -n 2 -m "long and not alone" --ignore=tests/cluster --ignore=tests/jenkins
 	$(BIN)/pytest -m "long and alone" --ignore=tests/cluster --ignore=tests/jenkins
 
-.PHONY: demo check test test-guards test-jenkins test-faults cluster test-cluster bench schema jenkins lock clean
+# Everything, nothing drawn: before an issue is ended. At the end, what each part cost and its last line.
+test-all: $(VENV)/.done
+	.ci/run all
+
+.PHONY: demo check test test-guards test-old test-all test-jenkins test-faults cluster test-cluster bench schema jenkins \
+	lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +44,10 @@ test: $(VENV)/.done
 # Each line of tests/GUARANTEES.md taken out, in a copy: the tests that stand beside it must fail.
 test-guards: $(VENV)/.done
 	$(BIN)/python -m tests.guards
+
+# Tests of this checkout on an older one's code, to see that they fail there: REF=64a6d43 TESTS="tests/test_new.py".
+test-old: $(VENV)/.done
+	@$(BIN)/python tests/older.py "$(REF)" $(TESTS)
 
 # Jenkinsfile.rollback on Jenkins's own engine (needs Java and Maven; fetches three jars the first time).
 test-jenkins: $(VENV)/.done

@@ -2,21 +2,25 @@
 
 One undisturbed run; after each event of its journal and after each of its writes, the pair (run directory, cluster) is
 kept. That pair is what a process that is killed there leaves behind.
+
+`make test` resumes a few of these points, `make test-all` each of them in both ways. `make test-faults` draws a sample
+that has every two of mark, stage, what is written, way and story that occur together.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from rollback_lib import holding, wiring
+from rollback_lib import holding, pipeline, wiring
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.run import Request
 from rollback_lib.operations import resume
@@ -24,17 +28,27 @@ from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.sandbox.cluster import Kept
 from rollback_lib.sandbox.shop import APPLICATION, ENVIRONMENT, ORGANIZATION
+from tests.pairs import pairs, sample
 from tests.sandbox_shop import QuickClock, SandboxShop, Told, sandbox_shop, told
 
 pytestmark = pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
 RUN = "run-1"
 
 
+class Action(NamedTuple):
+    """A moment by what happened last: in which stage, with what (the first word of the change's key)."""
+
+    mark: str
+    stage: str
+    what: str = ""
+
+
 @dataclass(frozen=True)
 class Point:
-    """What a process that was killed here left behind. ``held``: its copy is in the cluster."""
+    """What a process that was killed here left behind. ``records``: what of it is in the cluster."""
 
     name: str
+    action: Action
     directory: Path
     cluster: Kept
     records: tuple[str, ...]
@@ -42,6 +56,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Story:
+    name: str
     shop: SandboxShop
     points: tuple[Point, ...]
     before: dict[str, Any]
@@ -49,10 +64,9 @@ class Story:
     text: str
 
 
-# `make test` resumes some of the points, `make test-faults` all of them.
-ALL_POINTS = os.environ.get("ROLLBACK_TEST_FAULTS") == "all"
-PARTS = range(4) if ALL_POINTS else range(1)
-STEP = 4 if ALL_POINTS else 30
+FAULTS = os.environ.get("ROLLBACK_TEST_FAULTS", "")  # all, pairs; else few
+PARTS = range(4) if FAULTS == "all" else range(1)
+STEP = 4 if FAULTS == "all" else 40
 
 ISOLATION = {
     "open": "",
@@ -61,19 +75,57 @@ ISOLATION = {
 }
 
 
+def _writes(stage: str, what: str, call: str) -> Iterator[Action]:
+    yield from (Action(mark, stage, what) for mark in ("announced", f"after {call}", "done"))
+
+
+_ALWAYS = (
+    *(Action(mark, stage.ID) for mark in ("stage-begin", "stage-done") for stage in pipeline.STAGES),
+    *_writes("isolate", "lock", "put"), *_writes("apply", "record", "put"), *_writes("apply", "apply", "act"),
+    Action("after put", "apply"), *_writes("reopen", "lock", "delete"),
+)  # fmt: skip
+_CLOSED = (
+    *_writes("isolate", "page", "act"), *_writes("isolate", "close", "act"), *_writes("reopen", "open", "act"),
+    *_writes("reopen", "page", "act"),
+)  # fmt: skip
+ACTIONS = {"open": _ALWAYS, "closed": (*_ALWAYS, *_CLOSED)}
+TABLE = tuple((story, action, way) for story, known in ACTIONS.items() for action in known for way in (True, False))
+
+
+def covered(row: tuple[str, Action, bool]) -> frozenset[Hashable]:
+    """What a row of the table stands for in a sample."""
+    story, action, directory = row
+    return pairs(*action, story, directory)
+
+
+def chosen(story: Story, part: int, *, directory: bool) -> Sequence[Point]:
+    """The points that are resumed in this way."""
+    if FAULTS != "pairs":
+        return story.points[part::STEP]
+    seed = int(os.environ["ROLLBACK_TEST_SEED"])
+    drawn = random.Random(seed)
+    return [
+        drawn.choice([p for p in story.points if p.action == action])
+        for name, action, way in sample(TABLE, seed, covered)
+        if (name, way) == (story.name, directory)
+    ]
+
+
 @pytest.fixture(scope="module", params=ISOLATION)
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("kill-points")
     with sandbox_shop(folder / "shop") as shop:
         shop.isolate(ISOLATION[request.param])
-        before, points, one_at_a_time = shop.objects(), [], threading.RLock()
+        before, points, one_at_a_time = shop.objects(), list[Point](), threading.RLock()
 
         def keep(name: str) -> None:
             with one_at_a_time:  # evidence is saved beside
                 place = folder / f"point-{len(points):03}"
                 # first the directory: the cluster may be ahead of the journal, and never the other way round
                 shutil.copytree(shop.directory(RUN), place, ignore=shutil.ignore_patterns("*.tmp"))
-                points.append(Point(name, place, shop.sandbox.snapshot(), tuple(shop.records())))
+                ours = [p.action for p in points if p.action.stage not in pipeline.BESIDE]
+                action = _action(name, ours[-1] if ours else Action("", ""))
+                points.append(Point(name, action, place, shop.sandbox.snapshot(), tuple(shop.records())))
 
         shop.open(RUN)
         run = Told(shop.directory(RUN), keep)
@@ -81,7 +133,15 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             outcome = operation.execute(run, ports)
         assert outcome.ending.code == 0, outcome.ending
         assert shop.records() == []
-        yield Story(shop, tuple(points), before, shop.objects(), outcome.text)
+        yield Story(request.param, shop, tuple(points), before, shop.objects(), outcome.text)
+
+
+def _action(name: str, before: Action) -> Action:
+    """What a point's name tells; a call is of the change that was announced before it."""
+    if name.startswith(" "):
+        return before._replace(mark=name.strip())
+    _number, mark, stage, *key = name.split(" ")
+    return Action(mark, stage, key[0].partition("/")[0] if key else "")
 
 
 def resumed(story: Story, point: Point, *, directory: bool) -> Outcome | None:
@@ -101,6 +161,7 @@ def resumed(story: Story, point: Point, *, directory: bool) -> Outcome | None:
 
 @pytest.mark.inventory
 def test_there_is_a_point_for_every_event_and_every_write(story: Story) -> None:
+    assert {p.action for p in story.points} == set(ACTIONS[story.name])
     names = [p.name for p in story.points]
     assert sum("announced" in n for n in names) >= 5
     assert sum("after act" in n for n in names) >= 3
@@ -112,7 +173,7 @@ def test_there_is_a_point_for_every_event_and_every_write(story: Story) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_resumed_with_its_directory_every_point_ends_as_if_nothing_had_happened(story: Story, part: int) -> None:
-    for point in story.points[part::STEP]:
+    for point in chosen(story, part, directory=True):
         outcome = resumed(story, point, directory=True)
         if outcome is None:
             assert "document" in point.name, f"{point.name}: only a run that is over needs no resume"
@@ -125,7 +186,7 @@ def test_resumed_with_its_directory_every_point_ends_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("part", PARTS)
 def test_resumed_from_the_cluster_every_point_ends_as_if_nothing_had_happened(story: Story, part: int) -> None:
-    for point in story.points[part::STEP]:
+    for point in chosen(story, part, directory=False):
         outcome = resumed(story, point, directory=False)
         if outcome is None:
             assert point.records == (), f"{point.name}: what is in the cluster can be resumed"

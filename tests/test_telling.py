@@ -149,17 +149,23 @@ def test_a_channel_that_hangs_costs_less_than_five_seconds_over_all_processes(
 ) -> None:
     monkeypatch.setattr(telling, "ALL", 0.4)
     monkeypatch.setattr(telling, "FOR_THE_LAST", 0.15)
-    notifier = Hanging()
-    began = time.monotonic()
+    notifier, waited = Hanging(), list[float]()
+    wait = telling.Telling.wait
+
+    def timed(self: telling.Telling) -> None:
+        began = time.monotonic()
+        wait(self)
+        waited.append(time.monotonic() - began)
+
+    monkeypatch.setattr(telling.Telling, "wait", timed)
     for stage in operation.STAGES:
         ended = operation.one(world.run(), world.ports(notifier=notifier), stage)
-    took = time.monotonic() - began
     notifier.go.set()
     assert ended.ending.code == 0
     assert notifier.events() == ["started", "done"]
     assert marks(world, Mark.TOLD) == [], "what came after its time is not heard"
     assert marks(world, Mark.NOT_TOLD) == ["tell/started/slack", "tell/done/slack"]
-    assert took < 0.4 + 1.5, "the waits, and what all stages themselves take here"
+    assert 0 < sum(waited) < 0.4 + 1, "all waits together, on a busy machine too"
 
 
 def test_a_channel_that_hangs_leaves_time_to_one_that_only_needs_a_moment(

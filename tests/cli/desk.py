@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -144,22 +144,7 @@ class Desk:
 
     def rollback(self, *arguments: str, **environ: str) -> Ended:
         """The command, as a shell in the shop's repository would start it; no terminal."""
-        out, err = io.StringIO(), io.StringIO()
-        here = os.getcwd()
-        with (
-            mock.patch.dict(os.environ, self.playground.environment() | environ, clear=True),
-            mock.patch.object(sys, "stdin", io.StringIO()),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            _in_no_hurry(),
-            _signals_kept(),
-        ):
-            os.chdir(self.playground.repository)
-            try:
-                code = main(arguments)
-            finally:
-                os.chdir(here)
-        return Ended(code, out.getvalue(), err.getvalue())
+        return command(self.playground.repository, self.playground.environment() | environ, arguments)
 
     def objects(self) -> dict[str, Mapping[str, Any]]:
         """What each of the shop's objects says, by kind/name: no status, no annotation of ours or kubectl's."""
@@ -178,6 +163,26 @@ class Desk:
         found = json.loads(self.playground.must("get", "replicasets", "--output=json"))["items"]
         owners = [o["metadata"]["ownerReferences"][0]["name"] for o in found]
         return {name: owners.count(name) for name in owners}
+
+
+def command(folder: Path, environ: Mapping[str, str], arguments: Sequence[str]) -> Ended:
+    """The command in this process, as a shell in a folder would start it, and in no hurry; no terminal."""
+    out, err = io.StringIO(), io.StringIO()
+    here = os.getcwd()
+    with (
+        mock.patch.dict(os.environ, environ, clear=True),
+        mock.patch.object(sys, "stdin", io.StringIO()),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        _in_no_hurry(),
+        _signals_kept(),
+    ):
+        os.chdir(folder)
+        try:
+            code = main(arguments)
+        finally:
+            os.chdir(here)
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager

@@ -131,6 +131,7 @@ def plain(done: subprocess.CompletedProcess[str]) -> bool:
     return not re.search(r"[\x00-\x09\x0b-\x1f]", done.stdout + done.stderr)
 
 
+@pytest.mark.long
 def test_what_others_would_bring_back_is_nothing_and_the_rollback_all(tmp_path: Path) -> None:
     code, shown = terminal.shown(command("demo"), tmp_path, environment(tmp_path, TERM="xterm"))
     assert code == 0, shown
@@ -186,6 +187,7 @@ def test_two_demos_at_once_do_not_meet(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.long
 def test_a_pipe_gets_spanish_that_a_windows_console_can_show(tmp_path: Path) -> None:
     done = run(tmp_path, "demo", "--scenario", "image-missing", "--language", "es", PYTHONIOENCODING="cp1252")
     assert done.returncode == 0, done.stdout + done.stderr

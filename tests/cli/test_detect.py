@@ -127,10 +127,14 @@ def test_a_sick_service_says_so_of_itself(desk: Desk) -> None:
 
 
 def test_a_slow_answer_is_named(desk: Desk) -> None:
-    smoke = "verify: {smoke: [{service: user-service, path: /, within: 1ms}]}\n"
+    smoke = "verify: {smoke: [{service: user-service, path: /, within: 50ms}]}\n"
+    slow = desk.playground.cluster.faults.add(
+        lambda request: request.resource.endswith("/proxy"), "delay", times=None, seconds=0.06
+    )
     found = detected(desk, settings=smoke)
+    assert slow.struck
     assert accused(found, "suspect") == {("user-service", "SmokeFailed")}
-    assert "allowed are 1ms" in found["findings"][0]["text"]
+    assert "allowed are 50ms" in found["findings"][0]["text"]
 
 
 def test_monitoring_that_cannot_be_reached_is_said_and_harmless(desk: Desk) -> None:
@@ -248,18 +252,16 @@ def test_planted_secrets_are_in_no_file_but_manifests_and_before(desk: Desk, mon
     assert leaks == set()
 
 
-def test_evidence_that_hangs_or_fails_costs_no_run_its_outcome(desk: Desk) -> None:
+@pytest.mark.parametrize("kind", ["500", "reset", "429"])
+def test_evidence_that_hangs_or_fails_costs_no_run_its_outcome(desk: Desk, kind: str) -> None:
     faults = desk.playground.cluster.faults
-    for kind in ("500", "reset", "429"):
-        desk.put_back()
-        struck = faults.add(lambda request: request.client == "rollback_lib-evidence", kind, times=None)
-        ended = desk.rollback("run", "--to", "v1.1.0", "--yes")
-        faults.clear()
-        assert struck.struck
-        assert ended.code == 0, ended
-        found = json.loads((desk.runs()[-1] / "steps/detect.json").read_text())
-        assert found["verdict"] != "broken"
-        assert "could not be asked" in json.dumps(found)
+    struck = faults.add(lambda request: request.client == "rollback_lib-evidence", kind, times=None)
+    ended = desk.rollback("run", "--to", "v1.1.0", "--yes")
+    assert struck.struck
+    assert ended.code == 0, ended
+    found = json.loads((desk.runs()[-1] / "steps/detect.json").read_text())
+    assert found["verdict"] != "broken"
+    assert "could not be asked" in json.dumps(found)
 
 
 def automatic(desk: Desk) -> None:

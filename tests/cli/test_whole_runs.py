@@ -1,5 +1,7 @@
 """Whole runs through the command, on the sandbox."""
 
+import pytest
+
 from tests.cli.desk import WORKER, Desk
 
 
@@ -10,6 +12,7 @@ def test_a_run_brings_back_what_really_ran(desk: Desk) -> None:
     assert set(desk.rollouts().values()) == {3}
 
 
+@pytest.mark.long
 def test_what_a_team_does_after_a_rollback(desk: Desk) -> None:
     refused = desk.rollback("record-release", "--release", "v1.1.0")
     assert refused.code == 1, "another release runs"

@@ -52,11 +52,11 @@ def test_a_log_as_evidence_steers_no_terminal_and_is_bounded(said: str) -> None:
     "line", ["x" * 10_000_000, "\x1b[31m" * 2_000_000, "password=" * 1_000_000, "ERROR " * 1_500_000]
 )
 def test_a_line_of_ten_megabytes_costs_no_time(line: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert len(findings.plain(line)) <= findings.LONGEST
     log_scan.scan(line, "cart", log_scan.SIGNS)
     assert len(evidence.log_text(line)) <= evidence.LONGEST_LOG
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_escape_codes_go_and_credentials_are_hidden() -> None:

@@ -114,14 +114,16 @@ def test_a_cut_connection_has_done_the_write_or_not(sandbox: Sandbox, world: Wor
 
 
 def test_a_delay_and_the_nth_request(sandbox: Sandbox, world: World) -> None:
-    sandbox.faults.add(lambda c: c.verb == "get", "delay", first=2, seconds=0.2)
+    fault = sandbox.faults.add(lambda c: c.verb == "get", "delay", first=2, seconds=0.2)
 
-    def took() -> float:
+    def struck() -> tuple[int, float]:
         began = time.monotonic()
         world.ask("GET", "v1 configmaps/kube-root-ca.crt")
-        return time.monotonic() - began
+        return fault.struck, time.monotonic() - began
 
-    assert [took() > 0.2 for _ in range(3)] == [False, True, False]
+    first, second, third = (struck() for _ in range(3))
+    assert [first[0], second[0], third[0]] == [0, 1, 1]
+    assert second[1] >= 0.2
 
 
 def test_kubectl_gets_over_a_429_by_itself(sandbox: Sandbox, world: World) -> None:
@@ -224,7 +226,7 @@ def test_nothing_is_left_of_a_closed_sandbox() -> None:
             answer.readline()
             began = time.monotonic()
             sandbox.close()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10, "a watch that nobody ends goes on for half an hour"
     assert threading.active_count() == before
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(sandbox.url + "/version")

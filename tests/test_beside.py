@@ -47,7 +47,7 @@ def test_both_are_done_before_the_first_write(world: World) -> None:
     assert operation.execute(run, world.ports()).ending.code == 0
     marks = order(run)
     first = next(i for i, e in enumerate(run.events()) if e.mark is Mark.ANNOUNCED)
-    assert marks.index(("detect", "stage-done")) < marks.index(("preflight", "stage-begin"))
+    assert marks.index(("detect", "stage-done")) < marks.index(("preflight", "stage-done")), "which waits once it began"
     assert marks.index(("incident", "stage-done")) < first
 
 

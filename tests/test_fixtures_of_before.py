@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rollback_lib import wiring
 from rollback_lib.adapters.run_directory import FILES
 from rollback_lib.core import ledger, lock, run_copy
 from rollback_lib.core.journal import ending
-from rollback_lib.core.plan import Plan
+from rollback_lib.core.plan import Plan, freeze
 from rollback_lib.core.run import Request
 from rollback_lib.sandbox.shop import BAD, GOOD
 from tests.cli.desk import Ended, command
@@ -258,9 +259,16 @@ def test_a_stored_plan_is_approved_by_its_hash_and_carried_out(before: Callable[
     assert (report["plan_hash"], report["restored"]) == (hash_, True)
 
 
-def test_the_same_decision_has_the_hash_that_it_had(before: Callable[[str], Before]) -> None:
-    """Where this is to change, every approval that was given before is stale (7): say so in the changelog."""
+def test_the_same_decisions_have_the_hash_that_they_had(before: Callable[[str], Before]) -> None:
+    """Where this is to change, every approval that was given before is stale (7): say so in the changelog.
+
+    One decision is another by now: the failed release's Deployment is Ready, so it is kept until that is accepted.
+    """
     planned = before("planned")
-    ended = planned.rollback("run", "--yes", "--plan-hash", planned.hash(), "--dry-run", "--output", "json")
+    then = msgspec.json.decode((planned.run / "plan.json").read_bytes(), type=Plan)
+    ended = planned.rollback("plan", "--to", GOOD, "--output", "json")
     assert ended.code == 0, ended
-    assert ended.json["plan"]["hash"] == planned.hash()
+    now = msgspec.convert(ended.json["plan"], Plan)
+    assert {o.name: o.change for o in now.orphans} == {"user-worker": "left", "user-added": "delete"}
+    assert freeze(now).hash == now.hash != planned.hash()
+    assert freeze(msgspec.structs.replace(now, orphans=then.orphans)).hash == planned.hash()

@@ -155,10 +155,11 @@ def test_what_lies_outside_of_the_repository_is_said_of_the_whole_tree_too(shop:
     assert set(whys(found)) == {"charts/order", "charts/values.yaml"}
 
 
-def test_nothing_is_fetched_to_look_for_a_name(shop: RepositoryBuilder, tmp_path: Path) -> None:
+def test_nothing_is_fetched_to_look_for_a_name_nor_for_anything_else(shop: RepositoryBuilder, tmp_path: Path) -> None:
     commit = shop.commit()
     clone = shop.clone(tmp_path / "partial", "--filter=blob:none", "--no-checkout")
     repository = GitRepository(clone.folder)
     with pytest.raises(RefusedError, match="lacks objects"):
         repository.whole(commit)
-    assert repository.files(commit, ["k8s"]) == {"k8s/user/deploy.yaml": b"kind: u\n"}
+    with pytest.raises(RefusedError, match="lacks objects"):
+        repository.files(commit, ["k8s"])

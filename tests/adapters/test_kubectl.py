@@ -43,7 +43,7 @@ def kubectl(folder: Path, eyes: Eyes, script: str = "exit 1", **more: Any) -> Ku
     program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o700)
     environ: Mapping[str, str] = {"PATH": os.environ["PATH"], **more.pop("environ", {})}
-    return Kubectl(str(program), "ctx", "shop", environ, eyes, lambda seconds: None, **more)
+    return Kubectl(str(program), lambda: ("--context=ctx",), "shop", environ, eyes, lambda seconds: None, **more)
 
 
 def deletion(before: str = "", uid: str = "first") -> DeleteObject:

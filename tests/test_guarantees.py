@@ -321,7 +321,18 @@ def test_what_only_the_failed_release_had_stays_where_the_target_does_not_come_u
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "only-v2"}, "data": {"A": "b"}}
     text = json.dumps(config)
     world.git.releases["v2"] = {**world.git.releases["v2"], "k8s/cart/only.yaml": text.encode()}
-    world.cluster.put({**config, "metadata": {"name": "only-v2", "annotations": {LAST_APPLIED: text}}})
+    applied, rolled_out = "2026-01-02T00:00:08Z", "2026-01-02T00:00:10Z"  # v2 is of that day
+    by_apply = {"f:metadata": {"f:annotations": {f"f:{LAST_APPLIED}": {}}}}
+    made = {"manager": "kubectl-client-side-apply", "operation": "Update", "time": applied, "fieldsV1": by_apply}
+    meta = {
+        "name": "only-v2",
+        "annotations": {LAST_APPLIED: text},
+        "creationTimestamp": applied,
+        "managedFields": [made],
+    }
+    world.cluster.put({**config, "metadata": meta})
+    for service in ("cart", "user"):
+        world.cluster.objects["ReplicaSet", f"{service}-rs"]["metadata"]["creationTimestamp"] = rolled_out
 
     def crash(key: str) -> None:
         if key == CART and not comes_up:

@@ -68,8 +68,8 @@ bench: $(VENV)/.done
 
 # The JSON Schemas of rollback.yaml and report.json, from the models; tests hold them equal.
 schema: $(VENV)/.done
-	$(BIN)/python -c "import json; from rollback_lib.core.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
-	$(BIN)/python -c "import json; from rollback_lib.core.report import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/report.schema.json
+	$(BIN)/python -c "import json; from rollback_lib.core.settings.model import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
+	$(BIN)/python -c "import json; from rollback_lib.core.report.model import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/report.schema.json
 
 # The Jenkins job wherever it is written, from the one schema of parameters; tests hold them equal.
 jenkins: $(VENV)/.done

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from rollback_lib.core.changes import Change
-from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
-from rollback_lib.core.journal import Event, Mark
-from rollback_lib.core.notices import Delivery, Lack, Notice
-from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.release import Tag
-from rollback_lib.core.resources import Object
-from rollback_lib.core.run import Record
-from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
-from rollback_lib.core.three_way import Operation
-from rollback_lib.core.tree import Files as Tree
+from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
+from rollback_lib.core.manifests.tree import Files as Tree
+from rollback_lib.core.record import Record
+from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.report.notices import Delivery, Lack, Notice
+from rollback_lib.core.run.changes import Change
+from rollback_lib.core.run.journal import Event, Mark
 
 R = TypeVar("R", bound=Record)
 
@@ -77,7 +76,7 @@ class GitHistory(Protocol):
         ...
 
     def whole(self, commit: str) -> Tree:
-        """Every file that may be text, at most `core.tree.MOST_BYTES`; RefusedError where there is more."""
+        """Every file that may be text, at most `core.manifests.tree.MOST_BYTES`; RefusedError where there is more."""
         ...
 
     def list_paths(self, commit: str) -> Sequence[str]: ...

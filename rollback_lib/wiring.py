@@ -27,13 +27,13 @@ from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.adapters.web import RequestsWeb
-from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RefusedError, UsageError
-from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.release import Tag
-from rollback_lib.core.run import Request
-from rollback_lib.core.settings import Settings
-from rollback_lib.core.tree import Files
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings import model as core_settings
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Approver, Clock, Evidence, Jenkins, Ports, Progress
 
 CONFIG: Final = "rollback.yaml"
@@ -105,7 +105,7 @@ class _LazyRegistry:
         if self._client is None:
             with loading.alone():
                 from rollback_lib.adapters.registry import RegistryClient
-            from rollback_lib.core.image_reference import parse
+            from rollback_lib.core.images.reference import parse
 
             images = self._settings.images
             hosts = ["docker.io"]

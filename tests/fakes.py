@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, StaleError
-from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.release import Tag
-from rollback_lib.core.resources import LAST_APPLIED, Object, fingerprint, kind_of, name_of, notes_of
-from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
-from rollback_lib.core.three_way import Operation
-from rollback_lib.core.tree import Files
+from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.objects import LAST_APPLIED, Object, fingerprint, kind_of, name_of, notes_of
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
+from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.ports import Evidence, Ports, RunStore
 
 

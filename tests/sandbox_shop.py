@@ -14,9 +14,9 @@ from typing import Any
 
 from rollback_lib import wiring
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import maintenance
-from rollback_lib.core.journal import Event, Mark
-from rollback_lib.core.run import Request
+from rollback_lib.core.run.journal import Event, Mark
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.traffic import maintenance
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports
 from rollback_lib.sandbox.cluster import Kept, Sandbox

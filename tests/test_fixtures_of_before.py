@@ -19,10 +19,11 @@ import pytest
 
 from rollback_lib import wiring
 from rollback_lib.adapters.run_directory import FILES
-from rollback_lib.core import ledger, lock, run_copy
-from rollback_lib.core.journal import ending
-from rollback_lib.core.plan import Plan, freeze
-from rollback_lib.core.run import Request
+from rollback_lib.core.plan.model import Plan, freeze
+from rollback_lib.core.releases import ledger
+from rollback_lib.core.run import cluster_copy, lock
+from rollback_lib.core.run.journal import ending
+from rollback_lib.core.run.records import Request
 from rollback_lib.sandbox.shop import BAD, GOOD
 from tests.cli.desk import Ended, command
 from tests.fixtures.place import RUNS, Place, contents, remove_runs, unpacked
@@ -119,7 +120,7 @@ def test_lock_and_copy_in_the_cluster_read(name: str, tmp_path: Path) -> None:
     assert held.claim is not None
     assert held.is_of(lock.RUN, root.name)
     assert held.claim.by == "ana"
-    copy = run_copy.unpack(objects["ConfigMap", run_copy.name(root.name)])
+    copy = cluster_copy.unpack(objects["ConfigMap", cluster_copy.name(root.name)])
     kept = wiring.restore_run(tmp_path / "copy", copy)
     assert kept.get(Request).run == root.name
     assert kept.get(Plan).hash == wiring.kept_run(root).get(Plan).hash

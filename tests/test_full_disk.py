@@ -13,7 +13,7 @@ import pytest
 from rollback_lib.adapters import run_directory
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.operations import run as operation
-from tests.test_pipeline import World
+from tests.pipeline.test_loop import World
 
 pytestmark = pytest.mark.long
 

@@ -15,17 +15,17 @@ import pytest
 
 from rollback_lib.adapters import run_directory
 from rollback_lib.adapters.run_directory import JOURNAL, RunDirectory
-from rollback_lib.core import settings
-from rollback_lib.core.changes import Change
 from rollback_lib.core.errors import FailedError
-from rollback_lib.core.journal import Event, Mark
-from rollback_lib.core.resources import LAST_APPLIED, Object
-from rollback_lib.core.run import Approval, Request, Verification
+from rollback_lib.core.kube.objects import LAST_APPLIED, Object
+from rollback_lib.core.run.changes import Change
+from rollback_lib.core.run.journal import Event, Mark
+from rollback_lib.core.run.records import Approval, Request, Verification
+from rollback_lib.core.settings import model
 from rollback_lib.operations import resume, undo
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs, FakeClock, FakeRecords
-from tests.test_pipeline import BAD, GOOD, SETTINGS, World
+from tests.pipeline.test_loop import BAD, GOOD, SETTINGS, World
 from tests.test_traffic import World as Closing
 
 CART, USER = "apply/deployment/cart", "apply/deployment/user"
@@ -59,7 +59,7 @@ class Beside(FakeActs):
 def asked(world: World, more: str, **values: Any) -> RunDirectory:
     """A run with more at the end of its settings."""
     run = world.run(**values)
-    run.put(msgspec.structs.replace(run.get(Request), settings=settings.load(SETTINGS + more)))
+    run.put(msgspec.structs.replace(run.get(Request), settings=model.load(SETTINGS + more)))
     return run
 
 
@@ -361,7 +361,7 @@ def dies(world: World, clock: FakeClock, records: FakeRecords) -> tuple[RunDirec
 
     world.run()
     run = RunDirectory(world.folder / "run", clock.now)
-    run.put(msgspec.structs.replace(run.get(Request), settings=settings.load(SETTINGS + ONE_BY_ONE)))
+    run.put(msgspec.structs.replace(run.get(Request), settings=model.load(SETTINGS + ONE_BY_ONE)))
     with pytest.raises(Died):
         operation.execute(run, world.ports(acts=Sends(world.cluster), clock=clock, records=records))
     return run, sent
@@ -549,7 +549,7 @@ def test_what_another_program_owns_is_refused_by_name(world: World, mark: dict[s
 
 def test_the_policy_alone_rolls_back_nothing_that_is_healthy(world: World) -> None:
     run = world.run(yes=False)
-    made = settings.load(SETTINGS.replace("namespace: shop", "namespace: shop, approval: auto"))
+    made = model.load(SETTINGS.replace("namespace: shop", "namespace: shop, approval: auto"))
     run.put(msgspec.structs.replace(run.get(Request), settings=made))
     outcome = operation.execute(run, world.ports())
     assert (outcome.ending.code, world.cluster.writes) == (3, [])

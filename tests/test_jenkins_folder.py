@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from rollback_lib import __version__
-from rollback_lib.core import jenkins_job
-from rollback_lib.core.loop_guard import KEPT
-from rollback_lib.core.permissions import allows, needs
-from rollback_lib.core.resources import KINDS
-from rollback_lib.core.upstream import EVIDENCE
+from rollback_lib.core.jenkins import job
+from rollback_lib.core.jenkins.loop_guard import KEPT
+from rollback_lib.core.jenkins.upstream import EVIDENCE
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.rights.permissions import allows, needs
 from rollback_lib.operations.run import STAGES
 
 pytestmark = pytest.mark.inventory
@@ -89,7 +89,7 @@ def test_the_pages_name_what_there_is() -> None:
 
 def test_the_operator_s_page_names_every_parameter_of_the_job() -> None:
     page = text_of("operador.md")
-    assert [p.name for p in jenkins_job.parameters() if p.name not in page] == []
+    assert [p.name for p in job.parameters() if p.name not in page] == []
 
 
 def text_of(name: str) -> str:

@@ -20,12 +20,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rollback_lib import holding, pipeline, wiring
+from rollback_lib import wiring
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.run import Request
+from rollback_lib.core.run.records import Request
 from rollback_lib.operations import resume
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
+from rollback_lib.pipeline import holding, loop
 from rollback_lib.sandbox.cluster import Kept
 from rollback_lib.sandbox.shop import APPLICATION, ENVIRONMENT, ORGANIZATION
 from tests.pairs import pairs, sample
@@ -80,7 +81,7 @@ def _writes(stage: str, what: str, call: str) -> Iterator[Action]:
 
 
 _ALWAYS = (
-    *(Action(mark, stage.ID) for mark in ("stage-begin", "stage-done") for stage in pipeline.STAGES),
+    *(Action(mark, stage.ID) for mark in ("stage-begin", "stage-done") for stage in loop.STAGES),
     *_writes("isolate", "lock", "put"), *_writes("apply", "record", "put"), *_writes("apply", "apply", "act"),
     Action("after put", "apply"), *_writes("reopen", "lock", "delete"),
 )  # fmt: skip
@@ -123,7 +124,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 place = folder / f"point-{len(points):03}"
                 # first the directory: the cluster may be ahead of the journal, and never the other way round
                 shutil.copytree(shop.directory(RUN), place, ignore=shutil.ignore_patterns("*.tmp"))
-                ours = [p.action for p in points if p.action.stage not in pipeline.BESIDE]
+                ours = [p.action for p in points if p.action.stage not in loop.BESIDE]
                 action = _action(name, ours[-1] if ours else Action("", ""))
                 points.append(Point(name, action, place, shop.sandbox.snapshot(), tuple(shop.records())))
 

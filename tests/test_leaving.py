@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rollback_lib import pipeline
-from rollback_lib.core import leaving, orphans
-from rollback_lib.core.resources import LAST_APPLIED, Object
-from rollback_lib.core.snapshot import Presence, Snapshot
+from rollback_lib.core.kube.objects import LAST_APPLIED, Object
+from rollback_lib.core.kube.snapshot import Presence, Snapshot
+from rollback_lib.core.plan import leaving, orphans
 from rollback_lib.operations import run as operation
-from tests.test_pipeline import BAD, World, manifest
+from rollback_lib.pipeline import loop
+from tests.pipeline.test_loop import BAD, World, manifest
 
 AT = "2026-03-01T03:00:00Z"
 DEPLOYMENT = "k8s/cart/d.yaml"
@@ -172,12 +172,12 @@ def test_what_was_deleted_after_the_plan_makes_it_stale(world: World, what: str,
     world.cluster.put(named("PersistentVolumeClaim", "cart-data"))
     world.cluster.put(named("Namespace", "shop"))
     run = world.run()
-    assert pipeline.advance(run, world.ports(), until="approve").code == 0
+    assert loop.advance(run, world.ports(), until="approve").code == 0
     if how == "gone" and kind != "Namespace":
         del world.cluster.objects[kind, name]
     else:
         leave(world, kind, name, "example.com/hold")
-    ending = pipeline.advance(run, world.ports())
+    ending = loop.advance(run, world.ports())
     assert ending.code == 7, ending
     assert name in ending.error
     assert world.cluster.writes == []

@@ -11,18 +11,19 @@ import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.collectors import ledger as collector
-from rollback_lib.core import ledger, settings
 from rollback_lib.core.errors import CheckError, RefusedError
-from rollback_lib.core.journal import Mark
-from rollback_lib.core.ledger import Ledger
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import Object
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.releases import ledger
+from rollback_lib.core.releases.ledger import Ledger
+from rollback_lib.core.run.journal import Mark
+from rollback_lib.core.settings import model
 from rollback_lib.operations import record_release
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import Ports
 from tests.fakes import FakeClock, FakeCluster, FakeGit, FakeRecords, FakeRegistry, ports
-from tests.test_pipeline import SETTINGS, manifest
+from tests.pipeline.test_loop import SETTINGS, manifest
 
 SERVICES = ("cart", "user")
 
@@ -49,7 +50,7 @@ class World:
         self.cluster.pulls = self.registry.digests
         self.records = FakeRecords()
         self.clock = FakeClock()
-        self.settings = settings.load(SETTINGS)
+        self.settings = model.load(SETTINGS)
         self.count = 0
 
     def ports(self, **more: Any) -> Ports:
@@ -341,7 +342,7 @@ def test_a_rollback_of_one_service_leaves_a_state_that_is_called_mixed(world: Wo
 
 
 def test_the_plan_says_what_stays_ahead_and_what_is_shared(world: World) -> None:
-    world.settings = settings.load(SETTINGS.replace('k8s/{service}"', 'k8s/{service}", shared: [k8s/common.yaml]'))
+    world.settings = model.load(SETTINGS.replace('k8s/{service}"', 'k8s/{service}", shared: [k8s/common.yaml]'))
     for release in ("v2", "v3"):
         config = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: common}}\ndata: {{A: {release}}}\n"
         world.git.releases[release] = {**world.git.releases[release], "k8s/common.yaml": config.encode()}
@@ -375,7 +376,7 @@ def test_c22_a_release_that_no_registry_tag_can_be_called_comes_back_from_the_le
     tmp_path: Path, release: str
 ) -> None:
     world = World(tmp_path)
-    world.settings = settings.load(SETTINGS.replace("images:", 'releases: {tag: "*"}\nimages:'))
+    world.settings = model.load(SETTINGS.replace("images:", 'releases: {tag: "*"}\nimages:'))
     world.deploy(release)
     without = world.request(to=release, dry_run=True)
     world.deploy("v9")

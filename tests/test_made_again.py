@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from rollback_lib import pipeline
-from rollback_lib.core.changes import Change, CreateObject
-from rollback_lib.core.resources import Object
-from rollback_lib.core.snapshot import DryRun
-from rollback_lib.core.three_way import Operation
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.kube.snapshot import DryRun
+from rollback_lib.core.run.changes import Change, CreateObject
 from rollback_lib.operations import run as operation
+from rollback_lib.pipeline import loop
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs
-from tests.test_pipeline import World
+from tests.pipeline.test_loop import World
 
 DELETE, CREATE = "apply/configmap/cart/delete", "apply/configmap/cart/create"
 
@@ -76,7 +76,7 @@ def test_a_run_that_dies_between_the_two_changes_is_finished_by_the_same_run(wor
         operation.execute(run, world.ports(acts=acts))
     assert (("ConfigMap", "cart") in world.cluster.objects) is taken
 
-    ending = pipeline.advance(run, world.ports())
+    ending = loop.advance(run, world.ports())
     assert ending.code == 0, ending.error
     assert world.cluster.objects["ConfigMap", "cart"]["data"] == {"A": "v1"}
     assert world.cluster.objects["ConfigMap", "cart"]["metadata"]["labels"] == {"team": "kept"}

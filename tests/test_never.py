@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.core import decide
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import LAST_APPLIED
+from rollback_lib.core.kube.objects import LAST_APPLIED
+from rollback_lib.core.plan import decide
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.operations import run as operation
-from tests.test_pipeline import World, live, manifest
+from tests.pipeline.test_loop import World, live, manifest
 
 BOTH = ["apply/deployment/cart", "apply/deployment/user"]
 

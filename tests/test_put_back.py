@@ -9,22 +9,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from rollback_lib import pipeline
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import ending_text, planning
-from rollback_lib.core.changes import Change, CreateObject
-from rollback_lib.core.contents import Contents
 from rollback_lib.core.errors import FailedError, RefusedError
-from rollback_lib.core.journal import Ending, Mark
-from rollback_lib.core.resources import Object
-from rollback_lib.core.run import Images, Request, Resolution, SourceObject
-from rollback_lib.core.snapshot import DryRun, Snapshot
-from rollback_lib.core.three_way import Operation
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.kube.snapshot import DryRun, Snapshot
+from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.manifests.inventory import Contents
+from rollback_lib.core.plan import drafts
+from rollback_lib.core.report import last_line as ending_text
+from rollback_lib.core.run.changes import Change, CreateObject
+from rollback_lib.core.run.journal import Ending, Mark
+from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.operations import run as operation
 from rollback_lib.operations import undo
+from rollback_lib.pipeline import loop
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs
-from tests.test_pipeline import World
+from tests.pipeline.test_loop import World
 
 KEY = "apply/configmap/cart"
 CODE = "recreate:ConfigMap/cart"
@@ -83,7 +85,7 @@ def fails(world: World, *refused: str, error: type[Exception] = RefusedError) ->
 
 
 def ends_well(world: World, run: RunDirectory) -> None:
-    ending = pipeline.advance(run, world.ports(acts=Refusing(world, "none")))
+    ending = loop.advance(run, world.ports(acts=Refusing(world, "none")))
     assert ending.code == 0, ending.error
     assert ending.missing == ()
     live = world.cluster.objects["ConfigMap", "cart"]
@@ -110,7 +112,7 @@ def test_the_old_one_is_back_where_the_new_one_is_refused_and_resume_goes_on(wor
 
 def test_it_can_fail_twice_and_still_go_on(world: World) -> None:
     run, _ = fails(world, f"{KEY}/create")
-    again = pipeline.advance(run, world.ports(acts=Refusing(world, f"{KEY}/create")))
+    again = loop.advance(run, world.ports(acts=Refusing(world, f"{KEY}/create")))
     assert (again.code, again.missing) == (4, ())
     assert world.cluster.objects["ConfigMap", "cart"]["data"] == {"A": "v2"}
     ends_well(world, run)
@@ -142,10 +144,10 @@ def test_where_nobody_can_tell_nothing_else_is_written(world: World) -> None:
 
 def test_what_the_server_would_not_take_is_not_deleted_for_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     run = world.run(accept=(CODE,))
-    assert pipeline.advance(run, world.ports(), until="approve").code == 0
+    assert loop.advance(run, world.ports(), until="approve").code == 0
     full = DryRun(None, (), 'configmaps "cart-made-again" is forbidden: exceeded quota: small', 403)
     monkeypatch.setattr(world.cluster, "dry_run_create", lambda manifest: full)
-    ending = pipeline.advance(run, world.ports())
+    ending = loop.advance(run, world.ports())
     assert (ending.code, ending.missing) == (3, ())
     assert "ConfigMap/cart is not deleted" in ending.error
     assert "exceeded quota: small" in ending.error
@@ -167,7 +169,7 @@ def test_an_undo_makes_what_is_missing_again(world: World) -> None:
 def test_what_the_undone_run_deleted_comes_back_though_it_does_not_run(world: World, kind: str) -> None:
     """Its pods may run on without it: it is no workload that nobody had started."""
     run = world.run(accept=(CODE,))
-    assert pipeline.advance(run, world.ports(), until="preflight").code == 0
+    assert loop.advance(run, world.ports(), until="preflight").code == 0
     body: Object = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {}}
     of = SourceObject(
         service="web", wave=1, file="k8s/web.yaml", document=0, kind=kind, name="web", api_version="apps/v1"
@@ -175,7 +177,7 @@ def test_what_the_undone_run_deleted_comes_back_though_it_does_not_run(world: Wo
 
     def change(missing: tuple[str, ...]) -> str:
         request = msgspec.structs.replace(run.get(Request), undo_missing=missing)
-        (draft,) = planning.drafts(
+        (draft,) = drafts.drafts(
             request, [(of, body)], Snapshot({}), Contents(), run.get(Images), run.get(Resolution), []
         )
         return draft.change

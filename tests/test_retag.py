@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rollback_lib.core import plan_text
 from rollback_lib.core.errors import FailedError, RefusedError
-from rollback_lib.core.journal import Mark
-from rollback_lib.core.plan import Plan
+from rollback_lib.core.plan import text
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.run.journal import Mark
 from rollback_lib.operations import run as operation
 from tests.fakes import FakeProgress
-from tests.test_pipeline import BAD, GOOD, World
+from tests.pipeline.test_loop import BAD, GOOD, World
 
 NEWER = "sha256:" + "c" * 64
 BOTH = ("team/cart:prod", "team/user:prod")
@@ -49,11 +49,11 @@ def test_the_plan_shows_from_and_to_and_another_hash(world: World) -> None:
     plan = asked.get(Plan)
     assert [(t.reference, t.from_, t.release, t.to) for t in plan.retag] == [(t, BAD, "v2", GOOD) for t in BOTH]
     assert plan.hash != plain.get(Plan).hash
-    said = plan_text.text(plan)
+    said = text.text(plan)
     assert "  - team/cart:prod: bbbbbbbbbbbb (v2) → aaaaaaaaaaaa" in said
     assert "is still" not in said
     assert "2 to update, 2 tags to move" in said
-    assert ":prod in 2 repositories is still v2" in plan_text.text(plain.get(Plan))
+    assert ":prod in 2 repositories is still v2" in text.text(plain.get(Plan))
     assert world.registry.digests["team/cart:prod"] == BAD
 
 

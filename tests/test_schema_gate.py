@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from rollback_lib import pipeline
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import plan_text, settings
-from rollback_lib.core.plan import Plan
+from rollback_lib.core.plan import text
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.settings import model
 from rollback_lib.operations import run as operation
+from rollback_lib.pipeline import loop
 from tests.fakes import FakeClock, FakeCluster, FakeRegistry, ports
 from tests.git_repository import RepositoryBuilder
-from tests.test_pipeline import BAD, GOOD, SETTINGS, live, manifest
+from tests.pipeline.test_loop import BAD, GOOD, SETTINGS, live, manifest
 
 FOLDER = "src/main/resources/db/migration"
 
@@ -42,7 +43,7 @@ class Shop:
 
     def plan(self, *, more: str = "", **values: Any) -> tuple[int, Plan, str]:
         run = RunDirectory(self.folder / f"run-{len(list(self.folder.iterdir()))}")
-        made = settings.load(SETTINGS + more)
+        made = model.load(SETTINGS + more)
         run.put(
             operation.request(
                 {"to": "v1", "yes": True, **values}, made, "prod", run="r", by="me", origin="here",
@@ -50,7 +51,7 @@ class Shop:
             )
         )  # fmt: skip
         git = GitRepository(self.git.folder)
-        ending = pipeline.advance(
+        ending = loop.advance(
             run,
             ports(self.cluster, git, FakeRegistry(**self.tags)),
             until="preflight",  # type: ignore[arg-type]
@@ -74,7 +75,7 @@ def test_a_new_and_an_edited_migration_are_refused_by_name_with_their_release(sh
     assert [r.code for r in plan.refusals] == ["schema:V1__init", "schema:V2__x"]
     assert f"V1__init (Flyway, cart/{FOLDER}/V1__init.sql) was edited in v2: v1 has another text of it." in error
     assert f"V2__x (Flyway, user/{FOLDER}/V2__x.sql) came with v2: v1 was not written for that schema." in error
-    assert max(map(len, plan_text.text(plan).splitlines())) <= 100  # a path is never broken
+    assert max(map(len, text.text(plan).splitlines())) <= 100  # a path is never broken
     assert shop.cluster.writes == []
 
 

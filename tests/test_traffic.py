@@ -11,21 +11,22 @@ import msgspec
 import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import settings, traffic
-from rollback_lib.core.changes import Change
 from rollback_lib.core.errors import UsageError
-from rollback_lib.core.journal import Mark
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import Object
-from rollback_lib.core.run import Request, Verification
-from rollback_lib.core.smoke import Answered
-from rollback_lib.core.traffic import CLOSED, ORIGINAL
+from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.run.changes import Change
+from rollback_lib.core.run.journal import Mark
+from rollback_lib.core.run.records import Request, Verification
+from rollback_lib.core.settings import model
+from rollback_lib.core.traffic import slots
+from rollback_lib.core.traffic.slots import CLOSED, ORIGINAL
 from rollback_lib.operations import run as operation
 from rollback_lib.operations import undo
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs, FakeClock, FakeCluster, FakeProgress
-from tests.test_pipeline import SETTINGS
-from tests.test_pipeline import World as Shop
+from tests.pipeline.test_loop import SETTINGS
+from tests.pipeline.test_loop import World as Shop
 
 ISOLATION = "isolation: {mode: service, targets: [cart]}"
 
@@ -40,7 +41,7 @@ class World(Shop):
 
     def __init__(self, folder: Path, isolation: str = ISOLATION) -> None:
         super().__init__(folder)
-        self.settings = settings.load(SETTINGS.replace("namespace: shop", f"namespace: shop, {isolation}"))
+        self.settings = model.load(SETTINGS.replace("namespace: shop", f"namespace: shop, {isolation}"))
         self.cluster.put(service({"app": "cart"}))
 
     def run(self, name: str = "run", **values: Any) -> RunDirectory:
@@ -85,7 +86,7 @@ def clean(obj: Object) -> bool:
 def test_traffic_is_closed_before_anything_changes_and_opened_as_it_was_after_everything(world: World) -> None:
     before = copy.deepcopy(world.service)
     held: list[bool] = []
-    acts = Watching(world.cluster, lambda key: held.append(traffic.holds(world.service)))
+    acts = Watching(world.cluster, lambda key: held.append(slots.holds(world.service)))
     outcome = operation.execute(world.run(), world.ports(acts=acts))
     assert outcome.ending.code == 0, outcome.ending.error
     keys = [k for k in world.cluster.writes if k.split("/")[0] in ("close", "apply", "open")]
@@ -144,7 +145,7 @@ def test_when_verify_fails_traffic_stays_closed_and_it_is_said_with_the_way_out(
             return Answered(503)
 
     world.cluster.__class__ = Sick
-    world.settings = settings.load(
+    world.settings = model.load(
         SETTINGS.replace("namespace: shop", f"namespace: shop, {ISOLATION}")
         + "verify: {smoke: [{service: cart, path: /health, port: 8080}]}\n"
     )
@@ -153,11 +154,11 @@ def test_when_verify_fails_traffic_stays_closed_and_it_is_said_with_the_way_out(
     assert outcome.ending.traffic == "closed"
     assert "TRAFFIC IS CLOSED" in outcome.text
     assert "rollback reopen -e prod" in outcome.text
-    assert traffic.holds(world.service)
+    assert slots.holds(world.service)
 
 
 def test_smoke_tests_reach_the_pods_while_traffic_is_closed(world: World) -> None:
-    world.settings = settings.load(
+    world.settings = model.load(
         SETTINGS.replace("namespace: shop", f"namespace: shop, {ISOLATION}")
         + "verify: {smoke: [{service: cart, path: /health, port: 8080}]}\n"
     )
@@ -399,7 +400,7 @@ def test_c41_where_the_target_does_not_come_up_the_service_selects_what_serves(w
     world.cluster.__class__ = Crashing
     outcome = operation.execute(run, world.ports())
     assert outcome.ending.code == (5 if isolate else 4), outcome.ending
-    selector = traffic.opened(world.service).object["spec"]["selector"]
+    selector = slots.opened(world.service).object["spec"]["selector"]
     assert selector == {"app": "cart", "version": "v2"}
 
 
@@ -437,7 +438,7 @@ def test_our_page_is_ready_before_traffic_moves_serves_every_target_port_and_is_
 def test_our_page_says_what_the_team_announces(tmp_path: Path, hook: str) -> None:
     world = World(tmp_path)
     text = SETTINGS.replace("namespace: shop", f"namespace: shop, {ISOLATION.replace('}', ', maintenance: {}}')}")
-    world.settings = settings.load(text + f"announce: {{{hook}text: 'Back at 10 & <sorry>'}}\n")
+    world.settings = model.load(text + f"announce: {{{hook}text: 'Back at 10 & <sorry>'}}\n")
     seen: list[str] = []
 
     def keep(key: str) -> None:
@@ -546,9 +547,9 @@ def test_an_undo_takes_over_what_the_run_left_closed_and_opens_it_at_its_own_end
     with_versions(world)
     before = copy.deepcopy(world.service)
     failed = dead(world, until)
-    assert traffic.holds(world.service)
+    assert slots.holds(world.service)
     held: list[bool] = []
-    acts = Watching(world.cluster, lambda key: held.append(traffic.holds(world.service)))
+    acts = Watching(world.cluster, lambda key: held.append(slots.holds(world.service)))
     request = msgspec.structs.replace(world.run("undo", isolate=None).get(Request))
     run = RunDirectory(tmp_path / "undo")
     run.put(undo.request(request, failed))

@@ -21,9 +21,10 @@ import yaml
 
 from rollback_lib.adapters import loading, login_plugin
 from rollback_lib.adapters.login_plugin import LIMIT, LoginError
-from rollback_lib.core import encoding, kubeconfig
+from rollback_lib.core import encoding
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.kubeconfig import Chosen, Config
+from rollback_lib.core.kube import kubeconfig
+from rollback_lib.core.kube.kubeconfig import Chosen, Config
 
 MOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONNECTIONS: Final = 8

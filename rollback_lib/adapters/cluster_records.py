@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.core.errors import RefusedError, UnreachableError
-from rollback_lib.core.resources import KINDS, Object, kind_of, name_of
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import Object, kind_of, name_of
 
 _CONFLICT = 409
 

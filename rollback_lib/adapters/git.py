@@ -23,10 +23,10 @@ import msgspec
 from rollback_lib.adapters import process as programs
 from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.adapters.git_words import first_line, not_ours
-from rollback_lib.core import tree as trees
 from rollback_lib.core.errors import BugError, Refusal, RefusedError
-from rollback_lib.core.release import ObjectType, Tag
-from rollback_lib.core.services import is_manifest, tidy
+from rollback_lib.core.manifests import tree as trees
+from rollback_lib.core.manifests.services import is_manifest, tidy
+from rollback_lib.core.releases.tags import ObjectType, Tag
 
 if TYPE_CHECKING:
     from git.cmd import Git
@@ -191,7 +191,7 @@ class GitRepository:
 
     def whole(self, commit: str, *, release: str = "") -> trees.Files:
         """Every file of ``commit`` that may be text, for looking for a name: by two processes, and at most
-        `core.tree.MOST_BYTES`. Nothing is fetched for it.
+        `core.manifests.tree.MOST_BYTES`. Nothing is fetched for it.
 
         Raises RefusedError where there is more, or where this clone lacks an object.
         """

@@ -19,11 +19,11 @@ import requests
 import urllib3
 
 from rollback_lib.adapters import bounded
-from rollback_lib.core import jenkins_answers as answers
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
-from rollback_lib.core.jenkins_answers import Build, LogPart, Question, QueueItem, Step
+from rollback_lib.core.images.registry_answers import retry_after
+from rollback_lib.core.jenkins import answers
+from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.redact import redact
-from rollback_lib.core.registry_answers import retry_after
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 20.0  # between two bytes

@@ -12,7 +12,11 @@ from typing import Any, Final, Protocol
 
 from rollback_lib.adapters import process
 from rollback_lib.adapters.bounded import LargerError
-from rollback_lib.core.changes import (
+from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
+from rollback_lib.core.kube.kinds import KINDS, path_of
+from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving
+from rollback_lib.core.kube.server_answers import told
+from rollback_lib.core.run.changes import (
     WRITE_LIMIT,
     Change,
     CreateObject,
@@ -23,9 +27,6 @@ from rollback_lib.core.changes import (
     patch_file,
     worth_another_try,
 )
-from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
-from rollback_lib.core.resources import KINDS, Object, fingerprint, is_leaving, path_of
-from rollback_lib.core.server_answers import told
 from rollback_lib.ports import RunStore
 
 FIELD_MANAGER: Final = "kubectl-client-side-apply"

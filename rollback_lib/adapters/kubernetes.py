@@ -1,8 +1,8 @@
 """The cluster, read only, by the official Python client: its transport, raw requests and plain dicts.
 
-(Its reading of a kubeconfig is not kubectl's: see `core.kubeconfig`. The generated models cost 0.5 to 1.2 s on first
-touch and refuse incomplete objects; discovery would cost requests and leaves a predictable file in the shared temporary
-folder.)
+(Its reading of a kubeconfig is not kubectl's: see `core.kube.kubeconfig`. The generated models cost 0.5 to 1.2 s on
+first touch and refuse incomplete objects; discovery would cost requests and leaves a predictable file in the shared
+temporary folder.)
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import msgspec
 
 from rollback_lib.adapters import bounded
 from rollback_lib.adapters.access import CONNECTIONS, Access
-from rollback_lib.core.changes import patch_text
 from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
-from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.resources import CLUSTER_SCOPED, KINDS, Object, is_leaving, name_of, path_of
-from rollback_lib.core.server_answers import told
-from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
-from rollback_lib.core.three_way import Operation
+from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.kinds import KINDS, path_of
+from rollback_lib.core.kube.objects import CLUSTER_SCOPED, Object, is_leaving, name_of
+from rollback_lib.core.kube.server_answers import told
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
+from rollback_lib.core.run.changes import patch_text
 
 _TIMEOUT: Final = 30.0  # seconds, for one read of the connection, and for one answer
 _LIST: Final = 120.0  # seconds for a whole list: a large one takes its time, and still comes to an end

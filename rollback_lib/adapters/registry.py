@@ -25,8 +25,8 @@ from rollback_lib.adapters import bounded
 from rollback_lib.adapters.registry_credentials import HUB, CredentialStore
 from rollback_lib.adapters.registry_http import RegistryHttp, is_loopback, new_session
 from rollback_lib.core.errors import FailedError, Problem, RefusedError, StaleError, UsageError
-from rollback_lib.core.image_reference import ImageReference, is_digest, is_registry_tag, parse
-from rollback_lib.core.registry_answers import (
+from rollback_lib.core.images.reference import ImageReference, is_digest, is_registry_tag, parse
+from rollback_lib.core.images.registry_answers import (
     Absent,
     Answer,
     AskBody,

@@ -21,7 +21,7 @@ import urllib3
 
 from rollback_lib.adapters import bounded
 from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
-from rollback_lib.core.registry_answers import ACCEPT, Reply, retry_after
+from rollback_lib.core.images.registry_answers import ACCEPT, Reply, retry_after
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 10.0

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import run as records
 from rollback_lib.core.errors import BugError, Refusal, RefusedError, UsageError
-from rollback_lib.core.journal import Event, Mark
-from rollback_lib.core.live import Live
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.retag import TagMoves
-from rollback_lib.core.run import Record
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.plan.retag import TagMoves
+from rollback_lib.core.record import Record
+from rollback_lib.core.releases.live import Live
+from rollback_lib.core.run import records
+from rollback_lib.core.run.journal import Event, Mark
 from rollback_lib.ports import R
 
 # file, and the stage that makes it

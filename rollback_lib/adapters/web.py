@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rollback_lib.adapters import bounded, loading
 from rollback_lib.core.errors import InterruptedRunError
-from rollback_lib.core.smoke import Answered
+from rollback_lib.core.evidence.smoke import Answered
 
 _CONNECT: Final = 3.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rollback_lib.core.demo_text import LANGUAGES
+from rollback_lib.core.readouts.demo import LANGUAGES
 
 # The sandbox is loaded only when it is used; a test holds these equal to its own.
 SCENARIOS = ("tag-overwritten", "image-missing", "leftover-sidecar", "config-only", "verify-fails")

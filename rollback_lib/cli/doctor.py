@@ -14,8 +14,8 @@ from rollback_lib.cli.options import takes
 def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import prerequisites
     from rollback_lib.core.errors import EXIT_DONE, EXIT_NO
+    from rollback_lib.core.readouts import prerequisites
     from rollback_lib.operations import doctor
 
     with entering.examining(values) as (about, git, acts, known):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rollback_lib.cli.console import Console, closing, json_out, out
-from rollback_lib.core import plan_text
 from rollback_lib.core.errors import EXIT_DONE
+from rollback_lib.core.plan import text
 from rollback_lib.core.redact import redact
 from rollback_lib.core.wording import wrapped
 from rollback_lib.operations.run import Outcome
@@ -30,7 +30,7 @@ def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str,
         )  # fmt: skip
         return ending.code
     if plan and outcome.plan is not None:
-        out(plan_text.text(outcome.plan))
+        out(text.text(outcome.plan))
     if ending.code != EXIT_DONE and ending.error and not (outcome.plan and outcome.plan.refusals and plan):
         for line in redact(ending.error).splitlines():
             console.say("\n".join(wrapped(line, "  ✗ ")))

@@ -13,12 +13,13 @@ import msgspec
 
 from rollback_lib import wiring
 from rollback_lib.cli.console import Console
-from rollback_lib.core import prerequisites, standing
-from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RollbackError, UsageError
-from rollback_lib.core.prerequisites import Check
-from rollback_lib.core.run import Approval, Request
-from rollback_lib.core.settings import Settings
+from rollback_lib.core.readouts import prerequisites
+from rollback_lib.core.readouts.prerequisites import Check
+from rollback_lib.core.run import states
+from rollback_lib.core.run.records import Approval, Request
+from rollback_lib.core.settings import model as core_settings
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.operations import init, resume, undo
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.doctor import Known
@@ -148,7 +149,7 @@ def _answered(run: RunStore, values: Mapping[str, Any]) -> None:
     """What this command line says anew: a yes where nobody has approved yet, and taking the lock over."""
     request = run.get(Request)
     yes = request.yes or (bool(values.get("yes")) and run.find(Approval) is None)
-    known = [code for code in values.get("accept") or () if code.startswith(standing.CODE)]
+    known = [code for code in values.get("accept") or () if code.startswith(states.CODE)]
     accept = tuple(dict.fromkeys((*request.accept, *known)))
     again = msgspec.structs.replace(request, yes=yes, take_over=bool(values.get("take_over")), accept=accept)
     if again != request:

@@ -17,7 +17,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.core.errors import UsageError
-    from rollback_lib.core.settings import seconds
+    from rollback_lib.core.settings.model import seconds
     from rollback_lib.operations import guard
 
     release = values.get("release")

@@ -14,7 +14,7 @@ from rollback_lib.cli.options import takes
 def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import history as core_history
+    from rollback_lib.core.readouts import history as core_history
     from rollback_lib.operations import history
 
     past = bool(values.get("runs"))

@@ -16,8 +16,8 @@ from rollback_lib.cli.options import takes
 def command(values: dict[str, Any], only_print: bool) -> int:
     from rollback_lib import wiring
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import proposal
     from rollback_lib.core.errors import Problem, RefusedError, UsageError
+    from rollback_lib.core.readouts import init as proposal
     from rollback_lib.operations import init
 
     start = wiring.current_folder()

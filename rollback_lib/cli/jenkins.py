@@ -9,8 +9,8 @@ import click
 from rollback_lib.cli.options import takes
 
 if TYPE_CHECKING:
-    from rollback_lib.core.jenkins_job import JobParameter
-    from rollback_lib.core.jenkins_page import Moment
+    from rollback_lib.core.jenkins.job import JobParameter
+    from rollback_lib.core.jenkins.page import Moment
 
 
 @click.group("jenkins", help="The Jenkins job: write it, check it, start it.")
@@ -25,8 +25,8 @@ def command() -> None:
 def render(values: dict[str, Any], file: str, check: bool) -> int:
     from rollback_lib import wiring
     from rollback_lib.cli.console import out
-    from rollback_lib.core import jenkins_job
     from rollback_lib.core.errors import UsageError
+    from rollback_lib.core.jenkins import job as jenkins_job
 
     before = wiring.read_text(file)
     try:
@@ -45,7 +45,7 @@ def render(values: dict[str, Any], file: str, check: bool) -> int:
 def _parameters(values: dict[str, Any]) -> tuple[JobParameter, ...]:
     """As the settings have the environments. A job that nobody has to approve only looks, unless it is told."""
     from rollback_lib import wiring
-    from rollback_lib.core import jenkins_job
+    from rollback_lib.core.jenkins import job as jenkins_job
 
     config = wiring.find_config(values.get("config"), wiring.current_folder())
     found = wiring.read_settings(config).environments if config else {}
@@ -130,7 +130,7 @@ def provision(
 
     from rollback_lib import wiring
     from rollback_lib.cli.console import out
-    from rollback_lib.core import jenkins_job
+    from rollback_lib.core.jenkins import job as jenkins_job
     from rollback_lib.operations import jenkins_provision
 
     source = jenkins_job.Source(repository or _remote(), branch, credentials)
@@ -188,7 +188,7 @@ def trigger(values: dict[str, Any], job: str, follow: bool) -> int:
 
     from rollback_lib import wiring
     from rollback_lib.cli.console import Console, out
-    from rollback_lib.core import jenkins_job
+    from rollback_lib.core.jenkins import job as jenkins_job
     from rollback_lib.operations import jenkins_trigger
 
     request_id = (

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from rollback_lib.core import parameters
-from rollback_lib.core.parameters import Parameter
+from rollback_lib.core.settings import parameters
+from rollback_lib.core.settings.parameters import Parameter
 
 
 def takes(command: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

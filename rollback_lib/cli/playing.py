@@ -12,8 +12,8 @@ from pathlib import Path
 
 import rollback_lib
 from rollback_lib.cli.console import out
-from rollback_lib.core.demo_text import words
 from rollback_lib.core.errors import EXIT_INTERRUPTED, UsageError
+from rollback_lib.core.readouts.demo import words
 from rollback_lib.operations.demo import commands_to_try
 from rollback_lib.sandbox.playground import Playground, PlaygroundError
 from rollback_lib.sandbox.shop import SCENARIOS, GitError

@@ -14,8 +14,8 @@ from rollback_lib.cli.options import takes
 def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import recording
     from rollback_lib.core.errors import EXIT_DONE, EXIT_NO
+    from rollback_lib.core.releases import recording
     from rollback_lib.operations import record_release
 
     with entering.looking(values, quiet=False) as (known, _):

@@ -18,9 +18,9 @@ from rollback_lib.cli.options import takes
 def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import retag
     from rollback_lib.core.errors import EXIT_DONE
-    from rollback_lib.core.journal import ending
+    from rollback_lib.core.plan import retag
+    from rollback_lib.core.run.journal import ending
     from rollback_lib.core.wording import wrapped
     from rollback_lib.operations import retag as operation
 

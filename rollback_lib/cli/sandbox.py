@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollback_lib.cli.demo import SCENARIOS
-from rollback_lib.core.demo_text import LANGUAGES
+from rollback_lib.core.readouts.demo import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from rollback_lib.cli.options import takes
 def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
-    from rollback_lib.core import status as core_status
+    from rollback_lib.core.readouts import status as core_status
     from rollback_lib.operations import status
 
     with entering.looking(values) as (known, runs):

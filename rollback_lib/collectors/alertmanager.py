@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rollback_lib.collectors.credentials import headers
-from rollback_lib.core import monitoring
-from rollback_lib.core.checks import Alertmanager
-from rollback_lib.core.run import Finding
+from rollback_lib.core.evidence import monitoring
+from rollback_lib.core.run.records import Finding
+from rollback_lib.core.settings.checks import Alertmanager
 from rollback_lib.ports import Ports
 
 

@@ -9,8 +9,8 @@ from concurrent.futures import Future, TimeoutError
 from typing import TypeVar
 
 from rollback_lib.core.errors import RollbackError
-from rollback_lib.core.monitoring import unread
-from rollback_lib.core.run import Finding
+from rollback_lib.core.evidence.monitoring import unread
+from rollback_lib.core.run.records import Finding
 
 T = TypeVar("T")
 A = TypeVar("A")

@@ -8,15 +8,18 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import decide, dry_run, health, recreate, server_answers, traffic
-from rollback_lib.core.decide import Draft
-from rollback_lib.core.dry_run import Reading
+from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.owners import owner
-from rollback_lib.core.plan import CREATE, NONE, RESTART, UPDATE
-from rollback_lib.core.resources import Object, kind_of, name_of
-from rollback_lib.core.snapshot import DryRun, Presence, Snapshot
-from rollback_lib.core.three_way import last_applied
+from rollback_lib.core.kube import server_answers
+from rollback_lib.core.kube.marks import last_applied
+from rollback_lib.core.kube.objects import Object, kind_of, name_of
+from rollback_lib.core.kube.owners import owner
+from rollback_lib.core.kube.snapshot import DryRun, Presence, Snapshot
+from rollback_lib.core.plan import decide, dry_run, recreate
+from rollback_lib.core.plan.decide import Draft
+from rollback_lib.core.plan.dry_run import Reading
+from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE
+from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Cluster
 
 _PARALLEL: Final = 8
@@ -110,11 +113,11 @@ class DryRuns:
         assert draft.live is not None
         kind, name, version = kind_of(draft.target), name_of(draft.target), draft.live["apiVersion"]
         there = self._snapshot.get(kind, name)
-        closed = traffic.while_closed(there, draft.operations, "") if there else None
+        closed = slots.while_closed(there, draft.operations, "") if there else None
         if there is None or closed is None:
             return self._cluster.dry_run_patch(kind, version, name, draft.operations)
-        answer = self._cluster.dry_run_patch(kind, version, name, traffic.operations(there, closed))
-        return msgspec.structs.replace(answer, object=traffic.as_open(answer.object))
+        answer = self._cluster.dry_run_patch(kind, version, name, slots.operations(there, closed))
+        return msgspec.structs.replace(answer, object=slots.as_open(answer.object))
 
     def _judge(self, reading: Reading) -> Draft:
         draft = reading.draft

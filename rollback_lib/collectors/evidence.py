@@ -8,10 +8,11 @@ from typing import Final
 from rollback_lib.collectors import logs
 from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.workloads import Looked
-from rollback_lib.core import evidence
 from rollback_lib.core.errors import RollbackError
+from rollback_lib.core.evidence import saved
 from rollback_lib.core.health import owned
-from rollback_lib.core.resources import AWAITED, kind_of, name_of
+from rollback_lib.core.kube.kinds import AWAITED
+from rollback_lib.core.kube.objects import kind_of, name_of
 from rollback_lib.ports import Cluster
 
 LINES: Final = 500
@@ -45,11 +46,11 @@ def save(
     chosen = logs.chosen(looked)
     for log, said in zip(chosen, each(read, chosen), strict=True):
         if said and not said.startswith("unable to retrieve"):
-            name = evidence.file_name(log.pod, log.container, "previous" if log.previous else "")
-            keep(f"logs/{name}.log", evidence.log_text(said))
-    keep("events.txt", evidence.event_text(cluster.events()))
+            name = saved.file_name(log.pod, log.container, "previous" if log.previous else "")
+            keep(f"logs/{name}.log", saved.log_text(said))
+    keep("events.txt", saved.event_text(cluster.events()))
     for obj in _objects(looked, cluster, missing):
-        keep(f"objects/{evidence.file_name(kind_of(obj), name_of(obj))}.json", evidence.object_text(obj))
+        keep(f"objects/{saved.file_name(kind_of(obj), name_of(obj))}.json", saved.object_text(obj))
     return missing
 
 

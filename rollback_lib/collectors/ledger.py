@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core import ledger, live, matching
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.ledger import AnyKept, Ledger
-from rollback_lib.core.live import Live
-from rollback_lib.core.matching import Matched
-from rollback_lib.core.resources import Object
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.releases import ledger, live, matching
+from rollback_lib.core.releases.ledger import AnyKept, Ledger
+from rollback_lib.core.releases.live import Live
+from rollback_lib.core.releases.matching import Matched
 from rollback_lib.ports import ClusterRecords, Ports
 
 _TRIES: Final = 8

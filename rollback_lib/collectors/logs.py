@@ -7,11 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.workloads import Looked
-from rollback_lib.core import detect, health
-from rollback_lib.core.checks import Logs
-from rollback_lib.core.log_scan import signs
-from rollback_lib.core.resources import name_of
-from rollback_lib.core.run import Finding
+from rollback_lib.core import health
+from rollback_lib.core.evidence import workloads
+from rollback_lib.core.evidence.logs import signs
+from rollback_lib.core.kube.objects import name_of
+from rollback_lib.core.run.records import Finding
+from rollback_lib.core.settings.checks import Logs
 from rollback_lib.ports import Cluster
 
 PODS: Final = 2  # of one workload, the sick ones first
@@ -67,7 +68,7 @@ def findings(looked: Looked, cluster: Cluster, settings: Logs, *, compared: bool
     known = signs(settings)
     for key in looked.views:
         mine = [(log, text) for log, text in texts if log.key == key and not text.startswith("unable to retrieve")]
-        yield from detect.of_logs(
+        yield from workloads.of_logs(
             key.partition("/")[2], [t for log, t in mine if log.new], [t for log, t in mine if not log.new], known,
             settings, healthy=looked.healthy(key),
         )  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
-from rollback_lib.core import migrations, services
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.migrations import Migration
-from rollback_lib.core.run import ReleaseRef
-from rollback_lib.core.settings import Settings
+from rollback_lib.core.manifests import services
+from rollback_lib.core.releases import migrations
+from rollback_lib.core.releases.migrations import Migration
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import GitHistory
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from rollback_lib.collectors.dry_runs import in_parallel
-from rollback_lib.core import leaving
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.leaving import Need
-from rollback_lib.core.resources import KINDS
-from rollback_lib.core.snapshot import Presence, Snapshot
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.snapshot import Presence, Snapshot
+from rollback_lib.core.plan import leaving
+from rollback_lib.core.plan.leaving import Need
 from rollback_lib.ports import Cluster
 
 

@@ -8,16 +8,20 @@ from datetime import UTC, datetime
 import msgspec
 
 from rollback_lib.collectors.dry_runs import in_parallel
-from rollback_lib.core import before, beginnings, naming, planning, services
-from rollback_lib.core.beginnings import Failed
-from rollback_lib.core.contents import Contents, Key, contents
-from rollback_lib.core.decide import Draft
-from rollback_lib.core.ending_text import first_line
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.plan import DELETE, Orphan
-from rollback_lib.core.resources import KINDS, Object, kind_of, template
-from rollback_lib.core.run import ReleaseRef, Request, Resolution
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import Object, kind_of, template
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.manifests import naming, services
+from rollback_lib.core.manifests.inventory import Contents, Key, contents
+from rollback_lib.core.plan import beginnings, undo
+from rollback_lib.core.plan import drafts as planning
+from rollback_lib.core.plan.beginnings import Failed
+from rollback_lib.core.plan.decide import Draft
+from rollback_lib.core.plan.model import DELETE, Orphan
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.report.last_line import first_line
+from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports
 
 
@@ -51,7 +55,7 @@ def look(
         proof = _proof(resolution, current, failed, drafts, snapshot, ports, names)
         found = planning.orphans_of(snapshot, gone, there, namespace, proof, request.accept)
     return tuple(
-        msgspec.structs.replace(o, ran=before.ran(live, snapshot))
+        msgspec.structs.replace(o, ran=undo.ran(live, snapshot))
         if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
         else o
         for o in found

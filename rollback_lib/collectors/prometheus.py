@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.credentials import headers
-from rollback_lib.core import monitoring
-from rollback_lib.core.checks import Prometheus, Query
-from rollback_lib.core.run import Finding, Measure
+from rollback_lib.core.evidence import monitoring
+from rollback_lib.core.run.records import Finding, Measure
+from rollback_lib.core.settings.checks import Prometheus, Query
 from rollback_lib.ports import Ports
 
 Answers = Sequence[tuple[Query, tuple[Measure, ...] | str]]

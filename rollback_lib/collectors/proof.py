@@ -9,13 +9,13 @@ from rollback_lib.collectors import logs, prometheus, smoke
 from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.rollout import Rollouts
 from rollback_lib.collectors.workloads import Looked
-from rollback_lib.core import monitoring
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError
-from rollback_lib.core.findings import plain, sentence
+from rollback_lib.core.evidence import monitoring
+from rollback_lib.core.evidence.findings import plain, sentence
 from rollback_lib.core.health import Health, Report, View
-from rollback_lib.core.run import CheckResult, Finding, Measure
-from rollback_lib.core.settings import Settings, Smoke, seconds
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.run.records import CheckResult, Finding, Measure
+from rollback_lib.core.settings.model import Settings, Smoke, seconds
 from rollback_lib.ports import Ports
 
 Whose = Callable[[str], list[str]]  # a service's workloads, as ``Deployment/cart``

@@ -12,9 +12,10 @@ from rollback_lib.collectors.outage import through
 from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Patience, Report, Seen, View
+from rollback_lib.core.kube.kinds import AWAITED, told_by
+from rollback_lib.core.kube.objects import Object, label, name_of
+from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.redact import redact
-from rollback_lib.core.resources import AWAITED, Object, label, name_of, told_by
-from rollback_lib.core.snapshot import Snapshot
 from rollback_lib.ports import Ports
 
 INTERVAL: Final = 0.4  # seconds between rounds: a rollout of one pod takes 0.8

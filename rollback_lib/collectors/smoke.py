@@ -11,16 +11,17 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.collectors.credentials import headers
-from rollback_lib.core import health, smoke
-from rollback_lib.core.checks import Ask, Flow
+from rollback_lib.core import health
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.findings import finding, stamp
+from rollback_lib.core.evidence import smoke
+from rollback_lib.core.evidence.findings import finding, stamp
+from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.health import View
-from rollback_lib.core.resources import containers, name_of, template
-from rollback_lib.core.run import CheckResult, Finding, Try
-from rollback_lib.core.sections import seconds
-from rollback_lib.core.settings import Smoke
-from rollback_lib.core.smoke import Answered
+from rollback_lib.core.kube.objects import containers, name_of, template
+from rollback_lib.core.run.records import CheckResult, Finding, Try
+from rollback_lib.core.settings.checks import Ask, Flow
+from rollback_lib.core.settings.model import Smoke
+from rollback_lib.core.settings.types import seconds
 from rollback_lib.ports import Cluster, Ports
 
 SMOKE: Final = "smoke"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from rollback_lib.core import upstream
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.findings import finding
-from rollback_lib.core.jenkins_answers import Build
-from rollback_lib.core.run import Finding
-from rollback_lib.core.upstream import Upstream
+from rollback_lib.core.evidence.findings import finding
+from rollback_lib.core.jenkins import upstream
+from rollback_lib.core.jenkins.answers import Build
+from rollback_lib.core.jenkins.upstream import Upstream
+from rollback_lib.core.run.records import Finding
 from rollback_lib.ports import Jenkins
 
 JENKINS: Final = "jenkins"

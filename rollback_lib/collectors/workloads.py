@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from rollback_lib.core import detect, health
+from rollback_lib.core import health
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.evidence import workloads as detect
 from rollback_lib.core.health import Health, Patience, Report, View
-from rollback_lib.core.resources import AWAITED, Object, label, name_of, told_by
-from rollback_lib.core.run import Finding
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.kube.kinds import AWAITED, told_by
+from rollback_lib.core.kube.objects import Object, label, name_of
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.run.records import Finding
 from rollback_lib.ports import Ports
 
 

@@ -1,7 +1,7 @@
 """One tree of errors. The class says whether the cluster was changed; the message says what to do next.
 
 Exit codes are the contract with Jenkins and people (README, "Exit codes"). Which of 4 and 5 a failure is, and whether
-a refusal came before the first write, is decided from the journal (`core.journal.ending`), not by who raised it.
+a refusal came before the first write, is decided from the journal (`core.run.journal.ending`), not by who raised it.
 """
 
 from __future__ import annotations

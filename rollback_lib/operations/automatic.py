@@ -8,16 +8,17 @@ from typing import Final
 import msgspec
 
 from rollback_lib.collectors import upstream as collector
-from rollback_lib.core import errors, loop_guard, upstream
+from rollback_lib.core import errors
 from rollback_lib.core.errors import RefusedError, UsageError
-from rollback_lib.core.journal import Mark, ending
-from rollback_lib.core.loop_guard import Attempt, History
-from rollback_lib.core.plan import Plan
+from rollback_lib.core.jenkins import loop_guard, upstream
+from rollback_lib.core.jenkins.loop_guard import Attempt, History
+from rollback_lib.core.jenkins.upstream import Upstream
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import redact
-from rollback_lib.core.resources import Object
-from rollback_lib.core.run import Request
-from rollback_lib.core.settings import seconds
-from rollback_lib.core.upstream import Upstream
+from rollback_lib.core.run.journal import Mark, ending
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings.model import seconds
 from rollback_lib.ports import Jenkins, Ports, RunStore
 
 STAGE: Final = "admit"  # in the journal: no stage of the plan, and it ends a run all the same

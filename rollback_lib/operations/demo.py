@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from rollback_lib.core import errors
-from rollback_lib.core.demo_text import words
+from rollback_lib.core.readouts.demo import words
 
 GOOD: Final = "v1.1.0"
 BAD: Final = "v1.2.0"

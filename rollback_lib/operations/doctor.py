@@ -8,15 +8,19 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from rollback_lib import pipeline
-from rollback_lib.core import image_ladder, lock, permissions, prerequisites, release
 from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
-from rollback_lib.core.image_ladder import ladder_settings
-from rollback_lib.core.image_reference import parse, repository_of
-from rollback_lib.core.permissions import Need
-from rollback_lib.core.prerequisites import Check
-from rollback_lib.core.run import Request, Resolution
-from rollback_lib.core.settings import Releases, Settings
+from rollback_lib.core.images import ladder
+from rollback_lib.core.images.ladder import ladder_settings
+from rollback_lib.core.images.reference import parse, repository_of
+from rollback_lib.core.readouts import prerequisites
+from rollback_lib.core.readouts.prerequisites import Check
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.rights import permissions
+from rollback_lib.core.rights.permissions import Need
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.records import Request, Resolution
+from rollback_lib.core.settings.model import Releases, Settings
+from rollback_lib.pipeline import loop
 from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
 from rollback_lib.stages import images
 
@@ -83,7 +87,7 @@ def _releases(git: GitHistory, wanted: Releases, names: list[str]) -> list[Check
 def _manifests(known: Known, newest: str, resolution: list[Resolution]) -> list[Check]:
     run = known.trial(newest)
     run.put(msgspec.structs.replace(run.get(Request), offline=True))  # whether the cluster is there is asked elsewhere
-    ending = pipeline.advance(run, known.ports, until="resolve")
+    ending = loop.advance(run, known.ports, until="resolve")
     found = run.find(Resolution)
     if ending.code != EXIT_DONE or found is None:
         raise RefusedError(*ending.error.splitlines())
@@ -101,9 +105,9 @@ def _images(known: Known, resolution: Resolution, *, nodes: bool) -> Iterable[Ch
     asked: dict[str, list[str]] = {}
     impossible: dict[str, str] = {}
     for wanted in images.containers_of(request, known.ports, resolution):
-        if not image_ladder.is_own(wanted, settings):
+        if not ladder.is_own(wanted, settings):
             continue
-        rungs = image_ladder.candidates(wanted, newest, settings)
+        rungs = ladder.candidates(wanted, newest, settings)
         references = [r for rung, r in rungs if rung in ("release-tag", "manifest")]
         if references:
             asked.setdefault(repository_of(references[0]), []).extend(references)

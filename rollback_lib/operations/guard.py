@@ -10,16 +10,17 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from rollback_lib import holding
 from rollback_lib.collectors import ledger
-from rollback_lib.core import current, lock
 from rollback_lib.core.errors import LockedError, Refusal, RefusedError
-from rollback_lib.core.image_ladder import ladder_settings
-from rollback_lib.core.ledger import Ledger
-from rollback_lib.core.lock import DEPLOY, Claim, Held
-from rollback_lib.core.settings import Settings
-from rollback_lib.core.target import QUARANTINED
-from rollback_lib.holding import Holding
+from rollback_lib.core.images.ladder import ladder_settings
+from rollback_lib.core.releases import current
+from rollback_lib.core.releases.ledger import Ledger
+from rollback_lib.core.releases.target import QUARANTINED
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.lock import DEPLOY, Claim, Held
+from rollback_lib.core.settings.model import Settings
+from rollback_lib.pipeline import holding
+from rollback_lib.pipeline.holding import Holding
 from rollback_lib.ports import Ports
 
 UNKNOWN: Final = "cluster-unknown"

@@ -8,15 +8,17 @@ import msgspec
 
 from rollback_lib.collectors import ledger as collector
 from rollback_lib.collectors.migrations import Schema
-from rollback_lib.core import history, live, matching, release
 from rollback_lib.core.errors import RefusedError, RollbackError
-from rollback_lib.core.history import History, Release
-from rollback_lib.core.journal import ending
-from rollback_lib.core.ledger import Ledger, Quarantine
-from rollback_lib.core.release import Tag
-from rollback_lib.core.run import ReleaseRef, Request
-from rollback_lib.core.settings import Settings
-from rollback_lib.core.status import LastRun, last_run
+from rollback_lib.core.readouts import history
+from rollback_lib.core.readouts.history import History, Release
+from rollback_lib.core.readouts.status import LastRun, last_run
+from rollback_lib.core.releases import live, matching
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.ledger import Ledger, Quarantine
+from rollback_lib.core.releases.tags import UNKNOWN, ReleaseRef, Tag
+from rollback_lib.core.run.journal import ending
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Ports, RunStore
 from rollback_lib.stages.images import node_platforms
 
@@ -80,6 +82,6 @@ def past_runs(settings: Settings, environment: str, runs: Iterable[RunStore]) ->
         except (RollbackError, msgspec.MsgspecError, OSError):
             continue
     return History(
-        application=settings.application, environment=environment, current=matching.UNKNOWN,
+        application=settings.application, environment=environment, current=UNKNOWN,
         runs=tuple(sorted(found, key=lambda r: r.started, reverse=True)),
     )  # fmt: skip

@@ -6,10 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from rollback_lib.core import layout, names, release, services, settings
+from rollback_lib.core import names
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.layout import Job, Layout, Manifest
-from rollback_lib.core.proposal import Proposal
+from rollback_lib.core.manifests import services
+from rollback_lib.core.readouts import layout
+from rollback_lib.core.readouts.init import Proposal
+from rollback_lib.core.readouts.layout import Job, Layout, Manifest
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.settings import model
 from rollback_lib.core.wording import some
 from rollback_lib.ports import Checkout
 
@@ -31,7 +35,7 @@ def look(git: Checkout, name: str) -> Proposal:
     except RefusedError as error:
         no_tags = str(error)
     text = propose(paths, lambda path: git.read(commit, path), [t.name for t in tags], name)
-    found = settings.load(text, "(inferred)")
+    found = model.load(text, "(inferred)")
     where = services.discover(paths, found.manifests.path, found.manifests.shared, (), found.services.ignore)
     seen = [s.name for s in where.services if s.name] or [f for s in where.services for f in s.files]
     return Proposal(

@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rollback_lib.core import jenkins_page, junit, plan_text
-from rollback_lib.core.ending_text import last_line
-from rollback_lib.core.jenkins_page import Moment
-from rollback_lib.core.journal import CLOSED, OPENS, Ending, Event, Mark, ending
-from rollback_lib.core.local_time import zone
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.run import Request, Verification
+from rollback_lib.core.jenkins import page
+from rollback_lib.core.jenkins.page import Moment
+from rollback_lib.core.plan import text as plan_text
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.report import junit
+from rollback_lib.core.report.last_line import last_line
+from rollback_lib.core.run.journal import CLOSED, OPENS, Ending, Event, Mark, ending
+from rollback_lib.core.run.records import Request, Verification
+from rollback_lib.core.settings.local_time import zone
 from rollback_lib.ports import RunStore
 from rollback_lib.stages import document
 
@@ -31,13 +33,13 @@ def write(
     seconds = (now - datetime.fromisoformat(request.started)).total_seconds()
     said = last_line(how, plan, verification, seconds)
     local = now.astimezone(zone(request.target_environment.timezone))
-    text = jenkins_page.text(
+    text = page.text(
         request, plan, how, verification, said, round(seconds), moment, now=local, wait=wait, approvers=approvers
     )
-    run.write(jenkins_page.FILE, text.encode())
+    run.write(page.FILE, text.encode())
     run.write(f"report/{junit.FILE}", junit.xml(document.read(run)[0]).encode())
     if plan is not None:
-        run.write(jenkins_page.PLAN_FILE, plan_text.text(plan).encode() + b"\n")
+        run.write(page.PLAN_FILE, plan_text.text(plan).encode() + b"\n")
     return text
 
 

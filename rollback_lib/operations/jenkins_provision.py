@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rollback_lib.core.errors import CheckError, RefusedError
-from rollback_lib.core.jenkins_config import differences
+from rollback_lib.core.jenkins.config import differences
 from rollback_lib.ports import Jenkins
 
 

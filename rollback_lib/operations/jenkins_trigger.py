@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from rollback_lib.core import following
 from rollback_lib.core.errors import CheckError, InterruptedRunError, RefusedError, UsageError
-from rollback_lib.core.jenkins_answers import GOOD, Build, Question, QueueItem, Step
+from rollback_lib.core.jenkins import following
+from rollback_lib.core.jenkins.answers import GOOD, Build, Question, QueueItem, Step
 from rollback_lib.ports import Clock, Jenkins
 
 POLL: Final = 2.0  # seconds; the server forgets a queue item five minutes after it has left

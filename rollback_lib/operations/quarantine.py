@@ -7,11 +7,12 @@ from typing import NamedTuple
 import msgspec
 
 from rollback_lib.collectors import ledger as collector
-from rollback_lib.core import ledger, release
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.ledger import AnyKept, Ledger, Quarantine
 from rollback_lib.core.redact import redact
-from rollback_lib.core.settings import Settings
+from rollback_lib.core.releases import ledger
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.ledger import AnyKept, Ledger, Quarantine
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Ports
 
 

@@ -7,22 +7,25 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from rollback_lib import holding
 from rollback_lib.collectors import ledger as collector
 from rollback_lib.collectors import smoke
 from rollback_lib.collectors.rollout import Rollouts, Watched
-from rollback_lib.core import ledger, live, matching, recording, release, services
-from rollback_lib.core.contents import Contents, contents
 from rollback_lib.core.errors import CheckError, FailedError, Problem, Refusal, RefusedError, StaleError, UsageError
 from rollback_lib.core.health import Health
-from rollback_lib.core.image_ladder import ladder_settings
-from rollback_lib.core.ledger import AnyKept, Entry, Ledger, RecordedObject, RecordedWorkload
-from rollback_lib.core.lock import DEPLOY
-from rollback_lib.core.recording import Result
-from rollback_lib.core.release import Tag
-from rollback_lib.core.resources import AWAITED, WORKLOADS, WRITTEN, Object, fingerprint, kind_of, label
-from rollback_lib.core.settings import Settings, seconds
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.images.ladder import ladder_settings
+from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
+from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.manifests import services
+from rollback_lib.core.manifests.inventory import Contents, contents
+from rollback_lib.core.releases import ledger, live, matching, recording
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.ledger import AnyKept, Entry, Ledger, RecordedObject, RecordedWorkload
+from rollback_lib.core.releases.recording import Result
+from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.run.lock import DEPLOY
+from rollback_lib.core.settings.model import Settings, seconds
+from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports
 from rollback_lib.stages.images import node_platforms
 

@@ -7,8 +7,6 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core import isolation, maintenance, traffic
-from rollback_lib.core.changes import DeleteObject
 from rollback_lib.core.errors import (
     EXIT_DONE,
     EXIT_FAILED_CLOSED,
@@ -17,9 +15,11 @@ from rollback_lib.core.errors import (
     StaleError,
     UsageError,
 )
-from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.resources import KINDS, Object, kind_of, label, name_of
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import Object, kind_of, label, name_of
+from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
+from rollback_lib.core.run.changes import DeleteObject
+from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.ports import Ports, RunStore
 
 _TRIES: Final = 5
@@ -57,13 +57,13 @@ class Reopened(msgspec.Struct, frozen=True, kw_only=True):
 def closed(snapshot: Snapshot) -> tuple[Closed, ...]:
     """What is closed in the namespace, by the objects' own record."""
     found = []
-    for kind in traffic.CLOSABLE:
+    for kind in slots.CLOSABLE:
         for live in snapshot.all(kind):
-            record, by = traffic.closing(live), traffic.closed_by(live)
+            record, by = slots.closing(live), slots.closed_by(live)
             if record is not None:
                 found.append(Closed(kind=kind, name=name_of(live), run=record.run, since=record.since))
             elif by:
-                found.append(Closed(kind=kind, name=name_of(live), run=by, problem=traffic.closed_already(live)))
+                found.append(Closed(kind=kind, name=name_of(live), run=by, problem=slots.closed_already(live)))
     return tuple(found)
 
 
@@ -73,9 +73,9 @@ def reopen(ports: Ports, scratch: RunStore, *, yes: bool, context: str) -> Reope
     Raises NotApprovedError where nobody says yes, UsageError where the cluster would have to be guessed.
     """
     identity = ports.cluster.identity()
-    snapshot = ports.cluster.snapshot((*traffic.CLOSABLE, *maintenance.KINDS))
+    snapshot = ports.cluster.snapshot((*slots.CLOSABLE, *maintenance.KINDS))
     unread = tuple(f"{why}: nothing says whether one is closed." for kind, why in snapshot.refused.items()
-                   if kind in traffic.CLOSABLE and "does not serve" not in why)  # fmt: skip
+                   if kind in slots.CLOSABLE and "does not serve" not in why)  # fmt: skip
     found = closed(snapshot)
     if not found:
         return Reopened(cluster=identity, unread=unread)
@@ -120,7 +120,7 @@ def _sure(found: Sequence[Closed], identity: ClusterIdentity, ports: Ports, *, y
 def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
     for tried in range(_TRIES):
         live = ports.cluster.snapshot([one.kind]).get(one.kind, one.name)
-        if live is None or traffic.closing(live) is None:
+        if live is None or slots.closing(live) is None:
             return ()  # opened by somebody else a moment ago
         change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
         try:

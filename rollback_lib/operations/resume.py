@@ -9,19 +9,28 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib import holding
-from rollback_lib.core import lock, run_copy
-from rollback_lib.core.changes import WRITE_LIMIT
 from rollback_lib.core.errors import RefusedError, RollbackError
-from rollback_lib.core.isolation import Target
-from rollback_lib.core.journal import CLOSES, LOCK_TAKEN, OPENS, Event, ending, lock_announced, traffic_key, unconfirmed
-from rollback_lib.core.plan import Plan, PlannedObject
-from rollback_lib.core.resources import Object, fingerprint
-from rollback_lib.core.run import Request
+from rollback_lib.core.kube.objects import Object, fingerprint
+from rollback_lib.core.plan.model import Plan, PlannedObject
+from rollback_lib.core.run import cluster_copy, lock
+from rollback_lib.core.run.changes import WRITE_LIMIT
+from rollback_lib.core.run.journal import (
+    CLOSES,
+    LOCK_TAKEN,
+    OPENS,
+    Event,
+    ending,
+    lock_announced,
+    traffic_key,
+    unconfirmed,
+)
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.traffic.isolation import Target
 from rollback_lib.core.wording import counted
 from rollback_lib.operations import run as operation
 from rollback_lib.operations import standing
 from rollback_lib.operations.run import Outcome
+from rollback_lib.pipeline import holding
 from rollback_lib.ports import ClusterRecords, Ports, RunStore
 from rollback_lib.stages import apply
 
@@ -51,8 +60,8 @@ def find(
     if wanted:
         if wanted in known:
             return known[wanted]
-        if (copy := records.get("ConfigMap", run_copy.name(wanted))) is not None:
-            return restore(wanted, run_copy.unpack(copy))
+        if (copy := records.get("ConfigMap", cluster_copy.name(wanted))) is not None:
+            return restore(wanted, cluster_copy.unpack(copy))
         raise RefusedError(
             f"run {wanted} is neither here nor in the cluster: go on where its run directory is"
             + (", or `rollback unlock --force`." if held else ".")
@@ -60,11 +69,13 @@ def find(
     open_ones = [r for r in known if is_open(known[r])]
     if open_ones:
         return known[max(open_ones)]
-    copies = {run_copy.run_of(c): c for c in records.list("ConfigMap", run_copy.labels(application, environment))}
+    copies = {
+        cluster_copy.run_of(c): c for c in records.list("ConfigMap", cluster_copy.labels(application, environment))
+    }
     if not copies:
         return None
     newest = max(copies)
-    return known[newest] if newest in known else restore(newest, run_copy.unpack(copies[newest]))
+    return known[newest] if newest in known else restore(newest, cluster_copy.unpack(copies[newest]))
 
 
 def is_open(run: RunStore) -> bool:
@@ -80,7 +91,7 @@ def resume(run: RunStore, ports: Ports, *, own: bool = True) -> Outcome:
     """Go on where the run stopped, to the same end as if nothing had happened.
 
     ``own``: its directory was made by a run on this machine, or from its copy in the cluster. Raises RefusedError where
-    the run is over, or something came after it (`core.standing`).
+    the run is over, or something came after it (`core.run.states`).
     """
     request = run.get(Request)
     ports.progress.say(stopped(request, run))

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from rollback_lib import pipeline
-from rollback_lib.core import current, release, retag
-from rollback_lib.core import live as core_live
 from rollback_lib.core.errors import EXIT_DONE, EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError
-from rollback_lib.core.image_ladder import ImageSettings, Running, Wanted, is_own, ladder_settings, same_image
-from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
-from rollback_lib.core.journal import Ending
-from rollback_lib.core.plan import PlannedTag
-from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.retag import TagMoves
-from rollback_lib.core.run import Images, Request, Resolution
-from rollback_lib.core.target import PROPOSED
+from rollback_lib.core.images.ladder import ImageSettings, Running, Wanted, is_own, ladder_settings, same_image
+from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.plan import retag
+from rollback_lib.core.plan.model import PlannedTag
+from rollback_lib.core.plan.retag import TagMoves
+from rollback_lib.core.releases import current
+from rollback_lib.core.releases import live as core_live
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.target import PROPOSED
+from rollback_lib.core.run.journal import Ending
+from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.operations.doctor import Known
+from rollback_lib.pipeline import loop
 from rollback_lib.ports import Ports, RunStore
 from rollback_lib.stages import approve, images
 
@@ -53,7 +55,7 @@ def approved(request: Request, moves: TagMoves, ports: Ports) -> None:
 def move(run: RunStore, ports: Ports, moves: TagMoves) -> Ending:
     """Move them, in a journal of their own. A tag that somebody moved since is left (7, or 4 after others moved)."""
     run.put(moves)
-    return pipeline.advance(run, ports, only="retag")
+    return loop.advance(run, ports, only="retag")
 
 
 _Found = tuple[str, tuple[PlannedTag, ...], tuple[str, ...]]
@@ -61,7 +63,7 @@ _Found = tuple[str, tuple[PlannedTag, ...], tuple[str, ...]]
 
 def _of_release(known: Known, to: str) -> _Found:
     run = known.trial(to)
-    ended = pipeline.advance(run, known.ports, until="images")
+    ended = loop.advance(run, known.ports, until="images")
     if ended.code != EXIT_DONE:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
     target, found = run.get(Resolution).target, run.get(Images)
@@ -88,7 +90,7 @@ def _of_pods(known: Known) -> _Found:
     if not names:
         raise RefusedError(release.no_releases(tags, settings.releases.tag))
     run = known.trial(names[0])
-    ended = pipeline.advance(run, ports, until="resolve")
+    ended = loop.advance(run, ports, until="resolve")
     if ended.code != EXIT_DONE:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
     request, resolution = run.get(Request), run.get(Resolution)

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from rollback_lib import pipeline
-from rollback_lib.core.ending_text import last_line
 from rollback_lib.core.errors import EXIT_DONE, CheckError, Problem, UsageError
-from rollback_lib.core.journal import Ending
-from rollback_lib.core.plan import Plan
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import redact
-from rollback_lib.core.run import Request, Verification
-from rollback_lib.core.settings import Settings
+from rollback_lib.core.report.last_line import last_line
+from rollback_lib.core.run.journal import Ending
+from rollback_lib.core.run.records import Request, Verification
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.operations import standing
+from rollback_lib.pipeline import loop
 from rollback_lib.ports import Ports, RunStore
 
-STAGES = tuple(stage.ID for stage in pipeline.STAGES)
+STAGES = tuple(stage.ID for stage in loop.STAGES)
 
 
 class Outcome(NamedTuple):
@@ -66,7 +66,7 @@ def request(
 
 def plan(run: RunStore, ports: Ports) -> Outcome:
     """Stages up to preflight: only looks."""
-    return _outcome(run, ports, pipeline.advance(run, ports, until="preflight"))
+    return _outcome(run, ports, loop.advance(run, ports, until="preflight"))
 
 
 def execute(run: RunStore, ports: Ports) -> Outcome:
@@ -74,16 +74,16 @@ def execute(run: RunStore, ports: Ports) -> Outcome:
     if run.get(Request).dry_run:
         return plan(run, ports)
     standing.entered_again(run, ports)
-    return _outcome(run, ports, pipeline.advance(run, ports))
+    return _outcome(run, ports, loop.advance(run, ports))
 
 
 def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     """One stage, as Jenkins calls them. A dry run enters none that writes."""
     if run.get(Request).dry_run and stage in _AFTER_LOOKING:
-        return _outcome(run, ports, pipeline.advance(run, ports, until="", only=""))
+        return _outcome(run, ports, loop.advance(run, ports, until="", only=""))
     if stage in _WITH_THE_LOCK:
         standing.entered_again(run, ports)
-    return _outcome(run, ports, pipeline.advance(run, ports, only=stage))
+    return _outcome(run, ports, loop.advance(run, ports, only=stage))
 
 
 _WITH_THE_LOCK: Sequence[str] = STAGES[STAGES.index("isolate") : STAGES.index("document")]
@@ -93,7 +93,7 @@ _AFTER_LOOKING: Sequence[str] = ("incident", *STAGES[STAGES.index("approve") : S
 
 def verify(run: RunStore, ports: Ports) -> Outcome:
     """Whether the release runs, whole and healthy; changes nothing. Code 1 where it does not."""
-    looked = pipeline.advance(run, ports, until="preflight")
+    looked = loop.advance(run, ports, until="preflight")
     found = run.find(Plan)
     if looked.code != EXIT_DONE or found is None:
         return _outcome(run, ports, looked)
@@ -103,7 +103,7 @@ def verify(run: RunStore, ports: Ports) -> Outcome:
             f"{found.environment} does not run {found.target.release}: {len(differs)} objects differ "
             f"({', '.join(differs[:6])}{' …' if len(differs) > 6 else ''}). `rollback plan` shows how."
         )
-    return _outcome(run, ports, pipeline.advance(run, ports, only="verify"))
+    return _outcome(run, ports, loop.advance(run, ports, only="verify"))
 
 
 def _outcome(run: RunStore, ports: Ports, ending: Ending) -> Outcome:

@@ -1,4 +1,4 @@
-"""Before a run is entered again: what the cluster says of it, and whether it may go on (`core.standing`)."""
+"""Before a run is entered again: what the cluster says of it, and whether it may go on (`core.run.states`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib import holding
 from rollback_lib.collectors import ledger
-from rollback_lib.core import lock, run_copy, standing, traffic
 from rollback_lib.core.errors import NotApprovedError, RefusedError
-from rollback_lib.core.plan import CREATE, DELETE, RESTART, UPDATE, Plan, PlannedObject
-from rollback_lib.core.resources import Object, fingerprint, label
-from rollback_lib.core.run import Approval, Request
-from rollback_lib.core.standing import Is, Seen, Standing
+from rollback_lib.core.kube.objects import Object, fingerprint, label
+from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan, PlannedObject
+from rollback_lib.core.run import cluster_copy, lock, states
+from rollback_lib.core.run.records import Approval, Request
+from rollback_lib.core.run.states import Is, Seen, Standing
+from rollback_lib.core.traffic import slots
+from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports, RunStore
 from rollback_lib.stages import apply
 
@@ -29,15 +30,15 @@ def check(run: RunStore, ports: Ports, *, own: bool = True) -> None:
     """
     request, events = run.get(Request), run.events()
     held = holding.find(ports.records, request.application)
-    copy = ports.records.get("ConfigMap", run_copy.name(request.run)) is not None
+    copy = ports.records.get("ConfigMap", cluster_copy.name(request.run)) is not None
     plan = run.find(Plan)
     seen = Seen(held=held, copy=copy, own=own)
     if plan is not None:
         seen = _with_objects(seen, run, plan, ports)
     if held is None or not held.is_of(lock.RUN, request.run):
         seen = msgspec.structs.replace(seen, later=tuple(_later(request, plan, ports)))
-    stands = standing.standing(request.run, events, seen, approved=request.yes or run.find(Approval) is not None)
-    refusal = standing.refusal(stands, request.run, events, seen, request.accept)
+    stands = states.standing(request.run, events, seen, approved=request.yes or run.find(Approval) is not None)
+    refusal = states.refusal(stands, request.run, events, seen, request.accept)
     if refusal is None:
         return
     if stands is Standing.UNKNOWN:
@@ -52,7 +53,7 @@ def check(run: RunStore, ports: Ports, *, own: bool = True) -> None:
 def entered_again(run: RunStore, ports: Ports) -> None:
     """As `check`, for a stage that would write: one question where the run has its lock, none before it has begun."""
     request = run.get(Request)
-    if not standing.has_begun(run.events()):
+    if not states.has_begun(run.events()):
         return
     held = holding.find(ports.records, request.application)
     if held is None or not held.is_of(lock.RUN, request.run):
@@ -65,8 +66,8 @@ def _later(request: Request, plan: Plan | None, ports: Ports) -> Iterator[str]:
     last = ledger.read(ports.records, request.application, request.environment).last_run
     if last is not None and last.run != request.run and last.at > since:
         yield last.run
-    for copy in ports.records.list("ConfigMap", run_copy.labels(request.application, request.environment)):
-        if (other := run_copy.run_of(copy)) > request.run and (last is None or other != last.run):
+    for copy in ports.records.list("ConfigMap", cluster_copy.labels(request.application, request.environment)):
+        if (other := cluster_copy.run_of(copy)) > request.run and (last is None or other != last.run):
             yield other
 
 
@@ -89,13 +90,13 @@ def _with_objects(seen: Seen, run: RunStore, plan: Plan, ports: Ports) -> Seen:
     for orphan in orphans:
         now = live.get(orphan.kind, orphan.name)
         found.append((f"delete/{label(orphan.kind, orphan.name).lower()}", _is(now, orphan.before, "", run)))
-    closings = [traffic.closing(live.get(t.kind, t.name) or {}) for t in targets]
+    closings = [slots.closing(live.get(t.kind, t.name) or {}) for t in targets]
     closed = any(c is not None and c.run == plan.run for c in closings)
     return msgspec.structs.replace(seen, objects=tuple(found), closed=closed)
 
 
 def _is(now: Object | None, before: str, after: str, run: RunStore, planned: PlannedObject | None = None) -> Is:
-    fits = fingerprint(traffic.as_open(now))
+    fits = fingerprint(slots.as_open(now))
     if fits == after:
         return Is.AFTER
     if fits != before:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from rollback_lib import holding, pipeline
 from rollback_lib.collectors.rollout import Rollouts, Watched
-from rollback_lib.core import health, lock, release, traffic
-from rollback_lib.core.current import UNKNOWN
+from rollback_lib.core import health
 from rollback_lib.core.errors import EXIT_DONE, RollbackError
 from rollback_lib.core.health import Report, View
-from rollback_lib.core.image_ladder import UNKNOWN as REGISTRY_UNKNOWN
-from rollback_lib.core.image_reference import digest_of
-from rollback_lib.core.matching import MIXED
-from rollback_lib.core.resources import AWAITED, containers, label, name_of, template
-from rollback_lib.core.run import Images, MutableTag, ReleaseRef, Resolution
-from rollback_lib.core.settings import Settings, seconds
-from rollback_lib.core.status import LastRun, RunningImage, RunningWorkload, Status
+from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
+from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.kube.kinds import AWAITED
+from rollback_lib.core.kube.objects import containers, label, name_of, template
+from rollback_lib.core.readouts.status import LastRun, RunningImage, RunningWorkload, Status
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.current import UNKNOWN, MutableTag
+from rollback_lib.core.releases.matching import MIXED
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.records import Images, Resolution
+from rollback_lib.core.settings.model import Settings, seconds
+from rollback_lib.core.traffic import slots
 from rollback_lib.operations import history, reopen
+from rollback_lib.pipeline import holding, loop
 from rollback_lib.ports import Ports, RunStore
 
 _TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
@@ -54,7 +59,7 @@ def look(
         ),
         others=tuple(label(*w) for w in live if w not in wanted),
         last_run=newest(runs, settings, environment), lock=_lock(settings.application, ports),
-        closed=tuple(map(str, reopen.closed(ports.cluster.snapshot(traffic.CLOSABLE)))),
+        closed=tuple(map(str, reopen.closed(ports.cluster.snapshot(slots.CLOSABLE)))),
     )  # fmt: skip
 
 
@@ -107,7 +112,7 @@ def _beside(found: _Found, own: _Found) -> _Found:
 
 
 def _towards(run: RunStore, ports: Ports) -> _Found:
-    ended = pipeline.advance(run, ports, until="images")
+    ended = loop.advance(run, ports, until="images")
     found, resolution = run.find(Images), run.find(Resolution)
     if ended.code != EXIT_DONE or found is None:
         known = resolution.current if resolution else UNKNOWN  # the ledger may tell although an image is gone

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import msgspec
 
-from rollback_lib.core import before
 from rollback_lib.core.errors import EXIT_DONE, RefusedError
-from rollback_lib.core.journal import CLOSED, LOCK_RELEASED, Mark, ending, holds_lock
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.release import Tag
-from rollback_lib.core.run import Images, Request
-from rollback_lib.core.tree import Files
+from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.plan import undo as before
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.run.journal import CLOSED, LOCK_RELEASED, Mark, ending, holds_lock
+from rollback_lib.core.run.records import Images, Request
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import GitHistory, Ports, RunStore

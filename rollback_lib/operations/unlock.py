@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rollback_lib import holding
-from rollback_lib.core import lock
 from rollback_lib.core.errors import LockedError, NotApprovedError
+from rollback_lib.core.run import lock
+from rollback_lib.pipeline import holding
+from rollback_lib.pipeline.run_copy import forget_old
 from rollback_lib.ports import Ports
-from rollback_lib.run_copy import forget_old
 
 
 def unlock(application: str, ports: Ports, *, force: bool, yes: bool) -> str:

@@ -11,29 +11,24 @@ import msgspec
 
 from rollback_lib.collectors import needs
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import aftermath, changes, health, journal, leaving, manifests, traffic
-from rollback_lib.core.changes import Change, CreateObject, DeleteObject, PatchObject
+from rollback_lib.core import health
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
-from rollback_lib.core.journal import Event, Mark
-from rollback_lib.core.ledger import AnyKept, Quarantine
-from rollback_lib.core.live import Live
-from rollback_lib.core.plan import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
-from rollback_lib.core.resources import (
-    AWAITED,
-    KINDS,
-    WORKLOADS,
-    Object,
-    fingerprint,
-    is_leaving,
-    kind_of,
-    label,
-    name_of,
-)
-from rollback_lib.core.run import Approval, Request
-from rollback_lib.core.settings import seconds
-from rollback_lib.core.snapshot import Presence
-from rollback_lib.core.three_way import Operation
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.kinds import AWAITED, KINDS, WORKLOADS
+from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving, kind_of, label, name_of
+from rollback_lib.core.kube.snapshot import Presence
+from rollback_lib.core.manifests import manifest_objects
+from rollback_lib.core.plan import aftermath, leaving
+from rollback_lib.core.plan.model import CREATE, DELETE, NONE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
+from rollback_lib.core.releases.ledger import AnyKept, Quarantine
+from rollback_lib.core.releases.live import Live
+from rollback_lib.core.run import changes, journal
+from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
+from rollback_lib.core.run.journal import Event, Mark
+from rollback_lib.core.run.records import Approval, Request
+from rollback_lib.core.settings.model import seconds
+from rollback_lib.core.traffic import slots
 from rollback_lib.core.wording import some
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import isolate, making_again, rewrite
@@ -108,7 +103,7 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
         for orphan in orphans:
             found = live.get(orphan.kind, orphan.name) if live else None
             if found is not None:
-                as_planned = fingerprint(traffic.as_open(found)) == orphan.before
+                as_planned = fingerprint(slots.as_open(found)) == orphan.before
                 before = fingerprint(found) if as_planned else orphan.before
                 write.do(_deletion(orphan.kind, orphan.name, found, before))
 
@@ -140,7 +135,7 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
     moved = [
         label(o.kind, o.name)
         for o in planned
-        if not _begun(o, done) and fingerprint(traffic.as_open(snapshot.get(o.kind, o.name))) not in (o.before, o.after)
+        if not _begun(o, done) and fingerprint(slots.as_open(snapshot.get(o.kind, o.name))) not in (o.before, o.after)
     ]
     if moved:
         raise StaleError(
@@ -158,7 +153,7 @@ def _still_as_planned(run: RunStore, ports: Ports, plan: Plan) -> None:
 
 def _manifest(run: RunStore, planned: PlannedObject) -> Object:
     """The object exactly as ``manifests/`` has it; read only where one is created, not before every first write."""
-    documents = manifests.read(run.read(rewrite.FOLDER + planned.file), planned.file)
+    documents = manifest_objects.read(run.read(rewrite.FOLDER + planned.file), planned.file)
     key = (planned.kind, planned.name)
     return next(d.object for d in documents if (kind_of(d.object), name_of(d.object)) == key)
 
@@ -201,19 +196,19 @@ def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
         key=change_key(planned), kind=planned.kind, name=planned.name, api_version=planned.api_version,
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
     )  # fmt: skip
-    if planned.kind not in traffic.CLOSABLE or not run.get(Plan).isolation.closes:
+    if planned.kind not in slots.CLOSABLE or not run.get(Plan).isolation.closes:
         return change
     live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.kind, planned.name)
-    return change if live is None or traffic.closing(live) is None else _while_closed(change, live)
+    return change if live is None or slots.closing(live) is None else _while_closed(change, live)
 
 
 def _while_closed(change: PatchObject, live: Object) -> PatchObject:
     """The same change to an object that is closed: it stays closed, and opens as the plan has it."""
-    wanted = traffic.while_closed(live, change.operations, change.after)
+    wanted = slots.while_closed(live, change.operations, change.after)
     if wanted is None:
         raise StaleError(f"{label(change.kind, change.name)} changed while traffic was closed, so the plan is stale.")
     return msgspec.structs.replace(
-        change, before=fingerprint(live), after=fingerprint(wanted), operations=traffic.operations(live, wanted)
+        change, before=fingerprint(live), after=fingerprint(wanted), operations=slots.operations(live, wanted)
     )
 
 

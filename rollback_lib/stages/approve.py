@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from rollback_lib.core import plan_text
 from rollback_lib.core.errors import NotApprovedError, RefusedError, StaleError, UsageError
-from rollback_lib.core.plan import ClusterIdentity, Plan
-from rollback_lib.core.run import Approval, Request
+from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.plan import text
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.run.records import Approval, Request
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "approve"
@@ -23,7 +24,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         )
     if not plan.writes:
         return _approval(plan, ports, "", "nothing to do")
-    ports.progress.say(plan_text.text(plan))
+    ports.progress.say(text.text(plan))
     sure_of_cluster(request, plan.cluster, ports)
     if request.yes:
         return _approval(plan, ports, request.by, "--yes")

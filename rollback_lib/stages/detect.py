@@ -19,13 +19,13 @@ from rollback_lib.collectors import (
     versions,
     workloads,
 )
-from rollback_lib.core import findings
-from rollback_lib.core.detect import LOGS, VERSIONS, WORKLOADS
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.findings import finding, judge
-from rollback_lib.core.monitoring import ALERTMANAGER, PROMETHEUS
-from rollback_lib.core.run import Detection, Finding, Measure, Request
-from rollback_lib.core.settings import Smoke, seconds
+from rollback_lib.core.evidence import findings
+from rollback_lib.core.evidence.findings import finding, judge
+from rollback_lib.core.evidence.monitoring import ALERTMANAGER, PROMETHEUS
+from rollback_lib.core.evidence.workloads import LOGS, VERSIONS, WORKLOADS
+from rollback_lib.core.run.records import Detection, Finding, Measure, Request
+from rollback_lib.core.settings.model import Smoke, seconds
 from rollback_lib.core.wording import wrapped
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import approve

@@ -11,23 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core import incident, junit, page, reporting
 from rollback_lib.core.errors import UsageError
-from rollback_lib.core.journal import ending
-from rollback_lib.core.local_time import zone
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.report import Report
-from rollback_lib.core.reporting import Story
-from rollback_lib.core.run import (
-    Approval,
-    Detection,
-    Images,
-    Incident,
-    Record,
-    Request,
-    Resolution,
-    Verification,
-)
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.record import Record
+from rollback_lib.core.report import junit, page, pages
+from rollback_lib.core.report import story as reporting
+from rollback_lib.core.report.model import Report
+from rollback_lib.core.report.story import Story
+from rollback_lib.core.run.journal import ending
+from rollback_lib.core.run.records import Approval, Detection, Images, Incident, Request, Resolution, Verification
+from rollback_lib.core.settings.local_time import zone
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "document"
@@ -71,11 +64,11 @@ def as_json(made: Report, language: str) -> str:
 
 
 def as_markdown(made: Report, language: str) -> str:
-    return page.markdown(incident.page(made, language))
+    return page.markdown(pages.page(made, language))
 
 
 def as_html(made: Report, language: str) -> str:
-    return page.as_html(incident.page(made, language))
+    return page.as_html(pages.page(made, language))
 
 
 def _styles(made: Report, language: str) -> str:

@@ -10,15 +10,18 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core import current, image_ladder, placeholders
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.image_ladder import Choice, ImageSettings, Running, Wanted, ladder_settings
-from rollback_lib.core.image_reference import digest_of, repository_of, tag_of
-from rollback_lib.core.live import Live
-from rollback_lib.core.manifests import read
-from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.resources import containers, kind_of, label, name_of, template
-from rollback_lib.core.run import ContainerImage, Images, ReleaseRef, Request, Resolution, Tried
+from rollback_lib.core.images import ladder
+from rollback_lib.core.images.ladder import Choice, ImageSettings, Running, Wanted, ladder_settings
+from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.objects import containers, kind_of, label, name_of, template
+from rollback_lib.core.manifests import placeholders
+from rollback_lib.core.manifests.manifest_objects import read
+from rollback_lib.core.releases import current
+from rollback_lib.core.releases.live import Live
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run.records import ContainerImage, Images, Request, Resolution, Tried
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "images"
@@ -43,23 +46,23 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
     asker = _Asker(ports, platforms, configs=bare)
-    pods = {w: _pods_of(w, running, image_ladder.is_own(w, settings)) for w in wanted}
-    while missing := {r for w in wanted for r in image_ladder.to_ask(w, release, settings, asker.answers, pods[w])}:
+    pods = {w: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
+    while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w])}:
         asker.ask(missing)
     accepted = frozenset(request.accept)
     choices: list[Choice] = []
     refused: list[Refusal] = []
     used: set[str] = set()
     for w in wanted:
-        choice, refusals = image_ladder.choose(w, release, settings, asker.answers, pods[w], accepted)
+        choice, refusals = ladder.choose(w, release, settings, asker.answers, pods[w], accepted)
         refused += refusals
         if choice is not None:
             choices.append(choice)
-            if accepted and not image_ladder.choose(w, release, settings, asker.answers, pods[w])[0]:
+            if accepted and not ladder.choose(w, release, settings, asker.answers, pods[w])[0]:
                 used |= {
                     c
                     for c in accepted
-                    if not image_ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]
+                    if not ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]
                 }
     if refused:
         raise RefusedError(*_gathered(refused))
@@ -193,7 +196,7 @@ def _image(
     ran = {digest_of(r.image_id) for r in newest}
     still = bool(
         newest
-        and all(image_ladder.same_image(choice.digests, r.image_id) for r in newest)
+        and all(ladder.same_image(choice.digests, r.image_id) for r in newest)
         and (digest_of(is_live) in choice.digests or (answer and answer.digest and answer.digest in choice.digests))
     )
     return ContainerImage(
@@ -211,7 +214,7 @@ def _unproven(wanted: Sequence[Wanted], settings: ImageSettings) -> tuple[Contai
         found.append(
             ContainerImage(
                 service=w.service, kind=kind, name=name, container=w.container, init=w.init,
-                own=image_ladder.is_own(w, settings), manifest=w.image, to=w.image, rung="unproven",
+                own=ladder.is_own(w, settings), manifest=w.image, to=w.image, rung="unproven",
             )
         )  # fmt: skip
     return tuple(found)

@@ -9,9 +9,9 @@ import time
 
 from rollback_lib.collectors import asking, evidence, workloads
 from rollback_lib.core.errors import RollbackError
-from rollback_lib.core.evidence import file_name, log_text
-from rollback_lib.core.findings import plain, stamp
-from rollback_lib.core.run import Incident, Request
+from rollback_lib.core.evidence.findings import plain, stamp
+from rollback_lib.core.evidence.saved import file_name, log_text
+from rollback_lib.core.run.records import Incident, Request
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "incident"

@@ -8,16 +8,17 @@ from typing import Final
 
 from rollback_lib.collectors.outage import through
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core import isolation, lock, maintenance, traffic
-from rollback_lib.core.changes import CreateObject, take_lock
 from rollback_lib.core.errors import FailedError, RefusedError, RollbackError, StaleError, UnreachableError
-from rollback_lib.core.isolation import Isolating
-from rollback_lib.core.journal import CLOSES, traffic_key
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import Object, fingerprint, kind_of, label, name_of
-from rollback_lib.core.run import Approval, Request
-from rollback_lib.core.settings import Isolation, seconds
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label, name_of
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.changes import CreateObject, take_lock
+from rollback_lib.core.run.journal import CLOSES, traffic_key
+from rollback_lib.core.run.records import Approval, Request
+from rollback_lib.core.settings.model import Isolation, seconds
+from rollback_lib.core.traffic import isolation, maintenance, slots
+from rollback_lib.core.traffic.isolation import Isolating
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import reopen
 
@@ -119,7 +120,7 @@ def _drain(ports: Ports, plan: Plan, patience: float) -> None:
 def _undone(ports: Ports, plan: Plan) -> list[str]:
     targets = plan.isolation.targets
     snapshot = reopen.look(ports, targets)
-    said = (traffic.undone(snapshot.get(t.kind, t.name), t.kind, t.name) for t in targets)
+    said = (slots.undone(snapshot.get(t.kind, t.name), t.kind, t.name) for t in targets)
     return [s for s in said if s]
 
 
@@ -131,7 +132,7 @@ def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Seq
     snapshot = reopen.look(ports, targets)
     said = []
     for target in targets:
-        if undone := traffic.undone(snapshot.get(target.kind, target.name), target.kind, target.name):
+        if undone := slots.undone(snapshot.get(target.kind, target.name), target.kind, target.name):
             said.append(undone)
             reopen.found_open(run, target, stage, undone)
     return said

@@ -1,7 +1,7 @@
 """One object deleted and made again, for `apply`: tried before, and the old one put back where the new one is refused.
 
-Between the two changes the object is gone. The journal says so (`core.journal.Ending.missing`), and every way in, also
-after a death, looks first at what is there: the old one, one that was put back, or none.
+Between the two changes the object is gone. The journal says so (`core.run.journal.Ending.missing`), and every way in,
+also after a death, looks first at what is there: the old one, one that was put back, or none.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from datetime import timedelta
 import msgspec
 
 from rollback_lib.collectors.dry_runs import as_new
-from rollback_lib.core import before, journal, recreate
-from rollback_lib.core.changes import CreateObject, DeleteObject
 from rollback_lib.core.errors import FailedError, RefusedError, UnreachableError
-from rollback_lib.core.journal import Event
-from rollback_lib.core.plan import PlannedObject
-from rollback_lib.core.resources import Object, fingerprint, is_leaving, label
-from rollback_lib.core.run import Request
-from rollback_lib.core.settings import seconds
+from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving, label
+from rollback_lib.core.plan import recreate, undo
+from rollback_lib.core.plan.model import PlannedObject
+from rollback_lib.core.run import journal
+from rollback_lib.core.run.changes import CreateObject, DeleteObject
+from rollback_lib.core.run.journal import Event
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings.model import seconds
 from rollback_lib.ports import Ports, RunStore, Writer
 
 
@@ -122,5 +123,5 @@ def _put_back(run: RunStore, write: Writer, planned: PlannedObject, key: str, ol
         )
     raise FailedError(
         f"{what} IS GONE: it was deleted to be made again. The new one: {error} The old one: {last} Mend that, and "
-        f"`rollback resume {name}` makes it again; as it was, it is in {before.file_of(planned.kind, planned.name)}."
+        f"`rollback resume {name}` makes it again; as it was, it is in {undo.file_of(planned.kind, planned.name)}."
     )

@@ -12,31 +12,18 @@ import msgspec
 from rollback_lib.collectors import needs, orphans
 from rollback_lib.collectors.dry_runs import DryRuns, in_parallel
 from rollback_lib.collectors.migrations import Schema
-from rollback_lib.core import (
-    before,
-    bots,
-    decide,
-    isolation,
-    leaving,
-    lock,
-    maintenance,
-    manifests,
-    migrations,
-    overlay,
-    permissions,
-    placeholders,
-    planning,
-    retag,
-    run_copy,
-    splice,
-    target,
-    traffic,
-)
-from rollback_lib.core import orphans as core_orphans
-from rollback_lib.core.contents import Contents
-from rollback_lib.core.decide import Draft
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.plan import (
+from rollback_lib.core.kube.kinds import AWAITED, KINDS, WRITTEN, told_by
+from rollback_lib.core.kube.objects import kind_of, label, name_of
+from rollback_lib.core.kube.snapshot import Presence, Snapshot
+from rollback_lib.core.manifests import bots, manifest_objects, overlay, placeholders, splice
+from rollback_lib.core.manifests.bots import Bot
+from rollback_lib.core.manifests.inventory import Contents
+from rollback_lib.core.plan import decide, leaving, retag, undo
+from rollback_lib.core.plan import drafts as planning
+from rollback_lib.core.plan import orphans as core_orphans
+from rollback_lib.core.plan.decide import Draft
+from rollback_lib.core.plan.model import (
     CREATE,
     DELETE,
     LEFT,
@@ -49,17 +36,11 @@ from rollback_lib.core.plan import (
     StuckPod,
     freeze,
 )
-from rollback_lib.core.resources import (
-    AWAITED,
-    KINDS,
-    WRITTEN,
-    kind_of,
-    label,
-    name_of,
-    told_by,
-)
-from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten
-from rollback_lib.core.snapshot import Presence, Snapshot
+from rollback_lib.core.releases import migrations, target
+from rollback_lib.core.rights import permissions
+from rollback_lib.core.run import cluster_copy, lock
+from rollback_lib.core.run.records import Images, Request, Resolution, Rewritten
+from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import detect, rewrite
 
@@ -157,10 +138,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     for orphan in found:
         if orphan.change == DELETE:
             run.write(
-                before.file_of(orphan.kind, orphan.name), msgspec.json.encode(snapshot.get(orphan.kind, orphan.name))
+                undo.file_of(orphan.kind, orphan.name), msgspec.json.encode(snapshot.get(orphan.kind, orphan.name))
             )
     files = {name: run.read(name) for name in run.files()}
-    if sum(map(len, files.values())) > run_copy.LIMIT and len(run_copy.pack(files)) > run_copy.LIMIT:
+    if sum(map(len, files.values())) > cluster_copy.LIMIT and len(cluster_copy.pack(files)) > cluster_copy.LIMIT:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
         plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
@@ -173,7 +154,7 @@ def _line(
     with contextlib.suppress(KeyError, RefusedError):
         text = ports.git.files(resolution.target.commit, [file])[file]
         text = placeholders.substitute(text, file, request.settings.manifests.substitute)
-        return manifests.line_of(text, file, kind, name, path)
+        return manifest_objects.line_of(text, file, kind, name, path)
     return 0
 
 
@@ -226,7 +207,7 @@ def _isolation(
         what = label(change.kind, change.name)
         if answer.object is None:
             refused.append(Refusal(f"{what} cannot be closed: the server answered {answer.status}: {answer.refused}"))
-        elif not traffic.holds(answer.object):
+        elif not slots.holds(answer.object):
             refused.append(Refusal(f"{what} cannot be closed: the server says yes and keeps it open."))
     return found
 

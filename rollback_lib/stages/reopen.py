@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from rollback_lib.collectors.outage import through
-from rollback_lib.core import isolation, lock, maintenance, traffic
-from rollback_lib.core.changes import DeleteObject, release_lock
 from rollback_lib.core.errors import FailedError, StaleError
-from rollback_lib.core.isolation import Target
-from rollback_lib.core.journal import OPENS, Mark, closed_targets, traffic_key, unconfirmed
-from rollback_lib.core.plan import Plan
-from rollback_lib.core.resources import KINDS, label, name_of
-from rollback_lib.core.run import Request
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import label, name_of
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.changes import DeleteObject, release_lock
+from rollback_lib.core.run.journal import OPENS, Mark, closed_targets, traffic_key, unconfirmed
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.traffic import isolation, maintenance, slots
+from rollback_lib.core.traffic.isolation import Target
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import retag
 
@@ -51,17 +53,17 @@ def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
     what = label(target.kind, target.name)
     for tried in range(_TRIES):
         live = look(ports, [target]).get(target.kind, target.name)
-        record = traffic.closing(live or {})
+        record = slots.closing(live or {})
         if live is None or record is None or record.run != run.get(Request).run:
-            if live is not None and traffic.closed_by(live):
-                raise FailedError(traffic.closed_already(live))
+            if live is not None and slots.closed_by(live):
+                raise FailedError(slots.closed_already(live))
             key = traffic_key(OPENS, target.kind, target.name, run.events())
             if live is not None and key in {e.key for e in unconfirmed(run.events())}:
                 write.do(isolation.opening_change(live, key=key)[0])  # by us, when we died: confirmed, and that is all
             elif target in still_closed(run, run.get(Plan)):
                 found_open(run, target, ID, f"{what} was opened by somebody else.")
             return
-        if undone := traffic.undone(live, target.kind, target.name):
+        if undone := slots.undone(live, target.kind, target.name):
             ports.progress.say(f"  {undone}")
         key = traffic_key(OPENS, target.kind, target.name, run.events())
         change, kept = isolation.opening_change(live, key=key)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollback_lib.collectors import ledger as collector
-from rollback_lib.core import grouping, manifests, matching, placeholders, release, services, target
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.ledger import Ledger
-from rollback_lib.core.live import Live
-from rollback_lib.core.matching import Matched
-from rollback_lib.core.parameters import LAST_GOOD
-from rollback_lib.core.run import ReleaseRef, Request, Resolution, SourceObject
-from rollback_lib.core.tree import Files
+from rollback_lib.core.manifests import grouping, manifest_objects, placeholders, services
+from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.releases import matching, target
+from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.ledger import Ledger
+from rollback_lib.core.releases.live import Live
+from rollback_lib.core.releases.matching import Matched
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run.records import Request, Resolution
+from rollback_lib.core.settings.parameters import LAST_GOOD
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "resolve"
@@ -42,13 +46,15 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)
     found = services.once(found, held.links)
     objects: list[SourceObject] = []
-    read: dict[str, Sequence[manifests.Document]] = {}
+    read: dict[str, Sequence[manifest_objects.Document]] = {}
     whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
     whole |= dict.fromkeys(found.shared, (grouping.SHARED, 0))
     for file, (service, wave) in whole.items():
         try:
             # filled in first: a name may be a placeholder, and an object is known by its name from here on
-            read[file] = documents = manifests.read(placeholders.substitute(texts[file], file, paths.substitute), file)
+            read[file] = documents = manifest_objects.read(
+                placeholders.substitute(texts[file], file, paths.substitute), file
+            )
         except RefusedError as error:
             refused += error.refusals
             continue

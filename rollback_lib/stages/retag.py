@@ -6,11 +6,11 @@ move: each tag is tried, and what did not work is said.
 
 from __future__ import annotations
 
-from rollback_lib.core import retag
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
-from rollback_lib.core.plan import Plan, PlannedTag
-from rollback_lib.core.retag import TagMoves
-from rollback_lib.core.run import Approval, Verification
+from rollback_lib.core.plan import retag
+from rollback_lib.core.plan.model import Plan, PlannedTag
+from rollback_lib.core.plan.retag import TagMoves
+from rollback_lib.core.run.records import Approval, Verification
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "retag"

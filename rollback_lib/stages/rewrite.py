@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rollback_lib.core import bots, grouping, manifests, overlay, placeholders, splice
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.resources import Object
-from rollback_lib.core.run import Bot, Images, Request, Resolution, Rewritten, SourceObject
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.manifests import bots, grouping, manifest_objects, overlay, placeholders, splice
+from rollback_lib.core.manifests.bots import Bot
+from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.run.records import Images, Request, Resolution, Rewritten
 from rollback_lib.ports import Ports, RunStore, Writer
 
 ID = "rewrite"
@@ -49,7 +51,7 @@ def planned(run: RunStore, resolution: Resolution) -> list[tuple[SourceObject, O
     found: list[tuple[SourceObject, Object]] = []
     by_key: Mapping[tuple[str, str, str], SourceObject] = {(o.file, o.kind, o.name): o for o in resolution.objects}
     for file in resolution.files:
-        for document in manifests.read(run.read(FOLDER + file), file):
+        for document in manifest_objects.read(run.read(FOLDER + file), file):
             key = (file, document.object["kind"], document.object["metadata"]["name"])
             found.append((by_key[key], document.object))
     return grouping.unique(found)

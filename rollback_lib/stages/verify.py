@@ -7,16 +7,18 @@ from typing import Final
 
 from rollback_lib.collectors import proof
 from rollback_lib.collectors.rollout import Rollouts, all_well
-from rollback_lib.core import health, traffic
+from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Report, View
-from rollback_lib.core.image_ladder import same_image
-from rollback_lib.core.image_reference import digest_of
-from rollback_lib.core.plan import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
+from rollback_lib.core.images.ladder import same_image
+from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.kube.kinds import AWAITED
+from rollback_lib.core.kube.objects import fingerprint, label, name_of
+from rollback_lib.core.plan.model import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
-from rollback_lib.core.resources import AWAITED, fingerprint, label, name_of
-from rollback_lib.core.run import CheckResult, Detection, Measure, Request, Verification, VerifiedWorkload
-from rollback_lib.core.settings import Settings, seconds
+from rollback_lib.core.run.records import CheckResult, Detection, Measure, Request, Verification, VerifiedWorkload
+from rollback_lib.core.settings.model import Settings, seconds
+from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.stages import apply, isolate
 
@@ -143,7 +145,7 @@ def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
     return [
         f"{label(o.kind, o.name)} is not what the plan says any more: something changed it after the rollback."
         for o in planned
-        if fingerprint(traffic.as_open(snapshot.get(o.kind, o.name))) != o.after
+        if fingerprint(slots.as_open(snapshot.get(o.kind, o.name))) != o.after
     ]
 
 

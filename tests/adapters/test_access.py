@@ -22,9 +22,9 @@ from rollback_lib.adapters import loading
 from rollback_lib.adapters.access import Access
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
-from rollback_lib.core import kubeconfig
-from rollback_lib.core.changes import CreateObject
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube import kubeconfig
+from rollback_lib.core.run.changes import CreateObject
 from rollback_lib.sandbox.cluster import ADMIN, Sandbox
 from tests.tls_front import TlsFront, certificate
 

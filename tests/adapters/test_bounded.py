@@ -18,9 +18,9 @@ from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.registry import RegistryClient
 from rollback_lib.adapters.web import RequestsWeb
-from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import InterruptedRunError, RollbackError
-from rollback_lib.core.notices import Notice
+from rollback_lib.core.report.notices import Notice
+from rollback_lib.core.settings import model as core_settings
 from tests.dripping import EVERY, Dripping, How, dripping, kubeconfig
 
 LIMIT = 0.3  # seconds, for one answer

@@ -12,7 +12,7 @@ import pytest
 from rollback_lib.adapters import git
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.core.errors import BugError, InterruptedRunError, RefusedError
-from rollback_lib.core.release import Tag, find, propose_previous
+from rollback_lib.core.releases.tags import Tag, find, propose_previous
 from tests.git_repository import DAY, RepositoryBuilder, isolated
 
 

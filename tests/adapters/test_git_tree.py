@@ -10,8 +10,8 @@ import pytest
 
 from rollback_lib.adapters import git
 from rollback_lib.adapters.git import GitRepository
-from rollback_lib.core import tree
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.manifests import tree
 from tests.git_repository import RepositoryBuilder, isolated
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

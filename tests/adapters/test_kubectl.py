@@ -12,10 +12,10 @@ import pytest
 
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core.changes import DeleteObject, PatchObject
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError, StaleError
-from rollback_lib.core.resources import Object, fingerprint
-from rollback_lib.core.three_way import Operation
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.objects import Object, fingerprint
+from rollback_lib.core.run.changes import DeleteObject, PatchObject
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a script of a POSIX shell")
 

@@ -8,7 +8,7 @@ import pytest
 
 from rollback_lib.adapters import loading
 from rollback_lib.adapters.notify.post import post
-from rollback_lib.core.notices import Delivery
+from rollback_lib.core.report.notices import Delivery
 from tests.fake_hook import FakeHook
 
 

@@ -11,7 +11,7 @@ import pytest
 from rollback_lib.adapters.registry import RegistryClient
 from rollback_lib.adapters.registry_http import is_loopback
 from rollback_lib.core.errors import UsageError
-from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.images.registry_answers import Answer
 from tests.fake_registry import FakeRegistry, closed_port, digest_of
 
 REPO = "sanjodb/x"

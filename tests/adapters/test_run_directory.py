@@ -10,7 +10,7 @@ import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import BugError
-from rollback_lib.core.journal import Mark
+from rollback_lib.core.run.journal import Mark
 
 
 def test_a_torn_last_line_is_dropped_and_what_follows_is_whole(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from rollback_lib import holding
 from rollback_lib.adapters import kubectl, kubernetes
 from rollback_lib.cli import main
 from rollback_lib.collectors import outage, rollout
-from rollback_lib.core import lock
+from rollback_lib.core.run import lock
 from rollback_lib.operations import resume
-from rollback_lib.pipeline import BESIDE
+from rollback_lib.pipeline import holding
+from rollback_lib.pipeline.loop import BESIDE
 from rollback_lib.sandbox.playground import Kept, Playground
 from rollback_lib.sandbox.shop import BAD, GOOD
 

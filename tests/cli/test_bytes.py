@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.core.resources import LAST_APPLIED
+from rollback_lib.core.kube.objects import LAST_APPLIED
 from rollback_lib.sandbox.shop import GOOD
 from tests.cli.desk import Desk
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollback_lib import __version__, cli, wiring
-from rollback_lib.core import parameters
+from rollback_lib.core.settings import parameters
 from tests.command_line import ROOT, rollback
 
 HEAVY = ("yaml", "msgspec", "requests", "git", "kubernetes", "docker_image", "rollback_lib.wiring")

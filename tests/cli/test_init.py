@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_lib.core import settings
+from rollback_lib.core.settings import model
 from tests.command_line import rollback
 from tests.git_repository import RepositoryBuilder
 
@@ -33,7 +33,7 @@ def test_it_writes_the_file_and_says_what_it_guessed(repository: RepositoryBuild
     repository.tag("v1.0.0")
     done = rollback("init", folder=repository.folder)
     assert done.code == 0
-    written = settings.load((repository.folder / "rollback.yaml").read_bytes())
+    written = model.load((repository.folder / "rollback.yaml").read_bytes())
     assert (written.application, written.manifests.path) == ("my-shop", "k8s/{service}")
     assert "k8s/{service}: 2 services" in done.out
     assert "prod: namespace shop" in done.out
@@ -60,7 +60,7 @@ def test_a_file_that_is_there_is_never_overwritten(repository: RepositoryBuilder
 def test_print_shows_the_file_and_writes_nothing(repository: RepositoryBuilder) -> None:
     done = rollback("init", "--print", folder=repository.folder)
     assert done.code == 0
-    assert settings.load(done.out).application == "my-shop"
+    assert model.load(done.out).application == "my-shop"
     assert not (repository.folder / "rollback.yaml").exists()
 
 

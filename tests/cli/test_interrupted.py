@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.core import lock
+from rollback_lib.core.run import lock
 from rollback_lib.sandbox.faults import Class
 from rollback_lib.sandbox.recorder import Entry
 from tests.cli.desk import SPEED, WORKER, Desk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollback_lib.core.health import pod_causes
+from rollback_lib.core.health.pods import causes
 from rollback_lib.sandbox.shop import GOOD
 from tests.cli.desk import Desk
 
@@ -24,7 +24,7 @@ NEEDS = {
 def test_a_pod_that_no_node_takes_ends_the_run_early_with_what_to_change(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(pod_causes, "UNSCHEDULABLE_FOR", 1.0)
+    monkeypatch.setattr(causes, "UNSCHEDULABLE_FOR", 1.0)
     desk.rewrite(GOOD, {DEPLOYMENT: desk.file(GOOD, DEPLOYMENT).replace(*NEEDS[what])})
     ended = desk.rollback("run", "--to", GOOD, "--yes")
     said = " ".join((ended.out + ended.err).split())

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rollback_lib.operations import run as operation
-from rollback_lib.telling import Telling
+from rollback_lib.pipeline.notifications import Telling
 from tests.cli.desk import Desk
 from tests.command_line import ROOT
 from tests.fake_hook import MOODS, TOKEN, FakeHook, NoRoute

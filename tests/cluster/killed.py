@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rollback_lib import holding
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.cli import main
-from rollback_lib.core import lock
+from rollback_lib.core.run import lock
 from rollback_lib.operations import resume
+from rollback_lib.pipeline import holding
 
 _HURRY = 30  # times as fast as life: a test does not wait a minute for a process that it has killed itself
 

@@ -9,8 +9,8 @@ import pytest
 
 from rollback_lib.collectors.asking import each, gather
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.findings import finding
-from rollback_lib.core.run import Finding
+from rollback_lib.core.evidence.findings import finding
+from rollback_lib.core.run.records import Finding
 
 
 def test_what_hangs_is_said_and_not_waited_for() -> None:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from rollback_lib.collectors.migrations import Schema
-from rollback_lib.core import settings
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.run import ReleaseRef
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.settings import model
 from tests.fakes import FakeGit
-from tests.test_pipeline import SETTINGS
+from tests.pipeline.test_loop import SETTINGS
 
 ONE, TWO = {"db/V1__a.sql": b"1"}, {"db/V1__a.sql": b"1", "db/V2__b.sql": b"2"}
 
@@ -46,7 +46,7 @@ def refs(git: FakeGit) -> dict[str, ReleaseRef]:
 
 
 def schema(git: FakeGit) -> Schema:
-    return Schema(git, settings.load(SETTINGS), tuple(refs(git).values()))
+    return Schema(git, model.load(SETTINGS), tuple(refs(git).values()))
 
 
 def test_each_tree_is_listed_once_and_a_name_that_tells_all_is_not_read(git: CountingGit) -> None:
@@ -80,5 +80,5 @@ def test_a_target_that_the_clone_lacks_is_refused(git: CountingGit) -> None:
 def test_a_commit_without_a_tag_can_be_current(git: CountingGit) -> None:
     known = refs(git)
     current = ReleaseRef(release="untagged", commit=known["v4"].commit)
-    made = Schema(git, settings.load(SETTINGS), (known["v1"],))
+    made = Schema(git, model.load(SETTINGS), (known["v1"],))
     assert [m.release for m in made.between(current, known["v1"], {"cart"})] == ["untagged"]

@@ -12,12 +12,12 @@ import pytest
 
 from rollback_lib.collectors import proof, smoke
 from rollback_lib.collectors.rollout import Rollouts, Watched
-from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import CheckError, UsageError
-from rollback_lib.core.run import Measure
-from rollback_lib.core.settings import Settings
-from rollback_lib.core.smoke import Answered
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.run.records import Measure
+from rollback_lib.core.settings import model as core_settings
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Ports
 from tests.fakes import FakeCluster, FakeGit, FakeInside, FakeRegistry, FakeWeb, ports
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.core import jenkins_job
+from rollback_lib.core.jenkins import job as jenkins_job
 from rollback_lib.sandbox.playground import Kept, Playground
 from rollback_lib.sandbox.shop import SCENARIOS
 from tests.jenkins import jars

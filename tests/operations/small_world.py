@@ -11,15 +11,14 @@ from typing import Any
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RefusedError, StaleError
-from rollback_lib.core.permissions import allows
-from rollback_lib.core.plan import ClusterIdentity
-from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.resources import KINDS
-from rollback_lib.core.run import Request
-from rollback_lib.core.settings import Settings
-from rollback_lib.core.snapshot import Snapshot
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
+from rollback_lib.core.rights.permissions import allows
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings import model as core_settings
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Evidence, Ports
 from tests.fakes import FakeFiles, FakeInside, FakeRecords, FakeWeb
 from tests.git_repository import RepositoryBuilder

@@ -13,11 +13,13 @@ import pytest
 from rollback_lib.adapters.jenkins import JenkinsServer
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.collectors import upstream
-from rollback_lib.core import settings as core_settings
 from rollback_lib.core.errors import RefusedError, UsageError
-from rollback_lib.core.journal import Mark, ending
-from rollback_lib.core.plan import ClusterIdentity, Plan
-from rollback_lib.core.run import ReleaseRef, Request
+from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.plan.model import Plan
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run.journal import Mark, ending
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings import model as core_settings
 from rollback_lib.operations import automatic
 from rollback_lib.ports import Ports
 from tests.fake_jenkins import FakeJenkins

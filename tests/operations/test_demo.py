@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_lib.core.demo_text import LANGUAGES, words
+from rollback_lib.core.readouts.demo import LANGUAGES, words
 from rollback_lib.operations.demo import BAD, GOOD, Story, commands_to_try
 
 

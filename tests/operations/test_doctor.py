@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.core import prerequisites
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.prerequisites import Check
+from rollback_lib.core.readouts import prerequisites
+from rollback_lib.core.readouts.prerequisites import Check
 from rollback_lib.operations.doctor import Known, examine
 from tests.operations.small_world import SETTINGS, SmallWorld, deployment
 

@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.core import ledger, lock, settings
 from rollback_lib.core.errors import LockedError, NotApprovedError, RefusedError
-from rollback_lib.core.lock import Claim
-from rollback_lib.holding import Holding
+from rollback_lib.core.releases import ledger
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.lock import Claim
+from rollback_lib.core.settings import model
 from rollback_lib.operations import guard
 from rollback_lib.operations.unlock import unlock
+from rollback_lib.pipeline.holding import Holding
 from rollback_lib.ports import Ports
 from tests.fakes import FakeClock, FakeCluster, FakeGit, FakeProgress, FakeRecords, FakeRegistry, ports
 
-SETTINGS = settings.load(
+SETTINGS = model.load(
     b"""
 application: shop
 manifests: {path: "k8s/{service}"}

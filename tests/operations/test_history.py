@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from rollback_lib.core import history as core_history
 from rollback_lib.core.errors import CheckError, RefusedError
-from rollback_lib.core.history import History, Release
-from rollback_lib.core.journal import Mark
+from rollback_lib.core.readouts import history as core_history
+from rollback_lib.core.readouts.history import History, Release
+from rollback_lib.core.run.journal import Mark
 from rollback_lib.operations import history, quarantine
 from rollback_lib.operations import status as status_operation
 from tests.test_ledger_runs import Closed, World, digest
@@ -116,7 +116,7 @@ def test_services_of_different_releases_are_told_as_mixed(world: World) -> None:
 
 
 def test_status_tells_mixed_services_too(world: World) -> None:
-    from rollback_lib.core import status as core_status
+    from rollback_lib.core.readouts import status as core_status
 
     world.run(to="v1", service=["cart"])
 

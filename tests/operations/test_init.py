@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_lib.core import settings
-from rollback_lib.core.settings import Settings
+from rollback_lib.core.settings import model
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.operations.init import propose
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
@@ -42,7 +42,7 @@ def deployment(name: str, image: str, namespace: str = "") -> str:
 
 def proposed(files: Mapping[str, str], tags: Sequence[str] = (), name: str = "shop") -> tuple[Settings, str]:
     text = propose(list(files), lambda f: files[f].encode(), tags, name)
-    return settings.load(text), text
+    return model.load(text), text
 
 
 def of_corpus(folder: str, jenkinsfile: str = "") -> tuple[Settings, str]:
@@ -53,7 +53,7 @@ def of_corpus(folder: str, jenkinsfile: str = "") -> tuple[Settings, str]:
     rows = (root.parent / "tags.tsv").read_text(encoding="utf-8").splitlines()[1:]
     tags = [row.split("\t")[0] for row in rows if not row.startswith("HEAD")]
     text = propose(list(files), files.__getitem__, tags, root.parent.name)
-    return settings.load(text), text
+    return model.load(text), text
 
 
 @needs_corpus
@@ -87,7 +87,7 @@ def test_a_file_a_service_is_recognised() -> None:
 def test_every_real_repository_gets_settings_that_load(shape: str) -> None:
     for root in (p for p in (CORPUS / "shapes" / shape).iterdir() if p.is_dir()):
         files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
-        settings.load(propose(list(files), lambda f, files=files: files[f].read_bytes(), (), shape))  # type: ignore[misc]
+        model.load(propose(list(files), lambda f, files=files: files[f].read_bytes(), (), shape))  # type: ignore[misc]
 
 
 def test_an_empty_repository_gets_a_form_to_fill_in() -> None:

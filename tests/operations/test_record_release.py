@@ -13,17 +13,19 @@ import msgspec
 import pytest
 
 from rollback_lib.collectors import ledger as collector
-from rollback_lib.core import ledger, lock, recording, settings
 from rollback_lib.core.errors import CheckError, RefusedError, StaleError, UsageError
-from rollback_lib.core.image_reference import is_registry_tag
-from rollback_lib.core.ledger import Entry, Ledger, Quarantine
-from rollback_lib.core.lock import DEPLOY, Claim
-from rollback_lib.core.recording import Result, text
-from rollback_lib.core.registry_answers import Answer
-from rollback_lib.core.resources import Object
-from rollback_lib.core.smoke import Answered
-from rollback_lib.holding import Holding
+from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.images.reference import is_registry_tag
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.releases import ledger, recording
+from rollback_lib.core.releases.ledger import Entry, Ledger, Quarantine
+from rollback_lib.core.releases.recording import Result, text
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.lock import DEPLOY, Claim
+from rollback_lib.core.settings import model
 from rollback_lib.operations import record_release
+from rollback_lib.pipeline.holding import Holding
 from tests.fakes import FakeClock, FakeProgress, FakeRecords
 from tests.operations.small_world import SETTINGS, SmallWorld, digest
 
@@ -297,9 +299,9 @@ def test_a_release_is_named_or_found_and_not_both(world: World) -> None:
 
 
 def test_settings_bound_the_ledger() -> None:
-    assert settings.load(SETTINGS).ledger.keep == 20
+    assert model.load(SETTINGS).ledger.keep == 20
     with pytest.raises(UsageError, match="keep"):
-        settings.load(SETTINGS + "ledger: {keep: 1}\n")
+        model.load(SETTINGS + "ledger: {keep: 1}\n")
 
 
 def test_an_entry_is_a_config_map_of_its_own_label(world: World) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import maintenance, traffic
-from rollback_lib.core.changes import Change
 from rollback_lib.core.errors import FailedError, NotApprovedError, StaleError, UsageError
-from rollback_lib.core.resources import Object
-from rollback_lib.core.settings import Maintenance
-from rollback_lib.core.snapshot import Snapshot
-from rollback_lib.core.traffic import CLOSED, Page
+from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.run.changes import Change
+from rollback_lib.core.settings.model import Maintenance
+from rollback_lib.core.traffic import maintenance, slots
+from rollback_lib.core.traffic.slots import CLOSED, Page
 from rollback_lib.operations import reopen
 from rollback_lib.operations.reopen import Reopened
 from rollback_lib.ports import Ports, RunStore
@@ -27,7 +27,7 @@ RUN, SINCE = "20260301-120000-prod-ab12", "2026-03-01T12:00:00Z"
 
 
 def closed(obj: Object, page: Page | None = None) -> Object:
-    return traffic.close(obj, page, run=RUN, since=SINCE)
+    return slots.close(obj, page, run=RUN, since=SINCE)
 
 
 class World:

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from rollback_lib.core.errors import NotApprovedError, RefusedError, RollbackError, UsageError
-from rollback_lib.core.retag import TagMoves
-from rollback_lib.core.run import Request
+from rollback_lib.core.plan.retag import TagMoves
+from rollback_lib.core.run.records import Request
 from rollback_lib.operations import retag
 from rollback_lib.operations import status as status_operation
 from rollback_lib.operations.doctor import Known

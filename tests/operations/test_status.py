@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core import status as core_status
-from rollback_lib.core import traffic
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.journal import Mark
-from rollback_lib.core.status import Status
+from rollback_lib.core.readouts import status as core_status
+from rollback_lib.core.readouts.status import Status
+from rollback_lib.core.run.journal import Mark
+from rollback_lib.core.traffic import slots
 from rollback_lib.operations import status
 from tests.operations.small_world import SmallWorld, digest
 
@@ -141,7 +141,7 @@ def test_a_run_that_does_not_read_is_passed_over(world: SmallWorld, tmp_path: Pa
 def test_what_a_run_has_closed_is_said_with_since_when_and_by_which_run(world: SmallWorld) -> None:
     selector = {"app": "cart"}
     body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cart"}, "spec": {"selector": selector}}
-    world.cluster.put(traffic.close(body, None, run="20260301-dead", since="2026-03-01T10:00:00Z"))
+    world.cluster.put(slots.close(body, None, run="20260301-dead", since="2026-03-01T10:00:00Z"))
     found = look(world)
     assert found.closed == ("Service/cart, closed since 2026-03-01T10:00:00Z by run 20260301-dead",)
     said = " ".join(core_status.text(found).split())

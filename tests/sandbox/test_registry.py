@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rollback_lib.adapters.registry import RegistryClient
-from rollback_lib.core.registry_answers import Answer
+from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.sandbox import oci
 from rollback_lib.sandbox.registry import Fault, Registry
 

@@ -9,7 +9,7 @@ import yaml
 
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.cli import demo
-from rollback_lib.core import settings as core_settings
+from rollback_lib.core.settings import model as core_settings
 from rollback_lib.operations import demo as story
 from rollback_lib.sandbox import shop as sandbox_shop
 from rollback_lib.sandbox.registry_store import ImageStore

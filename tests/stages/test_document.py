@@ -12,7 +12,7 @@ from rollback_lib.operations import report as operation_report
 from rollback_lib.operations import run as operation
 from rollback_lib.stages import document
 from tests.fakes import FakeActs
-from tests.test_pipeline import World
+from tests.pipeline.test_loop import World
 
 FORMS = {"report.json", "incident.md", "report.html", "report.css", "junit.xml"}
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from rollback_lib.adapters import bounded
 from rollback_lib.adapters.notify import apprise, slack, teams, webhook
-from rollback_lib.core.notices import DONE, STARTED, Delivery, Lack, Notice
-from rollback_lib.core.notify_settings import Channel, Webhook
-from rollback_lib.core.settings import Settings
+from rollback_lib.core.report.notices import DONE, STARTED, Delivery, Lack, Notice
+from rollback_lib.core.settings.model import Settings
+from rollback_lib.core.settings.notify import Channel, Webhook
 
 ANNOUNCE: Final = "announce"
 

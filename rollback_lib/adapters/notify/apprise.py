@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rollback_lib.adapters import loading
-from rollback_lib.core.notices import Delivery, Lack, Notice
-from rollback_lib.core.notify_settings import Channel
+from rollback_lib.core.report.notices import Delivery, Lack, Notice
+from rollback_lib.core.settings.notify import Channel
 
 _NOT_THERE: Final = "the library is not installed"
 _INSTALL: Final = "pip install 'rollback-lib[notify]'"

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rollback_lib.adapters import loading
-from rollback_lib.core.notices import Delivery
+from rollback_lib.core.report.notices import Delivery
 
 
 def address(variable: str, environ: Mapping[str, str]) -> tuple[str, str]:

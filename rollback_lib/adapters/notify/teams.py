@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollback_lib.adapters.notify.post import post
-from rollback_lib.core.notices import Delivery, Notice
-from rollback_lib.core.notify_settings import Channel
-from rollback_lib.core.page import is_http
+from rollback_lib.core.report.notices import Delivery, Notice
+from rollback_lib.core.report.page import is_http
+from rollback_lib.core.settings.notify import Channel
 
 
 def body(notice: Notice) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollback_lib.adapters.notify.post import address, post
-from rollback_lib.core.notices import Delivery, Lack, Notice
-from rollback_lib.core.notify_settings import Channel, Webhook, filled
+from rollback_lib.core.report.notices import Delivery, Lack, Notice
+from rollback_lib.core.settings.notify import Channel, Webhook, filled
 
 
 def body(notice: Notice, template: Mapping[str, Any] | None, announcement: str = "") -> Any:

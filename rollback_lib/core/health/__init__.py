@@ -6,10 +6,10 @@ opens the next wave, `stuck_pod` names what must be deleted by hand, `refusable`
 
 from rollback_lib.core.health.assess import assess, ready_now, refusable
 from rollback_lib.core.health.limits import limit
-from rollback_lib.core.health.newest import newest_pods
-from rollback_lib.core.health.pods import is_ready, owned
-from rollback_lib.core.health.report import Cause, Crash, Health, Patience, Report, Seen, View
-from rollback_lib.core.health.rounds import look
+from rollback_lib.core.health.pods.newest import newest_pods
+from rollback_lib.core.health.pods.pods import is_ready, owned
+from rollback_lib.core.health.pods.report import Cause, Crash, Health, Patience, Report, Seen, View
+from rollback_lib.core.health.pods.rounds import look
 from rollback_lib.core.health.stateful_set import may_stick, misfit_pod, stuck_pod
 
 __all__ = [

@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core.health import daemon_set, deployment, pods, rounds, stateful_set
-from rollback_lib.core.health.newest import desired_pods
-from rollback_lib.core.health.reading import Json, dig
-from rollback_lib.core.health.report import Health, Patience, Report, View
+from rollback_lib.core.health import daemon_set, deployment, stateful_set
+from rollback_lib.core.health.pods import pods, rounds
+from rollback_lib.core.health.pods.newest import desired_pods
+from rollback_lib.core.health.pods.reading import Json, dig
+from rollback_lib.core.health.pods.report import Health, Patience, Report, View
 from rollback_lib.core.health.verdict import Tally, conclude, waited_too_long
 
 KINDS: Final[Mapping[str, Callable[[View, Patience], Tally]]] = MappingProxyType(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rollback_lib.core.health import pod_causes, pods, troubles
-from rollback_lib.core.health.newest import desired_pods, is_newest, last_revision
-from rollback_lib.core.health.reading import Json, number, text
-from rollback_lib.core.health.report import Patience, View
+from rollback_lib.core.health.pods import causes, pods, troubles
+from rollback_lib.core.health.pods.newest import desired_pods, is_newest, last_revision
+from rollback_lib.core.health.pods.reading import Json, number, text
+from rollback_lib.core.health.pods.report import Patience, View
 from rollback_lib.core.health.verdict import Tally
 
 
@@ -28,7 +28,7 @@ def tally(view: View, patience: Patience) -> Tally:
     pause = number(view.workload, "spec", "minReadySeconds")
     if pause and number(view.workload, "status", "numberAvailable") < min(wanted, ready):
         holds.append(f"its minReadySeconds ({pause} s) are not over")
-    by_pods = (c for p in judged for c in pod_causes.causes(view, p, patience))
+    by_pods = (c for p in judged for c in causes.causes(view, p, patience))
     return Tally(
         desired=desired,
         newest=newest,

@@ -6,10 +6,11 @@ NewReplicaSetAvailable for 2.5 s without any updated pod, and Progressing=False 
 
 from __future__ import annotations
 
-from rollback_lib.core.health import pod_causes, pods, troubles
-from rollback_lib.core.health.newest import desired_pods, is_newest, newest_replica_set
-from rollback_lib.core.health.reading import number, part, share, text
-from rollback_lib.core.health.report import Patience, View
+from rollback_lib.core.health.pods import causes as pod_causes
+from rollback_lib.core.health.pods import pods, troubles
+from rollback_lib.core.health.pods.newest import desired_pods, is_newest, newest_replica_set
+from rollback_lib.core.health.pods.reading import number, part, share, text
+from rollback_lib.core.health.pods.report import Patience, View
 from rollback_lib.core.health.verdict import Tally, not_final
 
 

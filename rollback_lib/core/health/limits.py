@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from rollback_lib.core.health import pods
 from rollback_lib.core.health.deployment import rolling_steps
-from rollback_lib.core.health.newest import desired_pods
-from rollback_lib.core.health.reading import Json, number, part, parts, share, text
+from rollback_lib.core.health.pods import pods
+from rollback_lib.core.health.pods.newest import desired_pods
+from rollback_lib.core.health.pods.reading import Json, number, part, parts, share, text
 
 START: Final = 30  # seconds to place a pod, pull its image and start it
 ENDS: Final = 30  # the API's default for terminationGracePeriodSeconds

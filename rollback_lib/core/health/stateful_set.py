@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rollback_lib.core.health import pod_causes, pods, troubles
-from rollback_lib.core.health.newest import desired_pods, is_newest, update_revision
-from rollback_lib.core.health.reading import Json, number, observed, part, parts, text
-from rollback_lib.core.health.report import Cause, Patience, View
+from rollback_lib.core.health.pods import causes, pods, troubles
+from rollback_lib.core.health.pods.newest import desired_pods, is_newest, update_revision
+from rollback_lib.core.health.pods.reading import Json, number, observed, part, parts, text
+from rollback_lib.core.health.pods.report import Cause, Patience, View
 from rollback_lib.core.health.verdict import Tally, not_final
 
 
@@ -32,8 +32,8 @@ def tally(view: View, patience: Patience) -> Tally:
     if pause and number(view.workload, "status", "availableReplicas") < min(desired, ready + kept_ready):
         holds.append(f"its minReadySeconds ({pause} s) are not over")
 
-    by_pods = (c for p in judged for c in pod_causes.causes(view, p, patience))
-    by_kept = (not_final(c) for p in kept for c in pod_causes.causes(view, p, patience))
+    by_pods = (c for p in judged for c in causes.causes(view, p, patience))
+    by_kept = (not_final(c) for p in kept for c in causes.causes(view, p, patience))
     return Tally(
         desired=desired - below,
         newest=newest,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from rollback_lib.core.health import pods
-from rollback_lib.core.health.reading import Json, observed
-from rollback_lib.core.health.report import Cause, Health, Report, View
+from rollback_lib.core.health.pods import pods
+from rollback_lib.core.health.pods.reading import Json, observed
+from rollback_lib.core.health.pods.report import Cause, Health, Report, View
 
 
 class Tally(msgspec.Struct, frozen=True):

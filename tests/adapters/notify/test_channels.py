@@ -15,9 +15,9 @@ import pytest
 
 from rollback_lib.adapters.notify import Channels, apprise, slack, teams, webhook
 from rollback_lib.adapters.notify.post import post
-from rollback_lib.core import settings
-from rollback_lib.core.notices import DONE, STARTED, Notice
-from rollback_lib.core.notify_settings import Channel, Webhook
+from rollback_lib.core.report.notices import DONE, STARTED, Notice
+from rollback_lib.core.settings import model
+from rollback_lib.core.settings.notify import Channel, Webhook
 from tests.fake_hook import TOKEN, FakeHook, NoRoute
 
 HOSTILE = '<!channel> *x* [a](javascript:b) & "quoted" {title} \\x1b[31m'
@@ -188,7 +188,7 @@ def test_headers_come_from_the_environment_or_nothing_is_sent() -> None:
 def test_users_are_told_the_teams_words_and_nothing_of_how_it_is_done() -> None:
     text = SMALLEST + "announce: {url_env: STATUS, text: Back in minutes., over: All is well.}\n"
     with FakeHook() as hook:
-        channels = Channels(settings.load(text), {"STATUS": hook.url})
+        channels = Channels(model.load(text), {"STATUS": hook.url})
         assert channels.channels(STARTED) == ("announce",)
         assert channels.channels("failed") == ()
         for event in (STARTED, DONE):
@@ -201,21 +201,21 @@ def test_placeholders_in_what_users_are_told_stay_as_they_are_written() -> None:
         SMALLEST + 'announce: {url_env: STATUS, text: "{title}", body: {say: "{announcement}", of: "{application}"}}\n'
     )
     with FakeHook() as hook:
-        assert not Channels(settings.load(text), {"STATUS": hook.url}).send("announce", notice(event=STARTED), 2).error
+        assert not Channels(model.load(text), {"STATUS": hook.url}).send("announce", notice(event=STARTED), 2).error
         assert hook.got[0][2] == {"say": "{title}", "of": "shop"}
 
 
 def test_a_text_for_our_page_alone_is_sent_to_nobody() -> None:
     page = "namespace: shop, isolation: {mode: service, targets: [a], maintenance: {}}"
     text = SMALLEST.replace("namespace: shop", page) + "announce: {text: Back in minutes.}\n"
-    channels = Channels(settings.load(text), {})
+    channels = Channels(model.load(text), {})
     assert channels.channels(STARTED) == ()
     assert channels.lacking() == {}
 
 
 def test_a_channel_gets_the_events_that_it_wants() -> None:
     text = SMALLEST + "notify: {slack: {url_env: A}, webhooks: {pager: {url_env: B, events: [failed]}}}\n"
-    channels = Channels(settings.load(text), {})
+    channels = Channels(model.load(text), {})
     assert channels.channels("failed") == ("slack", "pager")
     assert channels.channels("done") == ("slack",)
 

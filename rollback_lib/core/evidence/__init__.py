@@ -1,0 +1,1 @@
+"""What is broken and how that is known: findings from workloads, logs, monitoring, tests and requests."""

@@ -1,0 +1,326 @@
+"""Which image a container gets at the target release: the ladder, best rung first.
+
+``ledger``, ``release-tag``, ``manifest``, ``history``, ``reference``. Why a ladder:
+in the application that the plan was written for, all release tags with manifests say ``repository:prod``, which each
+deploy overwrites, so the manifest alone brings nothing back. A registry that says "absent" and one that cannot tell
+are told apart everywhere. What the ledger recorded for a container is what ran: where the registry has lost it, another
+rung may only stand in with the same digest set.
+
+Use: look up what `to_ask` names, add the answers, repeat until it names nothing, then `choose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import (
+    ImageSettings,
+    Recorded,
+    Rung,
+    Running,
+    Step,
+    Tried,
+    Wanted,
+    candidates,
+    is_own,
+    is_placeholder,
+    same_image,
+    steps,
+)
+from rollback_lib.core.settings.model import Settings
+
+__all__ = [
+    "Choice",
+    "ImageSettings",
+    "Recorded",
+    "Rung",
+    "Running",
+    "Tried",
+    "Wanted",
+    "candidates",
+    "choose",
+    "is_own",
+    "is_placeholder",
+    "ladder_settings",
+    "same_image",
+    "to_ask",
+]
+
+UNKNOWN: Final = "registry-unknown"
+ON_NODES: Final = "image-on-nodes-only"
+REFERENCE: Final = "reference-image"
+MOVED: Final = "moved-tag"
+
+
+def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSettings:
+    """What the ladder needs of rollback.yaml; ``services`` tell the team's own images from others."""
+    images = settings.images
+    return ImageSettings(
+        repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
+        reference_tag=images.reference_tag, services=tuple(services),
+    )  # fmt: skip
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The image to write (``image``) in place of the manifest's (``before``), and how sure that is (``rung``).
+
+    ``digest`` is empty only where the registry could not tell and that was accepted; ``digests`` is the set to compare
+    running pods with.
+    """
+
+    service: str
+    workload: str
+    container: str
+    init: bool
+    own: bool
+    before: str
+    image: str
+    digest: str
+    digests: tuple[str, ...]
+    rung: Rung
+    tried: tuple[Tried, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def to_ask(
+    wanted: Wanted,
+    release: str,
+    settings: ImageSettings,
+    answers: Mapping[str, Answer],
+    running: Sequence[Running] = (),
+) -> tuple[str, ...]:
+    """The next reference worth asking about; empty when what is known decides.
+
+    A rung is asked only when no better one is present: looking spends the registry's quota.
+    """
+    for step in steps(wanted, release, settings, running)[1]:
+        if step.reference and step.reference not in answers:
+            return (step.reference,)
+        answer = answers.get(step.reference)
+        if answer and answer.state == "present" and not _other_bits(wanted, step, answer):
+            return ()
+    return ()
+
+
+def _other_bits(wanted: Wanted, step: Step, answer: Answer | None) -> bool:
+    """Whether the rung is known to be another image than the recorded one, or nothing tells which it is."""
+    if wanted.recorded is None or step.rung in ("ledger", "reference") or not step.reference:
+        return False
+    known = {answer.digest, *answer.digests} if answer else set()
+    return not (known | {digest_of(step.reference)}) & set(wanted.recorded.digests)
+
+
+def choose(
+    wanted: Wanted,
+    release: str,
+    settings: ImageSettings,
+    answers: Mapping[str, Answer],
+    running: Sequence[Running] = (),
+    accepted: frozenset[str] = frozenset(),
+) -> tuple[Choice | None, tuple[Refusal, ...]]:
+    """The image for this container, or why there is none: exactly one of both.
+
+    What is not in ``answers`` counts as "cannot tell". The refusal names the service, the container and everything that
+    was tried, and carries the code that would let it through, if one would.
+    """
+    own, ladder = steps(wanted, release, settings, running)
+    found = [_look(step, answers, running) for step in ladder]
+    if own and f"{MOVED}:{release}" not in accepted:
+        found = [msgspec.structs.replace(f, other=_other_bits(wanted, f.step, f.answer)) for f in found]
+    take = _Taking(wanted, release, own, found)
+    may_unknown, may_nodes, may_reference = (_accepts(accepted, c, wanted) for c in (UNKNOWN, ON_NODES, REFERENCE))
+    choice = take.proven(may_reference) or take.held_though_unknown()
+    if choice is None and may_unknown:
+        choice = take.unproven(may_reference)
+    if choice is None and may_nodes:
+        choice = take.only_on_nodes(may_unknown)
+    if choice is not None:
+        return choice, ()
+    return None, (take.refusal(may_unknown, may_nodes, may_reference),)
+
+
+def _accepts(accepted: frozenset[str], code: str, wanted: Wanted) -> bool:
+    return code in accepted or f"{code}:{wanted.service}" in accepted
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A rung with what is known of it. ``held`` is its digest where pods run it, so that nodes have it.
+
+    ``other``: it is not, or not for certain, the image that the ledger has for the release.
+    """
+
+    step: Step
+    answer: Answer | None
+    digest: str = ""
+    held: str = ""
+    asked: bool = False
+    other: bool = False
+
+    @property
+    def state(self) -> str:
+        return self.answer.state if self.answer else "skipped"
+
+    @property
+    def tried(self) -> Tried:
+        text = (self.answer.text or self.state) if self.answer else self.step.why
+        if self.step.reference and self.step.reference not in text:
+            text = f"{self.step.reference}: {text}"
+        if self.other and self.state == "present":
+            text = f"{text} ({self.digest}), which is not what the ledger has for the release"
+        return Tried(self.step.rung, self.step.reference, self.state, text)
+
+
+def _look(step: Step, answers: Mapping[str, Answer], running: Sequence[Running]) -> _Found:
+    if not step.reference:
+        return _Found(step, None)
+    not_asked = Answer(step.reference, "unknown", text=f"{step.reference}: the registry was not asked")
+    answer = answers.get(step.reference, not_asked)
+    digest = answer.digest or digest_of(step.reference)
+    runs = any(same_image((digest, *answer.digests, *step.digests), r.image_id) for r in running)
+    held = (digest if runs else "") if digest else step.running
+    return _Found(step, answer, digest or step.running, held, step.reference in answers)
+
+
+class _Taking:
+    """The ways to take a rung, each a method; None where it does not lead to an image."""
+
+    def __init__(self, wanted: Wanted, release: str, own: bool, found: Sequence[_Found]) -> None:
+        self.wanted, self.release, self.own, self.found = wanted, release, own, found
+        self.usable = [f for f in found if not f.other]
+        # What we write for an own image is pinned, and for a digest the API server's default is IfNotPresent.
+        latest = not own and found[0].step.tag in ("", "latest") and not digest_of(wanted.image)
+        self.from_nodes = (wanted.pull_policy or ("Always" if latest else "IfNotPresent")) != "Always"
+
+    def proven(self, may_reference: bool) -> Choice | None:
+        """The best rung that the registry has."""
+        for f in self.usable:
+            if f.state == "present" and self._may_stand_in(f) and (may_reference or f.step.rung != "reference"):
+                return self._choice(f)
+        return None
+
+    def held_though_unknown(self) -> Choice | None:
+        """The registry cannot tell, but the nodes have that digest and would start it: a warning is enough."""
+        if not self.from_nodes:
+            return None
+        for f in self.usable:
+            if f.state == "unknown" and f.held and f.step.rung != "reference" and self._may_stand_in(f):
+                return self._choice(f, "the registry cannot tell, but pods run this digest: the nodes have it")
+        return None
+
+    def unproven(self, may_reference: bool) -> Choice | None:
+        """Accepted: the registry cannot tell. A known digest before a tag; never a tag that moves."""
+        warning = "the registry could not tell whether this image exists (accepted)"
+        for f in self.usable:
+            if f.step.rung == "reference":
+                continue
+            if f.state == "present":
+                return self._choice(f)
+            if f.state == "unknown" and (f.digest or f.step.rung == "as-is"):
+                return self._choice(f, warning)
+        for f in self.usable:
+            if f.state == "unknown" and f.step.tag:
+                return self._choice(f, warning + "; the text has no digest, so nothing proves what will run")
+        last = [f for f in self.usable if f.state == "present" and may_reference]
+        return self._choice(last[0]) if last else None
+
+    def only_on_nodes(self, may_unknown: bool) -> Choice | None:
+        """Accepted: gone from the registry, and nodes still have it."""
+        for f in self._on_nodes():
+            if may_unknown or self._may_stand_in(f):
+                return self._choice(f, "gone from the registry: it starts only on nodes that still have it (accepted)")
+        return None
+
+    def _on_nodes(self) -> list[_Found]:
+        if not self.from_nodes:
+            return []
+        return [
+            f for f in self.usable if f.held and f.answer and f.state == "absent" and not f.answer.missing_platforms
+        ]
+
+    def _may_stand_in(self, found: _Found) -> bool:
+        """History and reference may only stand in for the release once every rung that names it was looked at."""
+        if found.step.rung not in ("history", "reference"):
+            return True
+        return not any(f.state == "unknown" for f in self.found[: self.found.index(found)])
+
+    def _choice(self, found: _Found, *warnings: str) -> Choice:
+        w, step, digest = self.wanted, found.step, found.digest
+        resolves = found.answer is not None and found.answer.digest != "" and found.state != "absent"
+        if not self.own:
+            image = w.image
+        elif not digest:
+            image = f"{step.repository}:{step.tag}"
+        elif step.rung == "release-tag" and resolves:
+            image = f"{step.repository}:{step.tag}@{digest}"
+        else:
+            image = f"{step.repository}@{digest}"
+        digests = found.answer.digests if found.answer and found.answer.digest == digest else ()
+        digests = (*digests, *step.digests)
+        return Choice(
+            service=w.service,
+            workload=w.workload,
+            container=w.container,
+            init=w.init,
+            own=self.own,
+            before=w.image,
+            image=image,
+            digest=digest,
+            digests=tuple(dict.fromkeys(digests or (digest,))) if digest else (),
+            rung=step.rung,
+            tried=self._tried(found),
+            warnings=(*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests)),
+        )
+
+    def _tried(self, last: _Found) -> tuple[Tried, ...]:
+        end = self.found.index(last)
+        return tuple(f.tried for i, f in enumerate(self.found) if i <= end or f.asked)
+
+    def _warnings(self, found: _Found, digests: Sequence[str]) -> tuple[str, ...]:
+        place, rung = self.wanted.place, found.step.rung
+        said = []
+        if rung == "history" and not found.step.restored:
+            said.append(f"the digest is that of pods of an older revision; nothing proves that it is {self.release}")
+        if rung == "reference":
+            said.append(f"{found.step.reference} is the last resort; nothing proves that it is {self.release}")
+        if rung == "as-is" and found.step.tag in ("", "latest") and not digest_of(self.wanted.image):
+            said.append(
+                f"{self.wanted.image} is not the team's and its tag moves: what it was at {self.release} is not known"
+            )
+        named = digest_of(self.wanted.image)
+        if rung == "release-tag" and named and digests and named not in digests:
+            said.append(f"the release's manifest names {named}, its release tag is {found.digest}")
+        for f in self.found[: self.found.index(found)]:
+            if f.state == "unknown":
+                said.append(f"a better rung could not be looked at: {f.tried}")
+            if f.answer and f.answer.missing_platforms:
+                said.append(f"a better rung cannot run on the nodes: {f.tried}")
+        return tuple(f"{place}: {text}" for text in said)
+
+    def refusal(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> Refusal:
+        code, fix = self._way_out(may_unknown, may_nodes, may_reference)
+        text = f"{self.wanted.place}: no image for {self.wanted.image or '(empty)'} at {self.release}."
+        return Refusal(text, code, fix, "; ".join(str(f.tried) for f in self.found))
+
+    def _way_out(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> tuple[str, str]:
+        """(what ``--accept`` takes, what to do)."""
+        unknown = any(
+            f.state == "unknown" and not f.other and (f.step.rung != "reference" or may_reference) for f in self.found
+        )
+        if unknown and not may_unknown and self.unproven(may_reference):
+            return UNKNOWN, "The registry could not tell: mend that, or go on without its proof."
+        if self._on_nodes() and not may_nodes:
+            return ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them."
+        if not may_reference and self.found[-1].step.rung == "reference" and self.found[-1].state == "present":
+            return REFERENCE, "The reference tag exists, but nothing proves which release it is."
+        if any(f.other and f.state == "present" for f in self.found):
+            fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."
+            return f"{MOVED}:{self.release}", fix
+        if any(f.answer and f.answer.missing_platforms for f in self.found):
+            return "", "Push the image for the platform of the nodes."
+        return "", "Push the image of that release, or choose another release."

@@ -1,0 +1,1 @@
+"""Kubernetes as a rollback sees it: kinds, objects, who owns them, what refers to what. Pure."""

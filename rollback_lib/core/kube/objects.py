@@ -1,0 +1,104 @@
+"""Kubernetes kinds as a rollback sees them: where they live in the API, and which are never written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rollback_lib.core.record import canonical
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+RESTARTED_AT: Final = "kubectl.kubernetes.io/restartedAt"
+CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
+
+
+# Of the whole cluster; only looked at.
+CLUSTER_SCOPED: Final = ("Namespace", "IPAddress")
+# What the server fills in for a Service that does not ask for it (beside the ports' nodePort).
+ASSIGNED: Final = ("clusterIP", "clusterIPs", "healthCheckNodePort")
+HEADLESS: Final = "None"
+Object = dict[str, Any]
+
+
+def kind_of(obj: Mapping[str, Any]) -> str:
+    """The object's kind, or an empty text."""
+    return str(obj.get("kind") or "")
+
+
+def name_of(obj: Mapping[str, Any]) -> str:
+    """The object's name, or an empty text."""
+    return str((obj.get("metadata") or {}).get("name") or "")
+
+
+def label(kind: str, name: str) -> str:
+    """How an object is named to people and in ``--accept``: ``Deployment/user-service``."""
+    return f"{kind}/{name}"
+
+
+def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
+    """The object's annotations, never None."""
+    return (obj.get("metadata") or {}).get("annotations") or {}
+
+
+def is_leaving(obj: Mapping[str, Any]) -> bool:
+    """Whether somebody has deleted it, and something still holds it: it goes, whatever is written to it."""
+    return bool((obj.get("metadata") or {}).get("deletionTimestamp"))
+
+
+def template(obj: Mapping[str, Any]) -> Object | None:
+    """The pod template of a workload (a CronJob's stands deeper), or None."""
+    spec = obj.get("spec")
+    if not isinstance(spec, Mapping):
+        return None
+    if obj.get("kind") == "CronJob":
+        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
+    found = spec.get("template")
+    return found if isinstance(found, dict) else None
+
+
+def containers(pod_template: Mapping[str, Any] | None) -> list[tuple[bool, Object]]:
+    """(is init, container) of a pod template, in order."""
+    spec = (pod_template or {}).get("spec") or {}
+    init = [(True, c) for c in spec.get("initContainers") or [] if isinstance(c, dict)]
+    return init + [(False, c) for c in spec.get("containers") or [] if isinstance(c, dict)]
+
+
+def decided(obj: Mapping[str, Any]) -> Object:
+    """What makes a plan stale when it changes: everything but status, metadata (labels aside) and replicas.
+
+    (Design §6: an untouched crash-looping Deployment changes its resourceVersion 8 times a minute.)
+    """
+    kept = {k: v for k, v in obj.items() if k not in ("status", "metadata", "apiVersion")}
+    kept["name"] = name_of(obj)
+    kept["labels"] = (obj.get("metadata") or {}).get("labels") or {}
+    if isinstance(spec := kept.get("spec"), dict):
+        kept["spec"] = {k: v for k, v in spec.items() if k != "replicas"}
+    return kept
+
+
+def template_hash(obj: Mapping[str, Any]) -> str:
+    """A hash of the pod template as the server stores it."""
+    return hashlib.sha256(canonical(template(obj))).hexdigest()
+
+
+def fingerprint(obj: Mapping[str, Any] | None) -> str:
+    """A hash of what is decided about an object; empty for one that does not exist.
+
+    What the server chooses by itself does not count: a Service that is created gets another address than its dry run.
+    """
+    return hashlib.sha256(canonical(_chosen(decided(obj)))).hexdigest() if obj else ""
+
+
+def _chosen(obj: Object) -> Object:
+    """``obj`` without a Service's addresses and node ports; that it is headless stays."""
+    spec = obj.get("spec")
+    if kind_of(obj) != "Service" or not isinstance(spec, dict):
+        return obj
+    kept = {k: v for k, v in spec.items() if k not in ASSIGNED or v == HEADLESS}
+    ports = kept.get("ports")
+    if isinstance(ports, list):
+        kept["ports"] = [
+            {k: v for k, v in p.items() if k != "nodePort"} if isinstance(p, Mapping) else p for p in ports
+        ]
+    return {**obj, "spec": kept}

@@ -1,0 +1,60 @@
+"""What the API server said at one time."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import Object, label
+
+
+class ClusterIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cluster: all of it stands in plan, approval and record, and in the hash."""
+
+    context: str = ""
+    server: str = ""
+    namespace: str = ""
+    namespace_uid: str = ""
+    version: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Objects of the namespace at one time, by kind and name.
+
+    ``refused`` has the kinds that cannot be listed, and why; objects (``Kind/name``) whose apiVersion is not served.
+    """
+
+    objects: Mapping[str, Mapping[str, Object]]
+    refused: Mapping[str, str] = {}
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return self.objects.get(kind, {}).get(name)
+
+    def why_not(self, kind: str, name: str, api_version: str) -> str:
+        """Why the object could not be read in this version; empty where it could, there or not."""
+        usual = kind not in KINDS or api_version == KINDS[kind].api
+        return self.refused.get(label(kind, name), "") or (self.refused.get(kind, "") if usual else "")
+
+    def all(self, kind: str) -> tuple[Object, ...]:
+        return tuple(self.objects.get(kind, {}).values())
+
+
+class Presence(enum.StrEnum):
+    """Whether an object is there. One with a deletionTimestamp is on its way out, and is not there (design §6)."""
+
+    THERE = "there"
+    LEAVING = "leaving"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"  # we may not know
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """What the server would store (``object``), what it warned of, or why it refuses (``status``, ``refused``)."""
+
+    object: Object | None
+    warnings: Sequence[str] = ()
+    refused: str = ""
+    status: int = 200

@@ -1,0 +1,108 @@
+"""Telling services apart by their workloads, where the folder layout does not, and one object from its double."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core.errors import Refusal, RefusedError, UsageError
+from rollback_lib.core.kube.kinds import WORKLOADS
+from rollback_lib.core.kube.objects import Object, label, template
+from rollback_lib.core.manifests.manifest_objects import Document
+
+
+class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of the target's manifests. Names only: values may be secret."""
+
+    service: str
+    wave: int
+    file: str
+    document: int
+    part: int = -1
+    kind: str
+    name: str
+    api_version: str
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """File and line, for people."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+SHARED: Final = "(shared)"  # no service can be called so
+
+
+def by_workload(
+    objects: Sequence[SourceObject],
+    read: Mapping[str, Sequence[Document]],
+    order: Sequence[Sequence[str]],
+    ignore: Sequence[str],
+    only: Sequence[str],
+) -> list[SourceObject]:
+    """The objects of a folder without services in its name, each given to a workload's service.
+
+    A workload is a service of its own name. Another object belongs to the workload of the same name, or to the only
+    one that a Service's selector, an HPA's target or a PDB's selector matches; else it is shared, and applied first.
+    """
+    waves = {name: number for number, names in enumerate(order, start=1) for name in names}
+    bodies = {(o.file, o.document, o.part): _body(read, o) for o in objects}
+    workloads = {o.name: bodies[o.file, o.document, o.part] for o in objects if o.kind in WORKLOADS}
+    unknown = [name for name in only if name not in workloads]
+    if unknown:
+        raise UsageError(f"this release has no service {unknown[0]!r}; there are {', '.join(sorted(workloads))}")
+    grouped = []
+    for o in objects:
+        service = o.service or _owner(o, bodies[o.file, o.document, o.part], workloads)
+        if service in ignore or (only and service != SHARED and service not in only):
+            continue
+        wave = 0 if service == SHARED else waves.get(service, len(order) + 1)
+        grouped.append(msgspec.structs.replace(o, service=service, wave=wave))
+    return grouped
+
+
+def _body(read: Mapping[str, Sequence[Document]], o: SourceObject) -> Object:
+    return next(d.object for d in read[o.file] if (d.index, d.part) == (o.document, o.part))
+
+
+def _owner(o: SourceObject, body: Object, workloads: Mapping[str, Object]) -> str:
+    if o.kind in WORKLOADS or o.name in workloads:
+        return o.name
+    spec = body.get("spec")
+    if not isinstance(spec, Mapping):
+        return SHARED
+    target = str((spec.get("scaleTargetRef") or {}).get("name") or "") if o.kind == "HorizontalPodAutoscaler" else ""
+    if target in workloads:
+        return target
+    selector = spec.get("selector") or {}
+    selector = selector.get("matchLabels") if o.kind == "PodDisruptionBudget" else selector
+    if isinstance(selector, Mapping) and selector:
+        matching = [name for name, w in workloads.items() if _selects(selector, w)]
+        if len(matching) == 1:
+            return matching[0]
+    return SHARED
+
+
+def _selects(selector: Mapping[str, Any], workload: Object) -> bool:
+    labels = ((template(workload) or {}).get("metadata") or {}).get("labels") or {}
+    return all(labels.get(k) == v for k, v in selector.items())
+
+
+def unique(documents: Sequence[tuple[SourceObject, Object]]) -> list[tuple[SourceObject, Object]]:
+    """Each object once. The same object twice is fine when it says the same; else RefusedError names both places."""
+    seen: dict[tuple[str, str], tuple[SourceObject, Object]] = {}
+    refused = []
+    for source, body in documents:
+        first = seen.setdefault((source.kind, source.name), (source, body))
+        if first[1] != body:
+            refused.append(
+                Refusal(
+                    f"{label(source.kind, source.name)} stands in {first[0].file} and {source.file}, and they differ.",
+                    fix="Take one of them out, or point `manifests.path` at the files that are applied.",
+                )
+            )
+    if refused:
+        raise RefusedError(*refused)
+    return list(seen.values())

@@ -1,0 +1,69 @@
+"""Everything that a release holds, and which service each object belongs to: for comparing two releases.
+
+Read as `resolve` reads the target, so that both are told apart by the same rules; but a file that does not read is
+passed over and said, since a failed release's own files may be what is broken about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.objects import Object, kind_of, name_of
+from rollback_lib.core.manifests import grouping, manifest_objects, placeholders, services
+from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.settings.model import Settings
+
+Key = tuple[str, str]  # kind, name
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """The objects by kind and name, each with its service; ``unread``: files that did not read.
+
+    ``beyond``: places that this repository does not hold (a submodule, Git LFS, a link out of it), and why in words.
+    """
+
+    objects: Mapping[Key, tuple[str, Object]] = {}
+    unread: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
+
+    def bodies(self, of: Collection[str] = ()) -> dict[Key, Object]:
+        """The objects of these services and the shared ones; of all without a name."""
+        wanted = {*of, grouping.SHARED}
+        return {key: body for key, (service, body) in self.objects.items() if not of or service in wanted}
+
+    def lacks(self, key: Key) -> bool:
+        """Whether the release is known not to have this object: never where a file did not read, or none did."""
+        return bool(self.objects) and not self.unread and not self.beyond and key not in self.objects
+
+
+def contents(held: Files, settings: Settings, *, ignored: bool = False) -> Contents:
+    """What is in the files of a release. ``ignored``: with the services that settings leave out."""
+    texts, paths, ignore = held.texts, settings.manifests, () if ignored else settings.services.ignore
+    beyond = tuple(f"{u.path} {u.why}" for u in held.unread if services.concerns(u, paths.path, paths.shared, ignore))
+    found = services.once(services.discover(tuple(texts), paths.path, paths.shared, (), ignore, ()), held.links)
+    whose = {file: service.name for service in found.services for file in service.files}
+    whose |= dict.fromkeys(found.shared, grouping.SHARED)
+    read: dict[str, list[manifest_objects.Document]] = {}
+    for file in whose:
+        try:
+            filled = placeholders.substitute(texts[file], file, paths.substitute)
+            read[file] = list(manifest_objects.read(filled, file))
+        except RefusedError:
+            continue
+    sources = [
+        SourceObject(
+            service=whose[file], wave=0, file=file, document=d.index, part=d.part,
+            kind=kind_of(d.object), name=name_of(d.object), api_version=str(d.object.get("apiVersion", "")),
+        )
+        for file, documents in read.items()
+        for d in documents
+    ]  # fmt: skip
+    if any(not s.service for s in sources):
+        sources = grouping.by_workload(sources, read, (), ignore, ())
+    bodies = {(file, d.index, d.part): d.object for file, documents in read.items() for d in documents}
+    objects = {(s.kind, s.name): (s.service, bodies[s.file, s.document, s.part]) for s in sources}
+    return Contents(objects, tuple(file for file in whose if file not in read), beyond)

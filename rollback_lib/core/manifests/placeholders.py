@@ -1,0 +1,184 @@
+"""Names that a deploy job was to fill in (``${TAG}``, ``$NAME``, ``{{NAME}}``, ``__TAG__``) and nobody has.
+
+An image scalar is replaced whole, so a placeholder in it does not matter; anywhere else it must be given a value or the
+release is refused. Text that only looks alike is left alone: scripts and templates in ConfigMap and Secret data,
+``command``/``args``, values of several lines, Kubernetes' own ``$(VAR)``, ``$1``, and CustomResourceDefinitions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core.encoding import encode
+from rollback_lib.core.errors import Problem
+from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
+from rollback_lib.core.manifests.manifest_objects import Document, Reader, documents
+from rollback_lib.core.manifests.splice import image_paths
+
+_PLACEHOLDER: Final = re.compile(
+    r"\$\{(?P<braced>[A-Za-z_]\w*)(?::?[-+?=][^{}]*)?\}"
+    r"|\$(?P<bare>[A-Z_][A-Z0-9_]+)\b"
+    r"|\{\{-?[ \t]*(?P<curly>[A-Za-z_]\w*)[ \t]*-?\}\}"
+    r"|(?<![A-Za-z0-9_])__(?P<under>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__(?![A-Za-z0-9_])",
+    re.ASCII,
+)
+_SCRIPTS: Final = frozenset({"command", "args"})
+_DATA: Final = frozenset({"data", "stringData", "binaryData"})
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A placeholder: its text as written, the name in it, and the field where it stands."""
+
+    text: str
+    name: str
+    file: str
+    line: int
+    column: int
+    document: int
+    path: str
+
+    def problem(self) -> Problem:
+        """The refusal's words for it."""
+        fix = f"Give {self.name} a value under substitute:"
+        said = f"placeholder {self.text} has no value"
+        return Problem(said, file=self.file, line=self.line, column=self.column, key=self.path, fix=fix)
+
+
+def find(data: bytes, file: str) -> tuple[Found, ...]:
+    """Every placeholder outside images, in the order of the file. Raises `RefusedError` as `manifests.read` does."""
+    source = compose(data, file)
+    found = [
+        Found(
+            text=match[0],
+            name=_name(match),
+            file=file,
+            line=source.line(node.start),
+            column=source.column(node.start),
+            document=chunk.index,
+            path=path,
+        )
+        for chunk, node, path in _scalars(source)
+        for match in _PLACEHOLDER.finditer(node.text)
+    ]
+    return tuple(sorted(found, key=lambda f: (f.line, f.column)))
+
+
+def substitute(data: bytes, file: str, values: Mapping[str, str]) -> bytes:
+    """The file with the placeholders that have a value filled in as the deploy job would: as text, then read as YAML.
+
+    ``replicas: ${N}`` thus becomes a number. Every other byte stays. Raises `RefusedError` with file and line where the
+    value would change the structure of the file.
+    """
+    if not values:
+        return data
+    source = compose(data, file)
+    edits: dict[tuple[int, int], str] = {}
+    nodes: dict[int, Node] = {}
+
+    def fill(match: re.Match[str]) -> str:
+        return values.get(_name(match), match[0])
+
+    for _, node, _ in _scalars(source):
+        raw = source.text[node.start : node.end]
+        new = _PLACEHOLDER.sub(fill, raw)
+        if _PLACEHOLDER.sub(fill, node.text) != node.text:
+            edits[node.start, node.end] = new
+            nodes[id(node)] = node
+    if not edits:
+        return data
+    text = source.text
+    for (start, end), new in sorted(edits.items(), reverse=True):
+        text = text[:start] + new + text[end:]
+    after = encode(msgspec.structs.replace(source.decoded, text=text))
+    now = compose(after, file)
+    problems: list[Problem] = []
+    if len(now.chunks) != len(source.chunks):
+        problems = [_breaks(source, node) for node in nodes.values()]
+    else:
+        for old, new_chunk in zip(source.chunks, now.chunks, strict=True):
+            bad = _differs(old.root, new_chunk.root, {i: _PLACEHOLDER.sub(fill, n.text) for i, n in nodes.items()})
+            if bad:
+                problems.append(_breaks(source, bad))
+    if problems:
+        raise refused(problems)
+    documents(now)
+    return after
+
+
+def _breaks(source: Source, node: Node) -> Problem:
+    fix = "Use a value of letters, digits and . - _ / :, or put the placeholder in double quotes."
+    return source.problem(node.start, "the value given for this placeholder would change the file's structure", fix)
+
+
+def _name(match: re.Match[str]) -> str:
+    return str(match["braced"] or match["bare"] or match["curly"] or match["under"])
+
+
+def _differs(old: Node | None, new: Node | None, filled: Mapping[int, str]) -> Node | None:
+    """The first node that became another, apart from the filled ones."""
+    if old is None or new is None:
+        return old or new
+    if old.kind != new.kind or len(old.items) != len(new.items) or len(old.pairs) != len(new.pairs):
+        return old
+    if old.kind == "scalar":
+        if id(old) in filled:
+            expected = filled[id(old)]
+            return None if new.text == expected and (old.style in (None, "{{") or old.style == new.style) else old
+        kept = old.text == new.text and old.style == new.style and old.tag == new.tag
+        return None if kept else old
+    inner = [*zip(old.items, new.items, strict=True)]
+    for before, after in zip(old.pairs, new.pairs, strict=True):
+        inner += zip(before, after, strict=True)
+    return next((bad for a, b in inner if (bad := _differs(a, b, filled))), None)
+
+
+def _scalars(source: Source) -> Iterator[tuple[Chunk, Node, str]]:
+    """The scalars, keys too, that a deploy job may have templated; each node once."""
+    seen: set[int] = set()
+    readers: dict[int, Reader] = {}
+    for document in documents(source):
+        chunk = source.chunks[document.index]
+        reader = readers.setdefault(document.index, Reader(source))
+        root = chunk.root
+        if root is not None and document.part >= 0:
+            items = reader.target(reader.pairs(root)["items"][1])
+            root = reader.target(items.items[document.part]) if items else None
+        if root is None or document.object["kind"] == "CustomResourceDefinition":
+            continue
+        images = {path for _, _, path in image_paths(document)}
+        for node, path in _fields(document, reader, root, (), images):
+            if id(node) not in seen:
+                seen.add(id(node))
+                yield chunk, node, _shown(document, path)
+
+
+def _fields(
+    document: Document, reader: Reader, node: Node, path: tuple[str | int, ...], images: set[tuple[str | int, ...]]
+) -> Iterator[tuple[Node, tuple[str | int, ...]]]:
+    target = reader.target(node)
+    if target is None or path in images:
+        return
+    if target.kind == "scalar":
+        if "\n" not in target.text.rstrip("\n"):
+            yield target, path
+        return
+    for i, item in enumerate(target.items):
+        yield from _fields(document, reader, item, (*path, i), images)
+    if target.kind != "map":
+        return
+    for name, (key, value) in reader.pairs(target).items():
+        if name in _SCRIPTS or (not path and name in _DATA and document.object["kind"] in ("ConfigMap", "Secret")):
+            continue
+        if key.kind == "scalar":
+            yield key, (*path, name)
+        yield from _fields(document, reader, value, (*path, name), images)
+
+
+def _shown(document: Document, path: tuple[str | int, ...]) -> str:
+    kind, name = document.object["kind"], document.object["metadata"]["name"]
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return f"{kind}/{name} {steps.lstrip('.')}"

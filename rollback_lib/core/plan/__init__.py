@@ -1,0 +1,1 @@
+"""The plan: everything that will be done, decided before anything is changed."""

@@ -1,0 +1,117 @@
+"""What a change means, for people: short lines by name, values of secrets hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core.kube.objects import Object, decided, kind_of, name_of, template
+from rollback_lib.core.plan.model import Leftover
+from rollback_lib.core.redact import HIDDEN, is_secret_name, redact
+
+_LONGEST: Final = 60
+_MOST: Final = 40
+_LOOKED_AT: Final = 2000  # far more than is shown, so that a secret is not cut where it begins
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One place in which two objects differ. ``path`` names list items: ``containers[web].env[LEVEL]``."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+_GONE: Final = object()
+_PLAIN: Final = ("kind", "name")
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]:
+    """Where two values differ; an item of a list is known again by its name, where all have one."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}):
+            old, new = before.get(key, _GONE), after.get(key, _GONE)
+            yield from differences(old, new, f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(after, list) and (names := _names(before, after)):
+        left, right = ({i["name"]: i for i in items} for items in (before, after))
+        for name in names:
+            yield from differences(left.get(name, _GONE), right.get(name, _GONE), f"{path}[{name}]")
+    elif before != after:
+        yield Difference(path, before, after)
+
+
+def _names(before: Sequence[Any], after: Sequence[Any]) -> list[str]:
+    if not all(isinstance(i, Mapping) and isinstance(i.get("name"), str) for i in (*before, *after)):
+        return []
+    lists = [[i["name"] for i in items] for items in (before, after)]
+    return list(dict.fromkeys(lists[0] + lists[1])) if all(len(set(n)) == len(n) for n in lists) else []
+
+
+def lines(before: Object | None, after: Object | None) -> tuple[str, ...]:
+    """The change as lines that start with ``-``, ``+`` or ``~``; at most 40, the rest counted.
+
+    Of an object that is made or goes, kind, name and empty labels are no news.
+    """
+    had, has = (decided(one) if one else {} for one in (before, after))
+    found = [_line(d) for d in differences(had, has) if (had and has) or (d.path not in _PLAIN and d.new != {})]
+    return (*found[:_MOST], f"… and {len(found) - _MOST} more") if len(found) > _MOST else tuple(found)
+
+
+def _line(difference: Difference) -> str:
+    path = difference.path.removeprefix("spec.template.").removeprefix("spec.")
+    if difference.old is _GONE:
+        return f"+ {path}: {_shown(path, difference.new)}"
+    if difference.new is _GONE:
+        return f"- {path}: {_shown(path, difference.old)}"
+    return f"~ {path}: {_shown(path, difference.old)} → {_shown(path, difference.new)}"
+
+
+def kept(path: str, live: Any, asked: Any) -> str:
+    """A field that somebody else owns: what it stays at, and what the release would have. None: it is not there."""
+    stays = f"{path} stays {_shown(path, live)}" if live is not None else f"{path} stays away"
+    return f"{stays} (the release: {_shown(path, asked)})" if asked is not None else f"{stays} (the release has none)"
+
+
+def _shown(path: str, value: Any) -> str:
+    last = path.rsplit("[", 1)[-1].split("]")[0] if "[" in path else path.rsplit(".", 1)[-1]
+    if is_secret_name(last):
+        return HIDDEN
+    if isinstance(value, Mapping) and set(value) <= {"name", "value"} and "value" in value:
+        value = value["value"]
+    if isinstance(value, Mapping):
+        value = {k: v for k, v in value.items() if not is_secret_name(str(k))}
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = redact(text[:_LOOKED_AT].replace("\n", "⏎"))
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def leftovers(before: Object, after: Object, base: Object | None) -> tuple[Leftover, ...]:
+    """What a plain apply of the old manifest would leave in the pod template, and this plan takes away.
+
+    ``base`` is what the last apply asked for: what stands in it and not in the target, any apply takes away.
+    """
+    asked = template(base or {}) or {}
+    taken = {d.path for d in differences(asked, template(after) or {}) if d.new is _GONE}
+    found = []
+    for difference in differences(template(before) or {}, template(after) or {}):
+        if difference.path in taken:
+            continue
+        if difference.new is _GONE and (what := _what(difference.path)):
+            found.append(Leftover(kind=kind_of(before), name=name_of(before), what=what))
+    return tuple(found)
+
+
+def _what(path: str) -> str:
+    parts = path.replace("]", "").split("[")
+    words = {".env": "variable", "spec.containers": "container", "spec.initContainers": "init container",
+             "spec.volumes": "volume", ".volumeMounts": "volume mount"}  # fmt: skip
+    if len(parts) == 2 and parts[0] in words:
+        return f"{words[parts[0]]} {parts[1]}"
+    if len(parts) == 3 and parts[1].endswith(".env"):
+        return f"variable {parts[2]} of container {parts[1].split('.')[0]}"
+    if path.startswith("metadata."):
+        kind, _, name = path.removeprefix("metadata.").partition(".")
+        return f"pod {kind.rstrip('s')} {name}"
+    return ""

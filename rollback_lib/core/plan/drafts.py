@@ -1,0 +1,249 @@
+"""From the release's objects and the live ones to what the plan says of each. Pure; `preflight` asks the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from rollback_lib.core import health
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.kinds import KINDS, WORKLOADS
+from rollback_lib.core.kube.marks import last_applied
+from rollback_lib.core.kube.objects import (
+    LAST_APPLIED,
+    Object,
+    fingerprint,
+    is_leaving,
+    kind_of,
+    label,
+    name_of,
+    notes_of,
+    template,
+)
+from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
+from rollback_lib.core.manifests import grouping
+from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.manifests.inventory import Contents, Key
+from rollback_lib.core.plan import decide, differences, leaving, orphans
+from rollback_lib.core.plan.beginnings import Failed
+from rollback_lib.core.plan.decide import Draft
+from rollback_lib.core.plan.model import (
+    CREATE,
+    DELETE,
+    LEFT,
+    NONE,
+    RESTART,
+    UPDATE,
+    Leftover,
+    Orphan,
+    Plan,
+    PlannedContainer,
+    PlannedObject,
+    PlannedService,
+    StuckPod,
+)
+from rollback_lib.core.run.records import Images, Request, Resolution
+
+
+def skipped(drafts: Sequence[Draft]) -> set[str]:
+    """The accept codes that left an object alone."""
+    return {d.why.removeprefix("--accept ") for d in drafts if d.why.startswith("--accept ")}
+
+
+def drafts(
+    request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
+    failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
+) -> list[Draft]:  # fmt: skip
+    namespace = request.target_environment.namespace
+    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
+    running.add(grouping.SHARED)
+    autoscalers = snapshot.all("HorizontalPodAutoscaler")
+    asked = failed.bodies()
+    drafts = []
+    for source, body in targets:
+        live = snapshot.get(source.kind, source.name)
+        draft = Draft(
+            service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT,
+            applied=notes_of(body).get(LAST_APPLIED, "") if request.undo else None,
+        )  # fmt: skip
+        skip = f"skip:{draft.label}"
+        if why := decide.never_written(body, namespace):
+            draft = msgspec.structs.replace(draft, why=why)
+        elif skip in request.accept:
+            draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
+        elif why := snapshot.why_not(source.kind, source.name, source.api_version):
+            refused.append(Refusal(f"{draft.label} ({source.place}): {why}.", code=skip))
+        elif live is not None and is_leaving(live):
+            refused.append(leaving.refusal(live))
+        elif live is None and draft.label in request.undo_missing:
+            draft = msgspec.structs.replace(draft, change=CREATE, why="the run that is undone has deleted it")
+        elif live is None:
+            removed = failed.lacks((source.kind, source.name))
+            change, why = decide.missing(body, source.service in running, removed)
+            draft = msgspec.structs.replace(draft, change=change, why=why)
+        else:
+            base = last_applied(live) or asked.get((source.kind, source.name))
+            draft = decide.put_back(
+                draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
+                stamp=decide.stamps(body, resolution.target.release, request.run),
+            )  # fmt: skip
+        drafts.append(draft)
+    return drafts
+
+
+def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
+    """What a rollback of some services changes for the others too."""
+    if not request.services:
+        return []
+    changing = [d.label for d in drafts if d.service == grouping.SHARED and d.change in (CREATE, UPDATE, RESTART)]
+    return [f"{name} is shared: it changes for the services that stay as they are, too." for name in changing]
+
+
+def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
+    """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
+    changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
+    return [
+        msgspec.structs.replace(d, why=f"ConfigMap {used} changes")
+        if d.change == UPDATE and (used := decide.consumes(d.target, changing))
+        else d
+        for d in drafts
+    ]
+
+
+def orphans_of(
+    snapshot: Snapshot, gone: Mapping[Key, Object], there: Mapping[Key, bool | None], namespace: str,
+    failed: Failed | None = None, accepted: Collection[str] = (),
+) -> tuple[Orphan, ...]:  # fmt: skip
+    """What becomes of each object that only the failed release's manifests have (``gone``); ConfigMaps come last.
+
+    ``there``: whether those exist that were not read; None where we may not know. ``failed``: what proves that they
+    began with it; None where that is not asked, since a run of ours created them.
+    """
+    found: list[Orphan] = []
+    deleted: set[Key] = set()
+    staying: list[Object] = []
+    for key in sorted(gone, key=lambda k: (k[0] == "ConfigMap", k[0] not in WORKLOADS, k)):
+        live = snapshot.get(*key)
+        if why := orphans.elsewhere(gone[key], namespace):
+            found.append(orphans.left(gone[key], why))
+        elif live is None and key[0] not in KINDS:
+            found.append(orphans.left(gone[key], "whether it is there was not looked up"))
+        elif live is None and key in there and there[key] is not False:
+            found.append(orphans.left(gone[key], "" if there[key] else "we may not see whether it is there"))
+        elif live is None:
+            continue
+        else:
+            found.append(orphans.orphan(live, _staying(snapshot, deleted), failed, staying, accepted))
+            deleted |= {key} if found[-1].change == DELETE else set()
+            staying += [live] if found[-1].change != DELETE and key[0] in WORKLOADS else []
+    return tuple(found)
+
+
+def _staying(snapshot: Snapshot, deleted: Collection[Key]) -> list[Object]:
+    """Everything with a pod template that is there after the deletions: workloads, and pods of no deleted one.
+
+    (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods.)
+    """
+    sets = {name_of(r): r for r in snapshot.all("ReplicaSet")}
+
+    def goes(pod: Object) -> bool:
+        keys = orphans.owned_by(pod)
+        keys += [
+            k for kind, name in keys if kind == "ReplicaSet" and name in sets for k in orphans.owned_by(sets[name])
+        ]
+        return any(k in deleted for k in keys)
+
+    workloads = [w for kind in WORKLOADS for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted]
+    return workloads + [orphans.as_template(p) for p in snapshot.all("Pod") if not goes(p)]
+
+
+def stuck(drafts: Sequence[Draft], snapshot: Snapshot) -> tuple[StuckPod, ...]:
+    """StatefulSets that come back only once a pod is deleted: after the template is put back, or it is back already."""
+
+    def sticks(draft: Draft) -> bool:
+        if kind_of(draft.target) != "StatefulSet" or draft.live is None:
+            return False
+        view = health.View(draft.live, pods=snapshot.all("Pod"))
+        if draft.change == NONE:
+            return health.stuck_pod(view) is not None
+        return draft.change in (UPDATE, RESTART) and health.may_stick(view)
+
+    return tuple(StuckPod(workload=name_of(d.target)) for d in drafts if sticks(d))
+
+
+def leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
+    return tuple(
+        found
+        for d in drafts
+        if d.live is not None and d.after is not None and d.change in (UPDATE, RESTART) and template(d.after)
+        for found in differences.leftovers(d.live, d.after, last_applied(d.live))
+    )
+
+
+def ready_pods(snapshot: Snapshot) -> int:
+    return sum(
+        any(
+            c.get("type") == "Ready" and c.get("status") == "True"
+            for c in (p.get("status") or {}).get("conditions") or []
+        )
+        for p in snapshot.all("Pod")
+    )
+
+
+def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) -> tuple[PlannedService, ...]:
+    result = []
+    for name, wave in resolution.services:
+        objects = tuple(_planned(d) for d in drafts if d.service == name)
+        containers = tuple(
+            PlannedContainer(
+                name=i.container, workload=label(i.kind, i.name), from_=i.live or i.manifest, to=i.to, digest=i.digest,
+                digests=i.digests, rung=i.rung, init=i.init, own=i.own,
+            )
+            for i in images.images
+            if i.service == name
+        )  # fmt: skip
+        if objects:
+            result.append(PlannedService(name=name, wave=wave, objects=objects, containers=containers))
+    return tuple(result)
+
+
+def _planned(draft: Draft) -> PlannedObject:
+    writing = draft.change in (CREATE, UPDATE, RESTART)
+    return PlannedObject(
+        kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
+        api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
+        before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
+        after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
+        diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
+    )  # fmt: skip
+
+
+def offline(
+    request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]]
+) -> Plan:
+    """What can be said from git alone: nothing about the cluster, and no image is proven."""
+    environment = request.target_environment
+    found = []
+    for source, body in targets:
+        why = decide.never_written(body, environment.namespace)
+        change = LEFT if why else UPDATE
+        found.append(
+            Draft(
+                service=source.service,
+                wave=source.wave,
+                file=source.file,
+                target=body,
+                live=None,
+                change=change,
+                why=why,
+            )
+        )
+    said = "Offline: neither the cluster nor the registry was asked."
+    return Plan(
+        run=request.run, application=request.application, environment=request.environment,
+        namespace=environment.namespace,
+        cluster=ClusterIdentity(context=environment.context or "", namespace=environment.namespace),
+        current=images.current, target=resolution.target, services=services(resolution, found, images),
+        warnings=(*resolution.warnings, *images.warnings, said), proven=False,
+    )  # fmt: skip

@@ -1,0 +1,186 @@
+"""The frozen plan: everything that will be done, decided before anything is changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.manifests.bots import Bot
+from rollback_lib.core.record import Record, canonical
+from rollback_lib.core.releases.current import MutableTag
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.traffic.isolation import PlannedIsolation
+
+CREATE: Final = "create"
+UPDATE: Final = "update"
+RESTART: Final = "restart"
+DELETE: Final = "delete"
+NONE: Final = "none"
+LEFT: Final = "left"
+WRITING: Final = (CREATE, UPDATE, RESTART, DELETE)
+
+
+class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to one object. ``before`` and ``after`` are fingerprints (`core.kube.objects.fingerprint`)."""
+
+    kind: str
+    name: str
+    change: str
+    api_version: str = ""
+    file: str = ""
+    before: str = ""
+    after: str = ""
+    after_rollout: bool = False  # only once the pods that it selects are Ready
+    recreate: bool = False  # deleted and made again, as accepted
+    why: str = ""
+    kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
+    diff: tuple[str, ...] = ()  # redacted
+
+
+class PlannedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """Which image a container gets, and how we know."""
+
+    name: str
+    workload: str
+    from_: str
+    to: str
+    digest: str = ""
+    digests: tuple[str, ...] = ()
+    rung: str = ""
+    init: bool = False
+    own: bool = True
+
+
+class PlannedService(msgspec.Struct, frozen=True, kw_only=True):
+    """One service: its objects, its containers, and when its turn is. Shared objects are the service ``(shared)``."""
+
+    name: str
+    wave: int
+    objects: tuple[PlannedObject, ...]
+    containers: tuple[PlannedContainer, ...] = ()
+
+
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a plain ``kubectl apply`` of the old manifests would leave behind; this plan removes it."""
+
+    kind: str
+    name: str
+    what: str
+
+
+class Orphan(msgspec.Struct, frozen=True, kw_only=True):
+    """An object that only the failed release had. ``change`` is delete or left."""
+
+    kind: str
+    name: str
+    change: str
+    why: str = ""
+    api_version: str = ""
+    before: str = ""
+    ran: Mapping[str, str] = msgspec.field(default_factory=dict)  # container → the digest of its pods, for `undo`
+
+
+class PlannedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A mutable tag that is pointed at the restored image. ``from_`` and ``to`` are digests.
+
+    ``release`` is what it names before, as far as that is known.
+    """
+
+    reference: str
+    from_: str
+    to: str
+    release: str = ""
+
+
+class StuckPod(msgspec.Struct, frozen=True, kw_only=True):
+    """A StatefulSet whose not-Ready pod has to go before the old template can come back."""
+
+    workload: str
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """plan.json. ``hash`` covers the decisions only: neither who runs it, nor warnings, diffs and times."""
+
+    run: str
+    application: str
+    environment: str
+    namespace: str
+    cluster: ClusterIdentity
+    current: ReleaseRef
+    target: ReleaseRef
+    services: tuple[PlannedService, ...]
+    leftovers: tuple[Leftover, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    stuck: tuple[StuckPod, ...] = ()
+    accepted: tuple[str, ...] = ()
+    isolation: PlannedIsolation = PlannedIsolation()
+    mutable_tags: tuple[MutableTag, ...] = ()
+    bots: tuple[Bot, ...] = ()
+    retag: tuple[PlannedTag, ...] = ()  # asked for: moved once the rollback has proven itself
+    refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+    proven: bool = True
+    made_at: str = ""
+    healthy_pods: int = 0
+    needs: tuple[str, ...] = ()  # what pods need or hold and was seen to stay, as Kind/name; looked at again to apply
+    hash: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be changed at all."""
+        return self.changes_shop or bool(self.retag)
+
+    @property
+    def changes_shop(self) -> bool:
+        """Whether any object is to be changed; moving tags alone closes no traffic."""
+        changes = [*(o.change for s in self.services for o in s.objects), *(o.change for o in self.orphans)]
+        return any(change in WRITING for change in changes) or bool(self.stuck) or self.isolation.taken_over
+
+    @property
+    def closes(self) -> bool:
+        """Whether traffic is closed meanwhile."""
+        return self.isolation.closes and self.changes_shop
+
+    def sticks(self, planned: PlannedObject) -> bool:
+        """Whether the object is a StatefulSet whose pods are to be deleted where they hold it up."""
+        if planned.kind != "StatefulSet":
+            return False
+        return planned.recreate or any(s.workload == planned.name for s in self.stuck)
+
+    @property
+    def waves(self) -> tuple[tuple[PlannedService, ...], ...]:
+        """The services in the order in which they are applied; the shared objects go first."""
+        numbers = sorted({s.wave for s in self.services})
+        return tuple(tuple(s for s in self.services if s.wave == n) for n in numbers)
+
+
+def freeze(plan: Plan) -> Plan:
+    """The plan with its hash: sha256 of the canonical JSON of the decisions."""
+    decisions = {
+        "application": plan.application,
+        "environment": plan.environment,
+        "cluster": [plan.cluster.context, plan.cluster.server, plan.cluster.namespace, plan.cluster.namespace_uid],
+        "target": [plan.target.release, plan.target.commit],
+        "services": [
+            [s.name, s.wave]
+            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout, o.recreate] for o in s.objects]
+            + [[c.workload, c.name, c.to] for c in s.containers]
+            for s in plan.services
+        ],
+        "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
+        "accepted": sorted(plan.accepted),
+        "isolation": plan.isolation.decisions,
+        "retag": [[t.reference, t.from_, t.to] for t in plan.retag],
+        "refusals": [[r.code, r.text] for r in plan.refusals],
+    }
+    return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())
+
+
+def _after(planned: PlannedObject) -> str:
+    """A restart is marked with the time of its plan: the same decision, made a minute later, is the same plan."""
+    return "" if planned.change == RESTART else planned.after

@@ -1,0 +1,91 @@
+"""What a run changed, as manifests of the state before it: what `undo` goes back to as if it were a release."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rollback_lib.core import health
+from rollback_lib.core.images.reference import digest_of, repository_of
+from rollback_lib.core.kube import go_json
+from rollback_lib.core.kube.objects import Object, containers, label, template
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan
+from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.run.records import Images
+
+_PREFIX: Final = "before-"
+_OF_CONTROLLERS: Final = ("deployment.kubernetes.io/", "rollback-lib/", "deprecated.daemonset.template.generation")
+
+
+def release(run: str) -> str:
+    """What the state before a run is called."""
+    return _PREFIX + run
+
+
+def file_of(kind: str, name: str) -> str:
+    """Where in the run directory an object is kept as it was before."""
+    return f"before/{kind.lower()}-{name}.json"
+
+
+def changed(plan: Plan) -> list[tuple[str, str, str]]:
+    """(file of the manifests, kind, name) of what the plan changes or deletes: it is kept, and can be put back."""
+    found = [
+        (o.file, o.kind, o.name) for s in plan.services for o in s.objects if o.change in (UPDATE, RESTART)
+    ]  # fmt: skip
+    files = [o.file for s in plan.services for o in s.objects if o.file]
+    return found + [(files[-1], o.kind, o.name) for o in plan.orphans if o.change == DELETE and files]
+
+
+def created(plan: Plan) -> tuple[str, ...]:
+    """What the plan creates, which the state before has not."""
+    return tuple(label(o.kind, o.name) for s in plan.services for o in s.objects if o.change == CREATE)
+
+
+def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
+    """The digest that each container's newest pods report, where they agree."""
+    view = health.View(workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"))
+    found: dict[str, set[str]] = {}
+    for pod in health.newest_pods(view):
+        status = pod.get("status") or {}
+        for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+            found.setdefault(str(one.get("name")), set()).add(digest_of(str(one.get("imageID") or "")))
+    return {name: digests.pop() for name, digests in found.items() if len(digests) == 1}
+
+
+def tree(objects: Sequence[tuple[str, Object]], plan: Plan, images: Images) -> dict[str, bytes]:
+    """The manifests by file: each container with the very image that its pods ran, a mutable tag may be another's.
+
+    Each keeps its own last-applied annotation, or has none: that comes back with it. The whole live object in its place
+    would make the team's next apply take away what others own.
+    """
+    digests = {(label(i.kind, i.name), i.container): i.ran for i in images.images}
+    digests |= {(label(o.kind, o.name), container): d for o in plan.orphans for container, d in o.ran.items()}
+    files: dict[str, list[bytes]] = {}
+    for file, body in objects:
+        files.setdefault(file, []).append(b"---\n" + go_json.in_yaml(_manifest(body, digests)) + b"\n")
+    return {file: b"".join(texts) for file, texts in files.items()}
+
+
+def tag(run: str, files: Mapping[str, bytes], date: str) -> Tag:
+    """The tag that stands for these manifests; its commit is made of them, so that another state is another plan."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for file in sorted(files):
+        digest.update(file.encode() + b"\0" + files[file])
+    return Tag(release(run), digest.hexdigest(), "commit", date)
+
+
+def _manifest(live: Object, digests: Mapping[tuple[str, str], str]) -> Object:
+    body = copy.deepcopy(live)
+    meta = body["metadata"]
+    notes = {k: v for k, v in (meta.get("annotations") or {}).items() if not k.startswith(_OF_CONTROLLERS)}
+    kept = {"name": meta["name"], "labels": meta.get("labels"), "annotations": notes}
+    body["metadata"] = {key: value for key, value in kept.items() if value}
+    body.pop("status", None)
+    for _, container in containers(template(body)):
+        digest = digests.get((label(body["kind"], meta["name"]), str(container.get("name"))))
+        if digest:
+            container["image"] = f"{repository_of(str(container['image']))}@{digest}"
+    return body

@@ -1,0 +1,186 @@
+"""What runs now, as `rollback status` tells it: the values and their text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core import errors
+from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.redact import redact
+from rollback_lib.core.releases.current import MutableTag
+from rollback_lib.core.releases.matching import MIXED
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run.journal import Ending
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.wording import wrapped
+
+_DIGITS: Final = 12  # of a digest, for people; `--output json` has it whole
+_ENDINGS: Final = {
+    errors.EXIT_DONE: "done",
+    errors.EXIT_NO: "a check said no",
+    errors.EXIT_USAGE: "the request was wrong",
+    errors.EXIT_REFUSED: "refused",
+    errors.EXIT_FAILED_OPEN: "FAILED, traffic open",
+    errors.EXIT_FAILED_CLOSED: "FAILED, traffic closed",
+    errors.EXIT_LOCKED: "not begun, another run had the lock",
+    errors.EXIT_NOT_APPROVED: "not approved",
+    errors.EXIT_BUG: "a bug of rollback",
+    errors.EXIT_INTERRUPTED: "interrupted",
+}
+
+
+class RunningImage(msgspec.Struct, frozen=True, kw_only=True):
+    """One container. ``image``: as the live template names it; ``digests``: what the newest pods run.
+
+    ``older``: what Ready pods of older revisions run, which still serve while the newest do not come up.
+    """
+
+    container: str
+    init: bool = False
+    image: str
+    digests: tuple[str, ...] = ()
+    older: tuple[str, ...] = ()
+
+
+class RunningWorkload(msgspec.Struct, frozen=True, kw_only=True):
+    """One workload. ``health`` is that of `core.health`, or ``missing``: the release has it and the cluster has not."""
+
+    kind: str
+    name: str
+    health: str
+    ready: int = 0
+    desired: int = 0
+    message: str = ""
+    images: tuple[RunningImage, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        return self.health == "healthy" or (self.health == "unproven" and not self.desired)
+
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The last run that was more than a look, on this machine."""
+
+    run: str
+    started: str
+    by: str
+    to: str
+    code: int
+    finished: bool
+    changed: int
+    unclear: int = 0
+    traffic: str = "open"
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs. ``why_unknown`` says why ``current`` is unknown; ``others`` are workloads outside the manifests."""
+
+    application: str
+    environment: str
+    cluster: ClusterIdentity
+    current: ReleaseRef
+    why_unknown: str = ""
+    workloads: tuple[RunningWorkload, ...] = ()
+    others: tuple[str, ...] = ()
+    mutable_tags: tuple[MutableTag, ...] = ()
+    last_run: LastRun | None = None
+    closed: tuple[str, ...] = ()  # what is closed, since when and by which run
+    lock: str = ""  # who holds it, in words; empty: it is free
+
+
+def last_run(request: Request, ending: Ending) -> LastRun:
+    """What a run's request and journal say of it."""
+    return LastRun(
+        run=request.run, started=request.started, by=request.by, to=request.to, code=ending.code,
+        finished=ending.finished, changed=len(ending.changed), unclear=len(ending.unclear), traffic=ending.traffic,
+    )  # fmt: skip
+
+
+def text(status: Status) -> str:
+    """For a terminal of 80 columns: what runs, then what is not well, then the rest."""
+    return redact("\n".join(_lines(status))) + "\n"
+
+
+def _lines(status: Status) -> Iterator[str]:
+    well = sum(w.is_well for w in status.workloads)
+    known = bool(status.current.commit)
+    mixed = status.current.release == MIXED
+    what = status.current.release if known or mixed else "release unknown"
+    yield f"{status.application} {status.environment}: {what}, {well} of {len(status.workloads)} workloads ready"
+    if known:
+        yield f"  commit    {status.current.commit[:12]} of {status.current.date or 'unknown date'}"
+    elif mixed:
+        yield from wrapped(status.current.chosen_by, "  services  ")
+    else:
+        yield from wrapped(status.why_unknown, "  unknown   ")
+    yield f"  cluster   {status.cluster.context or '(the pod itself)'}  {status.cluster.server}"
+    yield f"            namespace {status.cluster.namespace} ({status.cluster.namespace_uid})"
+    for said in status.closed:
+        yield from wrapped(f"CLOSED: {said}. `rollback reopen -e {status.environment}` opens it.", "  traffic   ")
+    yield from wrapped(_last(status.last_run), "  last run  ")
+    if status.lock:
+        yield from wrapped(f"LOCKED by {status.lock}", "  lock      ")
+    yield ""
+    for workload in sorted(status.workloads, key=lambda w: w.is_well):
+        yield from _workload(workload)
+    if not status.workloads:
+        yield "No workload of the application runs here."
+    if status.others:
+        yield ""
+        yield from wrapped(f"Not in the release's manifests: {', '.join(status.others)}", "  · ")
+    if status.mutable_tags:
+        yield ""
+        yield from wrapped(moved(status.mutable_tags), "  ! ")
+
+
+def _last(run: LastRun | None) -> str:
+    return told(run) if run else "none on this machine"
+
+
+def told(run: LastRun) -> str:
+    """A run in one line."""
+    try:
+        when = f"{datetime.fromisoformat(run.started):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        when = run.started or "unknown time"
+    said = _ENDINGS.get(run.code, str(run.code)) if run.finished or run.code else "did NOT finish"
+    objects = "object" if run.changed == 1 else "objects"
+    unclear = f", {run.unclear} unclear" if run.unclear else ""
+    return f"to {run.to}, {when}, by {run.by or 'unknown'}: {said} ({run.changed} {objects} changed{unclear}) {run.run}"
+
+
+def _workload(workload: RunningWorkload) -> Iterator[str]:
+    word = {"healthy": "ok", "progressing": "wait", "failed": "FAIL", "missing": "GONE"}.get(workload.health, "?")
+    if workload.health == "unproven" and not workload.desired:
+        word = "off"
+    yield f"{word:<4} {f'{workload.ready}/{workload.desired}':>5}  {workload.kind}/{workload.name}"
+    many = len(workload.images) > 1
+    for image in workload.images:
+        name = f"{'init ' if image.init else ''}{image.container}: " if many else ""
+        yield from wrapped(f"{name}{_shorter(image.image)} runs {_short(image.digests)}", " " * 12)
+        if image.older and image.older != image.digests:
+            yield from wrapped(f"{name}older pods that are Ready run {_short(image.older)}", " " * 12)
+    if workload.message and workload.health not in ("healthy", "unproven"):
+        yield from wrapped(workload.message, " " * 12)
+
+
+def _short(digests: Sequence[str]) -> str:
+    return " and ".join(d.rpartition(":")[2][:_DIGITS] for d in digests) or "nothing yet"
+
+
+def _shorter(image: str) -> str:
+    return re.sub(r"(@sha\d+:[0-9a-f]{12})[0-9a-f]+", r"\1…", image)
+
+
+def moved(tags: Sequence[MutableTag]) -> str:
+    """Which mutable tags name another image than the one that runs, and what comes of that."""
+    names = ", ".join(sorted({":" + m.reference.rsplit(":", 1)[-1] for m in tags}))
+    where = tags[0].reference.rsplit(":", 1)[0] if len(tags) == 1 else f"{len(tags)} repositories"
+    releases = sorted({m.release for m in tags})
+    known = " or ".join(releases) if all(releases) else "another image than the one that runs"
+    return f"{names} in {where} is {known}: the next ordinary deploy brings it."

@@ -1,0 +1,1 @@
+"""Releases: which there are, which one runs, which one to go back to, and what is remembered of them."""

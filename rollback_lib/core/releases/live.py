@@ -1,0 +1,137 @@
+"""What runs, reduced to what tells one release from another: no values of variables, so that it may be kept."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core import health
+from rollback_lib.core.health.pods.newest import desired_pods
+from rollback_lib.core.images.rungs import Running
+from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
+from rollback_lib.core.kube.marks import restored_release
+from rollback_lib.core.kube.objects import RESTARTED_AT, Object, containers, decided, label, name_of, template
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.record import Record, canonical
+
+KINDS_READ: Final = (*WORKLOADS, "ReplicaSet", "ControllerRevision", "Pod")
+
+
+class LiveContainer(msgspec.Struct, frozen=True, kw_only=True):
+    """One container: its image as the live template names it, and what each pod reports for it."""
+
+    name: str
+    init: bool = False
+    image: str = ""
+    running: tuple[Running, ...] = ()
+
+    @property
+    def newest(self) -> tuple[str, ...]:
+        """The image ids of the pods of the newest template."""
+        return tuple(r.image_id for r in self.running if r.newest and r.image_id)
+
+
+class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
+    """One workload. ``template`` is `template_shape`; ``mark`` the release of a rollback that still stands there."""
+
+    kind: str
+    name: str
+    desired: int
+    template: str
+    mark: str = ""
+    containers: tuple[LiveContainer, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return label(self.kind, self.name)
+
+
+class Live(Record, frozen=True, kw_only=True):
+    """The workloads of the namespace at one time. ``no_pods`` says why pods could not be read."""
+
+    workloads: tuple[LiveWorkload, ...] = ()
+    no_pods: str = ""
+
+    def get(self, kind: str, name: str) -> LiveWorkload | None:
+        return next((w for w in self.workloads if (w.kind, w.name) == (kind, name)), None)
+
+
+def live(snapshot: Snapshot) -> Live:
+    """What a snapshot of `KINDS_READ` says."""
+    found = [_workload(w, kind, snapshot) for kind in WORKLOADS for w in snapshot.all(kind)]
+    return Live(workloads=tuple(found), no_pods=snapshot.refused.get("Pod", ""))
+
+
+def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
+    running = _running(workload, snapshot) if kind in AWAITED else {}
+    named = [(init, str(c.get("name") or ""), str(c.get("image") or "")) for init, c in containers(template(workload))]
+    there = {(init, name) for init, name, _ in named}
+    return LiveWorkload(
+        kind=kind, name=name_of(workload), desired=desired_pods(workload) if kind in AWAITED else 0,
+        template=template_shape(workload), mark=restored_release(workload),
+        containers=(
+            *(
+                LiveContainer(name=name, init=init, image=image, running=running.get((init, name), ()))
+                for init, name, image in named
+            ),
+            # of an older revision, or put into the pods by somebody else
+            *(LiveContainer(name=n, init=i, running=r) for (i, n), r in running.items() if (i, n) not in there),
+        ),
+    )  # fmt: skip
+
+
+def _running(workload: Object, snapshot: Snapshot) -> Mapping[tuple[bool, str], tuple[Running, ...]]:
+    view = health.View(
+        workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"),
+        revisions=snapshot.all("ControllerRevision"),
+    )  # fmt: skip
+    newest = {name_of(p) for p in health.newest_pods(view)}
+    found: dict[tuple[bool, str], list[Running]] = {}
+    for pod in health.owned(view):
+        images = {c.get("name"): str(c.get("image") or "") for _, c in containers(pod)}
+        status = pod.get("status") or {}
+        for field, init in (("initContainerStatuses", True), ("containerStatuses", False)):
+            for one in status.get(field) or []:
+                name = str(one.get("name") or "")
+                found.setdefault((init, name), []).append(
+                    Running(
+                        image_id=str(one.get("imageID") or ""), image=images.get(name, ""),
+                        ready=health.is_ready(pod), newest=name_of(pod) in newest,
+                        node=str((pod.get("spec") or {}).get("nodeName") or ""),
+                    )
+                )  # fmt: skip
+    return {key: tuple(values) for key, values in found.items()}
+
+
+def template_shape(workload: Mapping[str, Any]) -> str:
+    """A hash of the pod template without its images and past restarts: the same before and after a rollback to it."""
+    return _hash(_bare(template(workload) or {}))
+
+
+def object_hash(obj: Mapping[str, Any]) -> str:
+    """A hash of what is decided about an object as live; of a workload without its images and past restarts."""
+    body = copy.deepcopy(decided(obj))
+    if (found := template(body)) is not None:
+        found.clear()
+        body["template"] = template_shape(obj)
+    return _hash(body)
+
+
+def _bare(found: Object) -> Object:
+    bare = copy.deepcopy(found)
+    metadata = bare.setdefault("metadata", {}) or {}
+    metadata.pop("creationTimestamp", None)
+    notes = {k: v for k, v in (metadata.pop("annotations", None) or {}).items() if k != RESTARTED_AT}
+    bare["metadata"] = {**metadata, **({"annotations": notes} if notes else {})}
+    for _, container in containers(bare):
+        container.pop("image", None)
+        container.pop("imagePullPolicy", None)  # its default depends on the image's tag
+    return bare
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()

@@ -1,0 +1,94 @@
+"""The last line of every ending: what was changed, and whether traffic is open."""
+
+from __future__ import annotations
+
+from rollback_lib.core import errors
+from rollback_lib.core.kube.objects import label
+from rollback_lib.core.manifests import bots
+from rollback_lib.core.plan import orphans
+from rollback_lib.core.plan.model import DELETE, Plan
+from rollback_lib.core.plan.text import left_tag, mutable_warning
+from rollback_lib.core.run.journal import CLOSED, Ending
+from rollback_lib.core.run.records import Verification
+from rollback_lib.core.wording import counted, some
+
+
+def last_line(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> str:
+    """One line, for terminals, logs and pagers alike. ``seconds``: since the run began."""
+    return " ".join(_sentences(ending, plan, verification, seconds))
+
+
+def _sentences(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> list[str]:
+    changed = _changed(ending)
+    if ending.unclear:
+        changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
+    if ending.missing:
+        changed += f". MISSING: {', '.join(ending.missing)}, deleted to be made again and not made again"
+    traffic = f"traffic is {ending.traffic}"
+    if ending.traffic == CLOSED:
+        where = f" -e {plan.environment}" if plan else ""
+        traffic = f"TRAFFIC IS CLOSED, and `rollback reopen{where}` opens it as it was"
+    only_tags = ending.stage in ("reopen", "retag") and ending.code != errors.EXIT_BUG
+    only_tags = only_tags and not ending.locked and bool(plan and plan.retag)
+    if plan and verification and verification.healthy and only_tags:
+        # the rollback is what people wait for, so that comes first; the code says that not all was done
+        said = f"{_runs(plan, verification)} But tags were to be moved, and not all were ({ending.code}): "
+        said += f"{first_line(ending.error)} {changed}; {traffic}. `rollback retag` moves them."
+    elif ending.code == errors.EXIT_DONE and plan is not None and verification is not None:
+        if not ending.changed:
+            said = f"Nothing to do: {_runs(plan, verification)} {changed}; {traffic}."
+        else:
+            said = f"Done in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
+    elif ending.code == errors.EXIT_DONE:
+        said = f"{'So far done' if ending.touched else 'Only looked'}. {changed}; {traffic}."
+    elif ending.code == errors.EXIT_REFUSED:
+        said = f"Refused (3). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_LOCKED:
+        said = f"Locked (6). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_NOT_APPROVED:
+        said = f"Not approved (7). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_INTERRUPTED:
+        said = f"Interrupted (130). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_BUG:
+        said = f"This is a bug of rollback (70); the traceback is in the run directory. {changed}; {traffic}."
+    elif ending.code == errors.EXIT_USAGE:
+        said = f"The request is wrong (2). {changed}; {traffic}."
+    elif ending.code == errors.EXIT_NO:
+        said = f"No (1): {first_line(ending.error)} {changed}; {traffic}."
+    else:
+        said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}."
+    if ending.locked and plan is not None:
+        said += f" The lock stays: `rollback resume {plan.run}` goes on, `rollback undo {plan.run}` goes back."
+    if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
+        return [said]
+    warning = mutable_warning(plan, ending.other_tags)
+    by_bots = bots.warning(plan.bots)
+    return [said, *filter(None, (_stays(plan), warning, by_bots)), *map(left_tag, ending.left_tags)]
+
+
+def _stays(plan: Plan) -> str:
+    """What of the failed release is still there, first what may hold up what was restored; empty where nothing is."""
+    left = sorted((o for o in plan.orphans if o.change != DELETE), key=orphans.told_first)
+    verb = "stays" if len(left) == 1 else "stay"
+    return f"Of the failed release {some([label(o.kind, o.name) for o in left])} {verb}." if left else ""
+
+
+def _runs(plan: Plan, verification: Verification, again: str = "") -> str:
+    ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
+    return f"{plan.environment} runs {plan.target.release}{again}, {ready} of {len(verification.workloads)} ready."
+
+
+def _changed(ending: Ending) -> str:
+    tags = len(ending.moved_tags)
+    said = []
+    # one object that was closed and opened is one object
+    if objects := len({change.split(" ")[0] for change in ending.changed}) - tags:
+        said.append(f"{counted(objects, 'object was', 'objects were')} changed")
+    if tags:
+        said.append(f"{counted(tags, 'tag was', 'tags were')} moved")
+    return " and ".join(said) or "Nothing was changed"
+
+
+def first_line(text: str) -> str:
+    """The first line of a text."""
+    return text.splitlines()[0] if text else ""

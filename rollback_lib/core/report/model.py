@@ -1,0 +1,168 @@
+"""The record of a run as data: ``report/report.json``, whose shape is published, and from which every page is made."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.report.followups import FollowUp
+from rollback_lib.core.run.records import Approval, CheckResult, Finding
+
+VERSION: Final = 1  # raised when something is taken away or changes its meaning; more may come at any time
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the timeline. ``at`` is UTC, ``local`` the same moment with the offset of the environment's zone."""
+
+    at: str
+    local: str = ""
+    what: str  # evidence, begun, failed, changed, not-changed, approved, healthy, told, not-told
+    stage: str = ""
+    text: str = ""
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """The moments that a review asks for, RFC 3339; empty where they did not come."""
+
+    first_evidence: str = ""
+    started: str = ""
+    approved: str = ""
+    first_write: str = ""
+    traffic_closed: str = ""
+    traffic_opened: str = ""
+    healthy: str = ""
+    ended: str = ""
+
+
+class Took(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: from the first evidence to the run, from the run to the yes, from the run to healthy."""
+
+    detect: float | None = None
+    decide: float | None = None
+    restore: float | None = None
+
+
+class ChangedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """Which image a container had and got. ``rung``: how we know (README, "Images").
+
+    ``from_digest``: what the tag that it had names in the registry, where a mutable tag names another image.
+    """
+
+    name: str
+    from_: str
+    from_digest: str = ""
+    to: str
+    digest: str = ""
+    rung: str = ""
+
+
+class ChangedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of the plan that was to change, stay, or be deleted. ``done``: the journal has it."""
+
+    service: str
+    kind: str
+    name: str
+    change: str
+    done: bool
+    why: str = ""
+    kept: tuple[str, ...] = ()
+    containers: tuple[ChangedContainer, ...] = ()
+
+
+class MovedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A registry tag that was to be pointed at the restored image."""
+
+    reference: str
+    from_: str
+    to: str
+    done: bool
+
+
+class StageTime(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a stage took, all of its attempts together. ``failed``: why it did not end well, the last time."""
+
+    stage: str
+    seconds: float
+    failed: str = ""
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """One workload at the end."""
+
+    service: str
+    kind: str
+    name: str
+    health: str
+    ready: int = 0
+    desired: int = 0
+    message: str = ""
+    digests: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What `verify` saw."""
+
+    healthy: bool
+    at: str = ""
+    workloads: tuple[Workload, ...] = ()
+    smoke: tuple[str, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """report.json."""
+
+    version: int = VERSION
+    run: str = ""
+    incident: str = ""
+    application: str = ""
+    environment: str = ""
+    by: str = ""
+    origin: str = ""
+    reason: str = ""
+    asked_for: str = ""
+    from_release: ReleaseRef | None = None
+    to_release: ReleaseRef | None = None
+    plan_hash: str = ""
+    namespace: str = ""
+    cluster: ClusterIdentity | None = None
+    approved: Approval | None = None
+    accepted: tuple[str, ...] = ()
+    exit_code: int = 0
+    failed_in: str = ""
+    error: str = ""
+    traffic: str = "open"
+    changed: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
+    restored: bool = False  # the target runs, whole and healthy
+    wrote: bool = False  # something was changed, or may have been
+    verdict: str = ""
+    reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[str, ...] = ()  # files below the run directory
+    not_saved: tuple[str, ...] = ()
+    affected: tuple[str, ...] = ()  # services
+    times: Times = Times()
+    took: Took = Took()
+    timeline: tuple[Moment, ...] = ()
+    objects: tuple[ChangedObject, ...] = ()
+    leftovers: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+    tags: tuple[MovedTag, ...] = ()
+    left_tags: tuple[str, ...] = ()
+    verification: Verified | None = None
+    stages: tuple[StageTime, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of report.json; shipped as ``rollback_lib/report.schema.json``."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "report.json"}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode({**made, **msgspec.json.schema(Report)}))
+    return plain

@@ -1,0 +1,1 @@
+"""What a rollback has to be allowed to do."""

@@ -1,0 +1,1 @@
+"""rollback.yaml: what a team says once about its application, read strictly."""

@@ -1,0 +1,1 @@
+"""Closing traffic and opening it exactly as it was."""

@@ -1,0 +1,216 @@
+"""What closing traffic means for one plan: which objects, who serves through them now, and why it may be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from rollback_lib.core import health
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label, name_of
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.run.changes import CloseTraffic, OpenTraffic
+from rollback_lib.core.settings.model import Isolation
+from rollback_lib.core.traffic import maintenance, slots
+from rollback_lib.core.traffic.slots import CLOSABLE, KINDS_OF, Page
+
+# Besides these, what requests go by before and behind the targets.
+READ: Final = ("Service", "Pod")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One object that is closed. ``before``: its fingerprint when open; ``healthy``: Ready pods behind it."""
+
+    kind: str
+    name: str
+    api_version: str
+    before: str
+    healthy: int = 0
+
+
+class PlannedIsolation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plan says of traffic. ``maintenance``: empty, the team's own service, or our page's image."""
+
+    mode: str = "none"
+    targets: tuple[Target, ...] = ()
+    drain: str = ""
+    maintenance: str = ""
+    ours: bool = False  # the maintenance page is ours: made before traffic moves, removed after
+    taken_over: bool = False  # closed already, by the run that is undone
+
+    @property
+    def decisions(self) -> list[Any]:
+        """What the plan's hash covers: how many pods serve now is none of it."""
+        return [self.mode, [[t.kind, t.name, t.before] for t in self.targets], self.drain, self.maintenance]
+
+    @property
+    def closes(self) -> bool:
+        return bool(self.targets)
+
+
+class Isolating(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision, with what speaks against it, what a person must know, and the live objects of the targets."""
+
+    plan: PlannedIsolation = PlannedIsolation()
+    refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+    page: Page | None = None
+    live: tuple[Object, ...] = ()
+
+
+def kinds(settings: Isolation) -> tuple[str, ...]:
+    """What must be read to decide."""
+    return tuple(dict.fromkeys((*KINDS_OF[settings.mode], *READ)))
+
+
+def decide(settings: Isolation, snapshot: Snapshot, runs: Sequence[str]) -> Isolating:
+    """Which objects to close, and whether that can be done safely. ``runs``: the one that asks, and the undone one."""
+    refusals: list[Refusal] = []
+    warnings: list[str] = []
+    found: list[Object] = []
+    for target in settings.targets:
+        mine = [o for kind in KINDS_OF[settings.mode] if (o := snapshot.get(kind, target)) is not None]
+        for live in mine:
+            if why := slots.cannot_close(kind_of(live), target, live, runs) or _nobody(live, snapshot):
+                refusals.append(Refusal(why))
+            else:
+                found.append(live)
+        if not mine:
+            refusals.append(Refusal(_missing(settings.mode, target, snapshot)))
+    asked = settings.maintenance
+    team = snapshot.get("Service", asked.service) if asked and asked.service else None
+    if asked and asked.service:
+        refusals += _unfit(asked.service, team, found, snapshot)
+    targets = tuple(_target(live, snapshot) for live in found)
+    warnings += list(_warnings(found, targets, snapshot))
+    shown = "" if asked is None else asked.service or asked.image
+    plan = PlannedIsolation(
+        mode=settings.mode, targets=targets, drain=settings.drain, maintenance=shown,
+        ours=asked is not None and not asked.service,
+        taken_over=any((was := slots.closing(o)) is not None and was.run != runs[0] for o in found),
+    )  # fmt: skip
+    page = maintenance.page(runs[0], asked, team)
+    return Isolating(plan=plan, refusals=tuple(refusals), warnings=tuple(warnings), page=page, live=tuple(found))
+
+
+def as_open(snapshot: Snapshot) -> Snapshot:
+    """The same, as it is with traffic open."""
+    found = {
+        kind: {name: slots.as_open(o) or o for name, o in objects.items()} if kind in CLOSABLE else objects
+        for kind, objects in snapshot.objects.items()
+    }
+    return Snapshot(found, snapshot.refused)
+
+
+def closed_by_others(snapshot: Snapshot, runs: Sequence[str]) -> Iterator[Refusal]:
+    """A plan says nothing true about objects that a dead run has closed: that run goes first."""
+    for kind in CLOSABLE:
+        for live in snapshot.all(kind):
+            if slots.closed_by_another(live, runs):
+                yield Refusal(slots.closed_already(live))
+
+
+def closing_change(live: Object, page: Page | None, *, run: str, since: str, key: str) -> CloseTraffic:
+    """The change that closes a target; the same one when it is asked for again after it was made.
+
+    What an undone run has closed goes over to this run without being open in between.
+    """
+    record = slots.closing(live)
+    is_open = slots.opened(live).object
+    wanted = slots.close(is_open, page, run=run, since=record.since if record else since)
+    now = live if record is not None and record.run != run else is_open
+    return CloseTraffic(
+        key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
+        before=fingerprint(now), after=fingerprint(wanted), operations=slots.operations(now, wanted),
+    )  # fmt: skip
+
+
+def opening_change(live: Object, *, key: str) -> tuple[OpenTraffic, tuple[str, ...]]:
+    """The change that opens a closed object, and what of it somebody else changed meanwhile, which stays."""
+    found = slots.opened(live)
+    change = OpenTraffic(
+        key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
+        before=fingerprint(live), after=fingerprint(found.object), operations=slots.operations(live, found.object),
+    )  # fmt: skip
+    return change, tuple(f"{label(change.kind, change.name)}: {kept}" for kept in found.kept)
+
+
+def _missing(mode: str, target: str, snapshot: Snapshot) -> str:
+    if unread := [snapshot.refused[k] for k in KINDS_OF[mode] if k in snapshot.refused]:
+        return f"{target} cannot be closed: {'; '.join(unread)}."
+    return slots.cannot_close(" or ".join(KINDS_OF[mode]), target, None, ())
+
+
+def _nobody(live: Object, snapshot: Snapshot) -> str:
+    """A Service that selects no pod at all, not even a sick one, is closed already, by hand."""
+    if kind_of(live) != "Service" or slots.closing(live) or _selected(live, snapshot):
+        return ""
+    return (
+        f"{label(kind_of(live), name_of(live))} selects no pod: it is closed by hand, or what it served is gone. There "
+        f"is nothing to close, and nothing that could be opened again. Put its selector right, or use --no-isolate."
+    )
+
+
+def _selected(service: Mapping[str, Any] | None, snapshot: Snapshot) -> list[Object]:
+    wanted = ((service or {}).get("spec") or {}).get("selector") or {}
+    pods = snapshot.all("Pod") if wanted else []
+    return [p for p in pods if wanted.items() <= ((p.get("metadata") or {}).get("labels") or {}).items()]
+
+
+def _target(live: Object, snapshot: Snapshot) -> Target:
+    is_open = slots.opened(live).object
+    services = [is_open] if kind_of(live) == "Service" else [
+        s for name in slots.backend_services(is_open) if (s := snapshot.get("Service", name)) is not None
+    ]  # fmt: skip
+    pods = {name_of(p) for s in services for p in _selected(slots.opened(s).object, snapshot) if health.is_ready(p)}
+    return Target(
+        kind=kind_of(live), name=name_of(live), before=fingerprint(is_open), healthy=len(pods),
+        api_version=str(live.get("apiVersion") or KINDS[kind_of(live)].api),
+    )  # fmt: skip
+
+
+def _unfit(name: str, team: Object | None, closed: Sequence[Object], snapshot: Snapshot) -> Iterator[Refusal]:
+    """Why the team's own page cannot take over; it must be ready now."""
+    if team is None:
+        yield Refusal(f"Service/{name}, which is to show the maintenance page, does not exist.")
+        return
+    pods = [p for p in _selected(team, snapshot) if health.is_ready(p)]
+    if not pods:
+        yield Refusal(f"Service/{name}, which is to show the maintenance page, has no Ready pod.")
+        return
+    _, named = maintenance.target_ports([o for o in closed if kind_of(o) == "Service"])
+    has = {p.get("name") for c in (pods[0].get("spec") or {}).get("containers") or [] for p in c.get("ports") or []}
+    if lacking := [port for port in named if port not in has]:
+        yield Refusal(
+            f"The pods of Service/{name}, which is to show the maintenance page, have no port named "
+            f"{', '.join(lacking)}, which a closed Service sends to. Name it in their containers' ports."
+        )
+
+
+def _warnings(found: Sequence[Object], targets: Sequence[Target], snapshot: Snapshot) -> Iterator[str]:
+    for target in targets:
+        if target.healthy:
+            many = "1 healthy pod serves" if target.healthy == 1 else f"{target.healthy} healthy pods serve"
+            yield f"{many} through {label(target.kind, target.name)} now: closing it is an outage until it is opened."
+    names = {(kind_of(o), name_of(o)) for o in found}
+    hosts = {host for o in found if kind_of(o) == "Ingress" for host in _hosts(o)}
+    for other in snapshot.all("Ingress"):
+        if (kind_of(other), name_of(other)) not in names and (same := hosts & _hosts(other)):
+            yield f"Ingress/{name_of(other)} takes requests for {', '.join(sorted(same))} too, and stays open."
+    for live in found:
+        if is_gce(live):
+            yield f"Ingress/{name_of(live)} is Google's: its load balancer takes minutes to follow, both ways."
+
+
+def _hosts(ingress: Mapping[str, Any]) -> set[str]:
+    return {str(r.get("host") or "*") for r in (ingress.get("spec") or {}).get("rules") or []}
+
+
+def is_gce(live: Mapping[str, Any]) -> bool:
+    """Whether Google's load balancer serves this Ingress."""
+    notes = (live.get("metadata") or {}).get("annotations") or {}
+    given = notes.get("kubernetes.io/ingress.class") or (live.get("spec") or {}).get("ingressClassName") or ""
+    return kind_of(live) == "Ingress" and str(given).startswith("gce")

@@ -1,0 +1,360 @@
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.images.ladder import (
+    Choice,
+    ImageSettings,
+    Running,
+    Wanted,
+    candidates,
+    choose,
+    is_own,
+    is_placeholder,
+    same_image,
+    to_ask,
+)
+from rollback_lib.core.images.registry_answers import Answer
+
+A, B, C, D = ("sha256:" + x * 64 for x in "abcd")
+REPO = "sanjodb/user-service"
+SHOP = ImageSettings(
+    repository="sanjodb/{service}", mutable_tags=("latest", "prod", "dev", "stage"), reference_tag="latest"
+)
+PROD = Wanted("user-service", "Deployment/user-service", "user-service", False, f"{REPO}:prod")
+
+
+def want(image: str, **more: Any) -> Wanted:
+    return msgspec.structs.replace(PROD, image=image, **more)
+
+
+def present(reference: str, digest: str, *more: str) -> dict[str, Answer]:
+    return {reference: Answer(reference, "present", digest, (digest, *more))}
+
+
+def absent(*references: str) -> dict[str, Answer]:
+    return {r: Answer(r, "absent", text=f"{r}: 404, not there") for r in references}
+
+
+def unknown(reference: str, digest: str = "") -> dict[str, Answer]:
+    return {reference: Answer(reference, "unknown", digest, (digest,) if digest else (), text=f"{reference}: 429")}
+
+
+def chosen(wanted: Wanted, answers: dict[str, Answer], *running: Running, accept: str = "", **more: Any) -> Choice:
+    settings = msgspec.structs.replace(SHOP, **more)
+    choice, refusals = choose(wanted, "v1.1.0", settings, answers, running, frozenset(accept.split()))
+    assert choice is not None, refusals
+    assert refusals == ()
+    return choice
+
+
+def refused(wanted: Wanted, answers: dict[str, Answer], *running: Running, accept: str = "", **more: Any) -> Refusal:
+    settings = msgspec.structs.replace(SHOP, **more)
+    choice, refusals = choose(wanted, "v1.1.0", settings, answers, running, frozenset(accept.split()))
+    assert choice is None, choice
+    assert len(refusals) == 1
+    assert "user-service: " in refusals[0].text
+    return refusals[0]
+
+
+OLD = Running(f"docker.io/{REPO}@{C}", f"docker.io/{REPO}:prod", ready=True)
+RELEASE, LATEST = f"{REPO}:v1.1.0", f"{REPO}:latest"
+
+
+def test_the_release_tag_comes_first_and_is_pinned_readably() -> None:
+    choice = chosen(PROD, present(RELEASE, A, B), OLD)
+    assert (choice.rung, choice.image) == ("release-tag", f"{REPO}:v1.1.0@{A}")
+    assert (choice.digest, choice.digests, choice.own, choice.before) == (A, (A, B), True, f"{REPO}:prod")
+    assert choice.warnings == ()
+
+
+def test_the_manifest_comes_next_by_digest_or_by_a_tag_that_does_not_move() -> None:
+    pinned = chosen(want(f"{REPO}:v9@{B}"), absent(RELEASE) | present(f"{REPO}@{B}", B))
+    assert (pinned.rung, pinned.image) == ("manifest", f"{REPO}@{B}")
+    tagged = chosen(want(f"{REPO}:build-7"), absent(RELEASE) | present(f"{REPO}:build-7", B))
+    assert (tagged.rung, tagged.image) == ("manifest", f"{REPO}@{B}")
+    assert [t.state for t in tagged.tried] == ["absent", "present"]
+
+
+def test_a_manifest_that_names_another_digest_than_the_release_tag_is_said() -> None:
+    choice = chosen(want(f"{REPO}@{B}"), present(RELEASE, A))
+    assert any(A in w and B in w for w in choice.warnings)
+
+
+def test_history_is_the_digest_of_older_pods_that_are_ready_and_says_that_it_proves_little() -> None:
+    asked = f"{REPO}@{C}"
+    choice = chosen(PROD, absent(RELEASE) | present(asked, C), OLD)
+    assert (choice.rung, choice.image) == ("history", asked)
+    assert any("nothing proves" in w for w in choice.warnings)
+    newest, dead = (msgspec.structs.replace(OLD, **change) for change in ({"newest": True}, {"ready": False}))
+    assert refused(PROD, absent(RELEASE, LATEST), newest, dead).code == ""
+
+
+def test_older_pods_that_run_different_images_prove_nothing() -> None:
+    other = msgspec.structs.replace(OLD, image_id=f"x@{D}")
+    refusal = refused(PROD, absent(RELEASE, LATEST), OLD, other)
+    assert C in refusal.tried
+    assert D in refusal.tried
+
+
+def test_the_reference_tag_only_if_accepted_and_marked() -> None:
+    answers = absent(RELEASE) | present(LATEST, D)
+    assert refused(PROD, answers).code == "reference-image"
+    choice = chosen(PROD, answers, accept="reference-image")
+    assert (choice.rung, choice.image) == ("reference", f"{REPO}@{D}")
+    assert any("last resort" in w for w in choice.warnings)
+
+
+def test_absent_everywhere_is_refused_without_a_code_and_names_all_that_was_tried() -> None:
+    refusal = refused(PROD, absent(RELEASE, LATEST), accept="registry-unknown image-on-nodes-only reference-image")
+    assert refusal.code == ""
+    for part in ("container user-service of Deployment/user-service", RELEASE, LATEST, "history", "tag that moves"):
+        assert part in str(refusal)
+
+
+def test_a_release_that_is_no_registry_tag_is_said_and_never_asked() -> None:
+    wanted = want(f"{REPO}:build-7")
+    for release in ("v1.4.0+a3", "release/1.4.0", "v1.4.0-año"):
+        assert [rung for rung, _ in candidates(wanted, release, SHOP)] == ["manifest", "reference"]
+        choice, _ = choose(wanted, release, SHOP, present(f"{REPO}:build-7", B))
+        assert choice is not None
+        assert choice.tried[0].text == f"{release} cannot be a registry tag"
+        assert choice.rung == "manifest"
+
+
+def test_a_release_named_like_a_moving_tag_is_not_looked_up() -> None:
+    assert candidates(PROD, "prod", SHOP) == (("reference", LATEST),)
+
+
+# Cannot tell
+
+
+def test_a_registry_that_cannot_tell_is_refused_with_its_code() -> None:
+    refusal = refused(PROD, unknown(RELEASE) | unknown(LATEST))
+    assert refusal.code == "registry-unknown"
+    assert "429" in refusal.tried
+
+
+def test_what_was_not_asked_counts_as_cannot_tell() -> None:
+    assert refused(PROD, {}).code == "registry-unknown"
+
+
+def test_a_digest_that_runs_makes_it_a_warning() -> None:
+    runs = Running(f"docker.io/{REPO}@{A}", newest=True)
+    choice = chosen(PROD, unknown(RELEASE, A), runs)
+    assert (choice.rung, choice.image) == ("release-tag", f"{REPO}:v1.1.0@{A}")
+    assert any("pods run this digest" in w for w in choice.warnings)
+    pinned = chosen(want(f"{REPO}@{A}"), unknown(RELEASE) | unknown(f"{REPO}@{A}"), runs)
+    assert (pinned.rung, pinned.image) == ("manifest", f"{REPO}@{A}")
+
+
+def test_pods_that_were_pulled_by_the_release_tag_tell_its_digest() -> None:
+    runs = Running(f"docker.io/{REPO}@{A}", f"docker.io/{RELEASE}", ready=True)
+    choice = chosen(PROD, unknown(RELEASE), runs)
+    assert (choice.rung, choice.image) == ("release-tag", f"{REPO}@{A}")  # the tag was not seen to resolve now
+
+
+def test_pull_policy_always_does_not_start_from_the_node() -> None:
+    runs = Running(f"docker.io/{REPO}@{A}")
+    always = want(PROD.image, pull_policy="Always")
+    assert refused(always, unknown(RELEASE, A), runs).code == "registry-unknown"
+
+
+@pytest.mark.parametrize("history", [unknown(f"{REPO}@{C}"), present(f"{REPO}@{C}", C)])
+def test_history_does_not_stand_in_for_a_release_tag_that_was_not_looked_at(history: dict[str, Answer]) -> None:
+    """The older pods may be of any release: a timeout must not choose another release than the one asked for."""
+    answers = unknown(RELEASE) | history
+    assert refused(PROD, answers, OLD).code == "registry-unknown"
+    choice = chosen(PROD, answers, OLD, accept="registry-unknown")
+    assert (choice.rung, choice.image) == ("history", f"{REPO}@{C}")
+
+
+def test_accepted_and_unknown_takes_a_known_digest_before_a_tag_and_says_what_is_not_proven() -> None:
+    accept = "registry-unknown"
+    assert chosen(want(f"{REPO}@{B}"), unknown(RELEASE) | unknown(f"{REPO}@{B}"), accept=accept).image == f"{REPO}@{B}"
+    assert chosen(PROD, unknown(RELEASE, A) | present(f"{REPO}@{C}", C), OLD, accept=accept).digest == A
+    bare = chosen(PROD, unknown(RELEASE) | present(LATEST, D), accept=f"{accept} reference-image")
+    assert (bare.image, bare.digest, bare.digests) == (RELEASE, "", ())
+    assert any("no digest" in w for w in bare.warnings)
+
+
+def test_a_moving_tag_is_never_written_even_if_accepted() -> None:
+    answers = absent(RELEASE) | unknown(LATEST)
+    assert refused(PROD, answers, accept="registry-unknown reference-image").code == ""
+
+
+def test_a_proven_manifest_does_when_the_release_tag_could_not_be_looked_at() -> None:
+    choice = chosen(want(f"{REPO}:build-7"), unknown(RELEASE) | present(f"{REPO}:build-7", B))
+    assert choice.rung == "manifest"
+    assert any("could not be looked at" in w for w in choice.warnings)
+
+
+# Gone from the registry, still on nodes
+
+
+def test_only_on_nodes_is_refused_with_its_code_and_used_if_accepted() -> None:
+    wanted, runs = want(f"{REPO}@{A}"), Running(f"docker.io/{REPO}@{A}")
+    answers = absent(RELEASE, f"{REPO}@{A}", LATEST)
+    assert refused(wanted, answers, runs).code == "image-on-nodes-only"
+    choice = chosen(wanted, answers, runs, accept="image-on-nodes-only:user-service")
+    assert (choice.rung, choice.image, choice.digests) == ("manifest", f"{REPO}@{A}", (A,))
+    assert any("only on nodes" in w for w in choice.warnings)
+    always = want(wanted.image, pull_policy="Always")
+    assert refused(always, answers, runs, accept="image-on-nodes-only").code == ""
+
+
+def test_an_index_without_the_platform_of_the_nodes_is_not_acceptable() -> None:
+    answer = Answer(RELEASE, "absent", A, (A,), missing_platforms=("linux/arm64",), text="nothing for linux/arm64")
+    runs = Running(f"docker.io/{REPO}@{A}")
+    refusal = refused(PROD, {RELEASE: answer} | absent(LATEST), runs, accept="image-on-nodes-only registry-unknown")
+    assert refusal.code == ""
+    assert "linux/arm64" in refusal.tried
+
+
+# Other people's images
+
+REDIS = Wanted("user-service", "Deployment/user-service", "wait", True, "bitnami/redis:7.0.11")
+
+
+def test_other_peoples_images_stay_as_they_are_and_are_proven() -> None:
+    assert candidates(REDIS, "v1.1.0", SHOP) == (("as-is", REDIS.image),)
+    choice = chosen(REDIS, present(REDIS.image, A))
+    assert (choice.own, choice.rung, choice.image, choice.digest, choice.init) == (False, "as-is", REDIS.image, A, True)
+
+
+def test_other_peoples_image_that_left_the_hub() -> None:
+    gone = absent(REDIS.image)
+    runs = Running(f"docker.io/bitnami/redis@{A}", "docker.io/bitnami/redis:7.0.11")
+    refusal = refused(REDIS, gone)
+    assert refusal.code == ""
+    assert "init container wait" in refusal.text
+    assert refused(REDIS, gone, runs).code == "image-on-nodes-only"
+    choice = chosen(REDIS, gone, runs, accept="image-on-nodes-only")
+    assert (choice.image, choice.digest) == (REDIS.image, A)
+
+
+def test_other_peoples_moving_tag_stays_and_is_said() -> None:
+    zipkin = Wanted("zipkin", "Deployment/zipkin", "zipkin", False, "openzipkin/zipkin")
+    choice = chosen(zipkin, present(zipkin.image, A))
+    assert choice.image == "openzipkin/zipkin"
+    assert any("tag moves" in w for w in choice.warnings)
+
+
+def test_other_peoples_image_that_cannot_be_looked_at() -> None:
+    assert refused(REDIS, unknown(REDIS.image)).code == "registry-unknown"
+    assert chosen(REDIS, unknown(REDIS.image), accept="registry-unknown").image == REDIS.image
+    runs = Running(f"docker.io/bitnami/redis@{A}", "docker.io/bitnami/redis:7.0.11")
+    assert chosen(REDIS, unknown(REDIS.image), runs).image == REDIS.image
+    latest = msgspec.structs.replace(REDIS, image="bitnami/redis")  # without a tag the default policy is Always
+    assert refused(latest, unknown("bitnami/redis"), runs).code == "registry-unknown"
+
+
+# Whose image it is
+
+
+@pytest.mark.parametrize(
+    ("image", "pattern", "own"),
+    [
+        (f"{REPO}:prod", "sanjodb/{service}", True),
+        (f"docker.io/{REPO}:prod", "sanjodb/{service}", True),
+        ("sanjodb/cloud-config:prod", "sanjodb/{service}", True),
+        ("bitnami/redis:7", "sanjodb/{service}", False),
+        ("sanjodb/a/b:7", "sanjodb/{service}", False),
+        ("gcr.io/team/user-service:1", "gcr.io/team/{service}", True),
+        ("user-service", "{service}", True),
+        ("redis", "{service}", False),
+        ("anyone/user-service:1", "", True),
+        ("anyone/redis:1", "", False),
+        ("${IMAGE}", "", True),
+        ("BUILD_TAG", "", True),
+        (f"{REPO}:${{TAG}}", "sanjodb/{service}", True),
+        ("bitnami/redis:${TAG}", "sanjodb/{service}", False),
+    ],
+)
+def test_whose_image_it_is(image: str, pattern: str, own: bool) -> None:
+    assert is_own(want(image), ImageSettings(repository=pattern)) is own
+
+
+def test_services_limit_the_pattern() -> None:
+    settings = ImageSettings(repository="sanjodb/{service}", services=("user-service",))
+    assert is_own(want("sanjodb/user-service:1"), settings)
+    assert not is_own(want("sanjodb/log-agent:1"), settings)
+
+
+@pytest.mark.parametrize(
+    "image", ["$IMAGE", "{{ .Values.image }}", "BUILD_TAG", f"{REPO}:IMAGE_TAG", f"{REPO}:${{TAG}}"]
+)
+def test_a_placeholder_is_replaced_whole(image: str) -> None:
+    assert is_placeholder(image)
+    assert chosen(want(image), present(RELEASE, A)).image == f"{REPO}:v1.1.0@{A}"
+
+
+def test_a_sidecars_placeholder_does_not_become_the_service() -> None:
+    runs = Running(f"docker.io/envoyproxy/envoy@{A}", "docker.io/envoyproxy/envoy:v1")
+    refusal = refused(want("${SIDECAR}"), present(RELEASE, A), runs)
+    assert "placeholder" in refusal.tried
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("IMAGE_TAG", "$NAME", "{{IMAGE_NAME}}", "a/b:replaceImageTag", "shop:__TAG__", "${X:+y}/shop", "<YOU>"),
+        *("shop:${VERSION}dev", "host:8500/shop:IMAGE_TAG", "IMAGE_PLACEHOLDER"),
+    ],
+)
+def test_images_that_were_to_be_filled_in_are_recognised(image: str) -> None:
+    assert is_placeholder(image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("x:RELEASE.2024-01-01", "x:BUILD_42", "x:v1", f"x@{A}", "x:1", "nginx", "host:8500/shop", "shop:latest"),
+        *("localhost:5000/a/b:v1", "shop:Build42", "shop:RC1", "shop:v1.0.0-RC1", "shop:20240101", "a/b_c:1"),
+        *("mcr.microsoft.com/mssql/server:2019-CU5", "elasticsearch:7.10.2-SNAPSHOT", "shop:REL.1", "shop:1.0_2"),
+    ],
+)
+def test_real_tags_are_no_placeholders(image: str) -> None:
+    assert not is_placeholder(image)
+
+
+# Asking
+
+
+def test_a_worse_rung_is_asked_only_when_the_better_one_is_not_there() -> None:
+    wanted = want(f"{REPO}:build-7")
+    answers: dict[str, Answer] = {}
+    asked = []
+    while batch := to_ask(wanted, "v1.1.0", SHOP, answers, (OLD,)):
+        asked += batch
+        answers |= present(batch[0], C) if batch[0].endswith(C) else absent(*batch)
+    assert asked == [RELEASE, f"{REPO}:build-7", f"{REPO}@{C}"]
+    assert to_ask(wanted, "v1.1.0", SHOP, present(RELEASE, A)) == ()
+
+
+def test_a_tag_that_manifest_and_release_share_is_tried_once() -> None:
+    assert candidates(want(RELEASE), "v1.1.0", SHOP) == (("release-tag", RELEASE), ("reference", LATEST))
+
+
+def test_an_image_is_the_same_by_membership_whatever_its_repository() -> None:
+    assert same_image((A, B), f"docker.io/another/name@{B}")
+    assert same_image((A,), f"docker-pullable://x@{A}")
+    assert not same_image((A,), f"x@{B}")
+    assert not same_image(("", A), "")
+
+
+@given(
+    st.text(max_size=30), st.text(max_size=20), st.sampled_from(["", "sanjodb/{service}", "{service}", "?{service}"])
+)
+def test_any_image_and_any_release_get_a_choice_or_a_refusal(image: str, release: str, pattern: str) -> None:
+    settings = ImageSettings(repository=pattern, reference_tag="latest")
+    answers: dict[str, Answer] = {}
+    while batch := to_ask(want(image), release, settings, answers):
+        answers |= absent(*batch)
+    choice, refusals = choose(want(image), release, settings, answers)
+    assert choice is None
+    assert refusals[0].code == ""

@@ -1,0 +1,69 @@
+"""A plan's hash: the decisions, all of them and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.plan.model import Orphan, Plan, PlannedContainer, PlannedObject, PlannedService, freeze
+from rollback_lib.core.releases.tags import ReleaseRef
+
+OBJECT = PlannedObject(kind="Deployment", name="a", change="update", before="1", after="2")
+CONTAINER = PlannedContainer(name="a", workload="Deployment/a", from_="x:prod", to="x@sha256:1")
+PLAN = Plan(
+    run="r1", application="shop", environment="prod", namespace="ns",
+    cluster=ClusterIdentity(context="c", server="s", namespace="ns", namespace_uid="u"),
+    current=ReleaseRef(release="v2"), target=ReleaseRef(release="v1", commit="abc"),
+    services=(PlannedService(name="a", wave=1, objects=(OBJECT,), containers=(CONTAINER,)),),
+)  # fmt: skip
+
+
+def changed(**values: Any) -> str:
+    return freeze(msgspec.structs.replace(PLAN, **values)).hash
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"run": "r2"}, {"warnings": ("w",)}, {"made_at": "now"}, {"healthy_pods": 3}, {"hash": "x"}],
+    ids=lambda v: next(iter(v)),
+)
+def test_who_runs_it_and_when_does_not_change_the_hash(values: dict[str, Any]) -> None:
+    assert changed(**values) == freeze(PLAN).hash
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"target": ReleaseRef(release="v1", commit="abd")},
+        {"environment": "dev"},
+        {"cluster": ClusterIdentity(context="c", server="s", namespace="ns", namespace_uid="u2")},
+        {"accepted": ("registry-unknown",)},
+        {"orphans": (Orphan(kind="Service", name="b", change="delete"),)},
+        {"refusals": (Refusal("no"),)},
+        {"services": (PlannedService(name="a", wave=2, objects=(OBJECT,), containers=(CONTAINER,)),)},
+        {"services": (PlannedService(name="a", wave=1, objects=(OBJECT,), containers=()),)},
+        {
+            "services": (
+                PlannedService(
+                    name="a", wave=1, objects=(msgspec.structs.replace(OBJECT, before="9"),), containers=(CONTAINER,)
+                ),
+            )
+        },
+    ],
+)
+def test_every_decision_changes_the_hash(values: dict[str, Any]) -> None:
+    assert changed(**values) != freeze(PLAN).hash
+
+
+def test_the_file_has_the_names_that_others_rely_on() -> None:
+    data = msgspec.to_builtins(freeze(PLAN))
+    assert {"application", "environment", "namespace", "current", "target", "services", "leftovers", "orphans"} <= set(
+        data
+    )
+    assert {"accepted", "isolation", "hash", "run", "warnings"} <= set(data)
+    assert {"name", "from", "to", "digest", "rung"} <= set(data["services"][0]["containers"][0])
+    assert {"kind", "name", "change"} <= set(data["services"][0]["objects"][0])

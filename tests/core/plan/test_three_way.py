@@ -1,0 +1,133 @@
+"""Only what the failed release changed is put back; what somebody else owns stays, and is said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback_lib.core.kube.objects import LAST_APPLIED
+from rollback_lib.core.plan import three_way
+from tests.fakes import apply_operations
+
+Object = dict[str, Any]
+
+
+def config(data: Object, **meta: Any) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", **meta}, "data": data}
+
+
+def service(**spec: Any) -> Object:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
+
+
+def after(base: Object | None, target: Object, live: Object) -> tuple[Object, tuple[str, ...]]:
+    merged = three_way.merge(base, target, live)
+    done = apply_operations(live, merged.operations)
+    assert done is not None, "its own tests must pass on what it was made for"
+    return done, merged.kept
+
+
+def test_what_the_failed_release_changed_is_put_back() -> None:
+    found, kept = after(config({"A": "2"}), config({"A": "1"}), config({"A": "2"}))
+    assert (found["data"], kept) == ({"A": "1"}, ())
+
+
+def test_what_it_added_is_taken_away_and_what_it_removed_comes_back() -> None:
+    found, _ = after(config({"NEW": "x"}), config({"OLD": "y"}), config({"NEW": "x"}))
+    assert found["data"] == {"OLD": "y"}
+
+
+def test_a_key_that_somebody_else_added_stays() -> None:
+    found, kept = after(config({"A": "2"}), config({"A": "1"}), config({"A": "2", "HAND": "z"}))
+    assert (found["data"], kept) == ({"A": "1", "HAND": "z"}, ())
+
+
+def test_a_field_that_differs_from_both_is_kept_and_said() -> None:
+    blue, green = {"slot": "blue"}, {"slot": "green"}
+    found, kept = after(service(selector=blue), service(selector=blue), service(selector=green))
+    assert (found["spec"]["selector"], kept) == (green, ("spec.selector.slot",))
+
+
+def test_a_node_port_stays_where_the_ports_change() -> None:
+    was = [{"port": 80, "targetPort": 9999}]
+    now = [{"port": 80, "protocol": "TCP", "targetPort": 9999, "nodePort": 30100}]
+    found, _ = after(service(ports=was), service(ports=[{"port": 80, "targetPort": 8080}]), service(ports=now))
+    assert found["spec"]["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 8080, "nodePort": 30100}]
+
+
+@pytest.mark.parametrize(
+    ("base", "target", "live", "result", "kept"),
+    [
+        (3, 1, 3, 1, ()),  # the failed release scaled up
+        (1, 1, 3, 3, ("spec.replicas",)),  # a person did
+        (2, 1, 5, 5, ("spec.replicas",)),  # both did
+        (None, 1, 3, 3, ("spec.replicas",)),  # nobody wrote a number, so somebody scaled it
+        (None, 2, 1, 2, ()),  # 1 is the server's default
+    ],
+)
+def test_replicas(base: int | None, target: int, live: int, result: int, kept: tuple[str, ...]) -> None:
+    def of(replicas: int | None) -> Object:
+        spec = {} if replicas is None else {"replicas": replicas}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
+
+    found, said = after(of(base), of(target), of(live))
+    assert (found["spec"]["replicas"], tuple(k.split(" ")[0] for k in said)) == (result, kept)
+
+
+def test_without_a_record_of_the_last_apply_the_target_is_put_and_nothing_is_taken_away() -> None:
+    found, _ = after(None, config({"A": "1"}), config({"A": "2", "B": "3"}))
+    assert found["data"] == {"A": "1", "B": "3"}
+
+
+def test_labels_and_annotations_of_others_stay() -> None:
+    live = config({}, labels={"app": "x", "team": "ops"}, annotations={"example.com/a~b": "1"})
+    found, _ = after(config({}, labels={"app": "y"}), config({}, labels={"app": "x"}), live)
+    assert found["metadata"]["labels"] == {"app": "x", "team": "ops"}
+    assert found["metadata"]["annotations"] == {"example.com/a~b": "1"}
+
+
+def test_each_replacement_stands_behind_a_test_of_what_was_planned() -> None:
+    merged = three_way.merge(config({"a/b": "2"}), config({"a/b": "1"}), config({"a/b": "2"}))
+    assert [(o.op, o.path) for o in merged.operations] == [("test", "/data/a~1b"), ("replace", "/data/a~1b")]
+    assert apply_operations(config({"a/b": "changed meanwhile"}), merged.operations) is None
+
+
+def test_the_pod_template_is_replaced_whole_behind_a_test() -> None:
+    def of(env: str) -> Object:
+        pods = {"spec": {"containers": [{"name": "c", "env": env}]}}
+        meta = {"name": "d", "annotations": {LAST_APPLIED: "{}"}}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"template": pods}}
+
+    target = {**of("old"), "metadata": {"name": "d"}}
+    patch = three_way.patch(None, target, of("new"), namespace="shop", stamps={"rollback-lib/run": "r"})
+    done = apply_operations(of("new"), patch.operations)
+    assert done is not None
+    assert done["spec"] == target["spec"]
+    assert json.loads(done["metadata"]["annotations"][LAST_APPLIED])["metadata"]["namespace"] == "shop"
+    assert done["metadata"]["annotations"]["rollback-lib/run"] == "r"
+
+
+def test_last_applied_is_written_as_kubectl_writes_it() -> None:
+    text = three_way.last_applied_text(
+        {"kind": "K", "apiVersion": "v1", "metadata": {"name": "n"}, "data": {"a": "<&>é"}}, "ns"
+    )
+    assert text == (
+        '{"apiVersion":"v1","data":{"a":"\\u003c\\u0026\\u003eé"},"kind":"K",'
+        '"metadata":{"annotations":{},"name":"n","namespace":"ns"}}\n'
+    )
+
+
+values = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2", "3"]), max_size=4)
+
+
+@given(values, values, values)
+def test_a_second_merge_has_nothing_left_to_do(base: Object, target: Object, live: Object) -> None:
+    done, _ = after(config(base), config(target), config(live))
+    assert three_way.merge(config(target), config(target), done).operations == ()
+    for key, value in target.items():
+        if base.get(key) != value and live.get(key) == base.get(key):
+            assert done["data"][key] == value

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
+import hypothesis
 import pytest
 
 LIMIT: Final = 2.0  # seconds
@@ -28,6 +29,9 @@ _ALLOWED: Final = "seconds allowed"
 def pytest_configure(config: pytest.Config) -> None:
     # Here, before any worker is started: all of them have to draw the same.
     os.environ.setdefault(SEED, str(random.randrange(1_000_000)))
+    # How long one example takes is the machine's affair; `LIMIT` is for the whole test.
+    hypothesis.settings.register_profile("ours", deadline=None)
+    hypothesis.settings.load_profile("ours")
     config.stash[_LONG], config.stash[_SLOW] = 0, []
 
 

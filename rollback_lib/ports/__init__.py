@@ -1,0 +1,34 @@
+"""What stages and operations need from the world, as Protocols. Only `wiring` knows who answers."""
+
+from rollback_lib.ports.cluster import Acts, Cluster, ClusterRecords
+from rollback_lib.ports.evidence import Evidence, Files, Inside, Web
+from rollback_lib.ports.jenkins import Jenkins
+from rollback_lib.ports.people import Approver, Notifier, Progress
+from rollback_lib.ports.registry import Registry, RegistryWriter
+from rollback_lib.ports.repository import Checkout, GitHistory
+from rollback_lib.ports.stage import Clock, Ports, Stage, Writer
+from rollback_lib.ports.store import R, RunStore
+
+__all__ = [
+    "Acts",
+    "Approver",
+    "Checkout",
+    "Clock",
+    "Cluster",
+    "ClusterRecords",
+    "Evidence",
+    "Files",
+    "GitHistory",
+    "Inside",
+    "Jenkins",
+    "Notifier",
+    "Ports",
+    "Progress",
+    "R",
+    "Registry",
+    "RegistryWriter",
+    "RunStore",
+    "Stage",
+    "Web",
+    "Writer",
+]

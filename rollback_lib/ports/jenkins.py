@@ -1,0 +1,52 @@
+"""A Jenkins server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
+
+
+class Jenkins(Protocol):
+    """A Jenkins server; None where a job, build or file is not there.
+
+    Raises RefusedError with what it said; CheckError where nobody knows whether it took what we sent.
+    """
+
+    @property
+    def url(self) -> str: ...
+
+    def job_config(self, job: str) -> str | None: ...
+
+    def put_job(self, job: str, xml: str, *, create: bool) -> None: ...
+
+    def parameters(self, job: str) -> Sequence[str]: ...
+
+    def check(self, jenkinsfile: str) -> Sequence[str]:
+        """What its validator says against a Jenkinsfile; nothing where it is valid."""
+        ...
+
+    def start(self, job: str, parameters: Mapping[str, str]) -> int:
+        """The queue item; 0 where an equal request is queued already."""
+        ...
+
+    def queued(self, item: int) -> QueueItem: ...
+
+    def build(self, job: str, number: int) -> Build | None: ...
+
+    def recent(self, job: str, many: int = 20) -> Sequence[Build]:
+        """The newest builds, newest first."""
+        ...
+
+    def steps(self, job: str, number: int) -> Sequence[Step]: ...
+
+    def questions(self, job: str, number: int) -> Sequence[Question]: ...
+
+    def log(self, job: str, number: int, start: int) -> LogPart | None:
+        """The log from byte ``start``."""
+        ...
+
+    def artifact(self, job: str, number: int, path: str) -> bytes | None: ...
+
+    def tests(self, job: str, number: int) -> Mapping[str, Any] | None: ...

@@ -1,0 +1,70 @@
+"""What a stage is, and what it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rollback_lib.core.record import Record
+from rollback_lib.core.run.changes import Change
+from rollback_lib.ports.cluster import Acts, Cluster, ClusterRecords
+from rollback_lib.ports.evidence import Evidence
+from rollback_lib.ports.people import Approver, Notifier, Progress
+from rollback_lib.ports.registry import Registry, RegistryWriter
+from rollback_lib.ports.repository import GitHistory
+from rollback_lib.ports.store import RunStore
+
+
+class Clock(Protocol):
+    """Time, injected, so that tests do not sleep."""
+
+    def now(self) -> datetime:
+        """Now, UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises InterruptedRunError as soon as somebody asks us to stop."""
+        ...
+
+    def check(self) -> None:
+        """Raise InterruptedRunError if somebody has asked us to stop."""
+        ...
+
+
+class Writer(Protocol):
+    """What a stage gets for writing: announce, act, confirm."""
+
+    def do(self, change: Change) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The world, made when first asked for. ``environ`` are the variables of this process, for approval."""
+
+    git: GitHistory
+    registry: Registry
+    tags: RegistryWriter
+    cluster: Cluster
+    records: ClusterRecords
+    evidence: Evidence
+    acts: Acts
+    clock: Clock
+    progress: Progress
+    approver: Approver
+    environ: Mapping[str, str]
+    user: str = ""
+    notifier: Notifier | None = None
+
+
+class Stage(Protocol):
+    """A module with these three names."""
+
+    @property
+    def ID(self) -> str: ...
+
+    @property
+    def WRITES(self) -> bool: ...
+
+    def run(self, run: RunStore, ports: Ports, write: Writer) -> Record | None: ...

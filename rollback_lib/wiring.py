@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import secrets
 import shutil
-import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,21 +23,18 @@ from rollback_lib.adapters.inside import KubectlExec
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.adapters.notify import Channels
-from rollback_lib.adapters.run_directory import RunDirectory
+from rollback_lib.adapters.run_directories import RunDirectories
 from rollback_lib.adapters.web import RequestsWeb
-from rollback_lib.core.errors import RefusedError, UsageError
+from rollback_lib.core.errors import UsageError
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.releases.tags import Tag
-from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings import model as core_settings
 from rollback_lib.core.settings.model import Settings
-from rollback_lib.ports import Approver, Clock, Evidence, Jenkins, Ports, Progress
+from rollback_lib.ports import Approver, Clock, Evidence, Jenkins, Ports, Progress, StoppableClock
 
 CONFIG: Final = "rollback.yaml"
-RUNS: Final = ".rollback"
 EVIDENCE_TIMEOUT: Final = 5.0  # seconds for one question: a process must not end late for want of an answer
-TAG_MOVES: Final = "retags"  # below RUNS: what `rollback retag` did is no run
 
 
 def find_config(given: str | None, start: Path) -> Path | None:
@@ -78,11 +73,6 @@ def who(environ: Mapping[str, str]) -> tuple[str, str]:
         with contextlib.suppress(Exception):
             name = getpass.getuser()
     return name or "unknown", environ.get("BUILD_URL") or socket.gethostname()
-
-
-def new_run_id(environment: str, now: datetime) -> str:
-    """Sorts by time, and is legal in the name of a ConfigMap."""
-    return f"{now:%Y%m%d-%H%M%S}-{environment}-{secrets.token_hex(2)}"
 
 
 class _LazyRegistry:
@@ -161,6 +151,9 @@ class LazyRepository:
     def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
         return self._open().contents(blobs)
 
+    def tracks(self, place: Path) -> bool:
+        return self._open().tracks(place)
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
@@ -175,20 +168,17 @@ def jenkins(environ: Mapping[str, str], clock: Clock) -> Jenkins:
     if not url:
         raise UsageError("JENKINS_URL is not set: the address of the Jenkins server, such as https://ci.example.com/")
     user, token = (environ.get(f"ROLLBACK_JENKINS_{name}", "").strip() for name in ("USER", "TOKEN"))
-    stopped = clock.stopped if isinstance(clock, SystemClock) else never
-    return JenkinsServer(url, user, token, sleep=clock.sleep, stopped=stopped)
+    return JenkinsServer(url, user, token, sleep=clock.sleep, stopped=getattr(clock, "stopped", never))
 
 
-@contextlib.contextmanager
-def stoppable_clock() -> Iterator[SystemClock]:
-    """A clock whose waits end when a person or Jenkins asks us to stop."""
-    clock = SystemClock()
-    with contextlib.ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):  # not the main thread
-                before = signal.signal(number, lambda n, frame: clock.stop(signal.Signals(n).name))
-                stack.callback(signal.signal, number, before)
-        yield clock
+def clock() -> StoppableClock:
+    """The machine's time; its waits end when it is stopped."""
+    return SystemClock()
+
+
+def run_directories(folder: Path) -> RunDirectories:
+    """The run directories below a folder."""
+    return RunDirectories(folder)
 
 
 def kubectl(
@@ -217,13 +207,16 @@ class World:
         environ: Mapping[str, str],
         *,
         offline: bool,
+        clock: StoppableClock | None = None,
     ) -> None:
+        """``start`` lies in the repository; run directories and evidence are below it."""
         self.settings, self.environment = settings, environment
         self.environ = environ
-        self.clock = SystemClock()
+        self.clock: StoppableClock = clock or SystemClock()
         self._stopped = stopped = self.clock.stopped
         self._registry = _LazyRegistry(settings, environ, stopped)
         self.git = LazyRepository(start, offline=offline, stopped=stopped)
+        self.runs = RunDirectories(start, self.git.tracks)
         where = settings.environments[environment]
         self.access = Access(environ.get("KUBECONFIG") or None, where.context, environ)  # one login for all of them
         self.cluster = KubernetesCluster(
@@ -255,73 +248,11 @@ class World:
             jenkins=lambda: jenkins(self.environ, self.clock),
         )  # fmt: skip
 
-    def stop_on_signals(self) -> None:
-        """SIGINT and SIGTERM end the run before its next write; a second one ends the process at once."""
-
-        def asked(number: int, frame: object) -> None:
-            self.clock.stop(signal.Signals(number).name)
-            signal.signal(number, signal.SIG_DFL)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):  # not the main thread
-                signal.signal(number, asked)
-
     def close(self) -> None:
+        self.runs.close()
         self._registry.close()
         self.access.close()
         self.git.close()
-
-
-def open_run(root: Path, request: Request) -> RunDirectory:
-    """The run directory, new or entered again; the request is written once."""
-    run = RunDirectory(root)
-    if run.find(Request) is None:
-        run.put(request)
-    return run
-
-
-def existing_run(root: str) -> RunDirectory | None:
-    """The run in a directory; None where none was begun."""
-    return RunDirectory(Path(root)) if (Path(root) / "run.json").is_file() else None
-
-
-def run_directory(config_folder: Path, run_id: str) -> Path:
-    """Where a new run keeps its files."""
-    return config_folder / RUNS / run_id
-
-
-def known_run(root: Path) -> RunDirectory | None:
-    """The run that has this run directory; None where there is none yet."""
-    return RunDirectory(root) if (root / "run.json").is_file() else None
-
-
-def restore_run(root: Path, files: Mapping[str, bytes]) -> RunDirectory:
-    """A run directory made of the files of a run that began elsewhere."""
-    run = RunDirectory(root)
-    for name in sorted(files, key=lambda name: name == "run.json"):  # last: only then it is one
-        run.write(name, files[name])
-    return run
-
-
-def runs(config_folder: Path) -> Iterator[RunDirectory]:
-    """The runs below the folder, in no order: only what they recorded says when they were."""
-    folder = config_folder / RUNS
-    with contextlib.suppress(OSError):
-        yield from (RunDirectory(p) for p in folder.iterdir() if (p / "run.json").is_file())
-
-
-def is_committed(folder: Path, run_directory: Path) -> bool:
-    """Whether the repository of ``folder`` has files of this run directory: then somebody put it there."""
-    with contextlib.suppress(RefusedError):
-        return repository(folder).tracks(run_directory)
-    return False
-
-
-def kept_run(root: Path) -> RunDirectory:
-    """A run that is there already. Raises UsageError where it is not: nothing is made."""
-    if not any((root / name).is_file() for name in ("run.json", "journal.jsonl")):
-        raise UsageError(f"{root} is no run directory: it has neither run.json nor journal.jsonl")
-    return RunDirectory(root)
 
 
 def read_text(path: str) -> str:

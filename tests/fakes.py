@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,9 +15,12 @@ from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import LAST_APPLIED, Object, fingerprint, kind_of, name_of, notes_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
 from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.releases.tags import Tag
 from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
-from rollback_lib.ports import Evidence, Ports, RunStore
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings.model import Settings
+from rollback_lib.ports import Approved, Evidence, Ports, RunStore, Session
 
 
 def apply_operations(obj: Object, operations: Sequence[Operation]) -> Object | None:
@@ -383,6 +386,10 @@ class FakeProgress:
         self.asked.append(question)
         return self.answer
 
+    def approve(self, plan: Plan, question: str, place: str) -> Approved | None:
+        answer = self.ask(question)
+        return None if answer is None else Approved(answer)
+
 
 def ports(cluster: FakeCluster, git: FakeGit, registry: FakeRegistry, **more: Any) -> Ports:
     """Ports of fakes; any of them can be replaced."""
@@ -394,3 +401,32 @@ def ports(cluster: FakeCluster, git: FakeGit, registry: FakeRegistry, **more: An
         "progress": progress, "approver": progress, "environ": {}, "user": "me", **more,
     }  # fmt: skip
     return Ports(**made)
+
+
+class SomeRuns:
+    """`Runs` of what a test has made. ``trial`` is called with the release."""
+
+    def __init__(self, trial: Callable[[str], Any], runs: Sequence[Any]) -> None:
+        self._trial, self._runs = trial, runs
+
+    def trial(self, request: Request) -> Any:
+        return self._trial(request.to)
+
+    def all(self) -> Sequence[Any]:
+        return self._runs
+
+
+def session(
+    settings: Settings, of: Ports, *, trial: Callable[[str], Any] | None = None, runs: Sequence[Any] = (),
+    environment: str = "prod",
+) -> Session:  # fmt: skip
+    """What an operation works with. ``trial`` makes a run that is thrown away; ``runs`` are those of this machine."""
+
+    def never(release: str) -> Any:
+        raise AssertionError(f"a trial towards {release} was not expected")
+
+    kept: Any = SomeRuns(trial or never, runs)
+    return Session(
+        settings=settings, environment=environment, ports=of, runs=kept, folder=".", config="rollback.yaml", by="me",
+        origin="here",
+    )  # fmt: skip

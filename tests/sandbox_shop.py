@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from rollback_lib import wiring
+from rollback_lib.adapters.run_directories import RunDirectories
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.run.journal import Event, Mark
 from rollback_lib.core.run.records import Request
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.traffic import maintenance
 from rollback_lib.operations import run as operation
-from rollback_lib.ports import Ports
+from rollback_lib.ports import Ports, Runs, Session
 from rollback_lib.sandbox.cluster import Kept, Sandbox
 from rollback_lib.sandbox.images import Image
 from rollback_lib.sandbox.registry import Registry
@@ -42,11 +44,19 @@ class QuickClock:
     def stop(self, why: str) -> None:
         self.asked = why
 
+    def stopped(self) -> str:
+        return f"Interrupted ({self.asked})." if self.asked else ""
+
     def check(self) -> None:
         from rollback_lib.core.errors import InterruptedRunError
 
         if self.asked:
-            raise InterruptedRunError(f"Interrupted ({self.asked}).")
+            raise InterruptedRunError(self.stopped())
+
+    def pause(self, seconds: float) -> None:
+        really = min(seconds, 0.04)
+        time.sleep(really)
+        self.ahead += timedelta(seconds=seconds - really)
 
     def sleep(self, seconds: float) -> None:
         really = min(seconds, 0.04)
@@ -94,9 +104,9 @@ class SandboxShop:
     @contextmanager
     def world(self, **more: Any) -> Iterator[Ports]:
         """Ports on the sandbox with a quick clock; any of them can be replaced by a function of the real one."""
-        settings = wiring.read_settings(self.shop.repository / "rollback.yaml")
-        made = wiring.World(settings, ENVIRONMENT, self.shop.repository, self.environ, offline=False)
-        made.clock = more.pop("clock", None) or QuickClock()  # type: ignore[assignment]
+        settings = self.settings()
+        clock = more.pop("clock", None) or QuickClock()
+        made = wiring.World(settings, ENVIRONMENT, self.shop.repository, self.environ, offline=False, clock=clock)
         progress = more.pop("progress", None) or FakeProgress(answer=True)
         try:
             ports = made.ports(progress, progress)
@@ -104,6 +114,20 @@ class SandboxShop:
             yield Ports(**{**kept, **{name: change(kept[name]) for name, change in more.items()}})
         finally:
             made.close()
+
+    def settings(self) -> Settings:
+        return wiring.read_settings(self.shop.repository / "rollback.yaml")
+
+    def runs(self) -> RunDirectories:
+        """The run directories of this machine."""
+        return wiring.run_directories(self.shop.repository)
+
+    def session(self, ports: Ports, runs: Runs | None = None) -> Session:
+        """What an operation works with; ``runs`` may be those of another machine."""
+        return Session(
+            settings=self.settings(), environment=ENVIRONMENT, ports=ports, runs=runs or self.runs(), by="ana",
+            origin="here", folder=str(self.shop.repository), config="rollback.yaml",
+        )  # fmt: skip
 
     def isolate(self, how: str) -> None:
         """Close traffic in every run, as ``isolation`` in the settings says; empty: in none."""
@@ -115,7 +139,7 @@ class SandboxShop:
             file.write_text(text.replace(line, f"{line}    isolation: {how}\n"), encoding="utf-8")
 
     def request(self, run: str, **values: Any) -> Request:
-        settings = wiring.read_settings(self.shop.repository / "rollback.yaml")
+        settings = self.settings()
         return operation.request(
             {"to": GOOD, "yes": True, **values}, settings, ENVIRONMENT, run=run, by="ana", origin="here",
             started=datetime.now(UTC), repository=str(self.shop.repository),
@@ -125,7 +149,7 @@ class SandboxShop:
         return self.shop.repository / ".rollback" / name
 
     def open(self, name: str, **values: Any) -> RunDirectory:
-        return wiring.open_run(self.directory(name), self.request(name, **values))
+        return self.runs().new(self.request(name, **values))
 
     def reset(self) -> None:
         """The shop after the bad release again, and no run anywhere."""

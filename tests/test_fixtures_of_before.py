@@ -121,7 +121,7 @@ def test_lock_and_copy_in_the_cluster_read(name: str, tmp_path: Path) -> None:
     assert held.is_of(lock.RUN, root.name)
     assert held.claim.by == "ana"
     copy = cluster_copy.unpack(objects["ConfigMap", cluster_copy.name(root.name)])
-    kept = wiring.restore_run(tmp_path / "copy", copy)
+    kept = wiring.run_directories(tmp_path).restored("copy", copy, str(tmp_path / "copy"))
     assert kept.get(Request).run == root.name
     assert kept.get(Plan).hash == wiring.kept_run(root).get(Plan).hash
 

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rollback_lib import wiring
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.run.records import Request
 from rollback_lib.operations import resume
@@ -28,7 +27,7 @@ from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.pipeline import holding, loop
 from rollback_lib.sandbox.cluster import Kept
-from rollback_lib.sandbox.shop import APPLICATION, ENVIRONMENT, ORGANIZATION
+from rollback_lib.sandbox.shop import APPLICATION, ORGANIZATION
 from tests.pairs import pairs, sample
 from tests.sandbox_shop import QuickClock, SandboxShop, Told, sandbox_shop, told
 
@@ -153,10 +152,7 @@ def resumed(story: Story, point: Point, *, directory: bool) -> Outcome | None:
     if directory:
         shutil.copytree(point.directory, shop.directory(RUN))
     with shop.world(clock=QuickClock(ahead=120)) as ports:
-        run = resume.find(
-            ports.records, APPLICATION, ENVIRONMENT, "", wiring.runs(shop.shop.repository),
-            lambda name, files: wiring.restore_run(shop.directory(name), files),
-        )  # fmt: skip
+        run = resume.find(shop.session(ports), "")
         return resume.resume(run, ports) if run is not None else None
 
 
@@ -234,10 +230,7 @@ def test_what_is_in_the_cluster_holds_no_secret_objects(story: Story) -> None:
     story.shop.reset()
     story.shop.sandbox.restore(kept[-1].cluster)
     with story.shop.world() as ports:
-        copy = resume.find(
-            ports.records, APPLICATION, ENVIRONMENT, RUN, (),
-            lambda name, files: wiring.restore_run(story.shop.directory(name), files),
-        )  # fmt: skip
+        copy = resume.find(story.shop.session(ports), RUN)
     assert copy is not None
     assert copy.get(Request).run == RUN
     for name in copy.files():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from rollback_lib.core.settings import model
 from rollback_lib.operations import record_release
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
-from rollback_lib.ports import Ports
-from tests.fakes import FakeClock, FakeCluster, FakeGit, FakeRecords, FakeRegistry, ports
+from rollback_lib.ports import Ports, Session
+from tests.fakes import FakeClock, FakeCluster, FakeGit, FakeRecords, FakeRegistry, ports, session
 from tests.pipeline.test_loop import SETTINGS, manifest
 
 SERVICES = ("cart", "user")
@@ -56,6 +56,9 @@ class World:
     def ports(self, **more: Any) -> Ports:
         made = {"records": self.records, "clock": self.clock, **more}
         return ports(self.cluster, self.git, self.registry, **made)
+
+    def session(self, trial: Callable[[str], Any] | None = None, runs: Sequence[RunDirectory] = ()) -> Session:
+        return session(self.settings, self.ports(), trial=trial, runs=runs)
 
     def deploy(self, release: str, *, only: Sequence[str] = SERVICES, bits: str = "") -> None:
         """As a deploy job does: push over ``:prod``, apply the manifests; annotations stay as they are."""

@@ -8,11 +8,15 @@ import shutil
 import sys
 import textwrap
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rollback_lib.core.redact import redact
+from rollback_lib.ports import Approved
+
+if TYPE_CHECKING:
+    from rollback_lib.core.plan.model import Plan
 
 _EVERY = 30.0  # seconds between plain lines of one wait
 TITLES = {
@@ -69,6 +73,10 @@ class Console:
             return None
         self._clear()
         return click.confirm(question, default=False, err=True)
+
+    def approve(self, plan: Plan, question: str, place: str) -> Approved | None:
+        answer = self.ask(question)
+        return None if answer is None else Approved(answer)
 
     def _clear(self) -> None:
         if self._shown:

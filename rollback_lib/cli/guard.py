@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
@@ -10,10 +9,9 @@ import click
 from rollback_lib.cli.options import takes
 
 
-@click.command("guard", help="Whether a deploy may go on: 0 go, 6 locked, 3 quarantined or not known.")
+@click.command("guard", help="Whether a deploy may go on: 0 go, 6 locked, 3 quarantined or not session.")
 @takes("guard")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib import wiring
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.core.errors import UsageError
@@ -23,15 +21,15 @@ def command(values: dict[str, Any]) -> int:
     release = values.get("release")
     if not release:
         raise UsageError("guard needs the release that is deployed: --release v1.2.0")
-    with entering.looking(values) as (known, _):
-        application, ports = known.settings.application, known.ports
+    with entering.session(values, quiet=True, stoppable=False) as (session, _):
+        application, ports = session.settings.application, session.ports
         if values.get("done"):
             said = guard.done(application, ports, release)
         else:
             asked = guard.Asked(
-                known.settings, known.environment, release, wiring.who(os.environ)[1],
+                session.settings, session.environment, release, session.origin,
                 wait=seconds(values["wait"]) if values.get("wait") else 0.0,
-                hold=seconds(known.settings.limits.hold) if values.get("hold") else 0.0,
+                hold=seconds(session.settings.limits.hold) if values.get("hold") else 0.0,
                 accept=tuple(values.get("accept") or ()),
             )  # fmt: skip
             said = guard.go(asked, ports)

@@ -18,11 +18,8 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import history
 
     past = bool(values.get("runs"))
-    with entering.looking(values) as (known, runs):
-        if past:
-            found = history.past_runs(known.settings, known.environment, runs)
-        else:
-            found = history.look(known.settings, known.environment, known.ports)
+    with entering.session(values, quiet=True, stoppable=False) as (session, _):
+        found = history.past_runs(session) if past else history.look(session)
     if values.get("output") == "json":
         json_out(found.runs if past else found)
     else:

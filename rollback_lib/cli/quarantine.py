@@ -17,12 +17,12 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.operations import quarantine
 
-    with entering.looking(values) as (known, _):
+    with entering.session(values, quiet=True, stoppable=False) as (session, _):
         asked = quarantine.Asked(
-            known.settings, known.environment, values["release"], str(values.get("reason") or ""),
+            session.settings, session.environment, values["release"], str(values.get("reason") or ""),
             bool(values.get("lift")),
         )  # fmt: skip
-        done = quarantine.mark(asked, known.ports)
+        done = quarantine.mark(asked, session.ports)
     if values.get("output") == "json":
         json_out(done)
     else:

@@ -18,12 +18,12 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.core.releases import recording
     from rollback_lib.operations import record_release
 
-    with entering.looking(values, quiet=False) as (known, _):
+    with entering.session(values, stoppable=False) as (session, _):
         asked = record_release.Asked(
-            known.settings, known.environment, str(values.get("release") or ""), bool(values.get("pin")),
+            session.settings, session.environment, str(values.get("release") or ""), bool(values.get("pin")),
             bool(values.get("from_live")), str(values.get("keep_tag") or ""),
         )  # fmt: skip
-        result = record_release.record(asked, known.ports)
+        result = record_release.record(asked, session.ports)
     if values.get("output") == "json":
         json_out(result)
     else:

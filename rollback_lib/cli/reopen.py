@@ -21,8 +21,8 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import reopen
 
     try:
-        with entering.emergency(values) as (ports, scratch, context):
-            found = reopen.reopen(ports, scratch, yes=bool(values.get("yes")), context=context)
+        with entering.bare_session(values) as (session, _):
+            found = reopen.reopen(session, yes=bool(values.get("yes")))
     except RollbackError as error:  # never "traffic is open": what is closed is so still
         out(f"{redact(str(error))}\nNothing was opened; traffic is as it was.")
         return error.exit_code

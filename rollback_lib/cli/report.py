@@ -16,10 +16,12 @@ from rollback_lib.cli.options import takes
 )
 @takes("report")
 def command(values: dict[str, Any]) -> int:
+    from rollback_lib import session as sessions
     from rollback_lib.cli import entering
     from rollback_lib.cli.console import out
     from rollback_lib.operations import report
 
     form = "json" if values.get("output") == "json" else str(values.get("format") or "md")
-    out(report.render(entering.kept_run(values), form, str(values.get("language") or "")))
+    run = sessions.kept_run(entering.place(values), str(values.get("run_dir") or ""))
+    out(report.render(run, form, str(values.get("language") or "")))
     return 0

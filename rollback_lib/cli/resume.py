@@ -17,9 +17,13 @@ def command(values: dict[str, Any], run_id: str) -> int:
     from rollback_lib.cli.console import out
     from rollback_lib.operations import resume
 
-    with entering.resuming(values, run_id) as (run, ports, console):
+    place = str(values.get("run_dir") or "")
+    with entering.session(values, of_run=place) as (session, console):
+        run = resume.find(session, run_id, place)
         if run is None:
             out("Nothing to resume: no run is unfinished.")
             return 0
-        own = entering.is_own(values, run)
-        return ended.show(resume.resume(run, ports, own=own), run, console, values, plan=False)
+        accepted = [str(code) for code in values.get("accept") or ()]
+        resume.answered(run, yes=bool(values.get("yes")), take_over=bool(values.get("take_over")), accept=accepted)
+        own = session.runs.is_own(run)
+        return ended.show(resume.resume(run, session.ports, own=own), run, console, values, plan=False)

@@ -25,16 +25,17 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import retag as operation
 
     as_json = values.get("output") == "json"
-    with entering.moving(values) as (known, request, record, console):
-        moves = operation.look(known, str(values.get("to") or ""))
+    with entering.session(values, quiet=True) as (session, console):
+        request = entering.new_request(session, {**values, "to": values.get("to") or "what-runs"})
+        moves = operation.look(session, str(values.get("to") or ""))
         if not as_json:
             out(retag.text(moves))
         looked = request.dry_run or not moves.tags
         ended, place = ending(()), ""
         if not looked:
-            operation.approved(request, moves, known.ports)
-            run = record()
-            ended, place = operation.move(run, known.ports, moves), run.place
+            operation.approved(request, moves, session.ports)
+            run = session.runs.aside(request)
+            ended, place = operation.move(run, session.ports, moves), run.place
     if as_json:
         json_out({"exit_code": ended.code, "error": ended.error, "plan": moves, "moved": ended.moved_tags,
                   "run_dir": place})  # fmt: skip

@@ -15,5 +15,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import ended, entering
     from rollback_lib.operations import run as operation
 
-    with entering.entered(values) as (run, ports, console):
-        return ended.show(operation.execute(run, ports), run, console, values, plan=bool(values.get("dry_run")))
+    with entering.session(values) as (session, console):
+        run = entering.new_run(session, values)
+        outcome = operation.execute(run, session.ports)
+        return ended.show(outcome, run, console, values, plan=bool(values.get("dry_run")))

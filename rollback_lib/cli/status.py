@@ -17,8 +17,8 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.core.readouts import status as core_status
     from rollback_lib.operations import status
 
-    with entering.looking(values) as (known, runs):
-        found = status.look(known.settings, known.environment, known.ports, known.trial, runs)
+    with entering.session(values, quiet=True, stoppable=False) as (session, _):
+        found = status.look(session)
     if values.get("output") == "json":
         json_out(found)
     else:

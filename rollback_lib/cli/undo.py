@@ -16,5 +16,9 @@ def command(values: dict[str, Any], run_id: str) -> int:
     from rollback_lib.cli import ended, entering
     from rollback_lib.operations import undo
 
-    with entering.undoing(values, run_id) as (run, of, ports, console):
-        return ended.show(undo.undo(run, of, ports), run, console, values, plan=bool(values.get("dry_run")))
+    with entering.session(values) as (session, console):
+        of = undo.find(session, run_id)
+        request = undo.request(entering.new_request(session, values), of)
+        run = session.runs.new(request, str(values.get("run_dir") or ""))
+        outcome = undo.undo(run, of, session.ports)
+        return ended.show(outcome, run, console, values, plan=bool(values.get("dry_run")))

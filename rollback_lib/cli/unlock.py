@@ -16,9 +16,9 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.operations import unlock
 
-    with entering.looking(values) as (known, _):
+    with entering.session(values, quiet=True, stoppable=False) as (session, _):
         said = unlock.unlock(
-            known.settings.application, known.ports, force=bool(values.get("force")), yes=bool(values.get("yes"))
+            session.settings.application, session.ports, force=bool(values.get("force")), yes=bool(values.get("yes"))
         )
     if values.get("output") == "json":
         json_out({"message": said})

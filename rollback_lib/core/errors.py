@@ -6,6 +6,7 @@ a refusal came before the first write, is decided from the journal (`core.run.jo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -130,3 +131,20 @@ class BugError(RollbackError):
     """A rule of our own was broken: never the user's fault."""
 
     exit_code = EXIT_BUG
+
+
+_OF_CODE: Final[Mapping[int, type[RollbackError]]] = {
+    EXIT_NO: CheckError,
+    EXIT_USAGE: UsageError,
+    EXIT_REFUSED: RefusedError,
+    EXIT_FAILED_OPEN: FailedError,
+    EXIT_FAILED_CLOSED: FailedError,
+    EXIT_LOCKED: LockedError,
+    EXIT_NOT_APPROVED: NotApprovedError,
+    EXIT_INTERRUPTED: InterruptedRunError,
+}
+
+
+def of_code(code: int, text: str) -> RollbackError:
+    """The error for how a run ended, where only its journal is left of it."""
+    return _OF_CODE.get(code, BugError)(text)

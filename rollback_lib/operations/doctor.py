@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -19,33 +19,28 @@ from rollback_lib.core.rights import permissions
 from rollback_lib.core.rights.permissions import Need
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.records import Request, Resolution
-from rollback_lib.core.settings.model import Releases, Settings
+from rollback_lib.core.settings.model import Releases
+from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
-from rollback_lib.ports import Acts, GitHistory, Ports, RunStore
+from rollback_lib.ports import Acts, GitHistory, Session
 from rollback_lib.stages import images
 
 _PARALLEL: Final = 8
 
 
-class Known(NamedTuple):
-    """The settings, and what they lead to. ``trial`` makes a throw-away run towards a release, and never writes."""
-
-    settings: Settings
-    environment: str
-    ports: Ports
-    trial: Callable[[str], RunStore]
+def without_settings(error: Exception, git: GitHistory, acts: Acts) -> tuple[Check, ...]:
+    """What can be looked at where the settings are wrong: git and kubectl."""
+    found = [prerequisites.failed("settings", error), *_try("git tags", lambda: _releases(git, Releases(), []))]
+    found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), "")])
+    return (*found, prerequisites.not_checked("the rest", "rollback.yaml has to be right first"))
 
 
-def examine(about: Check, git: GitHistory, acts: Acts, known: Known | None) -> tuple[Check, ...]:
-    """Every prerequisite, in the order in which a person mends them. Never raises.
-
-    ``about`` says how the settings were found; without them (``known`` None) only git and kubectl can be looked at.
-    """
+def examine(known: Session) -> tuple[Check, ...]:
+    """Every prerequisite, in the order in which a person mends them. Never raises."""
     names: list[str] = []
-    found = [about, *_try("git tags", lambda: _releases(git, known.settings.releases if known else Releases(), names))]
-    if known is None:
-        found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), "")])
-        return (*found, prerequisites.not_checked("the rest", "rollback.yaml has to be right first"))
+    git, acts = known.ports.git, known.ports.acts
+    found = [prerequisites.settings(known.config, known.settings.application, known.environment)]
+    found += _try("git tags", lambda: _releases(git, known.settings.releases, names))
     reached = _try("cluster", lambda: _cluster(known))
     there = reached[0].state != "FAIL"
     resolution: list[Resolution] = []
@@ -84,8 +79,8 @@ def _releases(git: GitHistory, wanted: Releases, names: list[str]) -> list[Check
     return [prerequisites.releases(wanted.tag, names, f"{said.text} {said.fix}")]
 
 
-def _manifests(known: Known, newest: str, resolution: list[Resolution]) -> list[Check]:
-    run = known.trial(newest)
+def _manifests(known: Session, newest: str, resolution: list[Resolution]) -> list[Check]:
+    run = operation.trial(known, newest)
     run.put(msgspec.structs.replace(run.get(Request), offline=True))  # whether the cluster is there is asked elsewhere
     ending = loop.advance(run, known.ports, until="resolve")
     found = run.find(Resolution)
@@ -98,7 +93,7 @@ def _manifests(known: Known, newest: str, resolution: list[Resolution]) -> list[
     return [Check(name="manifests", state="warn" if warned else "ok", text=f"{text} {warned}".strip())]
 
 
-def _images(known: Known, resolution: Resolution, *, nodes: bool) -> Iterable[Check]:
+def _images(known: Session, resolution: Resolution, *, nodes: bool) -> Iterable[Check]:
     newest = resolution.target.release
     request = Request(run="", application="", environment=known.environment, to=newest, settings=known.settings)
     settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
@@ -128,21 +123,21 @@ def _host(reference: str) -> str:
         return reference
 
 
-def _cluster(known: Known) -> list[Check]:
+def _cluster(known: Session) -> list[Check]:
     named = known.settings.environments[known.environment].context is not None
     cluster = known.ports.cluster
     found = prerequisites.cluster(cluster.identity(), () if named else cluster.contexts(), named)
     return [found, *prerequisites.doubts(cluster.doubts())]
 
 
-def _server(known: Known) -> str:
+def _server(known: Session) -> str:
     try:
         return known.ports.cluster.version()
     except RollbackError:
         return ""
 
 
-def _permissions(known: Known, resolution: Resolution) -> Iterable[Check]:
+def _permissions(known: Session, resolution: Resolution) -> Iterable[Check]:
     where = known.settings.environments[known.environment]
     needed = permissions.needs(
         ((o.kind, o.name) for o in resolution.objects), where.namespace,

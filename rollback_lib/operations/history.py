@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,12 +19,13 @@ from rollback_lib.core.releases.tags import UNKNOWN, ReleaseRef, Tag
 from rollback_lib.core.run.journal import ending
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings.model import Settings
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.ports import Ports, Session
 from rollback_lib.stages.images import node_platforms
 
 
-def look(settings: Settings, environment: str, ports: Ports) -> History:
+def look(session: Session) -> History:
     """The releases of an environment. Raises RefusedError where git or the cluster cannot be asked."""
+    settings, environment, ports = session.settings, session.environment, session.ports
     known, now = collector.look(ports, settings.application, environment)
     tags = release.releases(ports.git.tags(), settings.releases.tag)
     matched = matching.match(known, now, settings)
@@ -71,8 +72,9 @@ def _unnamed(known: Ledger) -> tuple[Quarantine, ...]:
     return tuple(q for q in known.quarantines if not q.release)
 
 
-def past_runs(settings: Settings, environment: str, runs: Iterable[RunStore]) -> History:
+def past_runs(session: Session) -> History:
     """The runs of this machine that meant to change something, newest first. One that does not read is passed over."""
+    settings, environment, runs = session.settings, session.environment, session.runs.all()
     found: list[LastRun] = []
     for run in runs:
         try:

@@ -20,7 +20,8 @@ from rollback_lib.core.kube.objects import Object, kind_of, label, name_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
 from rollback_lib.core.run.changes import DeleteObject
 from rollback_lib.core.traffic import isolation, maintenance, slots
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.operations import run as operation
+from rollback_lib.ports import Ports, RunStore, Session
 
 _TRIES: Final = 5
 _SETTLED: Final = 2.0  # seconds, as in `stages.reopen`
@@ -67,11 +68,11 @@ def closed(snapshot: Snapshot) -> tuple[Closed, ...]:
     return tuple(found)
 
 
-def reopen(ports: Ports, scratch: RunStore, *, yes: bool, context: str) -> Reopened:
-    """Open all of it. ``scratch`` keeps a patch while kubectl reads it; ``context``: the one that was named, if any.
-
-    Raises NotApprovedError where nobody says yes, UsageError where the cluster would have to be guessed.
-    """
+def reopen(session: Session, *, yes: bool) -> Reopened:
+    """Open all of it. Raises NotApprovedError where nobody says yes, UsageError where the cluster would have to be
+    guessed."""
+    ports, context = session.ports, session.where.context or ""
+    scratch = session.runs.trial(operation.new_request(session, {}))
     identity = ports.cluster.identity()
     snapshot = ports.cluster.snapshot((*slots.CLOSABLE, *maintenance.KINDS))
     unread = tuple(f"{why}: nothing says whether one is closed." for kind, why in snapshot.refused.items()

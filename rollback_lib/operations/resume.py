@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +12,7 @@ import msgspec
 from rollback_lib.core.errors import RefusedError, RollbackError
 from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.plan.model import Plan, PlannedObject
-from rollback_lib.core.run import cluster_copy, lock
+from rollback_lib.core.run import cluster_copy, lock, states
 from rollback_lib.core.run.changes import WRITE_LIMIT
 from rollback_lib.core.run.journal import (
     CLOSES,
@@ -24,30 +24,35 @@ from rollback_lib.core.run.journal import (
     traffic_key,
     unconfirmed,
 )
-from rollback_lib.core.run.records import Request
+from rollback_lib.core.run.records import Approval, Request
 from rollback_lib.core.traffic.isolation import Target
 from rollback_lib.core.wording import counted
 from rollback_lib.operations import run as operation
 from rollback_lib.operations import standing
 from rollback_lib.operations.run import Outcome
 from rollback_lib.pipeline import holding
-from rollback_lib.ports import ClusterRecords, Ports, RunStore
+from rollback_lib.ports import Ports, RunStore, Session
 from rollback_lib.stages import apply
 
-Restore = Callable[[str, Mapping[str, bytes]], RunStore]
 _LOOK_EVERY: Final = 2.0  # seconds, while an announced write may still arrive
 
 
-def find(
-    records: ClusterRecords, application: str, environment: str, wanted: str, here: Iterable[RunStore], restore: Restore
-) -> RunStore | None:
+def find(session: Session, wanted: str, place: str = "") -> RunStore | None:
     """The run that is ``wanted``; without a name the one that holds the lock, else the newest that did not end.
 
-    Those of this machine come first, then the copies in the cluster, which ``restore`` makes a run directory of.
-    Raises RefusedError where the one that is meant is in neither place.
+    Those of this machine come first, then the copies in the cluster, of which a run directory is made. With ``place``
+    only the run that lies there is of this machine, and without a name it is meant. Raises RefusedError where the one
+    that is meant is in neither place.
     """
+    records, application, environment = session.ports.records, session.settings.application, session.environment
+
+    def restore(run: str, files: Mapping[str, bytes]) -> RunStore:
+        return session.runs.restored(run, files, place)
+
+    there = session.runs.at(place) if place else None
+    wanted = wanted or (there.get(Request).run if there else "")
     known: dict[str, RunStore] = {}
-    for run in here:
+    for run in ([there] if there else []) if place else session.runs.all():
         with contextlib.suppress(RollbackError, msgspec.MsgspecError, OSError):
             request = run.find(Request)
             if request is not None and request.environment == environment and not request.dry_run:
@@ -87,11 +92,23 @@ def is_open(run: RunStore) -> bool:
     return stands.locked or not stands.finished
 
 
+def answered(run: RunStore, *, yes: bool, take_over: bool, accept: Sequence[str] = ()) -> None:
+    """What is said anew: a yes where nobody has approved yet, taking the lock over, going on with an unknown run."""
+    request = run.get(Request)
+    yes = request.yes or (yes and run.find(Approval) is None)
+    known = [code for code in accept if code.startswith(states.CODE)]
+    again = msgspec.structs.replace(
+        request, yes=yes, take_over=take_over, accept=tuple(dict.fromkeys((*request.accept, *known)))
+    )
+    if again != request:
+        run.put(again)
+
+
 def resume(run: RunStore, ports: Ports, *, own: bool = True) -> Outcome:
     """Go on where the run stopped, to the same end as if nothing had happened.
 
-    ``own``: its directory was made by a run on this machine, or from its copy in the cluster. Raises RefusedError where
-    the run is over, or something came after it (`core.run.states`).
+    ``own``: its directory was made by a run on this machine, or from its copy in the cluster (`Runs.is_own`). Raises
+    RefusedError where the run is over, or something came after it (`core.run.states`).
     """
     request = run.get(Request)
     ports.progress.say(stopped(request, run))

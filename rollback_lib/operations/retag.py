@@ -18,15 +18,15 @@ from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.target import PROPOSED
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Images, Request, Resolution
-from rollback_lib.operations.doctor import Known
+from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.ports import Ports, RunStore, Session
 from rollback_lib.stages import approve, images
 
 _NAMED: Final = 5  # releases whose own tags are asked for what runs
 
 
-def look(known: Known, to: str) -> TagMoves:
+def look(known: Session, to: str) -> TagMoves:
     """What would be moved; changes nothing. ``to``: a release; empty: what the pods run now.
 
     Raises RefusedError where an image, or where a tag points, is not proven.
@@ -61,8 +61,8 @@ def move(run: RunStore, ports: Ports, moves: TagMoves) -> Ending:
 _Found = tuple[str, tuple[PlannedTag, ...], tuple[str, ...]]
 
 
-def _of_release(known: Known, to: str) -> _Found:
-    run = known.trial(to)
+def _of_release(known: Session, to: str) -> _Found:
+    run = operation.trial(known, to)
     ended = loop.advance(run, known.ports, until="images")
     if ended.code != EXIT_DONE:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
@@ -82,14 +82,14 @@ class _Container(NamedTuple):
     ids: frozenset[str]
 
 
-def _of_pods(known: Known) -> _Found:
+def _of_pods(known: Session) -> _Found:
     """By what the newest pods report: which containers there are is known from the newest release's manifests."""
     ports, settings = known.ports, known.settings
     tags = ports.git.tags()
     names = [t.name for t in release.releases(tags, settings.releases.tag)]
     if not names:
         raise RefusedError(release.no_releases(tags, settings.releases.tag))
-    run = known.trial(names[0])
+    run = operation.trial(known, names[0])
     ended = loop.advance(run, ports, until="resolve")
     if ended.code != EXIT_DONE:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)

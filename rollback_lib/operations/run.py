@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,23 +11,46 @@ from rollback_lib.core.errors import EXIT_DONE, CheckError, Problem, UsageError
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import redact
 from rollback_lib.core.report.last_line import last_line
+from rollback_lib.core.report.model import Report
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request, Verification
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.operations import standing
 from rollback_lib.pipeline import loop
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.ports import Ports, RunStore, Session
+from rollback_lib.stages import document
 
 STAGES = tuple(stage.ID for stage in loop.STAGES)
 
 
 class Outcome(NamedTuple):
-    """How it ended. ``text`` is the last line that a person reads."""
+    """How it ended. ``text`` is the last line that a person reads; ``store`` has everything else."""
 
     ending: Ending
     plan: Plan | None
     verification: Verification | None
     text: str
+    store: RunStore
+
+    @property
+    def code(self) -> int:
+        """The exit code (README, "Exit codes")."""
+        return self.ending.code
+
+    @property
+    def last_line(self) -> str:
+        """What was changed, and how traffic stands, in one line."""
+        return self.text
+
+    @property
+    def run_dir(self) -> str:
+        """Where the run keeps its files."""
+        return self.store.place
+
+    @property
+    def report(self) -> Report:
+        """The record of the run, as ``report/report.json`` has it."""
+        return document.read(self.store)[0]
 
 
 def request(
@@ -62,6 +86,26 @@ def request(
         upstream_job=str(values.get("upstream_job") or ""), upstream_build=str(values.get("upstream_build") or ""),
         request_id=str(values.get("request_id") or ""),
     )  # fmt: skip
+
+
+def new_run_id(environment: str, now: datetime) -> str:
+    """Sorts by time, and is legal in the name of a ConfigMap."""
+    return f"{now:%Y%m%d-%H%M%S}-{environment}-{secrets.token_hex(2)}"
+
+
+def new_request(session: Session, values: Mapping[str, Any], *, dry_run: bool = False) -> Request:
+    """The request of a new run. Raises UsageError where it cannot be meant."""
+    now = session.ports.clock.now()
+    values = {**values, "dry_run": dry_run or values.get("dry_run")}
+    return request(
+        values, session.settings, session.environment, run=new_run_id(session.environment, now), by=session.by,
+        origin=session.origin, started=now, repository=session.folder,
+    )  # fmt: skip
+
+
+def trial(session: Session, to: str, services: Sequence[str] = ()) -> RunStore:
+    """A run towards a release that only looks, and is thrown away when the session ends."""
+    return session.runs.trial(new_request(session, {"to": to, "service": services}, dry_run=True))
 
 
 def plan(run: RunStore, ports: Ports) -> Outcome:
@@ -110,4 +154,4 @@ def _outcome(run: RunStore, ports: Ports, ending: Ending) -> Outcome:
     found, verification = run.find(Plan), run.find(Verification)
     started = datetime.fromisoformat(run.get(Request).started)
     seconds = (ports.clock.now() - started).total_seconds()
-    return Outcome(ending, found, verification, last_line(ending, found, verification, seconds))
+    return Outcome(ending, found, verification, last_line(ending, found, verification, seconds), run)

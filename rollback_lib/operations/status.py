@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rollback_lib.collectors.rollout import Rollouts, Watched
@@ -13,35 +13,28 @@ from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.kube.objects import containers, label, name_of, template
-from rollback_lib.core.readouts.status import LastRun, RunningImage, RunningWorkload, Status
+from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Status
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.current import UNKNOWN, MutableTag
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.records import Images, Resolution
-from rollback_lib.core.settings.model import Settings, seconds
+from rollback_lib.core.settings.model import seconds
 from rollback_lib.core.traffic import slots
 from rollback_lib.operations import history, reopen
+from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import holding, loop
-from rollback_lib.ports import Ports, RunStore
+from rollback_lib.ports import Ports, RunStore, Session
 
 _TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
 
 
-def look(
-    settings: Settings,
-    environment: str,
-    ports: Ports,
-    trial: Callable[[str], RunStore],
-    runs: Iterable[RunStore] = (),
-) -> Status:
-    """What runs. Raises RefusedError where the cluster cannot be reached; nothing else keeps it from answering.
-
-    ``trial`` makes a throw-away run towards a release; ``runs`` are those of this machine, in any order.
-    """
+def look(session: Session) -> Status:
+    """What runs. Raises RefusedError where the cluster cannot be reached; nothing else keeps it from answering."""
+    settings, environment, ports = session.settings, session.environment, session.ports
     identity = ports.cluster.identity()
-    found = _current(settings, ports, trial)
+    found = _current(session)
     running = ports.cluster.snapshot(AWAITED)
     live = [(kind, name_of(w)) for kind in AWAITED for w in running.all(kind)]
     wanted = [(o.kind, o.name) for o in found.resolution.objects if o.kind in AWAITED] if found.resolution else live
@@ -58,7 +51,7 @@ def look(
             for kind, name in dict.fromkeys(wanted)
         ),
         others=tuple(label(*w) for w in live if w not in wanted),
-        last_run=newest(runs, settings, environment), lock=_lock(settings.application, ports),
+        last_run=next(iter(history.past_runs(session).runs), None), lock=_lock(settings.application, ports),
         closed=tuple(map(str, reopen.closed(ports.cluster.snapshot(slots.CLOSABLE)))),
     )  # fmt: skip
 
@@ -78,8 +71,9 @@ class _Found(NamedTuple):
     mutable_tags: tuple[MutableTag, ...] = ()
 
 
-def _current(settings: Settings, ports: Ports, trial: Callable[[str], RunStore]) -> _Found:
+def _current(session: Session) -> _Found:
     """The release that runs. The newest are tried until the images of one are proven: then what runs can be named."""
+    settings, ports = session.settings, session.ports
     try:
         tags = ports.git.tags()
         names = [t.name for t in release.releases(tags, settings.releases.tag)]
@@ -89,12 +83,12 @@ def _current(settings: Settings, ports: Ports, trial: Callable[[str], RunStore])
         return _Found(UNKNOWN, str(error))
     first: _Found | None = None
     for name in names[:_TRIED]:
-        found = _towards(trial(name), ports)
+        found = _towards(operation.trial(session, name), ports)
         first = first or found
         if found.current.release != UNKNOWN.release:
             # mutable tags are judged beside what runs, and its own manifests name its workloads
             same = found.current.release in (name, MIXED)
-            return found if same else _beside(found, _towards(trial(found.current.release), ports))
+            return found if same else _beside(found, _towards(operation.trial(session, found.current.release), ports))
         if not found.why:
             asked = ", ".join(names[: _TRIED + 1])
             why = f"what runs is, as a whole, none of the releases that were compared: {asked}."
@@ -154,8 +148,3 @@ def _digests(pods: Sequence[Mapping[str, Any]], container: Mapping[str, Any], in
         if s.get("name") == container.get("name")
     ]
     return tuple(dict.fromkeys(digest_of(i) or i for i in ids if i))
-
-
-def newest(runs: Iterable[RunStore], settings: Settings, environment: str) -> LastRun | None:
-    """The last run of the environment that meant to change something."""
-    return next(iter(history.past_runs(settings, environment, runs).runs), None)

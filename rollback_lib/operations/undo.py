@@ -14,9 +14,10 @@ from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.releases.tags import Tag
 from rollback_lib.core.run.journal import CLOSED, LOCK_RELEASED, Mark, ending, holds_lock
 from rollback_lib.core.run.records import Images, Request
+from rollback_lib.operations import resume
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
-from rollback_lib.ports import GitHistory, Ports, RunStore
+from rollback_lib.ports import GitHistory, Ports, RunStore, Session
 
 
 class StateBefore:
@@ -50,6 +51,13 @@ class StateBefore:
 
     def contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
         return self._git.contents(blobs)
+
+
+def find(session: Session, wanted: str) -> RunStore:
+    """The run that is to be undone, here or in the cluster. Raises RefusedError where it is in neither place."""
+    found = resume.find(session, wanted)
+    assert found is not None, "a run that is wanted is found or refused"
+    return found
 
 
 def request(new: Request, of: RunStore) -> Request:

@@ -3,14 +3,16 @@
 from rollback_lib.ports.cluster import Acts, Cluster, ClusterRecords
 from rollback_lib.ports.evidence import Evidence, Files, Inside, Web
 from rollback_lib.ports.jenkins import Jenkins
-from rollback_lib.ports.people import Approver, Notifier, Progress
+from rollback_lib.ports.people import Approved, Approver, Notifier, Progress
 from rollback_lib.ports.registry import Registry, RegistryWriter
 from rollback_lib.ports.repository import Checkout, GitHistory
-from rollback_lib.ports.stage import Clock, Ports, Stage, Writer
+from rollback_lib.ports.session import Runs, Session
+from rollback_lib.ports.stage import Clock, Ports, Stage, StoppableClock, Writer
 from rollback_lib.ports.store import R, RunStore
 
 __all__ = [
     "Acts",
+    "Approved",
     "Approver",
     "Checkout",
     "Clock",
@@ -28,7 +30,10 @@ __all__ = [
     "Registry",
     "RegistryWriter",
     "RunStore",
+    "Runs",
+    "Session",
     "Stage",
+    "StoppableClock",
     "Web",
     "Writer",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.report.notices import Delivery, Lack, Notice
 
 
@@ -20,11 +21,23 @@ class Progress(Protocol):
         ...
 
 
+class Approved(NamedTuple):
+    """What somebody said to a plan. ``by`` is empty where it is whoever asks; ``how`` goes into the record."""
+
+    yes: bool
+    by: str = ""
+    how: str = "terminal"
+
+
 class Approver(Protocol):
-    """A person at a terminal, if there is one."""
+    """A person at a terminal, or the program that called us, if there is one."""
 
     def ask(self, question: str) -> bool | None:
-        """The answer; None where there is no terminal."""
+        """The answer; None where nobody can be asked."""
+        ...
+
+    def approve(self, plan: Plan, question: str, place: str) -> Approved | None:
+        """What is said to the plan, which lies in ``place``; None where nobody can be asked."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from rollback_lib.core.manifests.tree import Files as Tree
 from rollback_lib.core.releases.tags import Tag
 
 

@@ -33,6 +33,22 @@ class Clock(Protocol):
         ...
 
 
+class StoppableClock(Clock, Protocol):
+    """A clock that somebody can stop, from a signal handler or another thread."""
+
+    def stop(self, why: str) -> None:
+        """Ask whoever waits on it to end before the next write."""
+        ...
+
+    def stopped(self) -> str:
+        """Why it was stopped, in a sentence; empty while it was not."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Wait, and no longer than until it is stopped; raises nothing."""
+        ...
+
+
 class Writer(Protocol):
     """What a stage gets for writing: announce, act, confirm."""
 

@@ -39,15 +39,16 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         raise NotApprovedError(f"not approved: {denied[:200]}")
     if request.target_environment.approval == "auto":
         return _approval(plan, ports, "policy", "approval: auto")
-    answer = ports.approver.ask(f"Roll {plan.environment} back to {plan.target.release} as planned?")
+    question = f"Roll {plan.environment} back to {plan.target.release} as planned?"
+    answer = ports.approver.approve(plan, question, run.place)
     if answer is None:
         raise NotApprovedError(
             f"this needs a yes and there is no terminal: use --yes, or ROLLBACK_APPROVED_HASH={plan.hash} with "
             f"ROLLBACK_APPROVED_BY."
         )
-    if not answer:
+    if not answer.yes:
         raise NotApprovedError("not approved.")
-    return _approval(plan, ports, request.by, "terminal")
+    return _approval(plan, ports, answer.by or request.by, answer.how)
 
 
 def given(ports: Ports) -> str:

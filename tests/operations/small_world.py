@@ -19,8 +19,8 @@ from rollback_lib.core.rights.permissions import allows
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings import model as core_settings
 from rollback_lib.core.settings.model import Settings
-from rollback_lib.ports import Evidence, Ports
-from tests.fakes import FakeFiles, FakeInside, FakeRecords, FakeWeb
+from rollback_lib.ports import Evidence, Ports, Session
+from tests.fakes import FakeFiles, FakeInside, FakeRecords, FakeWeb, session
 from tests.git_repository import RepositoryBuilder
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -196,6 +196,7 @@ class Silent:
     def say(self, text: str) -> None: ...
     def waiting(self, text: str) -> None: ...
     def ask(self, question: str) -> None: ...
+    def approve(self, plan: object, question: str, place: str) -> None: ...
 
 
 class SmallWorld:
@@ -241,6 +242,13 @@ class SmallWorld:
             records=FakeRecords(), progress=Silent(), approver=Silent(), environ=environ or {},  # type: ignore[arg-type]
             notifier=Channels(self.settings, environ or {}),
         )  # fmt: skip
+
+    def session(
+        self, environ: Mapping[str, str] | None = None, *, trial: Callable[[str], Any] | None = None,
+        runs: Sequence[RunDirectory] = (),
+    ) -> Session:  # fmt: skip
+        """What an operation works with; ``runs`` are those of this machine."""
+        return session(self.settings, self.ports(environ), trial=trial or self.trial, runs=runs)
 
     def trial(self, release: str) -> RunDirectory:
         self.tried.append(release)

@@ -13,7 +13,7 @@ import pytest
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.readouts import prerequisites
 from rollback_lib.core.readouts.prerequisites import Check
-from rollback_lib.operations.doctor import Known, examine
+from rollback_lib.operations.doctor import examine
 from tests.operations.small_world import SETTINGS, SmallWorld, deployment
 
 
@@ -23,9 +23,7 @@ def world(tmp_path: Path) -> SmallWorld:
 
 
 def examined(world: SmallWorld, environ: Mapping[str, str] | None = None) -> tuple[Check, ...]:
-    ports = world.ports(environ)
-    about = prerequisites.settings("rollback.yaml", "shop", "prod")
-    return examine(about, ports.git, ports.acts, Known(world.settings, "prod", ports, world.trial))
+    return examine(world.session(environ))
 
 
 def named(checks: tuple[Check, ...], name: str) -> list[Check]:

@@ -31,7 +31,7 @@ def world(tmp_path: Path) -> World:
 
 
 def look(world: World) -> History:
-    return history.look(world.settings, "prod", world.ports())
+    return history.look(world.session())
 
 
 def states(found: History) -> dict[str, str]:
@@ -123,7 +123,7 @@ def test_status_tells_mixed_services_too(world: World) -> None:
     def trial(to: str) -> Any:
         return world.request(to=to, dry_run=True)
 
-    found = status_operation.look(world.settings, "prod", world.ports(), trial)
+    found = status_operation.look(world.session(trial))
     assert found.current.release == "mixed"
     said = core_status.text(found)
     assert said.startswith("shop prod: mixed, 2 of 2 workloads ready")
@@ -132,9 +132,7 @@ def test_status_tells_mixed_services_too(world: World) -> None:
 
 def test_status_names_what_runs_although_its_image_is_gone_from_the_registry(world: World) -> None:
     world.registry._answer = lambda r: core_history.Answer(r, "absent", text="404")  # type: ignore[method-assign]
-    found = status_operation.look(
-        world.settings, "prod", world.ports(), lambda to: world.request(to=to, dry_run=True)
-    )  # fmt: skip
+    found = status_operation.look(world.session(lambda to: world.request(to=to, dry_run=True)))
     assert found.current.release == "v2"
 
 
@@ -142,10 +140,10 @@ def test_past_runs_are_told_newest_first(world: World, tmp_path: Path) -> None:
     looked, failed = world.request(dry_run=True), world.request(to="v1")
     failed.append(Mark.STAGE_FAILED, "resolve", error="x", code=3)
     done = world.request(to="v2")
-    found = history.past_runs(world.settings, "prod", [looked, failed, done])
+    found = history.past_runs(world.session(runs=[looked, failed, done]))
     assert [(r.run, r.code) for r in found.runs] == [(failed.root.name, 3), (done.root.name, 0)]
     assert "refused (0 objects changed)" in core_history.text(found, runs=True)
-    assert "none" in core_history.text(history.past_runs(world.settings, "prod", []), runs=True)
+    assert "none" in core_history.text(history.past_runs(world.session()), runs=True)
 
 
 def test_a_quarantine_by_hand_holds_until_it_is_lifted(world: World) -> None:

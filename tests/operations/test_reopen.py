@@ -14,13 +14,13 @@ from rollback_lib.core.errors import FailedError, NotApprovedError, StaleError, 
 from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.run.changes import Change
-from rollback_lib.core.settings.model import Maintenance
+from rollback_lib.core.settings.model import Environment, Maintenance, Manifests, Settings
 from rollback_lib.core.traffic import maintenance, slots
 from rollback_lib.core.traffic.slots import CLOSED, Page
 from rollback_lib.operations import reopen
 from rollback_lib.operations.reopen import Reopened
 from rollback_lib.ports import Ports, RunStore
-from tests.fakes import FakeActs, FakeCluster, FakeGit, FakeProgress, FakeRegistry, ports
+from tests.fakes import FakeActs, FakeCluster, FakeGit, FakeProgress, FakeRegistry, ports, session
 from tests.test_traffic import ingress, service
 
 RUN, SINCE = "20260301-120000-prod-ab12", "2026-03-01T12:00:00Z"
@@ -28,6 +28,12 @@ RUN, SINCE = "20260301-120000-prod-ab12", "2026-03-01T12:00:00Z"
 
 def closed(obj: Object, page: Page | None = None) -> Object:
     return slots.close(obj, page, run=RUN, since=SINCE)
+
+
+def bare(context: str) -> Settings:
+    """Settings that name a cluster and nothing else."""
+    where = Environment(namespace="shop", context=context or None)
+    return Settings(application="any", manifests=Manifests(path="."), environments={"prod": where})
 
 
 class World:
@@ -39,7 +45,9 @@ class World:
         return ports(self.cluster, FakeGit({}), FakeRegistry(), progress=self.progress, **more)
 
     def reopen(self, *, yes: bool = True, context: str = "test", **more: Any) -> Reopened:
-        return reopen.reopen(self.ports(**more), RunDirectory(self.folder / "scratch"), yes=yes, context=context)
+        settings = bare(context)
+        made = session(settings, self.ports(**more), trial=lambda _: RunDirectory(self.folder / "scratch"))
+        return reopen.reopen(made, yes=yes)
 
 
 def test_all_that_is_closed_is_opened_as_it_was_and_the_page_is_taken_away(tmp_path: Path) -> None:

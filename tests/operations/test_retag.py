@@ -15,7 +15,7 @@ from rollback_lib.core.plan.retag import TagMoves
 from rollback_lib.core.run.records import Request
 from rollback_lib.operations import retag
 from rollback_lib.operations import status as status_operation
-from rollback_lib.operations.doctor import Known
+from rollback_lib.ports import Session
 from tests.operations.small_world import SETTINGS, SmallWorld, digest
 
 PROD = ("team/cart:prod", "team/users:prod")
@@ -35,8 +35,8 @@ def runs(world: SmallWorld, release: str, *, ready: bool = True) -> None:
         world.cluster.run(service, found, note=release, image=f"team/{service}@{found}", ready=ready)
 
 
-def known(world: SmallWorld, trial: Callable[[str], object] | None = None) -> Known:
-    return Known(world.settings, "prod", world.ports(), trial or world.trial)  # type: ignore[arg-type]
+def known(world: SmallWorld, trial: Callable[[str], object] | None = None) -> Session:
+    return world.session(trial=trial)
 
 
 def look(world: SmallWorld, to: str = "") -> TagMoves:
@@ -158,7 +158,7 @@ def test_moving_is_journalled_and_makes_status_quiet(world: SmallWorld, tmp_path
     assert (ending.code, ending.moved_tags) == (0, PROD)
     assert [e.key for e in run.events() if e.key] == [f"retag/{t}" for t in PROD for _ in range(2)]
     assert look(world).tags == ()
-    assert status_operation.look(world.settings, "prod", world.ports(), world.trial).mutable_tags == ()
+    assert status_operation.look(world.session()).mutable_tags == ()
 
 
 def test_a_tag_that_moved_since_it_was_shown_is_left_with_7(world: SmallWorld, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def world(tmp_path: Path) -> SmallWorld:
 
 
 def look(world: SmallWorld, *runs: RunDirectory) -> Status:
-    return status.look(world.settings, "prod", world.ports(), world.trial, runs)
+    return status.look(world.session(runs=runs))
 
 
 def test_the_release_that_runs_is_named_by_its_digests(world: SmallWorld) -> None:

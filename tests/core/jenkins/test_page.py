@@ -15,7 +15,7 @@ from rollback_lib.core.jenkins.page import Moment
 from rollback_lib.core.run.journal import Mark, ending
 from rollback_lib.core.settings.local_time import zone
 from rollback_lib.operations import jenkins_page as operation
-from rollback_lib.wiring import open_run
+from rollback_lib.wiring import run_directories
 from tests.core.report import stories
 
 NIGHT = datetime(2026, 7, 1, 21, 41, tzinfo=UTC)
@@ -95,7 +95,7 @@ def test_the_command_knows_the_moments_that_the_page_knows() -> None:
 def test_traffic_is_said_to_be_open_only_where_this_run_knows_it(
     tmp_path: Path, journal: list[tuple[Mark, str]], said: str
 ) -> None:
-    run = open_run(tmp_path / "run", stories.request())
+    run = run_directories(tmp_path).new(stories.request(), str(tmp_path / "run"))
     for mark, key in journal:
         run.append(mark, "apply", key=key, what=key)
     assert said in operation.write(run, NIGHT)

@@ -1,0 +1,130 @@
+"""The journalled writer: announce, act, confirm. What the journal calls done is not done again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from rollback_lib.collectors import ledger
+from rollback_lib.collectors.outage import through
+from rollback_lib.core import errors
+from rollback_lib.core.images.reference import repository_of, tag_of
+from rollback_lib.core.kube.objects import Object, fingerprint
+from rollback_lib.core.redact import redact
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.changes import Change, KeepRecord, PointTag, ReleaseLock, TakeLock, release_lock, take_lock
+from rollback_lib.core.run.journal import Mark, holds_lock, result_of
+from rollback_lib.core.run.records import Request
+from rollback_lib.pipeline.holding import Holding
+from rollback_lib.pipeline.run_copy import RunCopy
+from rollback_lib.ports import Ports, RunStore, Stage
+
+# What the server, read back, did not take.
+_TOOK_NOTHING: Final = (errors.StaleError, errors.RefusedError, errors.LockedError, errors.InterruptedRunError)
+
+
+class JournalledWriter:
+    """`Writer` for one stage of one run. Safe to call from several threads."""
+
+    def __init__(self, run: RunStore, ports: Ports, stage: Stage, holding: Holding, copy: RunCopy) -> None:
+        self._run, self._ports, self._stage, self._holding, self._copy = run, ports, stage, holding, copy
+        self._lock = threading.Lock()
+
+    def do(self, change: Change) -> Mapping[str, str]:
+        """Make the change once, while we hold the lock.
+
+        Raises LockedError, StaleError or FailedError; BugError when the stage may not write.
+        """
+        stage = self._stage.ID
+        if not self._stage.WRITES:
+            raise errors.BugError(f"stage {stage} may not write, and asked for {change.key}")
+        if isinstance(change, TakeLock):
+            return self.hold()
+        if isinstance(change, ReleaseLock):
+            return self.let_go()
+        with self._lock:
+            known = result_of(self._run.events(), change.key)
+            if known is not None:
+                return known
+            self._ports.clock.check()
+            if not isinstance(change, PointTag):  # the lock is the cluster's
+                self._still_mine() if self._holding.is_mine else self.hold()
+            self._announce(change)
+        try:
+            result = through(self._ports, lambda: self._act(change))
+        except _TOOK_NOTHING as error:
+            self._not_done(change, error)
+            raise
+        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
+        return result
+
+    def _act(self, change: Change) -> Mapping[str, str]:
+        if isinstance(change, PointTag):
+            repository, tag = repository_of(change.name), tag_of(change.name)
+            self._ports.tags.put_tag(repository, change.after, tag, was=change.before)
+            return {"fingerprint": change.after}
+        if isinstance(change, KeepRecord):
+            now: Object | None = ledger.write(self._ports.records, lambda _: change.record, change.name)
+        else:
+            now = self._ports.acts.act(change, self._run)
+        result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
+        if change.after and result["fingerprint"] != change.after:
+            raise errors.FailedError(
+                f"{change.kind}/{change.name} was written, but is not what the plan says: another program changes it "
+                f"as it is stored. See `kubectl get {change.kind.lower()} {change.name} -o yaml`."
+            )
+        return result
+
+    def _still_mine(self) -> None:
+        try:
+            through(self._ports, self._holding.check)
+        except errors.LockedError as error:
+            if not holds_lock(self._run.events()):
+                raise errors.LostError(f"another process has ended this run: {error}") from None
+            raise
+
+    def hold(self) -> Mapping[str, str]:
+        """Take the lock for this process, if it has not got it. What another process of this run had is taken over."""
+        if self._holding.is_mine:
+            return {}
+        change = take_lock(lock.name(self._run.get(Request).application))
+        self._ports.clock.check()
+        self._announce(change)
+        self._copy.keep()  # before the lock: a lock must never be there without what finishes its run
+        try:
+            over = self._holding.take()
+        except _TOOK_NOTHING as error:
+            if not isinstance(error, errors.UnreachableError) or self._holding.withdraw():
+                self._not_done(change, error)
+            self._copy.withdraw()
+            raise
+        what = f"{change.what} over from {over}" if over else change.what
+        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=what)
+        return {}
+
+    def let_go(self) -> Mapping[str, str]:
+        """Give the lock back, if this run has it."""
+        if not holds_lock(self._run.events()):
+            return {}
+        if self._holding.is_mine:
+            self._still_mine()
+        else:
+            self.hold()
+        change = release_lock(lock.name(self._run.get(Request).application))
+        self._announce(change)
+        through(self._ports, self._holding.release)
+        self._copy.remove(self._run.get(Request).undo)
+        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
+        return {}
+
+    def _announce(self, change: Change) -> None:
+        self._run.append(
+            Mark.ANNOUNCED, self._stage.ID, key=change.key, before=change.before, after=change.after, what=change.what
+        )
+
+    def _not_done(self, change: Change, error: Exception) -> None:
+        self._run.append(
+            Mark.NOT_DONE, self._stage.ID, key=change.key, what=change.what, error=redact(str(error)),
+            code=error.exit_code if isinstance(error, errors.RollbackError) else 0,
+        )  # fmt: skip

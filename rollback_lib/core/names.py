@@ -6,6 +6,7 @@ Plain patterns and nothing else, so that reading the command line stays cheap. A
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Final
 
@@ -49,3 +50,13 @@ def is_tag_name(text: str) -> bool:
 def is_plain(text: str) -> bool:
     """Whether every character prints: no control characters, line breaks, direction marks or lone surrogates."""
     return text.isprintable()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, or an IP address as addresses are written in URLs, is this machine by its name alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

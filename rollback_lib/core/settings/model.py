@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -20,15 +19,13 @@ from rollback_lib.core.errors import Problem, UsageError
 from rollback_lib.core.settings import local_time, reading
 from rollback_lib.core.settings.checks import Detect, Flow, Smoke
 from rollback_lib.core.settings.notify import Announce, Notify
+from rollback_lib.core.settings.places import path_rules, placeholder_rules, repository_rules, url_problem
 from rollback_lib.core.settings.types import Application, Duration, EnvName, Label, Section, ServiceOrAll, seconds, word
 
 __all__ = ["Smoke", "seconds"]  # for whoever reads settings; all else of this module is its own
 FILE: Final = "rollback.yaml"
 
 MESSAGE_LIMIT: Final = 300  # characters: the page is one word of nginx's configuration, at most 4 kB
-
-_REPOSITORY = r"^([A-Za-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9{}_.-]+(/[a-z0-9{}_.-]+)*$"
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 ImageTag = Annotated[str, word(names.IMAGE_TAG, names.IMAGE_TAG_MEANS)]
@@ -58,9 +55,9 @@ class Manifests(Section, frozen=True, kw_only=True):
     substitute: Mapping[EnvName, str] = {}
 
     def rules(self) -> Iterator[Problem]:
-        yield from _path_rules(self.path, "path", ("service",))
+        yield from path_rules(self.path, "path", ("service",))
         for i, path in enumerate(self.shared):
-            yield from _path_rules(path, f"shared[{i}]", ())
+            yield from path_rules(path, f"shared[{i}]", ())
 
     def path_of(self, service: str) -> str:
         """The folder or file of one service; the same for all where ``path`` has no ``{service}``."""
@@ -94,7 +91,7 @@ class Registry(Section, frozen=True, kw_only=True):
     url: str
 
     def rules(self) -> Iterator[Problem]:
-        if said := _url_problem(self.url):
+        if said := url_problem(self.url):
             yield Problem(said, key="url", fix="such as https://mirror.example.com")
 
 
@@ -109,10 +106,10 @@ class Images(Section, frozen=True, kw_only=True):
 
     def rules(self) -> Iterator[Problem]:
         if self.repository is not None:
-            yield from _repository_rules(self.repository)
+            yield from repository_rules(self.repository)
         for i, tag in enumerate(self.release_tags):
             key = f"release_tags[{i}]"
-            yield from _placeholder_rules(tag, key, ("release",))
+            yield from placeholder_rules(tag, key, ("release",))
             if not re.fullmatch(names.IMAGE_TAG, tag.replace("{release}", "v1")):
                 yield Problem(f"{tag!r} cannot be an image's tag", key=key, fix=f"allowed: {names.IMAGE_TAG_MEANS}")
             elif "{release}" not in tag:
@@ -214,10 +211,10 @@ class Migrations(Section, frozen=True, kw_only=True):
     def rules(self) -> Iterator[Problem]:
         for service, globs in self.paths.items():
             for i, glob in enumerate(globs):
-                yield from _path_rules(glob, f"paths.{service}[{i}]", ())
+                yield from path_rules(glob, f"paths.{service}[{i}]", ())
         for key, globs in (("ignore", self.ignore), ("copes", self.copes)):
             for i, glob in enumerate(globs):
-                yield from _path_rules(glob, f"{key}[{i}]", ())
+                yield from path_rules(glob, f"{key}[{i}]", ())
 
 
 class Verify(Section, frozen=True, kw_only=True):
@@ -328,62 +325,3 @@ def _announce_rules(told: Announce, pages: Iterable[Maintenance | None]) -> Iter
     if not shown and told.url_env is None:
         fix = "url_env: the variable with a status page's hook, or isolation with maintenance: {} for our page"
         yield Problem("is shown nowhere", key="announce", fix=fix)
-
-
-def _placeholder_rules(text: str, key: str, known: tuple[str, ...]) -> Iterator[Problem]:
-    for name in _PLACEHOLDER.findall(text):
-        if name not in known:
-            fix = f"known: {', '.join('{' + k + '}' for k in known)}" if known else "write the path itself"
-            yield Problem(f"unknown placeholder {{{name}}}", key=key, fix=fix)
-    if re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
-        yield Problem(f"{text!r} has a brace without its other half", key=key)
-
-
-def _path_rules(path: str, key: str, known: tuple[str, ...]) -> Iterator[Problem]:
-    yield from _placeholder_rules(path, key, known)
-    fix = "relative to the repository, such as k8s/{service}"
-    if not path or not names.is_plain(path):
-        yield Problem("empty, or with characters that do not print", key=key, fix=fix)
-    elif "\\" in path:
-        yield Problem("paths in git are written with '/'", key=key, fix=f"write {path.replace(chr(92), '/')}")
-    elif path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
-        yield Problem("an absolute path", key=key, fix=fix)
-    elif path.startswith(("-", ":")):
-        yield Problem(f"begins with {path[0]!r}, which git would not take for a path", key=key, fix=fix)
-    elif ".." in path.split("/"):
-        yield Problem("leads out with '..'", key=key, fix=fix)
-
-
-def _repository_rules(repository: str) -> Iterator[Problem]:
-    yield from _placeholder_rules(repository, "repository", ("service",))
-    last = repository.rpartition("/")[2]
-    if ":" in last or "@" in last:
-        text = "names a tag or digest, which the release decides"
-        yield Problem(text, key="repository", fix=f"write {re.split('[:@]', repository)[0]!r}")
-    elif not re.fullmatch(_REPOSITORY, repository):
-        fix = 'lower case and no address scheme, such as "team/{service}"'
-        yield Problem(f"{repository!r} is not an image repository", key="repository", fix=fix)
-
-
-def _url_problem(url: str) -> str:
-    """What is wrong with a registry's address; empty if nothing is. Credentials never belong into the file."""
-    found = re.fullmatch(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]*)?", url)
-    if not found:
-        if re.match(r"https?://[^/]*@", url):
-            return "holds a user name or password, which belongs into the environment"
-        return f"{url!r} is not an https address"
-    scheme, host, port = found[1], found[2], found[3]
-    if port is not None and not 1 <= int(port) <= 65535:
-        return f"there is no port {port}"
-    if scheme == "http" and not _is_loopback(host):
-        return "plain http is only for this machine; others could answer in its place"
-    return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

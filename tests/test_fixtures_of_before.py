@@ -101,7 +101,7 @@ def objects_of(name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", PLACES)
 def test_every_record_of_a_run_directory_reads(name: str, tmp_path: Path) -> None:
     for root in runs_of(name, tmp_path):
-        run = wiring.kept_run(root)
+        run = wiring.run_directories(root).kept(str(root))
         files = {file for file, _ in FILES.values()}
         there = {p.relative_to(root).as_posix() for p in root.rglob("*.json")} & files
         assert {FILES[kind][0] for kind in FILES if run.find(kind) is not None} == there
@@ -123,7 +123,7 @@ def test_lock_and_copy_in_the_cluster_read(name: str, tmp_path: Path) -> None:
     copy = cluster_copy.unpack(objects["ConfigMap", cluster_copy.name(root.name)])
     kept = wiring.run_directories(tmp_path).restored("copy", copy, str(tmp_path / "copy"))
     assert kept.get(Request).run == root.name
-    assert kept.get(Plan).hash == wiring.kept_run(root).get(Plan).hash
+    assert kept.get(Plan).hash == wiring.run_directories(root).kept(str(root)).get(Plan).hash
 
 
 def test_every_record_of_the_ledger_reads() -> None:
@@ -150,7 +150,7 @@ def test_a_report_is_written_of_each_run(name: str, tmp_path: Path) -> None:
         assert ended.code == 0, ended
         return ended.out
 
-    report, kept, code = json.loads(told("json")), wiring.kept_run(run), STANDS[name][0]
+    report, kept, code = json.loads(told("json")), wiring.run_directories(run).kept(str(run)), STANDS[name][0]
     assert (report["run"], report["to_release"]["release"]) == (kept.get(Request).run, GOOD)
     assert report["plan_hash"] == kept.get(Plan).hash
     assert report["traffic"] == STANDS[name][1]

@@ -573,11 +573,11 @@ class Contract:
         # The controller says so a moment later than the kubelet; where it is busy and sees set and pods at once, it
         # leaves the reason at the set's making.
         reasons = ("ReplicaSetUpdated", "NewReplicaSetCreated")
+        said = [("True", reason) for reason in reasons]
         found = world.until(
-            DEPLOYMENT, lambda d: condition(d, "Progressing") in [("True", reason) for reason in reasons]
-        )  # fmt: skip
+            DEPLOYMENT, lambda d: condition(d, "Progressing") in said and d["status"].get("unavailableReplicas") == 1
+        )
         assert condition(found, "Available") == ("True", "MinimumReplicasAvailable")
-        assert found["status"]["unavailableReplicas"] == 1
 
     def test_an_image_that_is_not_there(self, world: World) -> None:
         world.create("apps/v1 deployments", workload("a", "sanjodb/no-such-image:prod"))

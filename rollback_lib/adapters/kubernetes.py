@@ -22,8 +22,8 @@ from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.kinds import KINDS, path_of
-from rollback_lib.core.kube.objects import CLUSTER_SCOPED, Object, is_leaving, name_of
+from rollback_lib.core.kube.kinds import CLUSTER_SCOPED, KINDS, path_of
+from rollback_lib.core.kube.objects import Object, is_leaving, name_of
 from rollback_lib.core.kube.server_answers import told
 from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
 from rollback_lib.core.run.changes import patch_text

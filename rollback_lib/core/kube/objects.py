@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rollback_lib.core.kube.kinds import template_path
 from rollback_lib.core.record import canonical
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -14,7 +15,6 @@ CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
 
 
 # Of the whole cluster; only looked at.
-CLUSTER_SCOPED: Final = ("Namespace", "IPAddress")
 # What the server fills in for a Service that does not ask for it (beside the ports' nodePort).
 ASSIGNED: Final = ("clusterIP", "clusterIPs", "healthCheckNodePort")
 HEADLESS: Final = "None"
@@ -48,12 +48,9 @@ def is_leaving(obj: Mapping[str, Any]) -> bool:
 
 def template(obj: Mapping[str, Any]) -> Object | None:
     """The pod template of a workload (a CronJob's stands deeper), or None."""
-    spec = obj.get("spec")
-    if not isinstance(spec, Mapping):
-        return None
-    if obj.get("kind") == "CronJob":
-        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
-    found = spec.get("template")
+    found: Any = obj
+    for key in template_path(kind_of(obj)):
+        found = found.get(key) if isinstance(found, Mapping) else None
     return found if isinstance(found, dict) else None
 
 

@@ -5,8 +5,10 @@ Only what a rollback reads; the server's own rules are asked by a dry run. Null 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+
+from rollback_lib.core.kube.kinds import KINDS
 
 # {…}: a mapping, [x]: a list of x, _ONE: one value (a number may stand where text is meant: it may be replaced)
 _ONE: Final = ""
@@ -24,10 +26,18 @@ _POD: Final = {
         "volumes": [{**_SOURCE, "persistentVolumeClaim": {}, "projected": {"sources": [_SOURCE]}}],
     },
 }  # fmt: skip
-_RUNS_PODS: Final = {"spec": {"template": _POD, "selector": {}}}
+
+
+def _runs_pods(template: Sequence[str]) -> Mapping[str, Any]:
+    *above, last = template
+    shape: Mapping[str, Any] = {last: _POD, "selector": {}}
+    for key in reversed(above):
+        shape = {key: shape}
+    return shape
+
+
 _OF_KIND: Final[Mapping[str, Mapping[str, Any]]] = {
-    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), _RUNS_PODS),
-    "CronJob": {"spec": {"jobTemplate": {"spec": {"template": _POD}}}},
+    **{k.kind: _runs_pods(k.template) for k in KINDS.values() if k.template},
     "Service": {"spec": {"ports": [{}], "selector": {}}},
     "HorizontalPodAutoscaler": {"spec": {"scaleTargetRef": {}}},
     **{key: {"spec": {}} for key in ("Ingress", "NetworkPolicy", "PersistentVolumeClaim")},

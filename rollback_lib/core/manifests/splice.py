@@ -15,19 +15,16 @@ import msgspec
 
 from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
 from rollback_lib.core.manifests.manifest_objects import Document, Reader, documents, dump
 
-_TEMPLATE: Final = ("spec", "template", "spec")
+# Of other kinds too: an image is an image, whoever runs it.
 POD_SPECS: Final[dict[str, tuple[str, ...]]] = {
-    "Pod": ("spec",),
-    "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
-    "PodTemplate": ("template", "spec"),
-    **dict.fromkeys(
-        ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "Rollout"), _TEMPLATE
-    ),
-}
+    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "Rollout": ("spec", "template", "spec"),
+    **{k.kind: (*k.template, "spec") for k in KINDS.values() if k.template},
+}  # fmt: skip
 _BLOCK_HEADER: Final = re.compile(r"[|>][^\s#]*([ \t]+#[^\r\n]*)?")
 _PROPERTY: Final = re.compile(r"[&!]\S*\s+")
 _REWRITE_BY_HAND: Final = "Write the image as a plain value of its own container."

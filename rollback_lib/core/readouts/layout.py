@@ -14,9 +14,9 @@ import msgspec
 
 from rollback_lib.core import names
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.kinds import WORKLOADS, template_path
 from rollback_lib.core.manifests import manifest_objects
 
-WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet", "CronJob"})
 DEFAULT_MUTABLE: Final = ("latest", "prod", "dev", "stage")
 
 _LIMIT = 4 * 1024 * 1024  # bytes of one manifest
@@ -239,8 +239,7 @@ def _text(node: Any, *keys: str) -> str:
 
 
 def _images(workload: Any) -> Iterable[str]:
-    at = ("spec", "jobTemplate", "spec") if workload["kind"] == "CronJob" else ("spec",)
-    spec = _inside(workload, *at, "template", "spec")
+    spec = _inside(workload, *template_path(workload["kind"]), "spec")
     for key in ("initContainers", "containers"):
         containers = _inside(spec, key)
         for container in containers if isinstance(containers, list) else ():

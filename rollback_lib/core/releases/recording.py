@@ -14,7 +14,7 @@ from rollback_lib.core.images.ladder import ImageSettings, Wanted, is_own, is_pl
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.json_patch import covers
-from rollback_lib.core.kube.kinds import AWAITED
+from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
 from rollback_lib.core.kube.objects import Object, containers, kind_of, label, name_of, template
 from rollback_lib.core.manifests import overlay
 from rollback_lib.core.redact import is_secret_name, redact
@@ -136,7 +136,7 @@ def unlike(
     variables = settings.environments[environment].overlay.env
     differing = []
     for key, body in bodies.items():
-        if key[0] not in (*AWAITED, "CronJob", "ConfigMap"):
+        if key[0] not in (*WORKLOADS, "ConfigMap"):
             continue
         now = live.get(key)
         every = {(key[0], key[1], str(c.get("name"))) for _, c in containers(template(body))}

@@ -181,7 +181,7 @@ def test_a_signal_lets_the_write_in_flight_end_and_says_how_to_go_on(
     desk: Desk, undisturbed: dict[str, Any], number: int
 ) -> None:
     slow(desk, lambda c: (c.client, c.verb, c.resource) == ("kubectl", "patch", "deployments"), seconds=1)
-    with started(desk, "run", "--to", "v1.1.0", "--yes") as process:
+    with started(desk, *RUN[:-2]) as process:
         until(process, is_asked(desk, "PATCH", r"/deployments/"), "a patch")
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE)
@@ -227,7 +227,7 @@ def test_the_first_signal_ends_a_smoke_test_that_gets_no_answer(
     desk.settings(SMOKE)
     asked = hanging(desk, lambda c: (c.stage, c.resource) == ("verify", "pods/proxy"))
     try:
-        with started(desk, "run", "--to", "v1.1.0", "--yes") as process:
+        with started(desk, *RUN[:-2]) as process:
             until(process, asked, "the smoke test")
             signalled = time.monotonic()
             process.send_signal(number)
@@ -254,7 +254,7 @@ def test_the_first_signal_ends_a_read_of_the_cluster_that_gets_no_answer(
 ) -> None:
     asked = hanging(desk, lambda c: (c.stage, c.verb, c.resource) == ("verify", "list", resource))
     try:
-        with started(desk, "run", "--to", "v1.1.0", "--yes") as process:
+        with started(desk, *RUN[:-2]) as process:
             until(process, asked, "the list")
             signalled = time.monotonic()
             process.send_signal(signal.SIGTERM)

@@ -23,7 +23,7 @@ from rollback_lib.core.settings.model import Releases
 from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import Acts, GitHistory, Session
-from rollback_lib.stages import images
+from rollback_lib.releases import reading, what_runs
 
 _PARALLEL: Final = 8
 
@@ -99,7 +99,7 @@ def _images(known: Session, resolution: Resolution, *, nodes: bool) -> Iterable[
     settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     asked: dict[str, list[str]] = {}
     impossible: dict[str, str] = {}
-    for wanted in images.containers_of(request, known.ports, resolution):
+    for wanted in reading.containers_of(request, known.ports, resolution):
         if not ladder.is_own(wanted, settings):
             continue
         rungs = ladder.candidates(wanted, newest, settings)
@@ -108,7 +108,7 @@ def _images(known: Session, resolution: Resolution, *, nodes: bool) -> Iterable[
             asked.setdefault(repository_of(references[0]), []).extend(references)
         else:
             impossible[wanted.image or wanted.place] = f"{wanted.place}: no name of it tells releases apart"
-    platforms = images.node_platforms(known.ports) if nodes else ("linux/amd64",)
+    platforms = what_runs.node_platforms(known.ports) if nodes else ("linux/amd64",)
     every = sorted({r for references in asked.values() for r in references})
     answers = known.ports.registry.look_up(every, platforms=platforms) if every else {}
     yield from prerequisites.registries([(_host(r), answers[r]) for r in every])

@@ -27,7 +27,7 @@ from rollback_lib.core.run.lock import DEPLOY
 from rollback_lib.core.settings.model import Settings, seconds
 from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports
-from rollback_lib.stages.images import node_platforms
+from rollback_lib.releases.what_runs import node_platforms
 
 _COMPARED: Final = 30  # releases that `--from-live` compares
 

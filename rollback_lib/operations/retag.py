@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from rollback_lib.collectors import approval
 from rollback_lib.core.errors import EXIT_DONE, EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError
 from rollback_lib.core.images.ladder import ImageSettings, Running, Wanted, is_own, ladder_settings, same_image
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
@@ -21,7 +22,7 @@ from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import Ports, RunStore, Session
-from rollback_lib.stages import approve, images
+from rollback_lib.releases import reading, what_runs
 
 _NAMED: Final = 5  # releases whose own tags are asked for what runs
 
@@ -42,7 +43,7 @@ def look(known: Session, to: str) -> TagMoves:
 
 def approved(request: Request, moves: TagMoves, ports: Ports) -> None:
     """A yes, from the command line or a person. Raises NotApprovedError without one."""
-    approve.sure_of_cluster(request, ports.cluster.identity(), ports)
+    approval.sure_of_cluster(request, ports.cluster.identity(), ports)
     if request.yes:
         return
     answer = ports.approver.ask(f"Move {len(moves.tags)} tags as shown?")
@@ -95,12 +96,12 @@ def _of_pods(known: Session) -> _Found:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
     request, resolution = run.get(Request), run.get(Resolution)
     ladder = ladder_settings(request.settings, [name for name, _ in resolution.services])
-    wanted = [w for w in images.containers_of(request, ports, resolution) if is_own(w, ladder)]
+    wanted = [w for w in reading.containers_of(request, ports, resolution) if is_own(w, ladder)]
     containers, left = _containers(wanted, ladder, ports, names[0])
     asked = {c.wanted: _candidates(c, names, ladder) for c in containers}
     answers = ports.registry.look_up(
         sorted({r for c in containers for r in (*c.tags, *asked[c.wanted])}),
-        platforms=images.node_platforms(ports), configs=any("@" not in i for c in containers for i in c.ids),
+        platforms=what_runs.node_platforms(ports), configs=any("@" not in i for c in containers for i in c.ids),
     )  # fmt: skip
     return "mutable tags get what runs now", *_moves(containers, asked, answers, left)
 
@@ -111,7 +112,7 @@ def _containers(
     now = core_live.live(ports.cluster.snapshot(core_live.KINDS_READ))
     if now.no_pods:
         raise RefusedError(Refusal(f"{now.no_pods}.", fix="Allow `list` on pods in the Role."))
-    running, live = images.seen_running(now, name), images.live_images(now)
+    running, live = core_live.running(now, name), core_live.images(now)
     found: list[_Container] = []
     left: list[str] = []
     refused: list[Refusal] = []

@@ -41,6 +41,7 @@ from rollback_lib.stages import (
 STAGES: Final[tuple[Stage, ...]] = (
     detect, incident, resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
 )  # fmt: skip
+APART: Final[tuple[Stage, ...]] = (retag,)  # run by name alone, for what is no rollback
 # These look for evidence beside the stages up to this one, which waits for them: evidence costs a run no time.
 BESIDE: Final[Mapping[str, str]] = {
     detect.ID: preflight.ID,
@@ -60,7 +61,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     began, telling = ports.clock.now(), Telling(run, ports)
     holding, copy, beside = _holding(run, ports), RunCopy(run, ports), Beside()
     try:
-        for stage in (retag,) if only == retag.ID else STAGES:
+        for stage in STAGES if only is None else (*STAGES, *APART):
             if only is not None and only != stage.ID:
                 continue
             if problem is not None and stage.ID != "document":

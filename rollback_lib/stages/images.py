@@ -5,44 +5,42 @@ Tells which release runs where the ledger does not know.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.images import ladder
-from rollback_lib.core.images.ladder import Choice, ImageSettings, Running, Wanted, ladder_settings
-from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
+from rollback_lib.core.images.ladder import Choice, Running, Wanted, ladder_settings
+from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
-from rollback_lib.core.kube.objects import containers, kind_of, label, name_of, template
-from rollback_lib.core.manifests import placeholders
-from rollback_lib.core.manifests.manifest_objects import read
-from rollback_lib.core.releases import current
+from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.tags import ReleaseRef
-from rollback_lib.core.run.records import ContainerImage, Images, Request, Resolution, Tried
+from rollback_lib.core.run import images as recorded
+from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.releases import reading, what_runs
 
 ID = "images"
 WRITES = False
 _ASKED: Final = 3  # releases that are asked whether they are the one that runs
-_Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, container, init)
 
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     request, resolution = run.get(Request), run.get(Resolution)
-    wanted = containers_of(request, ports, resolution)
+    wanted = reading.containers_of(request, ports, resolution)
     settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     if request.offline:
-        return Images(current=current.UNKNOWN, images=_unproven(wanted, settings), proven=False)
+        return Images(current=current.UNKNOWN, images=recorded.unproven(wanted, settings), proven=False)
     now = run.get(Live)
     if now.no_pods:
         said = f"{now.no_pods}: our Role lacks it, or the namespace does not exist."
         raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
     release = resolution.target.release
-    running = seen_running(now, release)
-    platforms = node_platforms(ports)
+    running = live.running(now, release)
+    platforms = what_runs.node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
     asker = _Asker(ports, platforms, configs=bare)
@@ -66,8 +64,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
                 }
     if refused:
         raise RefusedError(*_gathered(refused))
-    live = live_images(now)
-    own_live = {live[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in live}
+    there = live.images(now)
+    own_live = {there[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in there}
     mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
     mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
     asker.ask(mutable)
@@ -96,63 +94,21 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Images:
     named = [running_release.release, *(r.release for r in others)]
     return Images(
         current=running_release,
-        images=tuple(_image(c, live, running, asker.answers) for c in choices),
+        images=tuple(recorded.proven(c, there, running, asker.answers) for c in choices),
         mutable_tags=current.still_failed(choices, mutable, named, settings, asker.answers),
         accepted=tuple(sorted(used)),
         warnings=tuple(dict.fromkeys(text for c in choices for text in c.warnings)),
     )
 
 
-class _Asker:
-    """Asks the registry about each reference once."""
-
-    def __init__(self, ports: Ports, platforms: Sequence[str], *, configs: bool) -> None:
-        self._ports, self._platforms, self._configs = ports, platforms, configs
-        self.answers: dict[str, Answer] = {}
-
-    def ask(self, references: Iterable[str]) -> None:
-        new = sorted(set(references) - set(self.answers))
-        if new:
-            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)
-
-
-def containers_of(request: Request, ports: Ports, resolution: Resolution) -> list[Wanted]:
-    """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
-    values = request.settings.manifests.substitute
-    texts = ports.git.files(resolution.target.commit, resolution.files)
-    services = {(o.file, o.document, o.part): o.service for o in resolution.objects}
-    found: dict[tuple[str, str, bool], Wanted] = {}
-    for file in resolution.files:
-        for document in read(placeholders.substitute(texts[file], file, values), file):
-            service = services.get((file, document.index, document.part))
-            if service is None or kind_of(document.object) == "Job":
-                continue
-            workload = label(kind_of(document.object), name_of(document.object))
-            for init, container in containers(template(document.object)):
-                name = str(container.get("name") or "")
-                w = Wanted(
-                    service=service, workload=workload, container=name, init=init,
-                    image=str(container.get("image") or ""), pull_policy=str(container.get("imagePullPolicy") or ""),
-                    recorded=resolution.recorded.image(workload, name, init) if resolution.recorded else None,
-                )  # fmt: skip
-                found[workload, w.container, init] = w
-    return list(found.values())
-
-
-def seen_running(now: Live, release: str) -> _Pods:
-    """What pods report for each container of each workload; ``restored`` where a rollback to this release stands."""
-    return {
-        (w.label, c.name, c.init): tuple(msgspec.structs.replace(r, restored=w.mark == release) for r in c.running)
-        for w in now.workloads
-        for c in w.containers
-        if c.running
-    }
-
-
-def _pods_of(wanted: Wanted, running: _Pods, own: bool) -> tuple[Running, ...]:
+def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ...]:
     if own:
         return running.get((wanted.workload, wanted.container, wanted.init), ())
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
+
+
+def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
+    return list(dict.fromkeys(refused))
 
 
 def _by_mark(now: Live, choices: Sequence[Choice], releases: Sequence[ReleaseRef]) -> ReleaseRef:
@@ -169,56 +125,14 @@ def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:
     return tuple(r.image_id for r in pods if r.newest and r.image_id)
 
 
-def node_platforms(ports: Ports) -> tuple[str, ...]:
-    """The platforms of the nodes; linux/amd64 where we may not list them."""
-    nodes = ports.cluster.nodes() or {}
-    found = {
-        f"{info.get('operatingSystem')}/{info.get('architecture')}"
-        for n in nodes.values()
-        if (info := (n.get("status") or {}).get("nodeInfo") or {}).get("architecture")
-    }
-    return tuple(sorted(found)) or ("linux/amd64",)
+class _Asker:
+    """Asks the registry about each reference once."""
 
+    def __init__(self, ports: Ports, platforms: Sequence[str], *, configs: bool) -> None:
+        self._ports, self._platforms, self._configs = ports, platforms, configs
+        self.answers: dict[str, Answer] = {}
 
-def live_images(now: Live) -> dict[tuple[str, str, bool], str]:
-    """The image of each container of each workload, as the live template names it."""
-    return {(w.label, c.name, c.init): c.image for w in now.workloads for c in w.containers if c.image}
-
-
-def _image(
-    choice: Choice, live: Mapping[tuple[str, str, bool], str], running: _Pods, answers: Mapping[str, Answer]
-) -> ContainerImage:
-    kind, _, name = choice.workload.partition("/")
-    key = (choice.workload, choice.container, choice.init)
-    is_live = live.get(key, "")
-    newest = [r for r in running.get(key, ()) if r.newest]
-    answer = answers.get(is_live)
-    ran = {digest_of(r.image_id) for r in newest}
-    still = bool(
-        newest
-        and all(ladder.same_image(choice.digests, r.image_id) for r in newest)
-        and (digest_of(is_live) in choice.digests or (answer and answer.digest and answer.digest in choice.digests))
-    )
-    return ContainerImage(
-        service=choice.service, kind=kind, name=name, container=choice.container, init=choice.init, own=choice.own,
-        manifest=choice.before, live=is_live, to=choice.image, digest=choice.digest, digests=choice.digests,
-        rung=choice.rung, live_is_target=still, ran=ran.pop() if len(ran) == 1 else "",
-        tried=tuple(Tried(rung=t.rung, reference=t.reference, state=t.state, text=t.text) for t in choice.tried),
-    )  # fmt: skip
-
-
-def _unproven(wanted: Sequence[Wanted], settings: ImageSettings) -> tuple[ContainerImage, ...]:
-    found = []
-    for w in wanted:
-        kind, _, name = w.workload.partition("/")
-        found.append(
-            ContainerImage(
-                service=w.service, kind=kind, name=name, container=w.container, init=w.init,
-                own=ladder.is_own(w, settings), manifest=w.image, to=w.image, rung="unproven",
-            )
-        )  # fmt: skip
-    return tuple(found)
-
-
-def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
-    return list(dict.fromkeys(refused))
+    def ask(self, references: Iterable[str]) -> None:
+        new = sorted(set(references) - set(self.answers))
+        if new:
+            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)

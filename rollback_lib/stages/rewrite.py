@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.kube.objects import Object
-from rollback_lib.core.manifests import bots, grouping, manifest_objects, overlay, placeholders, splice
+from rollback_lib.core.manifests import bots, overlay, placeholders, splice
 from rollback_lib.core.manifests.bots import Bot
-from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.run.records import Images, Request, Resolution, Rewritten
 from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.releases import rewritten
 
 ID = "rewrite"
 WRITES = False
-FOLDER = "manifests/"
 
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
@@ -40,18 +36,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
         found += bots.in_file(text, file)
         if touched:
             merged.append(file)
-        run.write(FOLDER + file, with_overlay)
+        run.write(rewritten.FOLDER + file, with_overlay)
     if refused:
         raise RefusedError(*refused)
     return Rewritten(files=resolution.files, merged=tuple(merged), bots=tuple(found))
-
-
-def planned(run: RunStore, resolution: Resolution) -> list[tuple[SourceObject, Object]]:
-    """The objects as ``manifests/`` has them, each once. Raises RefusedError where two files disagree."""
-    found: list[tuple[SourceObject, Object]] = []
-    by_key: Mapping[tuple[str, str, str], SourceObject] = {(o.file, o.kind, o.name): o for o in resolution.objects}
-    for file in resolution.files:
-        for document in manifest_objects.read(run.read(FOLDER + file), file):
-            key = (file, document.object["kind"], document.object["metadata"]["name"])
-            found.append((by_key[key], document.object))
-    return grouping.unique(found)

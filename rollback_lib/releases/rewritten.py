@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from rollback_lib.core.kube.objects import Object, kind_of, name_of
-from rollback_lib.core.manifests import grouping, manifest_objects, overlay, splice
+from rollback_lib.core.manifests import grouping, overlay, splice
 from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.manifests.manifest_objects import Manifest
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import LEFT, RESTART, UPDATE, PlannedObject
 from rollback_lib.core.run.records import Resolution
-from rollback_lib.ports import RunStore
+from rollback_lib.ports import Once, RunStore
+from rollback_lib.releases.reading import parsed
 
 FOLDER = "manifests/"
 
 
-def planned(run: RunStore, resolution: Resolution) -> list[tuple[SourceObject, Object]]:
+def planned(run: RunStore, once: Once, resolution: Resolution) -> list[tuple[SourceObject, Object]]:
     """The objects as ``manifests/`` has them, each once. Raises RefusedError where two files disagree."""
     found: list[tuple[SourceObject, Object]] = []
     by_key: Mapping[tuple[str, str, str], SourceObject] = {(o.file, o.kind, o.name): o for o in resolution.objects}
     for file in resolution.files:
-        for document in manifest_objects.read(run.read(FOLDER + file), file):
+        for document in parsed(once, run.read(FOLDER + file), file).documents:
             key = (file, document.object["kind"], document.object["metadata"]["name"])
-            found.append((by_key[key], document.object))
+            found.append((by_key[key], copy.deepcopy(document.object)))
     return grouping.unique(found)
 
 
-def manifest(run: RunStore, planned: PlannedObject) -> Object:
+def manifest(run: RunStore, once: Once, planned: PlannedObject) -> Object:
     """The object exactly as ``manifests/`` has it; read only where one is created, not before every first write."""
-    documents = manifest_objects.read(run.read(FOLDER + planned.file), planned.file)
+    documents = parsed(once, run.read(FOLDER + planned.file), planned.file).documents
     key = (planned.kind, planned.name)
-    return next(d.object for d in documents if (kind_of(d.object), name_of(d.object)) == key)
+    return next(copy.deepcopy(d.object) for d in documents if (kind_of(d.object), name_of(d.object)) == key)
 
 
-def keep(run: RunStore, drafts: Sequence[Draft]) -> None:
+def keep(run: RunStore, once: Once, drafts: Sequence[Draft]) -> None:
     """The exact objects as they are, the exact patches, and in ``manifests/`` only what is applied or already right."""
     for draft in drafts:
         name = f"before/{kind_of(draft.target).lower()}-{name_of(draft.target)}"
@@ -52,8 +55,8 @@ def keep(run: RunStore, drafts: Sequence[Draft]) -> None:
         elif any(d.merged and d.change != LEFT for d in mine):
             run.write(FOLDER + file, overlay.replaced([d.target for d in mine if d.change != LEFT]))
         elif left:
-            run.write(FOLDER + file, _without(run.read(FOLDER + file), file, left))
+            run.write(FOLDER + file, _without(parsed(once, run.read(FOLDER + file), file), left))
 
 
-def _without(text: bytes, file: str, left: Collection[tuple[str, str]]) -> bytes:
-    return splice.keep_documents(text, file, lambda d: (kind_of(d.object), name_of(d.object)) not in left)
+def _without(manifest: Manifest, left: Collection[tuple[str, str]]) -> bytes:
+    return splice.keep_documents(manifest, lambda d: (kind_of(d.object), name_of(d.object)) not in left).data

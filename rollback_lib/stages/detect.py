@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from rollback_lib.collectors import (
     alertmanager,
@@ -25,6 +26,7 @@ from rollback_lib.core.evidence.workloads import LOGS, VERSIONS, WORKLOADS
 from rollback_lib.core.run.records import Detection, Finding, Measure, Request
 from rollback_lib.core.settings.model import Smoke, seconds
 from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.releases import reading
 
 ID = "detect"
 WRITES = False
@@ -67,7 +69,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     questions: dict[str, Callable[[], Iterable[Finding]]] = {
         WORKLOADS: lambda: workloads.findings(look.result(), ports),
         LOGS: lambda: logs.findings(look.result(), ports.evidence.cluster, ask.logs),
-        VERSIONS: lambda: versions.findings(look.result(), request, ports),
+        VERSIONS: lambda: versions.findings(look.result(), request, ports, partial(reading.contents, ports, settings)),
         "person": lambda: _told(request),
     }
     for number, test in enumerate(settings.verify.smoke):

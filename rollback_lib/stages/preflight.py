@@ -48,7 +48,7 @@ _ALWAYS: Final = (
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     request, resolution, images = run.get(Request), run.get(Resolution), run.get(Images)
-    targets = rewritten.planned(run, resolution)
+    targets = rewritten.planned(run, ports.once, resolution)
     if request.offline:
         plan = freeze(planning.offline(request, resolution, images, targets))
         run.put(plan)
@@ -58,7 +58,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         raise RefusedError(leaving.of_namespace(identity.namespace))
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     # what runs now, as far as that is known
-    failed = orphans.held(request, images.current.commit, ports) if images.current.commit else Contents()
+    failed = (
+        reading.release(ports, request.settings, images.current.commit).contents()
+        if images.current.commit
+        else Contents()
+    )
     wanted = {label(s.kind, s.name): s.api_version for s, _ in targets if s.kind in KINDS}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
     named = (*(s.kind for s, _ in targets), *(k for k, _ in (*failed.objects, *orphans.created(request))))
@@ -78,7 +82,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += trials.refused
     warnings += trials.warnings
     warnings += planning.shared_changes(request, drafts)
-    found = orphans.look(request, resolution, images.current, failed, drafts, snapshot, ports)
+    kept = Contents()
+    if failed.objects and not request.undo:
+        kept = reading.contents(ports, request.settings, resolution.target.commit, ignored=True)
+    found = orphans.look(request, resolution, images.current, failed, kept, drafts, snapshot, ports)
     stuck = planning.stuck(drafts, snapshot)
     needed = needs.of_plan(drafts, stuck, found, snapshot, ports.cluster)
     refused += needed.refusals
@@ -133,7 +140,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     run.put(plan)
     if open_refusals:
         raise RefusedError(*open_refusals)
-    rewritten.keep(run, drafts)
+    rewritten.keep(run, ports.once, drafts)
     for orphan in found:
         if orphan.change == DELETE:
             run.write(

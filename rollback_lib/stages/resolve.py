@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from rollback_lib.collectors import ledger as collector
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.manifests import grouping, manifest_objects, placeholders, services
+from rollback_lib.core.manifests import grouping, services
 from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.manifests.manifest_objects import Document
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.releases import matching, target
 from rollback_lib.core.releases import tags as release
@@ -18,6 +19,7 @@ from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.parameters import LAST_GOOD
 from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.releases import reading
 
 ID = "resolve"
 WRITES = False
@@ -33,8 +35,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     run.put(live)
     choice = target.choose(request.to, tags, settings.releases.tag, ledger, matched, request.accept, undo=request.undo)
     paths = settings.manifests
-    roots = services.roots(paths.path, paths.shared)
-    held = ports.git.tree(choice.target.commit, roots)
+    its = reading.release(ports, settings, choice.target.commit)
+    held = its.held
     texts, ignore = held.texts, settings.services.ignore
     refused = [
         Refusal(f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix)
@@ -46,15 +48,13 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)
     found = services.once(found, held.links)
     objects: list[SourceObject] = []
-    read: dict[str, Sequence[manifest_objects.Document]] = {}
+    read: dict[str, Sequence[Document]] = {}
     whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
     whole |= dict.fromkeys(found.shared, (grouping.SHARED, 0))
     for file, (service, wave) in whole.items():
         try:
             # filled in first: a name may be a placeholder, and an object is known by its name from here on
-            read[file] = documents = manifest_objects.read(
-                placeholders.substitute(texts[file], file, paths.substitute), file
-            )
+            read[file] = documents = its.manifest(file).documents
         except RefusedError as error:
             refused += error.refusals
             continue

@@ -7,7 +7,7 @@ from rollback_lib.core.manifests import bots, overlay, placeholders, splice
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.run.records import Images, Request, Resolution, Rewritten
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.releases import rewritten
+from rollback_lib.releases import reading, rewritten
 
 ID = "rewrite"
 WRITES = False
@@ -15,7 +15,7 @@ WRITES = False
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
     request, resolution, images = run.get(Request), run.get(Resolution), run.get(Images)
-    texts = ports.git.files(resolution.target.commit, resolution.files)
+    release = reading.release(ports, request.settings, resolution.target.commit)
     chosen = {(i.kind, i.name, i.container, i.init): i.to for i in images.images}
     mine = {(o.file, o.document, o.part) for o in resolution.objects if o.kind != "Secret"}
     variables = request.target_environment.overlay.env
@@ -25,17 +25,19 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
     found: list[Bot] = []
     for file in resolution.files:
         try:
-            text = placeholders.substitute(texts[file], file, request.settings.manifests.substitute)
-            refused += [Refusal(str(p.problem())) for p in placeholders.find(text, file)]
-            text = splice.splice(text, file, lambda at: chosen.get((at.kind, at.name, at.container, at.init)))
-            text = splice.keep_documents(text, file, lambda d: (d.file, d.index, d.part) in mine)
-            with_overlay, touched = overlay.merge(text, file, variables, own)
+            manifest = release.manifest(file)
+            refused += [Refusal(str(p.problem())) for p in placeholders.find(manifest)]
+            manifest = splice.splice(manifest, lambda at: chosen.get((at.kind, at.name, at.container, at.init)))
+            manifest = splice.keep_documents(manifest, lambda d: (d.file, d.index, d.part) in mine)
+            with_overlay, touched = overlay.merge(manifest, variables, own)
         except RefusedError as error:
             refused += error.refusals
             continue
-        found += bots.in_file(text, file)
+        found += bots.in_file(manifest)
         if touched:
             merged.append(file)
+        else:
+            reading.known(ports.once, manifest)  # for `preflight`, which reads what is written here
         run.write(rewritten.FOLDER + file, with_overlay)
     if refused:
         raise RefusedError(*refused)

@@ -36,7 +36,7 @@ def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
     if planned.change == CREATE:
         return CreateObject(
             key=planned.change_key, kind=planned.kind, name=planned.name, api_version=planned.api_version,
-            before="", after=planned.after, manifest=rewritten.manifest(run, planned),
+            before="", after=planned.after, manifest=rewritten.manifest(run, ports.once, planned),
             recorded=bool(run.get(Request).undo),
         )  # fmt: skip
     change = _patch(run, ports, planned)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import msgspec
-
-from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
+from rollback_lib.core.errors import RefusedError, RollbackError, code_and_text
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
 from rollback_lib.core.images.reference import parse, repository_of
 from rollback_lib.core.readouts import prerequisites
 from rollback_lib.core.readouts.prerequisites import Check
+from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.rights import permissions
 from rollback_lib.core.rights.permissions import Need
@@ -21,9 +20,8 @@ from rollback_lib.core.run import lock
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.model import Releases
 from rollback_lib.operations import run as operation
-from rollback_lib.pipeline import loop
 from rollback_lib.ports import Acts, GitHistory, Session
-from rollback_lib.releases import reading, what_runs
+from rollback_lib.releases import reading, resolving, what_runs
 
 _PARALLEL: Final = 8
 
@@ -80,12 +78,12 @@ def _releases(git: GitHistory, wanted: Releases, names: list[str]) -> list[Check
 
 
 def _manifests(known: Session, newest: str, resolution: list[Resolution]) -> list[Check]:
-    run = operation.trial(known, newest)
-    run.put(msgspec.structs.replace(run.get(Request), offline=True))  # whether the cluster is there is asked elsewhere
-    ending = loop.advance(run, known.ports, until="resolve")
-    found = run.find(Resolution)
-    if ending.code != EXIT_DONE or found is None:
-        raise RefusedError(*ending.error.splitlines())
+    # offline: whether the cluster is there is asked elsewhere
+    request = operation.new_request(known, {"to": newest, "offline": True}, dry_run=True)
+    try:
+        found, _ = resolving.resolve(request, known.ports)
+    except Exception as error:
+        raise RefusedError(*redact(code_and_text(error)[1]).splitlines()) from error
     resolution.append(found)
     services = len([name for name, _ in found.services if not name.startswith("(")])
     text = f"{newest}: {services} services, {len(found.objects)} objects."

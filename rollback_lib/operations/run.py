@@ -103,11 +103,6 @@ def new_request(session: Session, values: Mapping[str, Any], *, dry_run: bool = 
     )  # fmt: skip
 
 
-def trial(session: Session, to: str, services: Sequence[str] = ()) -> RunStore:
-    """A run towards a release that only looks, and is thrown away when the session ends."""
-    return session.runs.trial(new_request(session, {"to": to, "service": services}, dry_run=True))
-
-
 def plan(run: RunStore, ports: Ports) -> Outcome:
     """Stages up to preflight: only looks."""
     return _outcome(run, ports, loop.advance(run, ports, until="preflight"))

@@ -109,16 +109,10 @@ def _ending(run: RunStore, problem: Exception | None) -> Ending:
     found = ending(events)
     if problem is None or found.error:
         return found
-    code, text = _code_and_text(problem)
+    code, text = errors.code_and_text(problem)
     stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
     lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code)
     return ending([*events, lost])
-
-
-def _code_and_text(error: Exception) -> tuple[int, str]:
-    if isinstance(error, errors.RollbackError):
-        return error.exit_code, str(error)
-    return errors.EXIT_BUG, f"{type(error).__name__}: {error}"
 
 
 def _is_needed(beside: str, until: str, run: RunStore) -> bool:
@@ -161,7 +155,7 @@ def _enter(
     except errors.LostError:
         raise
     except Exception as error:
-        code, text = _code_and_text(error)
+        code, text = errors.code_and_text(error)
         with contextlib.suppress(errors.RefusedError):  # the first error is the one that is told
             if code == errors.EXIT_BUG:
                 _keep_traceback(run, error)

@@ -18,5 +18,5 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     if moves := run.find(TagMoves):
         if moved_on := tags.move(moves.tags, write):
             raise StaleError("\n".join(moved_on))
-    else:  # `rollback stage retag` of a run: those of its plan
+    else:  # entered by name in a run: those of its plan
         tags.move_planned(run, ports, write)

@@ -118,7 +118,7 @@ def _towards(session: Session, name: str, now: Now, asked: dict[str, Answer]) ->
     """What runs, as a rollback to this release would find it. ``asked``: what the registry has said so far."""
     request, resolution = operation.new_request(session, {"to": name}, dry_run=True), None
     try:
-        resolution, _ = resolving.resolve(request, session.ports, now)
+        resolution, _ = resolving.resolve(request, session.ports, lambda: now)
         found = proving.prove(request, resolution, now.live, session.ports, asked)
     except Exception as error:
         known = resolution.current if resolution else UNKNOWN  # the ledger may tell although an image is gone

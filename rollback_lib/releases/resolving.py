@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.manifests import grouping, services
@@ -21,16 +21,17 @@ from rollback_lib.releases import reading, what_runs
 from rollback_lib.releases.what_runs import Now
 
 
-def resolve(request: Request, ports: Ports, now: Now | None = None) -> tuple[Resolution, Now]:
-    """(the release that is asked for, what runs now). ``now``: where that is known already.
+def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = None) -> tuple[Resolution, Now]:
+    """(the release that is asked for, what runs now). ``look``: tells what runs, else the cluster is asked.
 
-    Raises RefusedError where no release can be gone back to, or its manifests do not read; UsageError for a wrong name.
+    Raises RefusedError where no release can be gone back to, or its manifests do not read; UsageError for
+    a service that it has not.
     """
     settings = request.settings
     tags = ports.git.tags()
     if request.to != LAST_GOOD:
         release.find(tags, request.to)  # before the cluster is asked: a name that is wrong is wrong at once
-    now = now or what_runs.look(request, ports)
+    now = look() if look else what_runs.look(request, ports)
     ledger, live, matched = *now, what_runs.matched(request, now, ports)
     choice = target.choose(request.to, tags, settings.releases.tag, ledger, matched, request.accept, undo=request.undo)
     paths = settings.manifests

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.releases import resolving
+from rollback_lib.releases import resolving, what_runs
+from rollback_lib.releases.what_runs import Now
 
 ID = "resolve"
 WRITES = False
 
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
-    resolution, now = resolving.resolve(run.get(Request), ports)
-    run.put(now.live)
-    return resolution
+    request = run.get(Request)
+
+    def look() -> Now:
+        now = what_runs.look(request, ports)
+        run.put(now.live)  # at once: it is kept although no release can be gone back to
+        return now
+
+    return resolving.resolve(request, ports, look)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,9 +41,9 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     real = resolving.resolve
 
-    def resolve(request: Request, ports: Ports, now: Now | None = None) -> tuple[Resolution, Now]:
+    def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = None) -> tuple[Resolution, Now]:
         found.append(request.to)
-        return real(request, ports, now)
+        return real(request, ports, look)
 
     monkeypatch.setattr(resolving, "resolve", resolve)
     return found

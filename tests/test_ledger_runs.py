@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ class World:
         made = {"records": self.records, "clock": self.clock, **more}
         return ports(self.cluster, self.git, self.registry, **made)
 
-    def session(self, trial: Callable[[str], Any] | None = None, runs: Sequence[RunDirectory] = ()) -> Session:
-        return session(self.settings, self.ports(), trial=trial, runs=runs)
+    def session(self, runs: Sequence[RunDirectory] = ()) -> Session:
+        return session(self.settings, self.ports(), runs=runs)
 
     def deploy(self, release: str, *, only: Sequence[str] = SERVICES, bits: str = "") -> None:
         """As a deploy job does: push over ``:prod``, apply the manifests; annotations stay as they are."""

@@ -27,7 +27,7 @@ def command(values: dict[str, Any]) -> int:
     as_json = values.get("output") == "json"
     with entering.session(values, quiet=True) as (session, console):
         request = entering.new_request(session, {**values, "to": values.get("to") or "what-runs"})
-        moves = operation.look(session, str(values.get("to") or ""))
+        moves = operation.look(session, str(values.get("to") or ""), request.services)
         if not as_json:
             out(retag.text(moves))
         looked = request.dry_run or not moves.tags

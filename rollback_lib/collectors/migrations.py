@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.manifests import services
 from rollback_lib.core.releases import migrations
 from rollback_lib.core.releases.migrations import Migration
 from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.core.settings.model import Settings
-from rollback_lib.ports import GitHistory
+from rollback_lib.ports import GitHistory, Ports
 
 
 class Schema:
@@ -61,3 +62,20 @@ class Schema:
         if commit not in self._listed:
             self._listed[commit] = self._git.blobs(commit)
         return self._listed[commit]
+
+
+def unknown_to_target(
+    request: Request, resolution: Resolution, images: Images, ports: Ports, warnings: list[str]
+) -> Iterable[Refusal]:
+    """Migrations that the target does not know. Where nobody knows what runs, a warning: a guess refuses nothing."""
+    schema = Schema(ports.git, request.settings, resolution.releases)
+    target, current = resolution.target, images.current
+    going = {name for name, _ in resolution.services}
+    if current.commit:
+        for found in schema.between(current, target, going):
+            yield migrations.refusal(found, current.release, target.release)
+        return
+    newest = resolution.releases[0] if resolution.releases else target
+    if schema.any_at(newest) or schema.any_at(target):
+        found_all = schema.between(newest, target, going)
+        warnings.append(migrations.unknown_warning(found_all, target.release, newest.release))

@@ -9,9 +9,12 @@ import msgspec
 from rollback_lib.collectors.dry_runs import in_parallel
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import label
 from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan import leaving
+from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.leaving import Need
+from rollback_lib.core.plan.model import CREATE, DELETE, Orphan, StuckPod
 from rollback_lib.ports import Cluster
 
 
@@ -35,6 +38,17 @@ def look(cluster: Cluster, snapshot: Snapshot, needs: Sequence[Need]) -> Found:
     ]
     there = tuple(sorted(n.label for n in needs if presence[n.label] is Presence.THERE))
     return Found(there, tuple(refusals), tuple(warnings))
+
+
+def of_plan(
+    drafts: Sequence[Draft], stuck: Sequence[StuckPod], found: Sequence[Orphan], snapshot: Snapshot, cluster: Cluster
+) -> Found:
+    """Whether what pods need is there and stays; of what this run makes itself, it says so itself."""
+    made = {d.label for d in drafts if d.change == CREATE or d.anew}
+    gone = [live for o in found if o.change == DELETE and (live := snapshot.get(o.kind, o.name))]
+    ends = {label("StatefulSet", s.workload) for s in stuck}
+    needed = leaving.needs(drafts, ends, gone, snapshot)
+    return look(cluster, snapshot, [n for n in needed if n.label not in made])
 
 
 def lost(cluster: Cluster, there: Iterable[str]) -> list[str]:

@@ -12,8 +12,8 @@ from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import Object, kind_of, template
 from rollback_lib.core.kube.snapshot import Snapshot
-from rollback_lib.core.manifests import naming, services
-from rollback_lib.core.manifests.inventory import Contents, Key, contents
+from rollback_lib.core.manifests import naming
+from rollback_lib.core.manifests.inventory import Contents, Key
 from rollback_lib.core.plan import beginnings, undo
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan.beginnings import Failed
@@ -25,27 +25,23 @@ from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports
 
 
-def held(request: Request, commit: str, ports: Ports, *, ignored: bool = False) -> Contents:
-    """What the release of this commit holds. ``ignored``: with the services that settings leave out."""
-    paths = request.settings.manifests
-    return contents(ports.git.tree(commit, services.roots(paths.path, paths.shared)), request.settings, ignored=ignored)
-
-
 def created(request: Request) -> list[Key]:
     """What the run that is undone created, whatever runs now."""
     return [(kind, name) for kind, _, name in (c.partition("/") for c in request.undo_created)]
 
 
 def look(
-    request: Request, resolution: Resolution, current: ReleaseRef, failed: Contents, drafts: Sequence[Draft],
-    snapshot: Snapshot, ports: Ports,
+    request: Request, resolution: Resolution, current: ReleaseRef, failed: Contents, kept: Contents,
+    drafts: Sequence[Draft], snapshot: Snapshot, ports: Ports,
 ) -> tuple[Orphan, ...]:  # fmt: skip
-    """What becomes of each. Kinds that are never written are only asked for by name, never read."""
+    """What becomes of each: of ``failed`` what is not ``kept``, with the services that are ignored, too.
+
+    Kinds that are never written are only asked for by name, never read.
+    """
     if request.undo:
         gone = {key: live for key in created(request) if (live := snapshot.get(*key))}
     else:
-        kept = held(request, resolution.target.commit, ports, ignored=True).objects if failed.objects else {}
-        gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept}
+        gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept.objects}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, in_parallel(lambda key: ports.cluster.exists(*key), unread), strict=True))
     namespace = request.target_environment.namespace

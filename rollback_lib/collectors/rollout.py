@@ -15,6 +15,7 @@ from rollback_lib.core.health import Health, Patience, Report, Seen, View
 from rollback_lib.core.kube.kinds import AWAITED, told_by
 from rollback_lib.core.kube.objects import Object, label, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan
 from rollback_lib.core.redact import redact
 from rollback_lib.ports import Ports
 
@@ -35,6 +36,16 @@ class Watched(msgspec.Struct, frozen=True):
     @property
     def label(self) -> str:
         return label(self.kind, self.name)
+
+
+def watched(plan: Plan) -> list[Watched]:
+    """The workloads of the plan that are waited for."""
+    return [
+        Watched(o.kind, o.name, s.wave, o.change in (CREATE, UPDATE, RESTART))
+        for s in plan.services
+        for o in s.objects
+        if o.kind in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE)
+    ]
 
 
 class Rollouts:

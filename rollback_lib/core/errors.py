@@ -148,3 +148,10 @@ _OF_CODE: Final[Mapping[int, type[RollbackError]]] = {
 def of_code(code: int, text: str) -> RollbackError:
     """The error for how a run ended, where only its journal is left of it."""
     return _OF_CODE.get(code, BugError)(text)
+
+
+def code_and_text(error: Exception) -> tuple[int, str]:
+    """(exit code, what is said) of what ended something; of a bug its class, too."""
+    if isinstance(error, RollbackError):
+        return error.exit_code, str(error)
+    return EXIT_BUG, f"{type(error).__name__}: {error}"

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import msgspec
-
-from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
+from rollback_lib.core.errors import RefusedError, RollbackError, code_and_text
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
 from rollback_lib.core.images.reference import parse, repository_of
 from rollback_lib.core.readouts import prerequisites
 from rollback_lib.core.readouts.prerequisites import Check
+from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.rights import permissions
 from rollback_lib.core.rights.permissions import Need
@@ -21,9 +20,8 @@ from rollback_lib.core.run import lock
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.model import Releases
 from rollback_lib.operations import run as operation
-from rollback_lib.pipeline import loop
 from rollback_lib.ports import Acts, GitHistory, Session
-from rollback_lib.stages import images
+from rollback_lib.releases import reading, resolving, what_runs
 
 _PARALLEL: Final = 8
 
@@ -80,12 +78,12 @@ def _releases(git: GitHistory, wanted: Releases, names: list[str]) -> list[Check
 
 
 def _manifests(known: Session, newest: str, resolution: list[Resolution]) -> list[Check]:
-    run = operation.trial(known, newest)
-    run.put(msgspec.structs.replace(run.get(Request), offline=True))  # whether the cluster is there is asked elsewhere
-    ending = loop.advance(run, known.ports, until="resolve")
-    found = run.find(Resolution)
-    if ending.code != EXIT_DONE or found is None:
-        raise RefusedError(*ending.error.splitlines())
+    # offline: whether the cluster is there is asked elsewhere
+    request = operation.new_request(known, {"to": newest, "offline": True}, dry_run=True)
+    try:
+        found, _ = resolving.resolve(request, known.ports)
+    except Exception as error:
+        raise RefusedError(*redact(code_and_text(error)[1]).splitlines()) from error
     resolution.append(found)
     services = len([name for name, _ in found.services if not name.startswith("(")])
     text = f"{newest}: {services} services, {len(found.objects)} objects."
@@ -99,7 +97,7 @@ def _images(known: Session, resolution: Resolution, *, nodes: bool) -> Iterable[
     settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     asked: dict[str, list[str]] = {}
     impossible: dict[str, str] = {}
-    for wanted in images.containers_of(request, known.ports, resolution):
+    for wanted in reading.containers_of(request, known.ports, resolution):
         if not ladder.is_own(wanted, settings):
             continue
         rungs = ladder.candidates(wanted, newest, settings)
@@ -108,7 +106,7 @@ def _images(known: Session, resolution: Resolution, *, nodes: bool) -> Iterable[
             asked.setdefault(repository_of(references[0]), []).extend(references)
         else:
             impossible[wanted.image or wanted.place] = f"{wanted.place}: no name of it tells releases apart"
-    platforms = images.node_platforms(known.ports) if nodes else ("linux/amd64",)
+    platforms = what_runs.node_platforms(known.ports) if nodes else ("linux/amd64",)
     every = sorted({r for references in asked.values() for r in references})
     answers = known.ports.registry.look_up(every, platforms=platforms) if every else {}
     yield from prerequisites.registries([(_host(r), answers[r]) for r in every])

@@ -20,7 +20,7 @@ from rollback_lib.core.run.journal import ending
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Ports, Session
-from rollback_lib.stages.images import node_platforms
+from rollback_lib.releases.what_runs import node_platforms
 
 
 def look(session: Session) -> History:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from rollback_lib.collectors import run_record
 from rollback_lib.core.jenkins import page
 from rollback_lib.core.jenkins.page import Moment
 from rollback_lib.core.plan import text as plan_text
@@ -17,7 +18,6 @@ from rollback_lib.core.run.journal import CLOSED, OPENS, Ending, Event, Mark, en
 from rollback_lib.core.run.records import Request, Verification
 from rollback_lib.core.settings.local_time import zone
 from rollback_lib.ports import RunStore
-from rollback_lib.stages import document
 
 
 def write(
@@ -37,7 +37,7 @@ def write(
         request, plan, how, verification, said, round(seconds), moment, now=local, wait=wait, approvers=approvers
     )
     run.write(page.FILE, text.encode())
-    run.write(f"report/{junit.FILE}", junit.xml(document.read(run)[0]).encode())
+    run.write(f"report/{junit.FILE}", junit.xml(run_record.read(run)[0]).encode())
     if plan is not None:
         run.write(page.PLAN_FILE, plan_text.text(plan).encode() + b"\n")
     return text

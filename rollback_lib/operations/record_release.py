@@ -16,8 +16,7 @@ from rollback_lib.core.images.ladder import ladder_settings
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
 from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label
 from rollback_lib.core.kube.snapshot import Snapshot
-from rollback_lib.core.manifests import services
-from rollback_lib.core.manifests.inventory import Contents, contents
+from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.releases import ledger, live, matching, recording
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import AnyKept, Entry, Ledger, RecordedObject, RecordedWorkload
@@ -27,7 +26,8 @@ from rollback_lib.core.run.lock import DEPLOY
 from rollback_lib.core.settings.model import Settings, seconds
 from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports
-from rollback_lib.stages.images import node_platforms
+from rollback_lib.releases import reading
+from rollback_lib.releases.what_runs import node_platforms
 
 _COMPARED: Final = 30  # releases that `--from-live` compares
 
@@ -102,8 +102,7 @@ def _tag(entry: Entry, pattern: str, ports: Ports) -> tuple[tuple[str, ...], tup
 
 
 def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:
-    paths = settings.manifests
-    held = contents(ports.git.tree(tag.commit, services.roots(paths.path, paths.shared)), settings)
+    held = reading.contents(ports, settings, tag.commit)
     if held.beyond:
         raise RefusedError(f"At {tag.name} {held.beyond[0]}. Nothing was recorded: a record is of a whole release.")
     return held

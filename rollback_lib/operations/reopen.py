@@ -24,7 +24,7 @@ from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports, RunStore, Session
 
 _TRIES: Final = 5
-_SETTLED: Final = 2.0  # seconds, as in `stages.reopen`
+_SETTLED: Final = 2.0  # seconds, as in `writes.traffic`
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,6 @@ from rollback_lib.operations import standing
 from rollback_lib.operations.run import Outcome
 from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports, RunStore, Session
-from rollback_lib.stages import apply
 
 _LOOK_EVERY: Final = 2.0  # seconds, while an announced write may still arrive
 
@@ -133,7 +132,7 @@ def _wait_for_announced(run: RunStore, ports: Ports) -> None:
     planned: dict[str, PlannedObject | Target] = {}
     events = run.events()
     if plan:
-        planned |= {apply.change_key(o): o for s in plan.services for o in s.objects}
+        planned |= {o.change_key: o for s in plan.services for o in s.objects}
         for target in plan.isolation.targets:
             planned |= {traffic_key(what, target.kind, target.name, events): target for what in (CLOSES, OPENS)}
     lock_taken = lock_announced(events)

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from rollback_lib.core.errors import EXIT_DONE, EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError
+from rollback_lib.collectors import approval
+from rollback_lib.core.errors import EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError, code_and_text
 from rollback_lib.core.images.ladder import ImageSettings, Running, Wanted, is_own, ladder_settings, same_image
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.plan import retag
 from rollback_lib.core.plan.model import PlannedTag
 from rollback_lib.core.plan.retag import TagMoves
+from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import current
 from rollback_lib.core.releases import live as core_live
 from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.target import PROPOSED
 from rollback_lib.core.run.journal import Ending
-from rollback_lib.core.run.records import Images, Request, Resolution
+from rollback_lib.core.run.records import Request
 from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import Ports, RunStore, Session
-from rollback_lib.stages import approve, images
+from rollback_lib.releases import proving, reading, resolving, what_runs
 
 _NAMED: Final = 5  # releases whose own tags are asked for what runs
 
 
-def look(known: Session, to: str) -> TagMoves:
-    """What would be moved; changes nothing. ``to``: a release; empty: what the pods run now.
+def look(known: Session, to: str, services: Sequence[str] = ()) -> TagMoves:
+    """What would be moved; changes nothing. ``to``: a release; empty: what the pods run now. ``services``: these only.
 
     Raises RefusedError where an image, or where a tag points, is not proven.
     """
     if to:
-        source, tags, left = _of_release(known, to)
+        source, tags, left = _of_release(known, to, services)
     else:
-        source, tags, left = _of_pods(known)
+        source, tags, left = _of_pods(known, services)
     return TagMoves(
         application=known.settings.application, environment=known.environment, source=source, tags=tags, left=left
     )  # fmt: skip
@@ -42,7 +46,7 @@ def look(known: Session, to: str) -> TagMoves:
 
 def approved(request: Request, moves: TagMoves, ports: Ports) -> None:
     """A yes, from the command line or a person. Raises NotApprovedError without one."""
-    approve.sure_of_cluster(request, ports.cluster.identity(), ports)
+    approval.sure_of_cluster(request, ports.cluster.identity(), ports)
     if request.yes:
         return
     answer = ports.approver.ask(f"Move {len(moves.tags)} tags as shown?")
@@ -61,12 +65,22 @@ def move(run: RunStore, ports: Ports, moves: TagMoves) -> Ending:
 _Found = tuple[str, tuple[PlannedTag, ...], tuple[str, ...]]
 
 
-def _of_release(known: Session, to: str) -> _Found:
-    run = operation.trial(known, to)
-    ended = loop.advance(run, known.ports, until="images")
-    if ended.code != EXIT_DONE:
-        raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
-    target, found = run.get(Resolution).target, run.get(Images)
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Whatever keeps a release from being looked at is a refusal; a wrong request stays one."""
+    try:
+        yield
+    except Exception as error:
+        code, text = code_and_text(error)
+        raise (UsageError if code == EXIT_USAGE else RefusedError)(redact(text)) from error
+
+
+def _of_release(known: Session, to: str, services: Sequence[str]) -> _Found:
+    request = operation.new_request(known, {"to": to, "service": services}, dry_run=True)
+    with _refused():
+        resolution, now = resolving.resolve(request, known.ports)
+        found = proving.prove(request, resolution, now.live, known.ports)
+    target = resolution.target
     if target.chosen_by == PROPOSED:
         raise RefusedError(Refusal(f"{target.release} is only a proposal by date.", fix="Name the release with --to."))
     tags, left = retag.planned([(i.to, i.digest) for i in found.images if i.own], found.mutable_tags)
@@ -82,36 +96,33 @@ class _Container(NamedTuple):
     ids: frozenset[str]
 
 
-def _of_pods(known: Session) -> _Found:
+def _of_pods(known: Session, services: Sequence[str]) -> _Found:
     """By what the newest pods report: which containers there are is known from the newest release's manifests."""
     ports, settings = known.ports, known.settings
     tags = ports.git.tags()
     names = [t.name for t in release.releases(tags, settings.releases.tag)]
     if not names:
         raise RefusedError(release.no_releases(tags, settings.releases.tag))
-    run = operation.trial(known, names[0])
-    ended = loop.advance(run, ports, until="resolve")
-    if ended.code != EXIT_DONE:
-        raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
-    request, resolution = run.get(Request), run.get(Resolution)
+    request = operation.new_request(known, {"to": names[0], "service": services}, dry_run=True)
+    with _refused():
+        resolution, now = resolving.resolve(request, ports)
     ladder = ladder_settings(request.settings, [name for name, _ in resolution.services])
-    wanted = [w for w in images.containers_of(request, ports, resolution) if is_own(w, ladder)]
-    containers, left = _containers(wanted, ladder, ports, names[0])
+    wanted = [w for w in reading.containers_of(request, ports, resolution) if is_own(w, ladder)]
+    containers, left = _containers(wanted, ladder, now.live, names[0])
     asked = {c.wanted: _candidates(c, names, ladder) for c in containers}
     answers = ports.registry.look_up(
         sorted({r for c in containers for r in (*c.tags, *asked[c.wanted])}),
-        platforms=images.node_platforms(ports), configs=any("@" not in i for c in containers for i in c.ids),
+        platforms=what_runs.node_platforms(ports), configs=any("@" not in i for c in containers for i in c.ids),
     )  # fmt: skip
     return "mutable tags get what runs now", *_moves(containers, asked, answers, left)
 
 
 def _containers(
-    wanted: Sequence[Wanted], ladder: ImageSettings, ports: Ports, name: str
+    wanted: Sequence[Wanted], ladder: ImageSettings, now: Live, name: str
 ) -> tuple[list[_Container], list[str]]:
-    now = core_live.live(ports.cluster.snapshot(core_live.KINDS_READ))
     if now.no_pods:
         raise RefusedError(Refusal(f"{now.no_pods}.", fix="Allow `list` on pods in the Role."))
-    running, live = images.seen_running(now, name), images.live_images(now)
+    running, live = core_live.running(now, name), core_live.images(now)
     found: list[_Container] = []
     left: list[str] = []
     refused: list[Refusal] = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from rollback_lib.collectors import run_record
 from rollback_lib.core.errors import EXIT_DONE, CheckError, Problem, UsageError
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import redact
@@ -18,7 +19,6 @@ from rollback_lib.core.settings.model import Settings
 from rollback_lib.operations import standing
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import Ports, RunStore, Session
-from rollback_lib.stages import document
 
 STAGES = tuple(stage.ID for stage in loop.STAGES)
 
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
     @property
     def report(self) -> Report:
         """The record of the run, as ``report/report.json`` has it."""
-        return document.read(self.store)[0]
+        return run_record.read(self.store)[0]
 
 
 def request(
@@ -101,11 +101,6 @@ def new_request(session: Session, values: Mapping[str, Any], *, dry_run: bool = 
         values, session.settings, session.environment, run=new_run_id(session.environment, now), by=session.by,
         origin=session.origin, started=now, repository=session.folder,
     )  # fmt: skip
-
-
-def trial(session: Session, to: str, services: Sequence[str] = ()) -> RunStore:
-    """A run towards a release that only looks, and is thrown away when the session ends."""
-    return session.runs.trial(new_request(session, {"to": to, "service": services}, dry_run=True))
 
 
 def plan(run: RunStore, ports: Ports) -> Outcome:

@@ -17,7 +17,6 @@ from rollback_lib.core.run.states import Is, Seen, Standing
 from rollback_lib.core.traffic import slots
 from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports, RunStore
-from rollback_lib.stages import apply
 
 _REVISION = "deployment.kubernetes.io/revision"
 
@@ -85,7 +84,7 @@ def _with_objects(seen: Seen, run: RunStore, plan: Plan, ports: Ports) -> Seen:
         now = live.get(planned.kind, planned.name)
         if planned.recreate and now is None:
             continue  # between its end and its new beginning
-        key = apply.change_key(planned) + ("/create" if planned.recreate else "")
+        key = planned.change_key + ("/create" if planned.recreate else "")
         found.append((key, _is(now, planned.before, planned.after, run, planned)))
     for orphan in orphans:
         now = live.get(orphan.kind, orphan.name)

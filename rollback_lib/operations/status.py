@@ -1,4 +1,4 @@
-"""`rollback status`: what runs now, found by the stages that a rollback begins with, in a run that is thrown away."""
+"""`rollback status`: what runs now, found as a rollback finds it, and asked of the cluster once."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from typing import Any, Final, NamedTuple
 
 from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core import health
-from rollback_lib.core.errors import EXIT_DONE, RollbackError
+from rollback_lib.core.errors import RollbackError, code_and_text
 from rollback_lib.core.health import Report, View
 from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
 from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.kube.objects import containers, label, name_of, template
 from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Status
+from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.current import UNKNOWN, MutableTag
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run import lock
-from rollback_lib.core.run.records import Images, Resolution
+from rollback_lib.core.run.records import Resolution
 from rollback_lib.core.settings.model import seconds
 from rollback_lib.core.traffic import slots
 from rollback_lib.operations import history, reopen
 from rollback_lib.operations import run as operation
-from rollback_lib.pipeline import holding, loop
-from rollback_lib.ports import Ports, RunStore, Session
+from rollback_lib.pipeline import holding
+from rollback_lib.ports import Ports, Session
+from rollback_lib.releases import proving, resolving, what_runs
+from rollback_lib.releases.what_runs import Now
 
 _TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
 
@@ -81,17 +85,22 @@ def _current(session: Session) -> _Found:
             return _Found(UNKNOWN, str(release.no_releases(tags, settings.releases.tag)))
     except RollbackError as error:
         return _Found(UNKNOWN, str(error))
+    try:
+        now = what_runs.look(operation.new_request(session, {}, dry_run=True), ports)
+    except Exception as error:
+        return _Found(UNKNOWN, _first_lines(redact(code_and_text(error)[1])))
+    asked: dict[str, Answer] = {}
     first: _Found | None = None
     for name in names[:_TRIED]:
-        found = _towards(operation.trial(session, name), ports)
+        found = _towards(session, name, now, asked)
         first = first or found
         if found.current.release != UNKNOWN.release:
             # mutable tags are judged beside what runs, and its own manifests name its workloads
             same = found.current.release in (name, MIXED)
-            return found if same else _beside(found, _towards(operation.trial(session, found.current.release), ports))
+            return found if same else _beside(found, _towards(session, found.current.release, now, asked))
         if not found.why:
-            asked = ", ".join(names[: _TRIED + 1])
-            why = f"what runs is, as a whole, none of the releases that were compared: {asked}."
+            compared = ", ".join(names[: _TRIED + 1])
+            why = f"what runs is, as a whole, none of the releases that were compared: {compared}."
             return found._replace(why=why, mutable_tags=())
         if f"[--accept {REGISTRY_UNKNOWN}" in found.why:
             break  # a registry that cannot tell about one release will not about the next
@@ -105,12 +114,15 @@ def _beside(found: _Found, own: _Found) -> _Found:
     return found._replace(mutable_tags=())
 
 
-def _towards(run: RunStore, ports: Ports) -> _Found:
-    ended = loop.advance(run, ports, until="images")
-    found, resolution = run.find(Images), run.find(Resolution)
-    if ended.code != EXIT_DONE or found is None:
+def _towards(session: Session, name: str, now: Now, asked: dict[str, Answer]) -> _Found:
+    """What runs, as a rollback to this release would find it. ``asked``: what the registry has said so far."""
+    request, resolution = operation.new_request(session, {"to": name}, dry_run=True), None
+    try:
+        resolution, _ = resolving.resolve(request, session.ports, lambda: now)
+        found = proving.prove(request, resolution, now.live, session.ports, asked)
+    except Exception as error:
         known = resolution.current if resolution else UNKNOWN  # the ledger may tell although an image is gone
-        return _Found(known, ended.error or "nothing was found", resolution)
+        return _Found(known, redact(code_and_text(error)[1]) or "nothing was found", resolution)
     return _Found(found.current, "", resolution, found.mutable_tags)
 
 

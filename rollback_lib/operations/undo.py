@@ -17,7 +17,7 @@ from rollback_lib.core.run.records import Images, Request
 from rollback_lib.operations import resume
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
-from rollback_lib.ports import GitHistory, Ports, RunStore, Session
+from rollback_lib.ports import GitHistory, Once, Ports, RunStore, Session
 
 
 class StateBefore:
@@ -83,7 +83,8 @@ def undo(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
     objects = [(file, msgspec.json.decode(of.read(before.file_of(*key)))) for file, *key in before.changed(plan)]
     tree = before.tree(objects, plan, images)
     tag = before.tag(of.get(Request).run, tree, plan.made_at)
-    outcome = operation.execute(run, replace(ports, git=StateBefore(ports.git, tag, tree, plan.current.commit)))
+    git = StateBefore(ports.git, tag, tree, plan.current.commit)
+    outcome = operation.execute(run, replace(ports, git=git, once=Once()))
     if outcome.ending.code == EXIT_DONE and not run.get(Request).dry_run and holds_lock(of.events()):
         of.append(Mark.DONE, "reopen", key=LOCK_RELEASED, what=f"undone by run {run.get(Request).run}")
     return outcome

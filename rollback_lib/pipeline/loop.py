@@ -41,6 +41,7 @@ from rollback_lib.stages import (
 STAGES: Final[tuple[Stage, ...]] = (
     detect, incident, resolve, images, rewrite, preflight, approve, isolate, apply, verify, reopen, document,
 )  # fmt: skip
+APART: Final[tuple[Stage, ...]] = (retag,)  # run by name alone, for what is no rollback
 # These look for evidence beside the stages up to this one, which waits for them: evidence costs a run no time.
 BESIDE: Final[Mapping[str, str]] = {
     detect.ID: preflight.ID,
@@ -60,7 +61,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     began, telling = ports.clock.now(), Telling(run, ports)
     holding, copy, beside = _holding(run, ports), RunCopy(run, ports), Beside()
     try:
-        for stage in (retag,) if only == retag.ID else STAGES:
+        for stage in STAGES if only is None else (*STAGES, *APART):
             if only is not None and only != stage.ID:
                 continue
             if problem is not None and stage.ID != "document":
@@ -108,16 +109,10 @@ def _ending(run: RunStore, problem: Exception | None) -> Ending:
     found = ending(events)
     if problem is None or found.error:
         return found
-    code, text = _code_and_text(problem)
+    code, text = errors.code_and_text(problem)
     stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
     lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code)
     return ending([*events, lost])
-
-
-def _code_and_text(error: Exception) -> tuple[int, str]:
-    if isinstance(error, errors.RollbackError):
-        return error.exit_code, str(error)
-    return errors.EXIT_BUG, f"{type(error).__name__}: {error}"
 
 
 def _is_needed(beside: str, until: str, run: RunStore) -> bool:
@@ -160,7 +155,7 @@ def _enter(
     except errors.LostError:
         raise
     except Exception as error:
-        code, text = _code_and_text(error)
+        code, text = errors.code_and_text(error)
         with contextlib.suppress(errors.RefusedError):  # the first error is the one that is told
             if code == errors.EXIT_BUG:
                 _keep_traceback(run, error)

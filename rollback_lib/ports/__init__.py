@@ -3,6 +3,7 @@
 from rollback_lib.ports.cluster import Acts, Cluster, ClusterRecords
 from rollback_lib.ports.evidence import Evidence, Files, Inside, Web
 from rollback_lib.ports.jenkins import Jenkins
+from rollback_lib.ports.once import Once
 from rollback_lib.ports.people import Approved, Approver, Notifier, Progress
 from rollback_lib.ports.registry import Registry, RegistryWriter
 from rollback_lib.ports.repository import Checkout, GitHistory
@@ -24,6 +25,7 @@ __all__ = [
     "Inside",
     "Jenkins",
     "Notifier",
+    "Once",
     "Ports",
     "Progress",
     "R",

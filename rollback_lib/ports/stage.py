@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from rollback_lib.core.record import Record
 from rollback_lib.core.run.changes import Change
 from rollback_lib.ports.cluster import Acts, Cluster, ClusterRecords
 from rollback_lib.ports.evidence import Evidence
+from rollback_lib.ports.once import Once
 from rollback_lib.ports.people import Approver, Notifier, Progress
 from rollback_lib.ports.registry import Registry, RegistryWriter
 from rollback_lib.ports.repository import GitHistory
@@ -57,7 +58,10 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """The world, made when first asked for. ``environ`` are the variables of this process, for approval."""
+    """The world, made when first asked for. ``environ`` are the variables of this process, for approval.
+
+    ``once`` keeps what was read of ``git``, whose commits never change: another repository begins with a new one.
+    """
 
     git: GitHistory
     registry: Registry
@@ -72,6 +76,7 @@ class Ports:
     environ: Mapping[str, str]
     user: str = ""
     notifier: Notifier | None = None
+    once: Once = field(default_factory=Once)
 
 
 class Stage(Protocol):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rollback_lib.collectors import approval
 from rollback_lib.core.errors import NotApprovedError, RefusedError, StaleError, UsageError
-from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.plan import text
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.run.records import Approval, Request
@@ -25,10 +25,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
     if not plan.writes:
         return _approval(plan, ports, "", "nothing to do")
     ports.progress.say(text.text(plan))
-    sure_of_cluster(request, plan.cluster, ports)
+    approval.sure_of_cluster(request, plan.cluster, ports)
     if request.yes:
         return _approval(plan, ports, request.by, "--yes")
-    hash_, by = given(ports), ports.environ.get("ROLLBACK_APPROVED_BY", "").strip()
+    hash_, by = approval.given(ports), ports.environ.get("ROLLBACK_APPROVED_BY", "").strip()
     if hash_:
         if hash_ != plan.hash:
             raise StaleError(f"the approval is for plan {hash_[:12]}…, and the plan is {plan.hash[:12]}… now.")
@@ -51,28 +51,5 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
     return _approval(plan, ports, answer.by or request.by, answer.how)
 
 
-def given(ports: Ports) -> str:
-    """The hash of the plan that somebody approved elsewhere, such as in Jenkins; empty where nobody did."""
-    return ports.environ.get("ROLLBACK_APPROVED_HASH", "").strip()
-
-
 def _approval(plan: Plan, ports: Ports, by: str, how: str) -> Approval:
     return Approval(hash=plan.hash, by=by, how=how, at=ports.clock.now().isoformat(timespec="seconds"))
-
-
-def sure_of_cluster(request: Request, cluster: ClusterIdentity, ports: Ports) -> None:
-    """A run that writes must not guess the cluster that someone used last (design §6, "Which cluster")."""
-    contexts = ports.cluster.contexts()
-    if request.target_environment.context or len(contexts) <= 1:
-        return
-    answer = ports.approver.ask(
-        f"rollback.yaml names no context and the kubeconfig has {len(contexts)}. Is {cluster.context} "
-        f"({cluster.server}) the cluster that is meant?"
-    )
-    if answer is None:
-        raise UsageError(
-            f"the kubeconfig has several contexts ({', '.join(sorted(contexts)[:6])}) and rollback.yaml names none: "
-            f"set environments.{request.environment}.context"
-        )
-    if not answer:
-        raise NotApprovedError("not the cluster that is meant.")

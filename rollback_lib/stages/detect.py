@@ -6,7 +6,8 @@ The pipeline runs it beside `resolve` and `images`; `preflight` waits for it, so
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from rollback_lib.collectors import (
     alertmanager,
@@ -19,16 +20,13 @@ from rollback_lib.collectors import (
     versions,
     workloads,
 )
-from rollback_lib.core.errors import Refusal
-from rollback_lib.core.evidence import findings
 from rollback_lib.core.evidence.findings import finding, judge
 from rollback_lib.core.evidence.monitoring import ALERTMANAGER, PROMETHEUS
 from rollback_lib.core.evidence.workloads import LOGS, VERSIONS, WORKLOADS
 from rollback_lib.core.run.records import Detection, Finding, Measure, Request
 from rollback_lib.core.settings.model import Smoke, seconds
-from rollback_lib.core.wording import wrapped
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import approve
+from rollback_lib.releases import reading
 
 ID = "detect"
 WRITES = False
@@ -71,7 +69,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     questions: dict[str, Callable[[], Iterable[Finding]]] = {
         WORKLOADS: lambda: workloads.findings(look.result(), ports),
         LOGS: lambda: logs.findings(look.result(), ports.evidence.cluster, ask.logs),
-        VERSIONS: lambda: versions.findings(look.result(), request, ports),
+        VERSIONS: lambda: versions.findings(look.result(), request, ports, partial(reading.contents, ports, settings)),
         "person": lambda: _told(request),
     }
     for number, test in enumerate(settings.verify.smoke):
@@ -103,24 +101,3 @@ def _told(request: Request) -> Iterable[Finding]:
     """What a person says. It is kept with the evidence; the verdict is made of what can be seen."""
     if request.reason:
         yield finding("note", "person", f"{request.by or 'somebody'} says: {request.reason}", since=request.started)
-
-
-def binding(
-    run: RunStore, request: Request, ports: Ports, services: Collection[str], warnings: list[str]
-) -> list[Refusal]:
-    """For preflight: what was found about the services of a plan is said, and binds a run that no person approves."""
-    found = run.find(Detection)
-    if found is None:
-        return []
-    about = findings.of_services(found, services)
-    ports.progress.say("\n".join(part for line in findings.summary(about) for part in wrapped(line, "  ")))
-    why = findings.against_automation(about)
-    if about.verdict == "healthy":
-        warnings += findings.summary(about)
-    automatic = request.target_environment.approval == "auto" and not (request.yes or request.undo)
-    if not why or not automatic or approve.given(ports):
-        return []
-    if request.dry_run:
-        warnings.append(f"a run that only the policy approves would be refused: {why}")
-        return []
-    return [Refusal(why, code="healthy", fix="Let a person approve it (--yes).")]

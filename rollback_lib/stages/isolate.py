@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -20,7 +19,7 @@ from rollback_lib.core.settings.model import Isolation, seconds
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.core.traffic.isolation import Isolating
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import reopen
+from rollback_lib.writes import traffic
 
 ID = "isolate"
 WRITES = True
@@ -65,7 +64,7 @@ def _close(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
             raise  # the cluster is gone, somebody stops us, or the lock is lost: nothing new is begun
         # nothing else has been changed, so nothing is gained by a shop that is half closed
         try:
-            reopen.open_all(run, ports, write, plan)
+            traffic.open_all(run, ports, write, plan)
         except RollbackError as another:
             ports.progress.say(f"  {another}")
         raise
@@ -119,20 +118,6 @@ def _drain(ports: Ports, plan: Plan, patience: float) -> None:
 
 def _undone(ports: Ports, plan: Plan) -> list[str]:
     targets = plan.isolation.targets
-    snapshot = reopen.look(ports, targets)
+    snapshot = traffic.look(ports, targets)
     said = (slots.undone(snapshot.get(t.kind, t.name), t.kind, t.name) for t in targets)
     return [s for s in said if s]
-
-
-def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Sequence[str]:
-    """What this run has closed and somebody else opened, in sentences; the journal keeps that it is open."""
-    targets = reopen.still_closed(run, plan)
-    if not targets:
-        return ()
-    snapshot = reopen.look(ports, targets)
-    said = []
-    for target in targets:
-        if undone := slots.undone(snapshot.get(target.kind, target.name), target.kind, target.name):
-            said.append(undone)
-            reopen.found_open(run, target, stage, undone)
-    return said

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from rollback_lib.collectors import ledger as collector
-from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.manifests import grouping, manifest_objects, placeholders, services
-from rollback_lib.core.manifests.grouping import SourceObject
-from rollback_lib.core.manifests.tree import Files
-from rollback_lib.core.releases import matching, target
-from rollback_lib.core.releases import tags as release
-from rollback_lib.core.releases.ledger import Ledger
-from rollback_lib.core.releases.live import Live
-from rollback_lib.core.releases.matching import Matched
-from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run.records import Request, Resolution
-from rollback_lib.core.settings.parameters import LAST_GOOD
 from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.releases import resolving, what_runs
+from rollback_lib.releases.what_runs import Now
 
 ID = "resolve"
 WRITES = False
@@ -25,98 +13,10 @@ WRITES = False
 
 def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
     request = run.get(Request)
-    settings = request.settings
-    tags = ports.git.tags()
-    if request.to != LAST_GOOD:
-        release.find(tags, request.to)  # before the cluster is asked: a name that is wrong is wrong at once
-    ledger, live, matched = _what_runs(request, ports)
-    run.put(live)
-    choice = target.choose(request.to, tags, settings.releases.tag, ledger, matched, request.accept, undo=request.undo)
-    paths = settings.manifests
-    roots = services.roots(paths.path, paths.shared)
-    held = ports.git.tree(choice.target.commit, roots)
-    texts, ignore = held.texts, settings.services.ignore
-    refused = [
-        Refusal(f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix)
-        for u in held.unread
-        if services.concerns(u, paths.path, paths.shared, ignore)
-    ]
-    if refused:
-        raise RefusedError(*refused)
-    found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)
-    found = services.once(found, held.links)
-    objects: list[SourceObject] = []
-    read: dict[str, Sequence[manifest_objects.Document]] = {}
-    whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
-    whole |= dict.fromkeys(found.shared, (grouping.SHARED, 0))
-    for file, (service, wave) in whole.items():
-        try:
-            # filled in first: a name may be a placeholder, and an object is known by its name from here on
-            read[file] = documents = manifest_objects.read(
-                placeholders.substitute(texts[file], file, paths.substitute), file
-            )
-        except RefusedError as error:
-            refused += error.refusals
-            continue
-        objects += [
-            SourceObject(
-                service=service, wave=wave, file=file, document=d.index, part=d.part,
-                kind=d.object["kind"], name=d.object["metadata"]["name"], api_version=d.object["apiVersion"],
-                line=d.line,
-            )
-            for d in documents
-        ]  # fmt: skip
-    if refused:
-        raise RefusedError(*refused)
-    if not objects:
-        raise RefusedError(
-            f"{choice.target.release} has no manifests below {paths.path}. Check `manifests.path` in rollback.yaml."
-        )
-    if any(not o.service for o in objects):
-        objects = grouping.by_workload(objects, read, settings.services.order, ignore, request.services)
-    waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))
-    return Resolution(
-        target=choice.target,
-        releases=tuple(_ref(t) for t in release.releases(tags, settings.releases.tag)),
-        objects=tuple(sorted(objects, key=lambda o: (o.wave, o.service))),
-        files=tuple(dict.fromkeys(o.file for o in objects)),
-        services=tuple((name, wave) for name, wave in waves.items()),
-        current=matched.current,
-        recorded=choice.entry,
-        in_ledger=tuple(e.release for e in ledger.entries),
-        refusals=choice.refusals,
-        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, held)),
-    )
 
+    def look() -> Now:
+        now = what_runs.look(request, ports)
+        run.put(now.live)  # at once: it is kept although no release can be gone back to
+        return now
 
-def _ref(tag: release.Tag) -> ReleaseRef:
-    return ReleaseRef(release=tag.name, commit=tag.commit, date=tag.date)
-
-
-def _what_runs(request: Request, ports: Ports) -> tuple[Ledger, Live, Matched]:
-    if request.offline:
-        return Ledger(), Live(), Matched()
-    ledger, live = collector.look(ports, request.application, request.environment)
-    matched = matching.match(ledger, live, request.settings, request.services)
-    if request.to == LAST_GOOD:
-        matched = collector.with_configuration(matched, ledger, ports)
-    return ledger, live, matched
-
-
-def _left_ahead(request: Request, choice: target.Choice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
-    """What a rollback of some services leaves as it is, although it was released together with them."""
-    settings = request.settings
-    if not request.services or services.SERVICE not in settings.manifests.path:
-        return ()
-    paths = settings.manifests
-    every = services.discover(tuple(held.texts), paths.path, paths.shared, (), settings.services.ignore)
-    every = services.once(every, held.links)
-    others = {s.name for s in every.services} - set(request.services)
-    ahead = matching.ahead(ledger, choice.entry, live, others)
-    if not ahead:
-        return ()
-    named = ", ".join(f"{s} ({r})" if r else s for s, r in ahead[:6]) + (" ..." if len(ahead) > 6 else "")
-    return (
-        f"Only {', '.join(request.services)} goes back to {choice.target.release}; released together with it, and "
-        f"left as it is: {named}. Make sure that they work together.",
-    )
+    return resolving.resolve(request, ports, look)[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rollback_lib.collectors import proof
-from rollback_lib.collectors.rollout import Rollouts, all_well
+from rollback_lib.collectors.rollout import Rollouts, all_well, watched
 from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Report, View
@@ -20,7 +20,7 @@ from rollback_lib.core.run.records import CheckResult, Detection, Measure, Reque
 from rollback_lib.core.settings.model import Settings, seconds
 from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.stages import apply, isolate
+from rollback_lib.writes import traffic
 
 ID = "verify"
 WRITES = False
@@ -30,7 +30,7 @@ _LOG_LINES: Final = 12
 def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
     request, plan = run.get(Request), run.get(Plan)
     rollouts = Rollouts(
-        ports, apply.watched(plan), rollout_timeout=seconds(request.settings.verify.rollout_timeout),
+        ports, watched(plan), rollout_timeout=seconds(request.settings.verify.rollout_timeout),
         crash_restarts=request.settings.verify.crash_restarts,
     )  # fmt: skip
     reports = rollouts.until_over()
@@ -46,7 +46,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
         before = detection.measures if detection is not None else ()
         checks += _proven(request.settings, plan, rollouts, reports, before, ports)
         problems += [c.text for c in checks if not c.good]
-    for said in isolate.opened_by_others(run, ports, plan, ID):
+    for said in traffic.opened_by_others(run, ports, plan, ID):
         ports.progress.say(f"  {said}")
     found = Verification(
         healthy=not problems, workloads=workloads, smoke=tuple(c.text for c in checks if c.kind == "smoke"),

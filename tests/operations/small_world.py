@@ -206,9 +206,6 @@ class SmallWorld:
         self.settings: Settings = core_settings.load(settings)
         self.repository = RepositoryBuilder(folder / "shop")
         self.registry, self.cluster, self.acts = FakeRegistry(), FakeCluster(), FakeActs()
-        self._runs = folder / "runs"
-        self._count = itertools.count()
-        self.tried: list[str] = []
         for release in ("v1.0.0", "v1.1.0", "v1.2.0"):
             self.release(release)
 
@@ -243,16 +240,9 @@ class SmallWorld:
             notifier=Channels(self.settings, environ or {}),
         )  # fmt: skip
 
-    def session(
-        self, environ: Mapping[str, str] | None = None, *, trial: Callable[[str], Any] | None = None,
-        runs: Sequence[RunDirectory] = (),
-    ) -> Session:  # fmt: skip
+    def session(self, environ: Mapping[str, str] | None = None, *, runs: Sequence[RunDirectory] = ()) -> Session:
         """What an operation works with; ``runs`` are those of this machine."""
-        return session(self.settings, self.ports(environ), trial=trial or self.trial, runs=runs)
-
-    def trial(self, release: str) -> RunDirectory:
-        self.tried.append(release)
-        return self.run_to(release, self._runs / str(next(self._count)), dry_run=True)
+        return session(self.settings, self.ports(environ), runs=runs)
 
     def run_to(self, release: str, folder: Path, *, dry_run: bool = False, started: str = "") -> RunDirectory:
         run = RunDirectory(folder, lambda: NOW)

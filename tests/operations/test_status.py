@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.readouts import status as core_status
 from rollback_lib.core.readouts.status import Status
+from rollback_lib.core.releases import live
 from rollback_lib.core.run.journal import Mark
+from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.traffic import slots
 from rollback_lib.operations import status
+from rollback_lib.pipeline import loop
+from rollback_lib.ports import Ports
+from rollback_lib.releases import resolving
+from rollback_lib.releases.what_runs import Now
 from tests.operations.small_world import SmallWorld, digest
 
 
@@ -27,7 +35,21 @@ def look(world: SmallWorld, *runs: RunDirectory) -> Status:
     return status.look(world.session(runs=runs))
 
 
-def test_the_release_that_runs_is_named_by_its_digests(world: SmallWorld) -> None:
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The releases that were looked at, in order."""
+    found: list[str] = []
+    real = resolving.resolve
+
+    def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = None) -> tuple[Resolution, Now]:
+        found.append(request.to)
+        return real(request, ports, look)
+
+    monkeypatch.setattr(resolving, "resolve", resolve)
+    return found
+
+
+def test_the_release_that_runs_is_named_by_its_digests(world: SmallWorld, tried: list[str]) -> None:
     found = look(world)
     assert (found.current.release, found.mutable_tags) == ("v1.2.0", ())
     assert [(w.name, w.health, w.ready, w.desired) for w in found.workloads] == [
@@ -38,7 +60,7 @@ def test_the_release_that_runs_is_named_by_its_digests(world: SmallWorld) -> Non
     said = core_status.text(found)
     assert said.startswith("shop prod: v1.2.0, 2 of 2 workloads ready\n")
     assert max(map(len, said.splitlines())) <= 80
-    assert world.tried == ["v1.2.0"]
+    assert tried == ["v1.2.0"]
 
 
 def test_an_older_release_is_named_with_the_tag_that_would_undo_it(world: SmallWorld) -> None:
@@ -67,14 +89,16 @@ def test_a_mixture_is_no_release(world: SmallWorld) -> None:
     assert len(found.workloads) == 2
 
 
-def test_a_registry_that_is_down_leaves_the_workloads_visible_and_is_asked_once(world: SmallWorld) -> None:
+def test_a_registry_that_is_down_leaves_the_workloads_visible_and_is_asked_once(
+    world: SmallWorld, tried: list[str]
+) -> None:
     world.registry.down = "asked HEAD https://r.example: 503"
     world.cluster.run("cart", digest("cartv1.1.0"), note="v1.1.0")
     found = look(world)
     assert found.current.release == "unknown"
     assert "503" in found.why_unknown
     assert [w.name for w in found.workloads] == ["cart", "users"]
-    assert world.tried == ["v1.2.0"]
+    assert tried == ["v1.2.0"]
 
 
 def test_without_any_release_the_namespace_itself_is_shown(world: SmallWorld) -> None:
@@ -147,3 +171,25 @@ def test_what_a_run_has_closed_is_said_with_since_when_and_by_which_run(world: S
     said = " ".join(core_status.text(found).split())
     assert "CLOSED: Service/cart" in said
     assert "`rollback reopen -e prod` opens it" in said
+
+
+@pytest.mark.parametrize("runs", ["v1.2.0", "v1.1.0", "v1.0.0"])
+def test_what_runs_is_asked_once_and_no_pipeline_is_entered(
+    world: SmallWorld, tried: list[str], runs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entered(*arguments: object, **more: object) -> None:
+        raise AssertionError("a pipeline was entered")
+
+    world.runs(runs)
+    looks: list[list[str]] = []
+    snapshot = world.cluster.snapshot
+
+    def counted(kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
+        looks.append(list(kinds))
+        return snapshot(kinds, versions)
+
+    monkeypatch.setattr(loop, "advance", entered)
+    monkeypatch.setattr(world.cluster, "snapshot", counted)
+    assert look(world).current.release == runs
+    assert looks.count(list(live.KINDS_READ)) == 1
+    assert len(tried) <= 3

@@ -91,6 +91,8 @@ def test_retag_by_itself_after_a_rollback(shop: Playground, to: tuple[str, ...])
     assert f"Only looked: {len(SERVICES)} tags to move. Nothing was changed." in looked.stdout
     assert f"({BAD}) → " in looked.stdout
     assert max(map(len, looked.stdout.splitlines())) <= 80
+    one = rollback(shop, "retag", *to, "--service", SERVICES[0], "--dry-run")
+    assert "Only looked: 1 tag" in one.stdout, "of the services that are named"
     asked = rollback(shop, "retag", *to)
     assert (asked.returncode, tags(shop)) == (7, {False})
     assert "use --yes" in asked.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollback_lib.core.errors import FailedError
+from rollback_lib.core.report import forms
 from rollback_lib.operations import report as operation_report
 from rollback_lib.operations import run as operation
 from rollback_lib.stages import document
@@ -64,7 +65,7 @@ def test_a_form_that_cannot_be_made_costs_only_itself_and_not_the_code(
     def broken(made: object, language: str) -> str:
         raise ValueError("a bug")
 
-    monkeypatch.setitem(document.FORMS, "incident.md", broken)
+    monkeypatch.setitem(forms.FORMS, "incident.md", broken)
     outcome = operation.execute(world.run(), world.ports())
     assert outcome.ending.code == 0
     assert written(world) == FORMS - {"incident.md"}

@@ -13,8 +13,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from rollback_lib.core.errors import Refusal
 from rollback_lib.core.redact import redact
-from rollback_lib.core.run.records import Detection, Finding, Measure
+from rollback_lib.core.run.records import Detection, Finding, Measure, Request
 
 Severity = Literal["broken", "suspect", "note"]
 LONGEST: Final = 400  # characters of one finding's text
@@ -133,3 +134,25 @@ def summary(detection: Detection, most: int = 4) -> list[str]:
         return [f"nothing shows that what runs now is bad: {detection.reasons[0]}."]
     more = len(detection.reasons) - most
     return [*(f"{said}: {r}" for r in detection.reasons[:most]), *([f"and {more} more reasons"] if more > 0 else [])]
+
+
+class Weighed(msgspec.Struct, frozen=True):
+    """What was found about the services of a plan: to be said, warned of, and against a run that no person approves."""
+
+    said: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+def weighed(detection: Detection, request: Request, services: Collection[str], *, approved: bool) -> Weighed:
+    """The evidence for `preflight`. ``approved``: a person has approved this plan elsewhere already."""
+    about = of_services(detection, services)
+    said = tuple(summary(about))
+    warnings = said if about.verdict == "healthy" else ()
+    why = against_automation(about)
+    automatic = request.target_environment.approval == "auto" and not (request.yes or request.undo)
+    if not why or not automatic or approved:
+        return Weighed(said, warnings)
+    if request.dry_run:
+        return Weighed(said, (*warnings, f"a run that only the policy approves would be refused: {why}"))
+    return Weighed(said, warnings, (Refusal(why, code="healthy", fix="Let a person approve it (--yes)."),))

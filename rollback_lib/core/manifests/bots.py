@@ -14,7 +14,7 @@ import msgspec
 
 from rollback_lib.core.kube.objects import kind_of, label, name_of, notes_of, template
 from rollback_lib.core.manifests import splice
-from rollback_lib.core.manifests.documents import decode
+from rollback_lib.core.manifests.manifest_objects import Manifest
 from rollback_lib.core.wording import some
 
 
@@ -41,16 +41,16 @@ _MARKS: Final = (
 _SILENT: Final = ("never", "false", "", "[]")
 
 
-def in_file(data: bytes, file: str) -> Iterator[Bot]:
+def in_file(manifest: Manifest) -> Iterator[Bot]:
     """Marks in the comments of images: on their line, or on a line of its own above."""
-    lines = _BREAK.split(decode(data, file).text)
-    for at in splice.images(data, file):
+    lines = _BREAK.split(manifest.source.text)
+    for at in splice.images(manifest):
         above = lines[at.line - 2].strip() if at.line > 1 else ""
         here = lines[at.line - 1] if at.line <= len(lines) else ""
         for comment in (above if above.startswith("#") else "", here.partition("#")[2]):
             for pattern, name in _COMMENTS:
                 if found := pattern.search(comment):
-                    yield Bot(f"{name} ({found[1].strip()[:60]})", f"{file}:{at.line}")
+                    yield Bot(f"{name} ({found[1].strip()[:60]})", f"{manifest.file}:{at.line}")
 
 
 def on_object(obj: Mapping[str, Any]) -> Iterator[Bot]:

@@ -6,14 +6,15 @@ passed over and said, since a failed release's own files may be what is broken a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.objects import Object, kind_of, name_of
-from rollback_lib.core.manifests import grouping, manifest_objects, placeholders, services
+from rollback_lib.core.manifests import grouping, services
 from rollback_lib.core.manifests.grouping import SourceObject
+from rollback_lib.core.manifests.manifest_objects import Document, Manifest
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.settings.model import Settings
 
@@ -40,18 +41,22 @@ class Contents(msgspec.Struct, frozen=True):
         return bool(self.objects) and not self.unread and not self.beyond and key not in self.objects
 
 
-def contents(held: Files, settings: Settings, *, ignored: bool = False) -> Contents:
-    """What is in the files of a release. ``ignored``: with the services that settings leave out."""
+def contents(
+    held: Files, settings: Settings, read_file: Callable[[str], Manifest], *, ignored: bool = False
+) -> Contents:
+    """What is in the files of a release. ``ignored``: with the services that settings leave out.
+
+    ``read_file`` gives one of the files, its placeholders filled in; it raises RefusedError for one that does not read.
+    """
     texts, paths, ignore = held.texts, settings.manifests, () if ignored else settings.services.ignore
     beyond = tuple(f"{u.path} {u.why}" for u in held.unread if services.concerns(u, paths.path, paths.shared, ignore))
     found = services.once(services.discover(tuple(texts), paths.path, paths.shared, (), ignore, ()), held.links)
     whose = {file: service.name for service in found.services for file in service.files}
     whose |= dict.fromkeys(found.shared, grouping.SHARED)
-    read: dict[str, list[manifest_objects.Document]] = {}
+    read: dict[str, Sequence[Document]] = {}
     for file in whose:
         try:
-            filled = placeholders.substitute(texts[file], file, paths.substitute)
-            read[file] = list(manifest_objects.read(filled, file))
+            read[file] = read_file(file).documents
         except RefusedError:
             continue
     sources = [

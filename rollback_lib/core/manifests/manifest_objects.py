@@ -145,16 +145,34 @@ class Reader:
             return None
 
 
-def read(data: bytes, file: str) -> tuple[Document, ...]:
-    """The Kubernetes objects of a file, Lists flattened; empty and comment-only documents give nothing.
+class Manifest(msgspec.Struct, frozen=True):
+    """A file that was read: its bytes, the nodes that they are made of, and the Kubernetes objects that it holds."""
+
+    data: bytes
+    source: Source
+    documents: tuple[Document, ...]
+
+    @property
+    def file(self) -> str:
+        return self.source.file
+
+
+def parse(data: bytes, file: str) -> Manifest:
+    """A file, Lists flattened; empty and comment-only documents give no objects.
 
     Raises `RefusedError` with every problem of the file.
     """
-    return documents(compose(data, file))
+    source = compose(data, file)
+    return Manifest(data, source, documents(source))
+
+
+def read(data: bytes, file: str) -> tuple[Document, ...]:
+    """The Kubernetes objects of a file. Raises `RefusedError` as `parse`."""
+    return parse(data, file).documents
 
 
 def documents(source: Source) -> tuple[Document, ...]:
-    """`read`, for a file that is composed already."""
+    """The objects of a file that is composed already. Raises `RefusedError` as `parse`."""
     found: list[Document] = []
     problems: list[Problem] = []
     for chunk, reader, value in _values(source, problems):
@@ -165,14 +183,11 @@ def documents(source: Source) -> tuple[Document, ...]:
     return tuple(found)
 
 
-def line_of(data: bytes, file: str, kind: str, name: str, path: Sequence[str | int]) -> int:
-    """The line, from 1, of a value within one object of a file; 0 where it is not there.
-
-    Raises `RefusedError` as `read`.
-    """
-    source = compose(data, file)
+def line_of(manifest: Manifest, kind: str, name: str, path: Sequence[str | int]) -> int:
+    """The line, from 1, of a value within one object of a file; 0 where it is not there."""
+    source = manifest.source
     chunks = {chunk.index: chunk for chunk in source.chunks}
-    for document in documents(source):
+    for document in manifest.documents:
         if (document.object["kind"], document.object["metadata"]["name"]) != (kind, name):
             continue
         reader, node = Reader(source), chunks[document.index].root

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.kube.objects import Object, containers, kind_of, name_of, template
-from rollback_lib.core.manifests import manifest_objects
+from rollback_lib.core.manifests.manifest_objects import Manifest, dump
 
 Own = Collection[tuple[str, str, str]]  # (kind, name, container) whose image is the team's
 
@@ -33,20 +33,17 @@ def set_env(workload: Object, variables: Mapping[str, str], own: Own) -> Object:
     return changed
 
 
-def merge(text: bytes, file: str, variables: Mapping[str, str], own: Own) -> tuple[bytes, bool]:
+def merge(manifest: Manifest, variables: Mapping[str, str], own: Own) -> tuple[bytes, bool]:
     """The file with the variables merged as data, and whether anything changed; without a change the bytes stay."""
     if not variables:
-        return text, False
-    objects = [d.object for d in manifest_objects.read(text, file)]
+        return manifest.data, False
+    objects = [d.object for d in manifest.documents]
     changed = [set_env(o, variables, own) if kind_of(o) in AWAITED else o for o in objects]
     if changed == objects:
-        return text, False
+        return manifest.data, False
     return replaced(changed), True
 
 
 def replaced(objects: Sequence[Object]) -> bytes:
     """A file that holds these objects, for where values were merged and the original bytes cannot stay."""
-    return (
-        b"# Written by rollback: values were merged into the release's manifest.\n"
-        + manifest_objects.dump(objects).encode()
-    )
+    return b"# Written by rollback: values were merged into the release's manifest.\n" + dump(objects).encode()

@@ -16,7 +16,7 @@ import msgspec
 from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
-from rollback_lib.core.manifests.manifest_objects import Document, Reader, documents
+from rollback_lib.core.manifests.manifest_objects import Document, Manifest, Reader, documents
 from rollback_lib.core.manifests.splice import image_paths
 
 _PLACEHOLDER: Final = re.compile(
@@ -48,53 +48,53 @@ class Found(msgspec.Struct, frozen=True):
         return Problem(said, file=self.file, line=self.line, column=self.column, key=self.path, fix=fix)
 
 
-def find(data: bytes, file: str) -> tuple[Found, ...]:
-    """Every placeholder outside images, in the order of the file. Raises `RefusedError` as `manifests.read` does."""
-    source = compose(data, file)
+def find(manifest: Manifest) -> tuple[Found, ...]:
+    """Every placeholder outside images, in the order of the file."""
+    source = manifest.source
     found = [
         Found(
             text=match[0],
             name=_name(match),
-            file=file,
+            file=source.file,
             line=source.line(node.start),
             column=source.column(node.start),
             document=chunk.index,
             path=path,
         )
-        for chunk, node, path in _scalars(source)
+        for chunk, node, path in _scalars(manifest)
         for match in _PLACEHOLDER.finditer(node.text)
     ]
     return tuple(sorted(found, key=lambda f: (f.line, f.column)))
 
 
-def substitute(data: bytes, file: str, values: Mapping[str, str]) -> bytes:
+def substitute(manifest: Manifest, values: Mapping[str, str]) -> Manifest:
     """The file with the placeholders that have a value filled in as the deploy job would: as text, then read as YAML.
 
     ``replicas: ${N}`` thus becomes a number. Every other byte stays. Raises `RefusedError` with file and line where the
     value would change the structure of the file.
     """
     if not values:
-        return data
-    source = compose(data, file)
+        return manifest
+    source = manifest.source
     edits: dict[tuple[int, int], str] = {}
     nodes: dict[int, Node] = {}
 
     def fill(match: re.Match[str]) -> str:
         return values.get(_name(match), match[0])
 
-    for _, node, _ in _scalars(source):
+    for _, node, _ in _scalars(manifest):
         raw = source.text[node.start : node.end]
         new = _PLACEHOLDER.sub(fill, raw)
         if _PLACEHOLDER.sub(fill, node.text) != node.text:
             edits[node.start, node.end] = new
             nodes[id(node)] = node
     if not edits:
-        return data
+        return manifest
     text = source.text
     for (start, end), new in sorted(edits.items(), reverse=True):
         text = text[:start] + new + text[end:]
     after = encode(msgspec.structs.replace(source.decoded, text=text))
-    now = compose(after, file)
+    now = compose(after, source.file)
     problems: list[Problem] = []
     if len(now.chunks) != len(source.chunks):
         problems = [_breaks(source, node) for node in nodes.values()]
@@ -105,8 +105,7 @@ def substitute(data: bytes, file: str, values: Mapping[str, str]) -> bytes:
                 problems.append(_breaks(source, bad))
     if problems:
         raise refused(problems)
-    documents(now)
-    return after
+    return Manifest(after, now, documents(now))
 
 
 def _breaks(source: Source, node: Node) -> Problem:
@@ -136,11 +135,12 @@ def _differs(old: Node | None, new: Node | None, filled: Mapping[int, str]) -> N
     return next((bad for a, b in inner if (bad := _differs(a, b, filled))), None)
 
 
-def _scalars(source: Source) -> Iterator[tuple[Chunk, Node, str]]:
+def _scalars(manifest: Manifest) -> Iterator[tuple[Chunk, Node, str]]:
     """The scalars, keys too, that a deploy job may have templated; each node once."""
+    source = manifest.source
     seen: set[int] = set()
     readers: dict[int, Reader] = {}
-    for document in documents(source):
+    for document in manifest.documents:
         chunk = source.chunks[document.index]
         reader = readers.setdefault(document.index, Reader(source))
         root = chunk.root

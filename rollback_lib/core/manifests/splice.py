@@ -18,7 +18,7 @@ from rollback_lib.core.errors import Problem
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
-from rollback_lib.core.manifests.manifest_objects import Document, Reader, documents, dump
+from rollback_lib.core.manifests.manifest_objects import Document, Manifest, Reader, documents, dump, parse
 
 # Of other kinds too: an image is an image, whoever runs it.
 POD_SPECS: Final[dict[str, tuple[str, ...]]] = {
@@ -54,44 +54,42 @@ class _Found(msgspec.Struct, frozen=True):
     chunk: Chunk
 
 
-def images(data: bytes, file: str) -> tuple[ImageAt, ...]:
+def images(manifest: Manifest) -> tuple[ImageAt, ...]:
     """The images of containers and initContainers of every pod template of a file, in the order of the file.
 
-    Raises `RefusedError` as `manifests.read` does, and for an image that is a mapping or a list.
+    Raises `RefusedError` for an image that is a mapping or a list.
     """
-    return tuple(found.at for found in _images(compose(data, file)))
+    return tuple(found.at for found in _images(manifest))
 
 
-def splice(data: bytes, file: str, choose: Callable[[ImageAt], str | None]) -> bytes:
+def splice(manifest: Manifest, choose: Callable[[ImageAt], str | None]) -> Manifest:
     """The file with each image that ``choose`` gives; None leaves an image as it is.
 
     An alias gets a value of its own where it must differ from its anchor. Raises `RefusedError` with file and line for
     an image that cannot be changed without changing anything else (shared by a merge key, for one).
     """
-    source = compose(data, file)
-    found = _images(source)
+    source = manifest.source
+    found = _images(manifest)
     wanted = [(f, new) for f in found if (new := choose(f.at)) is not None and (new != f.at.image or not _is_text(f))]
     if not wanted:
-        return data
+        return manifest
     edits = _edits(source, found, {id(f): new for f, new in wanted})
     text = source.text
     for (start, end), new in sorted(edits.items(), reverse=True):
         text = text[:start] + new + text[end:]
     after = encode(msgspec.structs.replace(source.decoded, text=text))
-    _confirm(source, after, wanted)
-    return after
+    return _confirmed(source, after, wanted)
 
 
-def keep_documents(data: bytes, file: str, keep: Callable[[Document], bool]) -> bytes:
+def keep_documents(manifest: Manifest, keep: Callable[[Document], bool]) -> Manifest:
     """The same file without the objects for which ``keep`` is false (a Secret must never be written to disk).
 
     The other documents stay byte for byte; a List that loses an item is written anew. Comments go with their document.
     """
-    source = compose(data, file)
-    found = documents(source)
+    source, found = manifest.source, manifest.documents
     dropped = [d for d in found if not keep(d)]
     if not dropped:
-        return data
+        return manifest
     text = source.text
     for chunk in reversed(source.chunks):
         gone = [d.part for d in dropped if d.index == chunk.index]
@@ -105,10 +103,10 @@ def keep_documents(data: bytes, file: str, keep: Callable[[Document], bool]) -> 
         new = json.dumps(value, indent=2, ensure_ascii=False) + "\n" if chunk.json else dump([value])
         text = text[: chunk.start] + new + text[chunk.end :]
     after = encode(msgspec.structs.replace(source.decoded, text=text))
-    left = [d.object for d in documents(compose(after, file))]
-    if not same(left, [d.object for d in found if d not in dropped]):
-        raise refused([Problem("an object cannot be left out of this file without changing another", file=file)])
-    return after
+    now = parse(after, source.file)
+    if not same([d.object for d in now.documents], [d.object for d in found if d not in dropped]):
+        raise refused([Problem("an object cannot be left out of this file without changing another", file=source.file)])
+    return now
 
 
 def same(a: Any, b: Any) -> bool:
@@ -122,11 +120,12 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _images(source: Source) -> list[_Found]:
+def _images(manifest: Manifest) -> list[_Found]:
+    source = manifest.source
     problems: list[Problem] = []
     found: list[_Found] = []
     readers: dict[int, Reader] = {}
-    for document in documents(source):
+    for document in manifest.documents:
         chunk = source.chunks[document.index]
         reader = readers.setdefault(document.index, Reader(source))
         path: tuple[str | int, ...] = () if document.part < 0 else ("items", document.part)
@@ -264,8 +263,8 @@ def _scalar_edit(source: Source, chunk: Chunk, node: Node, image: str) -> tuple[
     return (start, end), written
 
 
-def _confirm(source: Source, after: bytes, wanted: list[tuple[_Found, str]]) -> None:
-    """Refuse unless the file's values are the old ones with the wanted images."""
+def _confirmed(source: Source, after: bytes, wanted: list[tuple[_Found, str]]) -> Manifest:
+    """The file after the change. Refused unless the file's values are the old ones with the wanted images."""
     now = compose(after, source.file)
     places = [source.problem(f.node.start, "this image cannot be replaced alone", _REWRITE_BY_HAND) for f, _ in wanted]
     if len(now.chunks) != len(source.chunks):
@@ -288,3 +287,4 @@ def _confirm(source: Source, after: bytes, wanted: list[tuple[_Found, str]]) -> 
             wrong += [p for p, (f, _) in zip(places, wanted, strict=True) if f.chunk is old]
     if wrong:
         raise refused(wrong)
+    return Manifest(after, now, documents(now))

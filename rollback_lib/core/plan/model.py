@@ -41,6 +41,11 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
 
+    @property
+    def change_key(self) -> str:
+        """The key of the change that puts the object back or creates it."""
+        return f"apply/{self.kind.lower()}/{self.name}"
+
 
 class PlannedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """Which image a container gets, and how we know."""

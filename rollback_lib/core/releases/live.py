@@ -18,6 +18,7 @@ from rollback_lib.core.kube.objects import RESTARTED_AT, Object, containers, dec
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.record import Record, canonical
 
+Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, container, init)
 KINDS_READ: Final = (*WORKLOADS, "ReplicaSet", "ControllerRevision", "Pod")
 
 
@@ -66,8 +67,23 @@ def live(snapshot: Snapshot) -> Live:
     return Live(workloads=tuple(found), no_pods=snapshot.refused.get("Pod", ""))
 
 
+def running(now: Live, release: str) -> Pods:
+    """What pods report for each container of each workload; ``restored`` where a rollback to this release stands."""
+    return {
+        (w.label, c.name, c.init): tuple(msgspec.structs.replace(r, restored=w.mark == release) for r in c.running)
+        for w in now.workloads
+        for c in w.containers
+        if c.running
+    }
+
+
+def images(now: Live) -> dict[tuple[str, str, bool], str]:
+    """The image of each container of each workload, as the live template names it."""
+    return {(w.label, c.name, c.init): c.image for w in now.workloads for c in w.containers if c.image}
+
+
 def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
-    running = _running(workload, snapshot) if kind in AWAITED else {}
+    found = _running(workload, snapshot) if kind in AWAITED else {}
     named = [(init, str(c.get("name") or ""), str(c.get("image") or "")) for init, c in containers(template(workload))]
     there = {(init, name) for init, name, _ in named}
     return LiveWorkload(
@@ -75,11 +91,11 @@ def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
         template=template_shape(workload), mark=restored_release(workload),
         containers=(
             *(
-                LiveContainer(name=name, init=init, image=image, running=running.get((init, name), ()))
+                LiveContainer(name=name, init=init, image=image, running=found.get((init, name), ()))
                 for init, name, image in named
             ),
             # of an older revision, or put into the pods by somebody else
-            *(LiveContainer(name=n, init=i, running=r) for (i, n), r in running.items() if (i, n) not in there),
+            *(LiveContainer(name=n, init=i, running=r) for (i, n), r in found.items() if (i, n) not in there),
         ),
     )  # fmt: skip
 

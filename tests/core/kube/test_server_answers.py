@@ -134,11 +134,10 @@ items:
 
 
 def test_each_number_where_text_is_meant_is_found_with_its_line() -> None:
-    (found,) = (
-        d.object for d in manifest_objects.read(FILE.encode(), "k8s/web.yaml") if d.object["kind"] == "Deployment"
-    )
+    manifest = manifest_objects.parse(FILE.encode(), "k8s/web.yaml")
+    (found,) = (d.object for d in manifest.documents if d.object["kind"] == "Deployment")
     lines = {
-        dotted(path): (what, manifest_objects.line_of(FILE.encode(), "k8s/web.yaml", "Deployment", "web", path))
+        dotted(path): (what, manifest_objects.line_of(manifest, "Deployment", "web", path))
         for path, what in not_text(found)
     }
     assert lines == {
@@ -164,9 +163,10 @@ def test_in_other_kinds_too(obj: Any, where: list[str]) -> None:
 
 
 def test_a_value_that_is_not_there_has_no_line() -> None:
+    manifest = manifest_objects.parse(FILE.encode(), "k8s/web.yaml")
     for path in (("spec", "nothing"), ("spec", "template", "spec", "containers", 7)):
-        assert manifest_objects.line_of(FILE.encode(), "f", "Deployment", "web", path) == 0
-    assert manifest_objects.line_of(FILE.encode(), "f", "Deployment", "other", ("spec",)) == 0
+        assert manifest_objects.line_of(manifest, "Deployment", "web", path) == 0
+    assert manifest_objects.line_of(manifest, "Deployment", "other", ("spec",)) == 0
 
 
 def test_a_refusal_says_where_and_what_to_do() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.manifests.bots import Bot
+from rollback_lib.core.manifests.manifest_objects import parse
 
 HEAD = """\
 apiVersion: apps/v1
@@ -32,19 +33,19 @@ def test_marks_in_comments(line: str, name: str) -> None:
     text = HEAD + f"        {line}\n"
     number = next(n for n, one in enumerate(text.splitlines(), 1) if "image: " in one)
     for data in (text, text.replace("\n", "\r\n"), text.rstrip()):
-        assert list(bots.in_file(data.encode(), "k.yaml")) == [Bot(name, f"k.yaml:{number}")]
+        assert list(bots.in_file(parse(data.encode(), "k.yaml"))) == [Bot(name, f"k.yaml:{number}")]
 
 
 @pytest.mark.parametrize(
     "line", ["image: x:prod # the tag of Renovate", 'image: x:prod # "$imagepolicy"', "image: x:1"]
 )
 def test_comments_that_are_no_marks(line: str) -> None:
-    assert list(bots.in_file(f"# {{}}\n{HEAD}        {line}\n".encode(), "k.yaml")) == []
+    assert list(bots.in_file(parse(f"# {{}}\n{HEAD}        {line}\n".encode(), "k.yaml"))) == []
 
 
 def test_a_mark_below_the_image_is_another_ones() -> None:
     text = HEAD + '        image: x:prod\n        # {"$imagepolicy": "a:b"}\n        args: []\n'
-    assert list(bots.in_file(text.encode(), "k.yaml")) == []
+    assert list(bots.in_file(parse(text.encode(), "k.yaml"))) == []
 
 
 @pytest.mark.parametrize(

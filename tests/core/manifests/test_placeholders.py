@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.manifests.placeholders import find, substitute
+from rollback_lib.core.manifests import placeholders
+from rollback_lib.core.manifests.manifest_objects import parse
 
 CORPUS = Path(__file__).resolve().parents[3].parent / "shared" / "corpus"
 FILE = """apiVersion: apps/v1
@@ -37,6 +39,14 @@ metadata: {name: nginx}
 data:
   nginx.conf: "proxy_pass $UPSTREAM; {{NAME}} ${host}"
 """
+
+
+def find(data: bytes, file: str) -> tuple[placeholders.Found, ...]:
+    return placeholders.find(parse(data, file))
+
+
+def substitute(data: bytes, file: str, values: Mapping[str, str]) -> bytes:
+    return placeholders.substitute(parse(data, file), values).data
 
 
 def test_placeholders_are_found_with_their_place_and_name() -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.manifests import manifest_objects
-from rollback_lib.core.manifests.placeholders import find, substitute
-from rollback_lib.core.manifests.splice import ImageAt, images, keep_documents, same, splice
+from rollback_lib.core.manifests import manifest_objects, placeholders
+from rollback_lib.core.manifests import splice as manifest_splice
+from rollback_lib.core.manifests.manifest_objects import parse
+from rollback_lib.core.manifests.splice import ImageAt, same
 
 CORPUS = Path(__file__).resolve().parents[3].parent / "shared" / "corpus"
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real manifests is not beside the project")
@@ -29,6 +30,26 @@ spec:
     spec:
       containers:
 """
+
+
+def find(data: bytes, file: str) -> tuple[placeholders.Found, ...]:
+    return placeholders.find(parse(data, file))
+
+
+def substitute(data: bytes, file: str, values: Mapping[str, str]) -> bytes:
+    return placeholders.substitute(parse(data, file), values).data
+
+
+def images(data: bytes, file: str) -> tuple[ImageAt, ...]:
+    return manifest_splice.images(parse(data, file))
+
+
+def keep_documents(data: bytes, file: str, keep: Callable[[manifest_objects.Document], bool]) -> bytes:
+    return manifest_splice.keep_documents(parse(data, file), keep).data
+
+
+def splice(data: bytes, file: str, choose: Callable[[ImageAt], str | None]) -> bytes:
+    return manifest_splice.splice(parse(data, file), choose).data
 
 
 def indented(body: str) -> str:

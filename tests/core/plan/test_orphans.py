@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from rollback_lib.core.kube.snapshot import Snapshot
-from rollback_lib.core.manifests.inventory import contents
+from rollback_lib.core.manifests import inventory
+from rollback_lib.core.manifests.inventory import Contents
+from rollback_lib.core.manifests.manifest_objects import parse
 from rollback_lib.core.manifests.tree import Files, pointer, submodule
 from rollback_lib.core.plan import drafts
 from rollback_lib.core.plan import text as plan_text
@@ -102,6 +104,10 @@ def test_what_is_never_deleted_is_listed_where_it_is_there_or_may_be() -> None:
     gone = [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": n}} for n in ("here", "gone", "hidden")]
     found = fates(gone, cluster(), here=True, gone=False, hidden=None)
     assert found == [("Secret/here", "left"), ("Secret/hidden", "left")]
+
+
+def contents(held: Files, settings: model.Settings, *, ignored: bool = False) -> Contents:
+    return inventory.contents(held, settings, lambda file: parse(held.texts[file], file), ignored=ignored)
 
 
 def texts(files: Mapping[str, list[Object]]) -> dict[str, bytes]:

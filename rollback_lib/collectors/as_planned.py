@@ -1,0 +1,57 @@
+"""Whether what a plan was made for is still so, right before the first write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rollback_lib.collectors import needs
+from rollback_lib.core.errors import StaleError
+from rollback_lib.core.kube.objects import fingerprint, is_leaving, label
+from rollback_lib.core.kube.snapshot import Presence
+from rollback_lib.core.plan import leaving
+from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan, PlannedObject
+from rollback_lib.core.run import journal
+from rollback_lib.core.run.journal import Event, Mark
+from rollback_lib.core.traffic import slots
+from rollback_lib.ports import Ports, RunStore
+
+
+def check(run: RunStore, ports: Ports, plan: Plan) -> None:
+    """Nothing that was decided about may have changed since. What is as planned already is confirmed by its turn."""
+    identity = ports.cluster.identity()
+    if (identity.server, identity.namespace_uid) != (plan.cluster.server, plan.cluster.namespace_uid):
+        raise StaleError(
+            f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at "
+            f"{plan.cluster.server}, and this is {identity.namespace_uid} at {identity.server}."
+        )
+    if ports.cluster.presence("Namespace", plan.cluster.namespace) is Presence.LEAVING:
+        raise StaleError(leaving.of_namespace(plan.cluster.namespace))
+    planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
+    versions = {label(o.kind, o.name): o.api_version for o in planned}
+    snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
+    done = run.events()
+    moved = [
+        label(o.kind, o.name)
+        for o in planned
+        if not _begun(o, done) and fingerprint(slots.as_open(snapshot.get(o.kind, o.name))) not in (o.before, o.after)
+    ]
+    if moved:
+        raise StaleError(
+            f"{', '.join(moved[:5])} changed since the plan was made, so the plan is stale. Plan again: someone else "
+            f"is at work here."
+        )
+    seen = ((o, snapshot.get(o.kind, o.name)) for o in planned if not _begun(o, done))
+    going = [label(o.kind, o.name) for o, live in seen if live is not None and is_leaving(live)]
+    if going := [*going, *needs.lost(ports.cluster, plan.needs)]:
+        raise StaleError(
+            f"{', '.join(going[:5])}: deleted since the plan was made, so the plan is stale. Plan again: it says what "
+            f"goes with it."
+        )
+
+
+def _begun(planned: PlannedObject, done: Sequence[Event]) -> bool:
+    """Whether this run has begun to create the object or make it again: then the change itself says what is true."""
+    key = planned.change_key
+    if planned.recreate:
+        return any(e.mark is Mark.ANNOUNCED and e.key.startswith(journal.gone_key(key)) for e in done)
+    return planned.change == CREATE and any(e.mark is Mark.ANNOUNCED and e.key == key for e in done)

@@ -1,0 +1,28 @@
+"""What is to be closed, if that is asked for; each change is tried without writing."""
+
+from __future__ import annotations
+
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.objects import label
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.traffic import isolation, slots
+from rollback_lib.ports import Ports
+
+
+def look(request: Request, snapshot: Snapshot, ports: Ports, now: str, refused: list[Refusal]) -> isolation.Isolating:
+    """What is closed and by whom, if it is asked for; each patch is tried without writing."""
+    refused += isolation.closed_by_others(snapshot, request.runs)
+    if not request.isolate:
+        return isolation.Isolating()
+    found = isolation.decide(request.target_environment.isolation, snapshot, request.runs)
+    refused += [r for r in found.refusals if r not in refused]
+    for live in found.live:
+        change = isolation.closing_change(live, found.page, run=request.run, since=now, key="")
+        answer = ports.cluster.dry_run_patch(change.kind, change.api_version, change.name, change.operations)
+        what = label(change.kind, change.name)
+        if answer.object is None:
+            refused.append(Refusal(f"{what} cannot be closed: the server answered {answer.status}: {answer.refused}"))
+        elif not slots.holds(answer.object):
+            refused.append(Refusal(f"{what} cannot be closed: the server says yes and keeps it open."))
+    return found

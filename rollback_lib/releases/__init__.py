@@ -1,0 +1,1 @@
+"""What stages and operations ask alike: what a release holds, and which one runs now."""

@@ -1,0 +1,141 @@
+"""Proves that every image of the target exists, and which digest it is.
+
+Tells which release runs where the ledger does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.images import ladder
+from rollback_lib.core.images.ladder import Choice, Running, Wanted, ladder_settings
+from rollback_lib.core.images.reference import repository_of, tag_of
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.releases import current, live
+from rollback_lib.core.releases.live import Live
+from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run import images as recorded
+from rollback_lib.core.run.records import Images, Request, Resolution
+from rollback_lib.ports import Ports
+from rollback_lib.releases import reading, what_runs
+
+_ASKED: Final = 3  # releases that are asked whether they are the one that runs
+
+
+def prove(
+    request: Request, resolution: Resolution, now: Live, ports: Ports, known: dict[str, Answer] | None = None
+) -> Images:
+    """The images of the release, each proven, and which release runs. ``now``: what runs.
+
+    ``known``: what the registry said to whoever asked before; what it says here is added. Raises RefusedError where an
+    image is not proven, or pods cannot be seen.
+    """
+    wanted = reading.containers_of(request, ports, resolution)
+    settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
+    if request.offline:
+        return Images(current=current.UNKNOWN, images=recorded.unproven(wanted, settings), proven=False)
+    if now.no_pods:
+        said = f"{now.no_pods}: our Role lacks it, or the namespace does not exist."
+        raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
+    release = resolution.target.release
+    running = live.running(now, release)
+    platforms = what_runs.node_platforms(ports)
+    # A node that was given an image by other means than a pull names it by its config's digest.
+    bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
+    asker = _Asker(ports, platforms, {} if known is None else known, configs=bare)
+    pods = {w: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
+    while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w])}:
+        asker.ask(missing)
+    accepted = frozenset(request.accept)
+    choices: list[Choice] = []
+    refused: list[Refusal] = []
+    used: set[str] = set()
+    for w in wanted:
+        choice, refusals = ladder.choose(w, release, settings, asker.answers, pods[w], accepted)
+        refused += refusals
+        if choice is not None:
+            choices.append(choice)
+            if accepted and not ladder.choose(w, release, settings, asker.answers, pods[w])[0]:
+                used |= {
+                    c
+                    for c in accepted
+                    if not ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]
+                }
+    if refused:
+        raise RefusedError(*_gathered(refused))
+    there = live.images(now)
+    own_live = {there[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in there}
+    mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
+    mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
+    asker.ask(mutable)
+    seen = [
+        current.Seen(c.service, repository_of(c.image), ids)
+        for c in choices
+        if c.own and (ids := _newest_ids(running.get((c.workload, c.container, c.init), ())))
+    ]
+    for choice in choices:
+        if choice.rung == "release-tag" and choice.digest:
+            tag = choice.image.partition("@")[0]
+            asker.answers.setdefault(tag, Answer(tag, "present", choice.digest, choice.digests))
+    others = [r for r in resolution.releases if r.release != release][:_ASKED]
+    for other in others:
+        asker.ask(t for one in seen[:1] for t in current.tags(one, other.release, settings))
+        if seen and current.tells(seen[0], other.release, settings, asker.answers, mutable):
+            asker.ask(t for one in seen for t in current.tags(one, other.release, settings))
+            break
+    # what the ledger has of a release did not match: a registry tag that says otherwise has moved
+    told = [r for r in (resolution.target, *others) if r.release not in resolution.in_ledger]
+    running_release = current.release_of(seen, told, settings, asker.answers)
+    if running_release == current.UNKNOWN:
+        running_release = _by_mark(now, choices, resolution.releases)
+    if resolution.current.commit or running_release == current.UNKNOWN:
+        running_release = resolution.current  # the ledger knows what really ran; a registry's tags only what they name
+    named = [running_release.release, *(r.release for r in others)]
+    return Images(
+        current=running_release,
+        images=tuple(recorded.proven(c, there, running, asker.answers) for c in choices),
+        mutable_tags=current.still_failed(choices, mutable, named, settings, asker.answers),
+        accepted=tuple(sorted(used)),
+        warnings=tuple(dict.fromkeys(text for c in choices for text in c.warnings)),
+    )
+
+
+def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ...]:
+    if own:
+        return running.get((wanted.workload, wanted.container, wanted.init), ())
+    return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
+
+
+def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
+    return list(dict.fromkeys(refused))
+
+
+def _by_mark(now: Live, choices: Sequence[Choice], releases: Sequence[ReleaseRef]) -> ReleaseRef:
+    """The release that our own marks name, where every workload of the team has one that still holds."""
+    workloads = {c.workload for c in choices if c.own}
+    marks = {w.mark for w in now.workloads if w.label in workloads}
+    found = next((r for r in releases if marks == {r.release}), None)
+    if found is None:
+        return current.UNKNOWN
+    return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since")
+
+
+def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:
+    return tuple(r.image_id for r in pods if r.newest and r.image_id)
+
+
+class _Asker:
+    """Asks the registry about each reference once."""
+
+    def __init__(self, ports: Ports, platforms: Sequence[str], answers: dict[str, Answer], *, configs: bool) -> None:
+        self._ports, self._platforms, self._configs = ports, platforms, configs
+        self.answers = answers
+
+    def ask(self, references: Iterable[str]) -> None:
+        new = sorted(set(references) - set(self.answers))
+        if new:
+            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)

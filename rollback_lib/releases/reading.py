@@ -1,0 +1,95 @@
+"""A release as it is in git: read and parsed once a process, however many ask; its placeholders filled in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.images.ladder import Wanted
+from rollback_lib.core.kube.objects import containers, kind_of, label, name_of, template
+from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
+from rollback_lib.core.manifests.inventory import Contents
+from rollback_lib.core.manifests.manifest_objects import Manifest
+from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.run.records import Request, Resolution
+from rollback_lib.core.settings.model import Settings
+from rollback_lib.ports import Once, Ports
+
+
+@dataclass(frozen=True)
+class Release:
+    """The manifests of a commit. ``held``: all below the roots that settings name, ignored services included.
+
+    What it gives is shared by everybody who asks, and nobody may change it.
+    """
+
+    commit: str
+    held: Files
+    settings: Settings
+    _once: Once
+
+    def manifest(self, file: str) -> Manifest:
+        """One file. Raises RefusedError where it does not read."""
+        data, values = self.held.texts[file], self.settings.manifests.substitute
+        filled = ("filled", file, data, tuple(sorted(values.items())))
+        return self._once.of(filled, lambda: placeholders.substitute(parsed(self._once, data, file), values))
+
+    def contents(self, *, ignored: bool = False) -> Contents:
+        """Its objects by kind and name. ``ignored``: with the services that settings leave out."""
+        return inventory.contents(self.held, self.settings, self.manifest, ignored=ignored)
+
+
+def release(ports: Ports, settings: Settings, commit: str) -> Release:
+    """What a commit holds. Raises RefusedError where this clone lacks it."""
+    roots = services.roots(settings.manifests.path, settings.manifests.shared)
+    held = ports.once.of(("tree", commit, roots), lambda: ports.git.tree(commit, roots))
+    return Release(commit, held, settings, ports.once)
+
+
+def contents(ports: Ports, settings: Settings, commit: str, *, ignored: bool = False) -> Contents:
+    """The objects of a commit; none where the commit is not known (empty)."""
+    return release(ports, settings, commit).contents(ignored=ignored) if commit else Contents()
+
+
+def parsed(once: Once, data: bytes, file: str) -> Manifest:
+    """A file of these bytes. Raises RefusedError where it does not read."""
+    return once.of(("file", file, data), lambda: manifest_objects.parse(data, file))
+
+
+def known(once: Once, manifest: Manifest) -> None:
+    """Keep what was parsed elsewhere: whoever has these bytes need not."""
+    once.of(("file", manifest.file, manifest.data), lambda: manifest)
+
+
+def containers_of(request: Request, ports: Ports, resolution: Resolution) -> list[Wanted]:
+    """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
+    target = release(ports, request.settings, resolution.target.commit)
+    whose = {(o.file, o.document, o.part): o.service for o in resolution.objects}
+    found: dict[tuple[str, str, bool], Wanted] = {}
+    for file in resolution.files:
+        for document in target.manifest(file).documents:
+            service = whose.get((file, document.index, document.part))
+            if service is None or kind_of(document.object) == "Job":
+                continue
+            workload = label(kind_of(document.object), name_of(document.object))
+            for init, container in containers(template(document.object)):
+                name = str(container.get("name") or "")
+                w = Wanted(
+                    service=service, workload=workload, container=name, init=init,
+                    image=str(container.get("image") or ""), pull_policy=str(container.get("imagePullPolicy") or ""),
+                    recorded=resolution.recorded.image(workload, name, init) if resolution.recorded else None,
+                )  # fmt: skip
+                found[workload, w.container, init] = w
+    return list(found.values())
+
+
+def line_of(
+    request: Request, resolution: Resolution, ports: Ports, file: str, kind: str, name: str, path: Sequence[str | int]
+) -> int:
+    """The line of a value in a file of the target as git has it; 0 where it is not there."""
+    with contextlib.suppress(KeyError, RefusedError):
+        target = release(ports, request.settings, resolution.target.commit)
+        return manifest_objects.line_of(target.manifest(file), kind, name, path)
+    return 0

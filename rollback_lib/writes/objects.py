@@ -1,0 +1,88 @@
+"""The planned change of one object: created, put back or made again; and many of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Final
+
+import msgspec
+
+from rollback_lib.core.errors import StaleError
+from rollback_lib.core.kube.json_patch import Operation
+from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import Object, fingerprint, label
+from rollback_lib.core.plan import leaving
+from rollback_lib.core.plan.model import CREATE, Plan, PlannedObject
+from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
+from rollback_lib.core.run.records import Request
+from rollback_lib.core.traffic import slots
+from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.releases import rewritten
+from rollback_lib.writes import making_again
+
+_PARALLEL: Final = 4  # kubectl processes at a time: more only wait for each other's CPU
+
+
+def put(run: RunStore, ports: Ports, write: Writer, planned: PlannedObject) -> None:
+    """The one change of an object; more where it is made again."""
+    if not planned.recreate:
+        write.do(_change(run, ports, planned))
+        return
+    making_again.make_again(run, ports, write, planned, planned.change_key)
+
+
+def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
+    if planned.change == CREATE:
+        return CreateObject(
+            key=planned.change_key, kind=planned.kind, name=planned.name, api_version=planned.api_version,
+            before="", after=planned.after, manifest=rewritten.manifest(run, ports.once, planned),
+            recorded=bool(run.get(Request).undo),
+        )  # fmt: skip
+    change = _patch(run, ports, planned)
+    return msgspec.structs.replace(change, operations=(leaving.STAYS, *change.operations))
+
+
+def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
+    data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
+    change = PatchObject(
+        key=planned.change_key, kind=planned.kind, name=planned.name, api_version=planned.api_version,
+        before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
+    )  # fmt: skip
+    if planned.kind not in slots.CLOSABLE or not run.get(Plan).isolation.closes:
+        return change
+    live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.kind, planned.name)
+    return change if live is None or slots.closing(live) is None else _while_closed(change, live)
+
+
+def _while_closed(change: PatchObject, live: Object) -> PatchObject:
+    """The same change to an object that is closed: it stays closed, and opens as the plan has it."""
+    wanted = slots.while_closed(live, change.operations, change.after)
+    if wanted is None:
+        raise StaleError(f"{label(change.kind, change.name)} changed while traffic was closed, so the plan is stale.")
+    return msgspec.structs.replace(
+        change, before=fingerprint(live), after=fingerprint(wanted), operations=slots.operations(live, wanted)
+    )
+
+
+def deletion(kind: str, name: str, live: Object, before: str = "") -> DeleteObject:
+    uid = str(live["metadata"]["uid"])
+    return DeleteObject(
+        key=f"delete/{kind.lower()}/{name}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api,
+        before=before, after="", uid=uid,
+    )  # fmt: skip
+
+
+def all_at_once(calls: Sequence[Callable[[], object]]) -> None:
+    """All at once; what has begun is finished, nothing new is begun after the first failure, and that one is raised."""
+    if len(calls) == 1:
+        calls[0]()
+        return
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        futures = [pool.submit(c) for c in calls]
+        _, waiting = wait(futures, return_when="FIRST_EXCEPTION")
+        for future in waiting:
+            future.cancel()
+    for future in futures:
+        if not future.cancelled() and (error := future.exception()):
+            raise error

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import responses
 
-from rollback_lib.adapters import jenkins
+from rollback_lib.adapters import jenkins, jenkins_http
 from rollback_lib.adapters.jenkins import JenkinsServer
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from tests.fake_jenkins import FakeJenkins
@@ -160,7 +160,7 @@ def test_a_request_whose_answer_was_cut_off_is_not_sent_again(
 def test_an_answer_that_never_comes_has_its_time(
     fake: FakeJenkins, server: JenkinsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jenkins, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(jenkins_http, "READ_TIMEOUT", 0.05)
     monkeypatch.setattr(jenkins, "TRIES", 2)
     import threading
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import PIPE, TimeoutExpired
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rollback_lib.adapters import calls
 from rollback_lib.adapters import process as programs
 from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.core.errors import RefusedError
@@ -56,7 +58,13 @@ class GitProgram:
         """What git says to this. Raises RefusedError where it does not end in time, else as `process.until`."""
         # `-C` and not a working directory: GitPython falls back to its own where that cannot be entered. A session of
         # its own has no terminal, on which ssh would ask for a passphrase.
-        command = [self._git.GIT_PYTHON_GIT_EXECUTABLE, "-C", str(self.folder), *arguments]
+        command = [str(self._git.GIT_PYTHON_GIT_EXECUTABLE), "-C", str(self.folder), *arguments]
+        with calls.call("git", calls.program(command)) as call:
+            answer = self._ended(command, stdin)
+            call.ended = f"exit code {answer.code}"
+            return answer
+
+    def _ended(self, command: Sequence[str], stdin: bytes) -> Answer:
         started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True)
         process = started.proc  # `started` has to live as long: it ends the process when it goes
         assert process is not None
@@ -75,7 +83,7 @@ class GitProgram:
         except BaseException as error:
             programs.kill(process)
             if isinstance(error, TimeoutExpired):
-                raise RefusedError(f"git {arguments[0]} did not end within {LIMIT:.0f} s: is its disk there?") from None
+                raise RefusedError(f"git {command[3]} did not end within {LIMIT:.0f} s: is its disk there?") from None
             raise
         return Answer(process.returncode, said[0][0], said[0][1].decode(errors="replace"))
 

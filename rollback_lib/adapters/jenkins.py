@@ -15,14 +15,15 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from rollback_lib.adapters import bounded
-from rollback_lib.adapters.jenkins_http import Answer, JenkinsHttp, LostError
+from rollback_lib.adapters.http import Answer
+from rollback_lib.adapters.jenkins_http import JenkinsHttp, LostError
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from rollback_lib.core.images.registry_answers import retry_after
 from rollback_lib.core.jenkins import answers
 from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.redact import redact
 
-TRIES: Final = 5
+PAUSES: Final = (0.5, 1.0, 2.0, 4.0)  # seconds, before another try to read
 _QUEUED = re.compile(r"/queue/item/([0-9]{1,18})/?$")
 _AGAIN: Final = (429, 502, 503, 504)
 _LONGEST_WAIT: Final = 10.0
@@ -146,23 +147,28 @@ class JenkinsServer:
         return _decoded(found.body, what)
 
     def _get(self, path: str, *, missing: bool = False) -> Answer | None:
-        said = ""
-        for attempt in range(TRIES):
+        def ask() -> Answer | str:
             try:
                 found = self._http.send("GET", path, None, {})
                 if "api/json" in path and found.status == 200:
                     _decoded(found.body, "Jenkins")
+                return found
             except (LostError, RefusedError) as problem:
-                said, wait = str(problem), 0.5 * 2**attempt
-            else:
-                if found.status not in _AGAIN:
-                    return self._judged(found, f"read {path.partition('?')[0]}", missing=missing)
-                said = _status_text(found)
-                asked = retry_after(found.headers, time.time())
-                wait = 0.5 * 2**attempt if asked is None else asked
-            if attempt + 1 < TRIES:
-                self._sleep(min(wait, _LONGEST_WAIT))
-        raise RefusedError(f"Jenkins does not answer ({TRIES} tries): {said}")
+                return str(problem)
+
+        def wait(found: Answer | str, pause: float) -> float | None:
+            if isinstance(found, str):
+                return pause
+            if found.status not in _AGAIN:
+                return None
+            asked = retry_after(found.headers, time.time())
+            return min(pause if asked is None else asked, _LONGEST_WAIT)
+
+        found = bounded.again(ask, wait, PAUSES, self._sleep)
+        if isinstance(found, str) or found.status in _AGAIN:
+            said = found if isinstance(found, str) else _status_text(found)
+            raise RefusedError(f"Jenkins does not answer ({len(PAUSES) + 1} tries): {said}")
+        return self._judged(found, f"read {path.partition('?')[0]}", missing=missing)
 
     def _post(
         self, path: str, body: bytes, headers: Mapping[str, str], what: str, *, redirects: bool = False

@@ -14,7 +14,8 @@ import msgspec
 import requests
 import urllib3
 
-from rollback_lib.adapters import bounded
+from rollback_lib.adapters import bounded, http
+from rollback_lib.adapters.http import Answer
 from rollback_lib.core.redact import redact
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -26,12 +27,6 @@ _CRUMB: Final = 1 << 16
 
 class LostError(Exception):
     """No usable answer came."""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class _Session(jenkins.Jenkins):
@@ -54,7 +49,7 @@ class _Session(jenkins.Jenkins):
         if self.crumb is None:
             found = self.jenkins_request(requests.Request("GET", self.server + "crumbIssuer/api/json"), add_crumb=False)
             try:
-                said = bounded.Waited().read(lambda size: found.raw.read1(size, decode_content=True), _CRUMB)
+                said = bounded.Waited().read(http.pieces(found), _CRUMB)
                 self.crumb = msgspec.json.decode(said) if found.status_code == 200 else False
             except msgspec.DecodeError:
                 self.crumb = False
@@ -86,13 +81,12 @@ class JenkinsHttp:
         def answer(waited: bounded.Waited) -> Answer:
             raw = self._server.jenkins_request(request, add_crumb=method == "POST")
             try:
-                body = waited.read(lambda size: raw.raw.read1(size, decode_content=True), LARGEST)
-                return Answer(raw.status_code, {k.lower(): v for k, v in raw.headers.items()}, body)
+                return Answer(raw.status_code, raw.headers, waited.read(http.pieces(raw), LARGEST))
             finally:
                 raw.close()
 
         try:
-            return bounded.within(WHOLE_TIMEOUT, answer, self._stopped, is_write=method == "POST")
+            return http.ask(method, self.url + path, answer, WHOLE_TIMEOUT, self._stopped, is_write=method == "POST")
         except bounded.LargerError:
             raise LostError(f"an answer of more than {LARGEST >> 20} MB") from None
         except TimeoutError:

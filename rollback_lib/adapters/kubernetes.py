@@ -182,7 +182,7 @@ class KubernetesCluster:
         where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
         began = time.monotonic()
         try:
-            found, data = self._http.call(
+            found = self._http.call(
                 method, where, headers, body or None, timeout, largest=bounded.LARGEST, kept=bounded.KEPT,
                 by_the_end=False,
             )  # fmt: skip
@@ -194,7 +194,7 @@ class KubernetesCluster:
         except Exception as error:
             return Answered(seconds=time.monotonic() - began, problem=reason(error))
         got = {str(k): str(v) for k, v in found.headers.items()}
-        return Answered(found.status, data, got, time.monotonic() - began)
+        return Answered(found.status, found.body, got, time.monotonic() - began)
 
     # -- asking without writing
 

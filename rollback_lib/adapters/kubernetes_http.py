@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from rollback_lib.adapters import bounded
+from rollback_lib.adapters import bounded, http
 from rollback_lib.adapters.access import Access
 from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.kube.server_answers import told
@@ -87,12 +87,17 @@ class KubernetesHttp:
         A server that has never answered is not waited for: its address is more likely wrong than it is busy.
         """
         started = time.monotonic()
-        for pause in (*_PAUSES, None):
-            answer = self._try(method, path, query, body, content, accept, timeout, largest)
+
+        def wait(answer: Answer, pause: float) -> float | None:
             late = time.monotonic() - started > _PATIENCE
-            if answer.status not in again or pause is None or late or not (self._patient and self._has_answered):
-                break
-            self._sleep(max(pause, min(answer.retry_after, _PATIENCE)))
+            if answer.status not in again or late or not (self._patient and self._has_answered):
+                return None
+            return max(pause, min(answer.retry_after, _PATIENCE))
+
+        answer = bounded.again(
+            lambda: self._try(method, path, query, body, content, accept, timeout, largest),
+            wait, _PAUSES, self._sleep,
+        )  # fmt: skip
         host = self.connect().configuration.host
         if answer.status == _LOST:
             raise UnreachableError(
@@ -120,11 +125,10 @@ class KubernetesHttp:
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content
-        where = path + (f"?{urlencode(query)}" if query else "")
         is_write = method != "GET" and "dryRun" not in (query or {})
         try:
-            found, data = self.call(
-                method, where, headers, body, timeout, largest=largest, is_write=is_write,
+            found = self.call(
+                method, path, headers, body, timeout, query=query, largest=largest, is_write=is_write,
                 by_the_end=self._patient,  # who looks beside a run is of no use to its ending
             )  # fmt: skip
         except (RefusedError, InterruptedRunError):  # a login that does not work is no lost answer
@@ -136,26 +140,28 @@ class KubernetesHttp:
         self._has_answered = True
         after = str(found.headers.get("Retry-After") or "")
         return Answer(
-            found.status, data or b"", tuple(_warnings(found.headers)), float(after) if after.isdecimal() else 0.0
+            found.status, found.body, tuple(_warnings(found.headers)), float(after) if after.isdecimal() else 0.0
         )
 
     def call(
-        self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float, *, largest: int,
-        kept: int | None = None, is_write: bool = False, by_the_end: bool = True,
-    ) -> tuple[Any, bytes]:  # fmt: skip
-        """(the answer, its body), all within ``timeout`` seconds."""
+        self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float, *,
+        query: Mapping[str, str] | None = None, largest: int, kept: int | None = None, is_write: bool = False,
+        by_the_end: bool = True,
+    ) -> http.Answer:  # fmt: skip
+        """One request and its answer, all within ``timeout`` seconds. ``query`` is told of, one in ``path`` is not."""
         from urllib3 import HTTPHeaderDict
 
         client = self.connect()
         whole = min(timeout, self._timeout)
+        url, asked = client.configuration.host + path, urlencode(query or {})
 
-        def answer(waited: bounded.Waited) -> tuple[Any, bytes]:
+        def answer(waited: bounded.Waited) -> http.Answer:
             sent = HTTPHeaderDict(headers)
             sent["User-Agent"] = self._agent
             self.access.sign(sent)
-            found = _exactly(client, method, client.configuration.host + path, sent, body, min(whole, _TIMEOUT))
+            found = _exactly(client, method, f"{url}?{asked}" if asked else url, sent, body, min(whole, _TIMEOUT))
             try:
-                return found, waited.read(found.read1, largest, kept=kept)
+                return http.Answer(found.status, found.headers, waited.read(found.read1, largest, kept=kept))
             except BaseException:
                 found.close()  # else what is left of it would be read by whoever gets this connection next
                 raise
@@ -163,7 +169,9 @@ class KubernetesHttp:
                 found.release_conn()
 
         try:
-            return bounded.within(whole, answer, self._stopped, is_write=is_write, by_the_end=by_the_end)
+            return http.ask(
+                method, url, answer, whole, self._stopped, query=asked, is_write=is_write, by_the_end=by_the_end
+            )  # fmt: skip
         except TimeoutError:
             raise TimeoutError(f"no whole answer within {whole:g} s") from None
 

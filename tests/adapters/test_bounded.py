@@ -106,7 +106,7 @@ OUTSIDE: dict[str, Ask] = {
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jenkins_http, "WHOLE_TIMEOUT", LIMIT)
-    monkeypatch.setattr(jenkins, "TRIES", 1)
+    monkeypatch.setattr(jenkins, "PAUSES", ())
     monkeypatch.setattr(bounded, "AFTER_STOP", 0.1)
 
 

@@ -161,7 +161,7 @@ def test_an_answer_that_never_comes_has_its_time(
     fake: FakeJenkins, server: JenkinsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jenkins_http, "READ_TIMEOUT", 0.05)
-    monkeypatch.setattr(jenkins, "TRIES", 2)
+    monkeypatch.setattr(jenkins, "PAUSES", (0.5,))
     import threading
 
     held = threading.Event()

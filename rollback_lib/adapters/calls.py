@@ -59,15 +59,15 @@ def program(arguments: Sequence[str]) -> str:
     return " ".join((os.path.basename(arguments[0]), *arguments[1:]))
 
 
-def address(url: str) -> str:
-    """An address without user, query and fragment: a token may stand there."""
+def address(url: str, *, path: bool = True) -> str:
+    """An address without user, query and fragment, where a token may stand; ``path``: whether its path is harmless."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return "an address that does not read"
     host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{f':{port}' if port is not None else ''}{parts.path}"
+    return f"{parts.scheme}://{host}{f':{port}' if port is not None else ''}{parts.path if path else '/…'}"
 
 
 def _line(text: str) -> str:

@@ -30,10 +30,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 def ask(
     method: str, url: str, send: Callable[[bounded.Waited], Answer], seconds: float,
-    stopped: bounded.Stopped = bounded.never, *, query: str = "", is_write: bool = False, by_the_end: bool = True,
+    stopped: bounded.Stopped = bounded.never, *, shown: str = "", is_write: bool = False, by_the_end: bool = True,
 ) -> Answer:  # fmt: skip
-    """What ``send`` gets, by `bounded.within`, whose errors it raises. ``query``: what may be told of the address."""
-    with calls.call("http", f"{method} {calls.address(url)}{f'?{query}' if query else ''}") as call:
+    """What ``send`` gets, by `bounded.within`, whose errors it raises. ``shown``: the address as it may be told."""
+    with calls.call("http", f"{method} {shown or calls.address(url)}") as call:
         answer = bounded.within(seconds, send, stopped, is_write=is_write, by_the_end=by_the_end)
         call.ended = str(answer.status)
         return answer

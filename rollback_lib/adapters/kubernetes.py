@@ -179,12 +179,12 @@ class KubernetesCluster:
     def pod_ask(
         self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> Answered:
-        where = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/{path.lstrip('/')}"
+        proxy = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/"
         began = time.monotonic()
         try:
             found = self._http.call(
-                method, where, headers, body or None, timeout, largest=bounded.LARGEST, kept=bounded.KEPT,
-                by_the_end=False,
+                method, proxy + path.lstrip("/"), headers, body or None, timeout, largest=bounded.LARGEST,
+                kept=bounded.KEPT, by_the_end=False, shown=f"{proxy}…",  # flows put what they have captured into it
             )  # fmt: skip
         except InterruptedRunError:
             raise

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from rollback_lib.adapters import bounded, http
+from rollback_lib.adapters import bounded, calls, http
 from rollback_lib.adapters.access import Access
 from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.kube.server_answers import told
@@ -146,20 +146,21 @@ class KubernetesHttp:
     def call(
         self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: float, *,
         query: Mapping[str, str] | None = None, largest: int, kept: int | None = None, is_write: bool = False,
-        by_the_end: bool = True,
+        by_the_end: bool = True, shown: str = "",
     ) -> http.Answer:  # fmt: skip
-        """One request and its answer, all within ``timeout`` seconds. ``query`` is told of, one in ``path`` is not."""
+        """One request and its answer, all within ``timeout`` seconds. ``shown``: the path as it may be told."""
         from urllib3 import HTTPHeaderDict
 
         client = self.connect()
         whole = min(timeout, self._timeout)
-        url, asked = client.configuration.host + path, urlencode(query or {})
+        host, asked = client.configuration.host, f"?{urlencode(query)}" if query else ""
+        told_of = calls.address(host + (shown or path)) + asked
 
         def answer(waited: bounded.Waited) -> http.Answer:
             sent = HTTPHeaderDict(headers)
             sent["User-Agent"] = self._agent
             self.access.sign(sent)
-            found = _exactly(client, method, f"{url}?{asked}" if asked else url, sent, body, min(whole, _TIMEOUT))
+            found = _exactly(client, method, host + path + asked, sent, body, min(whole, _TIMEOUT))
             try:
                 return http.Answer(found.status, found.headers, waited.read(found.read1, largest, kept=kept))
             except BaseException:
@@ -170,7 +171,8 @@ class KubernetesHttp:
 
         try:
             return http.ask(
-                method, url, answer, whole, self._stopped, query=asked, is_write=is_write, by_the_end=by_the_end
+                method, host + path, answer, whole, self._stopped, shown=told_of, is_write=is_write,
+                by_the_end=by_the_end,
             )  # fmt: skip
         except TimeoutError:
             raise TimeoutError(f"no whole answer within {whole:g} s") from None

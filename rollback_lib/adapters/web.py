@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rollback_lib.adapters import bounded, http, loading
+from rollback_lib.adapters import bounded, calls, http, loading
 from rollback_lib.core.errors import InterruptedRunError
 from rollback_lib.core.evidence.smoke import Answered
 
@@ -34,9 +34,10 @@ class RequestsWeb:
                     timeout=(min(_CONNECT, timeout), timeout),
                 )  # fmt: skip
 
+        shown = calls.address(url, path=False)  # flows put what they have captured into it
         began = time.monotonic()
         try:
-            got = http.ask(method, url, send, timeout, self._stopped, by_the_end=False)
+            got = http.ask(method, url, send, timeout, self._stopped, shown=shown, by_the_end=False)
         except InterruptedRunError:
             raise
         except Exception as error:  # of many libraries; the words of some hold the address with what was in it

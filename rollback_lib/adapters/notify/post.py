@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from rollback_lib.adapters import calls, http, loading
 from rollback_lib.core.report.notices import Delivery
@@ -47,7 +47,7 @@ def post(
     try:
         # its path is the secret; the time for all of it is `Channels`'s, who gives the same to apprise
         with (
-            calls.call("http", f"POST {calls.address(urljoin(url, '/'))}… of {variable}") as call,
+            calls.call("http", f"POST {calls.address(url, path=False)} of {variable}") as call,
             requests.post(
                 url, data=data, headers=sent, timeout=seconds, allow_redirects=False, stream=True, auth=http.as_given
             ) as answer,

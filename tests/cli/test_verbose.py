@@ -9,10 +9,10 @@ import re
 import pytest
 
 import rollback_lib
-from rollback_lib.sandbox.faults import DENIED
 from rollback_lib.sandbox.shop import GOOD
 from tests.cli.desk import Desk, command
 from tests.fake_hook import TOKEN, FakeHook
+from tests.faults import DENIED
 
 LINE = re.compile(r"    (?P<what>\S.*): (?P<ended>[^:]+), \d+\.\d\d s")
 SECRET = "p@ss-S3cr3t-planted"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import asking
 from rollback_lib.core.errors import EXIT_DONE, RefusedError, RollbackError
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
@@ -24,8 +23,6 @@ from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import Acts, GitHistory, Session
 from rollback_lib.stages import images
-
-_PARALLEL: Final = 8
 
 
 def without_settings(error: Exception, git: GitHistory, acts: Acts) -> tuple[Check, ...]:
@@ -151,6 +148,5 @@ def _permissions(known: Session, resolution: Resolution) -> Iterable[Check]:
     def ask(need: Need) -> bool:
         return known.ports.cluster.may(need.verb, need.kind, need.name, need.subresource)
 
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        asked = dict(zip(doubtful, pool.map(ask, doubtful), strict=True))
+    asked = dict(zip(doubtful, asking.each(ask, doubtful), strict=True))
     return prerequisites.permissions([(n, asked.get(n, True)) for n in needed])

@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.collectors import needs, orphans
-from rollback_lib.collectors.dry_runs import DryRuns, in_parallel
+from rollback_lib.collectors import asking, needs, orphans
+from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.kube.kinds import AWAITED, KINDS, WRITTEN, told_by
@@ -240,7 +240,7 @@ def _permissions(
     rules, _ = ports.cluster.rules()
     doubtful = [n for n in needed if not permissions.allows(rules, n[0], KINDS[n[1]].group, KINDS[n[1]].plural, n[2])]
     for (verb, kind, name), allowed in zip(
-        doubtful, in_parallel(lambda n: ports.cluster.may(*n), doubtful), strict=True
+        doubtful, asking.each(lambda n: ports.cluster.may(*n), doubtful), strict=True
     ):
         if not allowed:
             what = f"{KINDS[kind].plural}/{name}" if name else KINDS[kind].plural

@@ -61,7 +61,8 @@ class KubernetesCluster:
         if answer.status == 403:
             raise RefusedError(
                 Refusal(
-                    f"we may not read namespace {self._namespace}: nothing proves that this is the right cluster.",
+                    f"cannot get namespace {self._namespace} (forbidden): nothing proves that this is the right "
+                    "cluster.",
                     fix=f"Allow `get` on namespaces/{self._namespace} in the Role.",
                 )
             )
@@ -117,7 +118,7 @@ class KubernetesCluster:
         kind, api = asked
         answer = self._http.ask("GET", path_of(api, KINDS[kind].plural, self._namespace), timeout=LIST_TIMEOUT)
         if answer.status == 403:
-            return f"we may not list {KINDS[kind].plural} in {self._namespace}"
+            return f"cannot list {KINDS[kind].plural} in {self._namespace} (forbidden)"
         if answer.status == 404:
             return f"the cluster does not serve {api} {kind}"
         return {name_of(i): {"apiVersion": api, "kind": kind, **i} for i in good(answer).get("items") or []}

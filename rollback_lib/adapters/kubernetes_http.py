@@ -111,7 +111,7 @@ class KubernetesHttp:
         if answer.status == 403 and "cannot impersonate" in (said := answer.message()):
             raise RefusedError(
                 Refusal(
-                    f"the kubeconfig cannot be used: we may not be who its `as` names: {said}.",
+                    f"the kubeconfig cannot be used: we cannot act as who its `as` names (forbidden): {said}.",
                     fix="Allow `impersonate` there, or take `as` out.",
                 )
             )

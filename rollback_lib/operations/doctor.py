@@ -51,7 +51,7 @@ def examine(known: Session) -> tuple[Check, ...]:
         found.append(prerequisites.not_checked("images", "the manifests of a release come first"))
     found += reached
     found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), _server(known) if there else "")])
-    if not there and "we may not read" not in reached[0].text:
+    if not there and "cannot get namespace" not in reached[0].text:
         found.append(prerequisites.not_checked("permission", "the cluster comes first"))
     elif not resolution:
         found.append(prerequisites.not_checked("permission", "which objects there are is not known"))

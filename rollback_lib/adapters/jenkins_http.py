@@ -1,7 +1,7 @@
 """HTTP to one Jenkins by python-jenkins, one request at a time: its session, its authorization and its crumb.
 
 Repaired here (1.8.3): it follows redirects to other hosts; a crumb is never asked for again; errors come as four
-unrelated kinds; nothing has a time limit.
+unrelated kinds; nothing has a time limit; who has no token is sent with what ~/.netrc has for the host.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class _Session(jenkins.Jenkins):
     """python-jenkins without its reading of statuses, and without following redirects."""
 
     _session: Any
+    _auths: Any
     crumb: Any
 
     def _response_handler(self, response: Any) -> Any:
@@ -64,6 +65,8 @@ class JenkinsHttp:
 
     def __init__(self, url: str, user: str, token: str, stopped: bounded.Stopped) -> None:
         self._server = _Session(url, user or None, token or None)
+        if not (user and token):
+            self._server._auths = [("anonymous", http.as_given)]
         self._stopped = stopped
         self.url: str = self._server.server
 

@@ -273,3 +273,17 @@ def _command(pid: int) -> str:
             return ""
         time.sleep(0.02)
     return said
+
+
+@pytest.mark.parametrize(
+    ("answers", "pauses", "slept"),
+    [("b", (1.0, 2.0), []), ("aab", (1.0, 2.0), [1.0, 2.0]), ("aaa", (1.0, 2.0), [1.0, 2.0]), ("a", (), [])],
+    ids=["good at once", "good at last", "never good: the last one counts", "asked once"],
+)
+def test_what_is_not_good_enough_is_asked_again_after_each_pause(
+    answers: str, pauses: tuple[float, ...], slept: list[float]
+) -> None:
+    given, waits = list(answers), list[float]()
+    got = bounded.again(lambda: given.pop(0), lambda one, pause: pause if one == "a" else None, pauses, waits.append)
+    assert got == answers[-1]
+    assert (given, waits) == ([], slept)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
+import sys
 
 import pytest
 
 import rollback_lib
+from rollback_lib.adapters import calls
+from rollback_lib.cli.calls import shown
 from rollback_lib.sandbox.shop import GOOD
 from tests.cli.desk import Desk, command
 from tests.fake_hook import TOKEN, FakeHook
@@ -99,3 +103,27 @@ def test_the_library_prints_nothing_and_a_program_hears_all_of_it(
     assert {r.name for r in caplog.records} >= {"rollback_lib.http"}
     assert capfd.readouterr() == ("", "")
     assert log.level == logging.NOTSET
+
+
+def test_on_a_terminal_a_line_covers_the_wait_that_stands_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    err = Terminal()
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setenv("COLUMNS", "60")
+    with shown(True):
+        logging.getLogger("rollback_lib.http").debug("GET http://127.0.0.1/: 200, 0.01 s")
+    assert err.getvalue() == "\r" + "    GET http://127.0.0.1/: 200, 0.01 s".ljust(59) + "\n"
+
+
+def test_a_console_that_is_gone_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with shown(True), calls.call("http", "GET http://127.0.0.1/") as call:
+        call.ended = "200"
+    assert call.ended == "200"

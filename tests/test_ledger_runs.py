@@ -292,10 +292,10 @@ class Closed(FakeRecords):
     """A namespace in which we may neither read nor write our own records."""
 
     def list(self, kind: str, labels: Mapping[str, str]) -> Sequence[Object]:
-        raise RefusedError("we may not list configmaps: forbidden")
+        raise RefusedError("cannot list configmaps (forbidden)")
 
     def get(self, kind: str, name: str) -> Object | None:
-        raise RefusedError(f"we may not get configmaps/{name}: forbidden")
+        raise RefusedError(f"cannot get configmaps/{name} (forbidden)")
 
 
 def test_without_the_right_to_a_ledger_it_goes_as_without_one_and_says_so(world: World) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_lib.sandbox.faults import KINDS
 from tests import test_kill_points
 from tests.cli.test_faults import CLASSES, TABLE, covered
+from tests.faults import KINDS
 from tests.pairs import pairs, sample
 
 

@@ -19,7 +19,7 @@ from urllib.request import getproxies
 
 import yaml
 
-from rollback_lib.adapters import loading, login_plugin
+from rollback_lib.adapters import http, loading, login_plugin
 from rollback_lib.adapters.login_plugin import LIMIT, LoginError
 from rollback_lib.core import encoding
 from rollback_lib.core.errors import Refusal, RefusedError
@@ -145,7 +145,7 @@ class Access:
         settings = Configuration()
         settings.retries = False
         settings.host = cluster["server"].rstrip("/")
-        if _is_loopback(settings.host) and settings.proxy in getproxies().values():
+        if http.is_here(settings.host) and settings.proxy in getproxies().values():
             settings.proxy = None  # as kubectl: no proxy of the environment before this machine (kind, minikube)
         if "proxy-url" in cluster:
             settings.proxy, settings.no_proxy = cluster["proxy-url"], ""
@@ -297,11 +297,6 @@ def _say_nothing_of(host: str) -> None:
 
     said = f"Unverified HTTPS request is being made to host '{re.escape(host)}'"
     warnings.filterwarnings("ignore", message=said, category=InsecureRequestWarning)
-
-
-def _is_loopback(url: str) -> bool:
-    name = urlsplit(url).hostname or ""
-    return name in ("localhost", "::1") or name.startswith("127.")
 
 
 def _refused(text: str, fix: str) -> RefusedError:

@@ -104,6 +104,21 @@ def within(
         waited.is_over = True
 
 
+def again(ask: Callable[[], T], wait: Callable[[T, float], float | None], pauses: Sequence[float],
+          sleep: Callable[[float], None]) -> T:  # fmt: skip
+    """What ``ask`` gets, asked once more after each of ``pauses`` (seconds) as long as the answer is not good enough.
+
+    ``wait(answer, pause)``: the seconds to wait before the next try; None where the answer will do as it is.
+    """
+    for pause in pauses:
+        answer = ask()
+        seconds = wait(answer, pause)
+        if seconds is None:
+            return answer
+        sleep(seconds)
+    return ask()
+
+
 def begin_each(ask: Callable[[A], T], items: Iterable[A], many: int) -> list[Future[T]]:
     """Ask of each item, a few at a time, in threads that no process waits for when it ends."""
     asked = [(item, Future[T]()) for item in items]

@@ -56,8 +56,8 @@ class ClusterRecords:
 
 def _good(status: int, found: Object, what: str) -> None:
     if status == 403:
-        verb, _, rest = what.partition(" ")
-        raise RefusedError(f"we may not {verb} {rest}: {found.get('message') or 'forbidden'}")
+        said = found.get("message")
+        raise RefusedError(f"cannot {what} (forbidden){f': {said}' if said else ''}")
     if status >= 400:
         error = UnreachableError if status >= 500 or status == 429 else RefusedError
         raise error(f"the API server answered {status} when we wanted to {what}: {found.get('message') or ''}")

@@ -2,9 +2,6 @@
 
 Nothing is checked out, fetched or configured. Commands are argument lists built here; what comes from outside is a
 full hash, a path behind ``--``, or not in the command at all. Every answer of git is read with ``-z`` or NUL, as bytes.
-
-GitPython's command layer is used, and not its ``Repo``: that parses the user's configuration itself, reports a
-repository that belongs to someone else as an empty hash, and drops what git said when an object cannot be read.
 """
 
 from __future__ import annotations
@@ -12,24 +9,19 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from subprocess import PIPE, TimeoutExpired
-from typing import TYPE_CHECKING, Final, NamedTuple, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 
 import msgspec
 
-from rollback_lib.adapters import process as programs
 from rollback_lib.adapters.bounded import Stopped, never
+from rollback_lib.adapters.git_program import GitProgram
 from rollback_lib.adapters.git_words import first_line, not_ours
 from rollback_lib.core.errors import BugError, Refusal, RefusedError
 from rollback_lib.core.manifests import tree as trees
 from rollback_lib.core.manifests.services import is_manifest, tidy
 from rollback_lib.core.releases.tags import ObjectType, Tag
-
-if TYPE_CHECKING:
-    from git.cmd import Git
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MISSING: Final = re.compile(
@@ -50,22 +42,6 @@ _TAG_FIELDS: Final = (
 )
 _PROMISOR: Final = r"^(remote\..*\.promisor|extensions\.partialclone)$"
 _TAGS: Final = "refs/tags/"
-
-# Git must never ask: not on the terminal, not in a window, not through ssh (which also has no terminal, see `_run`).
-_ENVIRONMENT: Final = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ASKPASS": "",
-    "SSH_ASKPASS_REQUIRE": "never",
-    "GCM_INTERACTIVE": "never",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_NO_REPLACE_OBJECTS": "1",  # a commit's hash stands for these files and no others
-    "GIT_LITERAL_PATHSPECS": "1",
-    # Nothing is fetched, ever: a partial clone's remote that hangs would hold us with it. Git before 2.44 does not know
-    # the first and fetches missing objects all the same; but no protocol, no fetch.
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",
-}
-LIMIT: Final = 60.0  # seconds for one question; those that read most take one or two
 
 
 class RepositoryIdentity(msgspec.Struct, frozen=True):
@@ -92,12 +68,6 @@ class _Entry(NamedTuple):
         return self.path.decode(errors="backslashreplace")
 
 
-class _Answer(NamedTuple):
-    code: int
-    out: bytes
-    said: str
-
-
 class GitRepository:
     """The repository that ``path`` (a folder, or a file in it) lies in; bare, shallow, partial, worktree: all will do.
 
@@ -109,12 +79,9 @@ class GitRepository:
     """
 
     def __init__(self, path: Path, *, offline: bool = False, stopped: Stopped = never) -> None:
-        self._stopped = stopped
-        self._folder = path if path.is_dir() else path.parent
-        self._git = _git()
-        self._git.update_environment(**_ENVIRONMENT)
+        self._git = GitProgram(path if path.is_dir() else path.parent, stopped)
         self._offline = offline
-        facts = self._run("rev-parse", "--absolute-git-dir", "--is-bare-repository", "--is-shallow-repository")
+        facts = self._git.run("rev-parse", "--absolute-git-dir", "--is-bare-repository", "--is-shallow-repository")
         if facts.code:
             raise RefusedError(not_ours(path, facts.said))
         folder, bare, shallow = os.fsdecode(facts.out).rstrip("\n").rsplit("\n", 2)
@@ -127,18 +94,18 @@ class GitRepository:
         """Root, and the remote with its URL cleaned of credentials."""
         root = self._git_folder
         if not self._bare:
-            top = self._run("rev-parse", "--show-toplevel")  # fails inside a .git folder: then that is the root
+            top = self._git.run("rev-parse", "--show-toplevel")  # fails inside a .git folder: then that is the root
             root = os.fsdecode(top.out).removesuffix("\n") or root
         remote, url = self._remote()
         return RepositoryIdentity(root, remote, _USERINFO.sub("://", url.split("?")[0].split("#")[0]), self._bare)
 
     def head_commit(self) -> str:
         """The commit that is checked out, full hash; "" in a repository without commits."""
-        return self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").out.decode().strip()
+        return self._git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").out.decode().strip()
 
     def tracks(self, folder: Path) -> bool:
         """Whether files below this folder are in the index: they were committed, or are about to be."""
-        found = self._run("ls-files", "-z", "--", str(folder.absolute()))
+        found = self._git.run("ls-files", "-z", "--", str(folder.absolute()))
         return found.code == 0 and bool(found.out)
 
     def tags(self) -> tuple[Tag, ...]:
@@ -312,7 +279,7 @@ class GitRepository:
         """Name and URL: the remote that lent objects, that of the branch, origin, or the first there is."""
         urls = {key[7:-4]: value for key, value in reversed(self._config(r"^remote\..*\.url$"))}
         lent = [key[7:-9] for key, value in self._config(r"^remote\..*\.promisor$") if value == "true"]
-        here = self._run("symbolic-ref", "--quiet", "--short", "HEAD").out.decode(errors="surrogateescape").strip()
+        here = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD").out.decode(errors="surrogateescape").strip()
         of_branch = [value for key, value in self._config(r"^branch\..*\.remote$") if key == f"branch.{here}.remote"]
         for name in (*lent, *of_branch, "origin", *reversed(urls)):
             if name in urls:
@@ -320,52 +287,17 @@ class GitRepository:
         return "", ""
 
     def _config(self, names: str) -> list[tuple[str, str]]:
-        found = self._run("config", "--null", "--get-regexp", names).out.decode(errors="backslashreplace")
+        found = self._git.run("config", "--null", "--get-regexp", names).out.decode(errors="backslashreplace")
         return [(key, value) for key, _, value in (one.partition("\n") for one in found.split("\0") if one)]
 
     def _ask(self, said: str, *arguments: str, stdin: bytes = b"") -> bytes:
-        answer = self._run(*arguments, stdin=stdin)
+        answer = self._git.run(*arguments, stdin=stdin)
         if answer.code:
             reason = first_line(answer.said)
             if _MISSING.search(answer.said):
                 raise self._lacking(said, reason)
             raise RefusedError(f"git cannot read {said}: {reason}.")
         return answer.out
-
-    def _run(self, *arguments: str, stdin: bytes = b"") -> _Answer:
-        # `-C` and not a working directory: GitPython falls back to its own where that cannot be entered. A session of
-        # its own has no terminal, on which ssh would ask for a passphrase.
-        command = [self._git.GIT_PYTHON_GIT_EXECUTABLE, "-C", str(self._folder), *arguments]
-        started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True)
-        process = started.proc  # `started` has to live as long: it ends the process when it goes
-        assert process is not None
-        given: list[bytes | None] = [stdin]
-        said: list[tuple[bytes, bytes]] = []
-
-        def ended(seconds: float) -> bool:
-            try:
-                said.append(process.communicate(given.pop() if given else None, timeout=seconds))
-            except TimeoutExpired:
-                return False
-            return True
-
-        try:
-            programs.until(ended, LIMIT, command, self._stopped)
-        except BaseException as error:
-            programs.kill(process)
-            if isinstance(error, TimeoutExpired):
-                raise RefusedError(f"git {arguments[0]} did not end within {LIMIT:.0f} s: is its disk there?") from None
-            raise
-        return _Answer(process.returncode, said[0][0], said[0][1].decode(errors="replace"))
-
-
-def _git() -> Git:
-    executable = os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git"
-    if shutil.which(executable) is None:  # before the import, which fails with a page of advice for programmers
-        raise RefusedError("git is not installed, or not on PATH, and releases are read with it. Install it here.")
-    from git.cmd import Git  # 130 ms
-
-    return Git()
 
 
 def _object_type(kind: str) -> ObjectType:

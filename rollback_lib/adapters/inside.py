@@ -37,10 +37,11 @@ class KubectlExec:
             return -1, "kubectl is not on the PATH"
         try:
             start = (self._program, *self._access(), f"--namespace={self._namespace}")
-            arguments = (*start, *exec_arguments(pod, container, command))
             done = process.run(
-                arguments, self._environ, timeout=timeout, more=NO_PREFERENCES, largest=_READ, stopped=self._stopped
-            )
+                (*start, *exec_arguments(pod, container, command)), self._environ, timeout=timeout,
+                more=NO_PREFERENCES, largest=_READ, stopped=self._stopped, through="kubectl",
+                shown=(*start, *exec_arguments(pod, container, command[:1]), "…"),  # its words may hold a password
+            )  # fmt: skip
         except RefusedError as error:
             return -1, str(error)
         except subprocess.TimeoutExpired:

@@ -1,8 +1,7 @@
 """A Jenkins server through python-jenkins, with what that leaves to its callers.
 
-python-jenkins gives the session, its authorization and its crumb. Repaired here (1.8.3): its retries never happen; it
-follows the 303 of a request that is queued already and then fails; parameters go into the address; a crumb is never
-asked for again; errors come as four unrelated kinds; nothing has a time limit; redirects are followed to other hosts.
+python-jenkins gives the session (`jenkins_http`). Repaired here (1.8.3): its retries never happen; it follows the 303
+of a request that is queued already and then fails; parameters go into the address.
 """
 
 from __future__ import annotations
@@ -13,68 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-import jenkins
 import msgspec
-import requests
-import urllib3
 
 from rollback_lib.adapters import bounded
+from rollback_lib.adapters.http import Answer
+from rollback_lib.adapters.jenkins_http import JenkinsHttp, LostError
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from rollback_lib.core.images.registry_answers import retry_after
 from rollback_lib.core.jenkins import answers
 from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
 from rollback_lib.core.redact import redact
 
-CONNECT_TIMEOUT: Final = 5.0
-READ_TIMEOUT: Final = 20.0  # between two bytes
-WHOLE_TIMEOUT: Final = 60.0  # for one answer
-LARGEST: Final = 16 << 20
-_CRUMB: Final = 1 << 16
-TRIES: Final = 5
+PAUSES: Final = (0.5, 1.0, 2.0, 4.0)  # seconds, before another try to read
 _QUEUED = re.compile(r"/queue/item/([0-9]{1,18})/?$")
 _AGAIN: Final = (429, 502, 503, 504)
 _LONGEST_WAIT: Final = 10.0
 _BUILD = "number,url,building,result,queueId,timestamp,artifacts[relativePath],actions[parameters[*],causes[*]]"
-
-
-class _Lost(Exception):
-    """No usable answer came."""
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class _Session(jenkins.Jenkins):
-    """python-jenkins without its reading of statuses, and without following redirects."""
-
-    _session: Any
-    crumb: Any
-
-    def _response_handler(self, response: Any) -> Any:
-        return response
-
-    def _request(self, req: Any, stream: Any = None) -> Any:
-        prepared = self._session.prepare_request(req)
-        settings = self._session.merge_environment_settings(prepared.url, {}, True, self._session.verify, None)
-        return self._session.send(
-            prepared, **{**settings, "stream": True}, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), allow_redirects=False
-        )
-
-    def maybe_add_crumb(self, req: Any) -> None:
-        if self.crumb is None:
-            found = self.jenkins_request(requests.Request("GET", self.server + "crumbIssuer/api/json"), add_crumb=False)
-            try:
-                said = bounded.Waited().read(lambda size: found.raw.read1(size, decode_content=True), _CRUMB)
-                self.crumb = msgspec.json.decode(said) if found.status_code == 200 else False
-            except msgspec.DecodeError:
-                self.crumb = False
-            finally:
-                found.close()
-        if self.crumb:
-            req.headers[self.crumb["crumbRequestField"]] = self.crumb["crumb"]
 
 
 class JenkinsServer:
@@ -90,13 +43,12 @@ class JenkinsServer:
     ) -> None:  # fmt: skip
         if urlsplit(url).scheme not in ("http", "https") or urlsplit(url).username:
             raise UsageError("JENKINS_URL must be the address of a Jenkins server, without a user name in it")
-        self._server = _Session(url, user or None, token or None)
-        self._user = user
-        self._sleep, self._stopped = sleep, stopped
-        self.url = self._server.server
+        self._http = JenkinsHttp(url, user, token, stopped)
+        self._user, self._sleep = user, sleep
+        self.url = self._http.url
 
     def close(self) -> None:
-        self._server._session.close()
+        self._http.close()
 
     # --- the job
     def job_config(self, job: str) -> str | None:
@@ -194,64 +146,45 @@ class JenkinsServer:
             raise RefusedError(f"Jenkins has no {what.removeprefix('the ')}, or {self._who()} may not see it.")
         return _decoded(found.body, what)
 
-    def _get(self, path: str, *, missing: bool = False) -> _Answer | None:
-        said = ""
-        for attempt in range(TRIES):
+    def _get(self, path: str, *, missing: bool = False) -> Answer | None:
+        def ask() -> Answer | str:
             try:
-                found = self._send("GET", path, None, {})
+                found = self._http.send("GET", path, None, {})
                 if "api/json" in path and found.status == 200:
                     _decoded(found.body, "Jenkins")
-            except (_Lost, RefusedError) as problem:
-                said, wait = str(problem), 0.5 * 2**attempt
-            else:
-                if found.status not in _AGAIN:
-                    return self._judged(found, f"read {path.partition('?')[0]}", missing=missing)
-                said = _status_text(found)
-                asked = retry_after(found.headers, time.time())
-                wait = 0.5 * 2**attempt if asked is None else asked
-            if attempt + 1 < TRIES:
-                self._sleep(min(wait, _LONGEST_WAIT))
-        raise RefusedError(f"Jenkins does not answer ({TRIES} tries): {said}")
+                return found
+            except (LostError, RefusedError) as problem:
+                return str(problem)
+
+        def wait(found: Answer | str, pause: float) -> float | None:
+            if isinstance(found, str):
+                return pause
+            if found.status not in _AGAIN:
+                return None
+            asked = retry_after(found.headers, time.time())
+            return min(pause if asked is None else asked, _LONGEST_WAIT)
+
+        found = bounded.again(ask, wait, PAUSES, self._sleep)
+        if isinstance(found, str) or found.status in _AGAIN:
+            said = found if isinstance(found, str) else _status_text(found)
+            raise RefusedError(f"Jenkins does not answer ({len(PAUSES) + 1} tries): {said}")
+        return self._judged(found, f"read {path.partition('?')[0]}", missing=missing)
 
     def _post(
         self, path: str, body: bytes, headers: Mapping[str, str], what: str, *, redirects: bool = False
-    ) -> _Answer:
+    ) -> Answer:
         try:
-            found = self._send("POST", path, body, headers)
+            found = self._http.send("POST", path, body, headers)
             if found.status == 403 and b"crumb" in found.body.lower():
-                self._server.crumb = None  # it was of a session that has ended
-                found = self._send("POST", path, body, headers)
-        except _Lost as problem:
+                self._http.forget_crumb()
+                found = self._http.send("POST", path, body, headers)
+        except LostError as problem:
             raise CheckError(f"Jenkins did not answer when we wanted to {what}: {problem}") from None
         judged = self._judged(found, what, redirects=redirects)
         assert judged is not None
         return judged
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> _Answer:
-        request = requests.Request(method, self.url + path, data=body, headers=dict(headers))
-
-        def answer(waited: bounded.Waited) -> _Answer:
-            raw = self._server.jenkins_request(request, add_crumb=method == "POST")
-            try:
-                body = waited.read(lambda size: raw.raw.read1(size, decode_content=True), LARGEST)
-                return _Answer(raw.status_code, {k.lower(): v for k, v in raw.headers.items()}, body)
-            finally:
-                raw.close()
-
-        try:
-            return bounded.within(WHOLE_TIMEOUT, answer, self._stopped, is_write=method == "POST")
-        except bounded.LargerError:
-            raise _Lost(f"an answer of more than {LARGEST >> 20} MB") from None
-        except TimeoutError:
-            raise _Lost(f"an answer that took more than {WHOLE_TIMEOUT:.0f} s") from None
-        except jenkins.TimeoutException:
-            raise _Lost("no answer within the time") from None
-        except urllib3.exceptions.HTTPError as error:
-            raise _Lost(f"the answer was cut off ({type(error).__name__})") from None
-        except (requests.RequestException, jenkins.JenkinsException, OSError) as error:
-            raise _Lost(_reason(error)) from None
-
-    def _judged(self, found: _Answer, what: str, *, missing: bool = False, redirects: bool = False) -> _Answer | None:
+    def _judged(self, found: Answer, what: str, *, missing: bool = False, redirects: bool = False) -> Answer | None:
         if found.status < 300:
             return found
         if found.status < 400:
@@ -260,7 +193,7 @@ class JenkinsServer:
             return None
         raise RefusedError(f"Jenkins did not let us {what}: {_status_text(found)}{self._advice(found)}")
 
-    def _redirected(self, found: _Answer, what: str, expected: bool) -> _Answer:
+    def _redirected(self, found: Answer, what: str, expected: bool) -> Answer:
         there = urlsplit(found.headers.get("location", ""))
         if "login" in there.path or "securityRealm" in there.path:
             raise RefusedError(f"Jenkins wants a login when we {what}: user or API token are wrong or missing.")
@@ -269,7 +202,7 @@ class JenkinsServer:
             raise RefusedError(f"Jenkins sends us to {there.scheme}://{there.netloc}: set JENKINS_URL to where it is.")
         return found
 
-    def _advice(self, found: _Answer) -> str:
+    def _advice(self, found: Answer) -> str:
         if found.status == 401:
             return " The user or the API token is wrong."
         if found.status == 403:
@@ -337,15 +270,11 @@ def _any(body: bytes, what: str) -> Any:
         raise RefusedError(f"what Jenkins says of {what} is not JSON, or is cut off.") from None
 
 
-def _status_text(found: _Answer) -> str:
+def _status_text(found: Answer) -> str:
     """The status, and the first words of a short answer; a page of HTML says nothing that helps."""
     html = found.body.lstrip()[:1] == b"<"
     said = "" if html else " ".join(found.body.decode("utf-8", "replace").split())[:200]
     return f"{found.status}{' ' + redact(said) if said else ''}."
-
-
-def _reason(error: Exception) -> str:
-    return redact(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
 
 
 def _flat(text: Any) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from rollback_lib.adapters import process
-from rollback_lib.adapters.bounded import LargerError
+from rollback_lib.adapters import calls, process
+from rollback_lib.adapters.bounded import LargerError, again
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.kube.kinds import KINDS, path_of
 from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving
@@ -95,7 +95,9 @@ class Kubectl:
         if problem := self.problem():
             raise RefusedError(problem)
         try:
-            done = process.run((self._program, *VERSION_ARGUMENTS), self._environ, timeout=REQUEST_TIMEOUT)
+            done = process.run(
+                (self._program, *VERSION_ARGUMENTS), self._environ, timeout=REQUEST_TIMEOUT, through="kubectl"
+            )
             found = json.loads(done.out) if done.code == 0 else {}
             version = str(found["clientVersion"]["gitVersion"])
         except subprocess.TimeoutExpired:
@@ -150,36 +152,49 @@ class Kubectl:
                 if change.recorded
                 else create_arguments(file)
             )
-            for pause in (*_PAUSES, None):
-                said = self._ask(arguments)
-                if isinstance(said, dict):
-                    return said
-                try:
-                    return self._read_back(change, said)
-                except UnreachableError:
-                    raise
-                except RefusedError as error:  # nothing was changed
-                    if said.startswith(_KILLED):
-                        raise InterruptedRunError(f"Interrupted: {error}") from None
-                    if pause is None or not worth_another_try(said):
-                        raise
-                self._sleep(pause)
-            raise AssertionError("the last try returns or raises")
+            found = again(
+                lambda: self._try(change, arguments),
+                lambda found, pause: pause if isinstance(found, RefusedError) else None,
+                _PAUSES, self._sleep,
+            )  # fmt: skip
+            if isinstance(found, RefusedError):
+                raise found
+            return found
         finally:
             scratch.remove(name)
+
+    def _try(self, change: PatchObject | CreateObject, arguments: Sequence[str]) -> Object | RefusedError | None:
+        """One write; where nothing was changed and another try may help, the error that it would be."""
+        said = self._ask(arguments)
+        if isinstance(said, dict):
+            return said
+        try:
+            return self._read_back(change, said)
+        except UnreachableError:
+            raise
+        except RefusedError as error:  # nothing was changed
+            if said.startswith(_KILLED):
+                raise InterruptedRunError(f"Interrupted: {error}") from None
+            if not worth_another_try(said):
+                raise
+            return error
 
     def _ask(self, arguments: Sequence[str]) -> Object | str:
         """The object that kubectl answers, or what it said where it gave none."""
         start = (self._program, *self._access(), f"--namespace={self._namespace}",
                  f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
         try:
-            done = process.run((*start, *arguments), self._environ, timeout=WRITE_LIMIT, more=NO_PREFERENCES)
+            done = process.run(
+                (*start, *arguments), self._environ, timeout=WRITE_LIMIT, more=NO_PREFERENCES, through="kubectl"
+            )
         except subprocess.TimeoutExpired:
             return f"kubectl did not answer within {WRITE_LIMIT:.0f} s"
         except LargerError:
             return "kubectl said more than any object has"
         except OSError as error:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
+        if done.code:
+            calls.said("kubectl", done.err)
         if done.code < 0:
             said = f"{_KILLED} {-done.code}"
             self._killed(said)

@@ -53,7 +53,7 @@ def run(
     asked = {"apiVersion": api_version, "kind": "ExecCredential", "spec": spec}
     own["KUBERNETES_EXEC_INFO"] = json.dumps(asked)
     try:
-        done = process.run(args, environ, timeout=limit, more=own)
+        done = process.run(args, environ, timeout=limit, more=own, through="login", shown=(name,))
     except subprocess.TimeoutExpired:
         raise LoginError(f"its login plugin {name} gave no answer in {limit:g} s; does it ask a question?") from None
     except LargerError:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final, NamedTuple
 
+from rollback_lib.adapters import calls
 from rollback_lib.adapters.bounded import AFTER_STOP, BEGUN_AFTER_STOP, PIECE, LargerError, Stopped, never
 from rollback_lib.core.errors import InterruptedRunError
 
@@ -45,22 +46,34 @@ def short_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def run(
     arguments: Sequence[str], environ: Mapping[str, str], *, timeout: float, more: Mapping[str, str] | None = None,
-    cwd: str | None = None, largest: int = LARGEST, stopped: Stopped = never,
+    cwd: str | None = None, largest: int = LARGEST, stopped: Stopped = never, through: str = "program",
+    shown: Sequence[str] = (),
 ) -> Finished:  # fmt: skip
     """Run a program to its end, in a session of its own: a Ctrl-C on the terminal must not kill a half-done write.
 
-    ``more``: variables that are passed whatever their names are. ``stopped`` is for what only looks.
+    ``more``: variables that are passed whatever their names are. ``stopped`` is for what only looks. ``through`` and
+    ``shown``: the logger that is told of it (`calls`), and the words that it is told; nothing: all of them.
 
     Raises FileNotFoundError where there is no such program, subprocess.TimeoutExpired past ``timeout`` seconds,
     LargerError where it prints more than ``largest`` bytes, InterruptedRunError soon after a wish to stop; the program
     and what it has started are killed then.
     """
+    with calls.call(through, calls.program(shown or arguments)) as call:
+        done = _run(arguments, short_environment(environ) | dict(more or {}), timeout, cwd, largest, stopped)
+        call.ended = f"exit code {done.code}" if done.code >= 0 else f"signal {-done.code}"
+        return done
+
+
+def _run(
+    arguments: Sequence[str], environ: Mapping[str, str], timeout: float, cwd: str | None, largest: int,
+    stopped: Stopped,
+) -> Finished:  # fmt: skip
     with subprocess.Popen(
         list(arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=short_environment(environ) | dict(more or {}),
+        env=environ,
         cwd=cwd,
         start_new_session=os.name != "nt",
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),

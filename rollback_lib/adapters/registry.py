@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
-from rollback_lib.adapters import bounded
+from rollback_lib.adapters import bounded, http
 from rollback_lib.adapters.registry_credentials import HUB, CredentialStore
-from rollback_lib.adapters.registry_http import RegistryHttp, is_loopback, new_session
+from rollback_lib.adapters.registry_http import RegistryHttp, new_session
 from rollback_lib.core.errors import FailedError, Problem, RefusedError, StaleError, UsageError
 from rollback_lib.core.images.reference import ImageReference, is_digest, is_registry_tag, parse
 from rollback_lib.core.images.registry_answers import (
@@ -322,7 +322,7 @@ def _is_tag(text: str, reference: ImageReference, tag: str) -> bool:
 
 
 def _own_url(host: str) -> str:
-    return f"http://{host}" if is_loopback(f"http://{host}") else f"https://{host}"
+    return f"http://{host}" if http.is_here(f"http://{host}") else f"https://{host}"
 
 
 def _mirror_problem(host: str, url: str) -> Problem | None:
@@ -336,6 +336,6 @@ def _mirror_problem(host: str, url: str) -> Problem | None:
         return Problem("a registry's URL is https://host[:port][/path]", key=key)
     if "@" in parts.netloc:
         return Problem("a registry's URL must not hold a user or password", key=key, fix="use Docker's config.json")
-    if parts.scheme == "http" and not is_loopback(url):
+    if parts.scheme == "http" and not http.is_here(url):
         return Problem("plain http is only for a registry on this machine", key=key, fix="use https")
     return None

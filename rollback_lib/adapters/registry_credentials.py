@@ -22,6 +22,8 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.adapters import calls
+
 HUB: Final = "docker.io"
 HUB_KEY: Final = "https://index.docker.io/v1/"
 _HELPER = re.compile(r"[A-Za-z0-9_.-]+")
@@ -117,7 +119,9 @@ class CredentialStore:
         path = shutil.which(program, path=self._environ.get("PATH", os.defpath))
         if path is None:
             raise CredentialsError(f"the credential helper {program} is not installed here")
-        code, out = _run(path, key, self._environ, self._helper_timeout, program)
+        with calls.call("login", f"{program} get") as call:
+            code, out = _run(path, key, self._environ, self._helper_timeout, program)
+            call.ended = f"exit code {code}"
         if code:
             if b"credentials not found" in out:
                 return None

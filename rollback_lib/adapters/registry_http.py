@@ -19,7 +19,8 @@ import msgspec
 import requests
 import urllib3
 
-from rollback_lib.adapters import bounded
+from rollback_lib.adapters import bounded, http
+from rollback_lib.adapters.http import Answer
 from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
 from rollback_lib.core.images.registry_answers import ACCEPT, Reply, retry_after
 
@@ -28,15 +29,8 @@ READ_TIMEOUT: Final = 10.0
 LARGEST_BODY: Final = 4 << 20  # what registries accept as a manifest at most (OCI distribution)
 LONGEST_WAIT: Final = 2.0
 _RETRIED: Final = (502, 503, 504)
+_PAUSES: Final = (0.1, 0.2)  # seconds, before another try
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether this URL names this machine: 127.0.0.0/8, ``::1`` or ``localhost``."""
-    name = urlsplit(url).hostname or ""
-    octets = name.split(".")
-    number = len(octets) == 4 and all(o.isascii() and o.isdigit() for o in octets)
-    return name in ("localhost", "::1") or (number and octets[0] == "127")
 
 
 class _Failure(Exception):
@@ -45,20 +39,6 @@ class _Failure(Exception):
     def __init__(self, text: str, again: bool = False, hung: bool = False) -> None:
         super().__init__(text)
         self.again, self.hung = again, hung
-
-
-class _Raw(msgspec.Struct, frozen=True):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    url: str
-
-
-class _NoNetrc(requests.auth.AuthBase):
-    """requests reads ~/.netrc unless it is given something to authorize with."""
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        return r
 
 
 class RegistryHttp:
@@ -104,8 +84,8 @@ class RegistryHttp:
         who = "anonymously"
         sent = len(more.get("data", b""))
 
-        def reply(status: int = 0, failure: str = "", raw: _Raw | None = None, hung: bool = False) -> Reply:
-            answered, body = (raw.headers, raw.body) if raw else ({}, b"")
+        def reply(status: int = 0, failure: str = "", raw: Answer | None = None, hung: bool = False) -> Reply:
+            answered, body = ({k.lower(): v for k, v in raw.headers.items()}, raw.body) if raw else ({}, b"")
             return Reply(method, url, target, status, answered, body, who, failure, time.time(), hung, sent)
 
         try:
@@ -148,7 +128,7 @@ class RegistryHttp:
         realm, here = said.get("realm", ""), urlsplit(self.base)
         there = urlsplit(realm)
         same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
-        if not there.hostname or not (there.scheme == "https" or (same and is_loopback(realm))):
+        if not there.hostname or not (there.scheme == "https" or (same and http.is_here(realm))):
             raise _Failure(f"the registry sends us to {there.netloc or 'nowhere'} for a token, not over https")
         scope = said.get("scope") or ""
         if not scope or ("push" in may and "push" not in scope):  # some challenge a write as if it were a read
@@ -174,59 +154,65 @@ class RegistryHttp:
             raise _Failure(f"{place} gave no token")
         return f"Bearer {token}"
 
-    def _send(self, method: str, url: str, headers: dict[str, str], **more: Any) -> _Raw:
+    def _send(self, method: str, url: str, headers: dict[str, str], **more: Any) -> Answer:
         """One request, its redirects followed, and sent again twice at most where that may help."""
-        for attempt in range(3):
-            last = attempt == 2
-            wait = 0.1 * (attempt + 1)
-            try:
-                raw = self._follow(method, url, headers, **more)
-            except _Failure as e:
-                if last or not e.again:
-                    raise
-            else:
-                wants = retry_after(raw.headers, time.time())
-                if last or not (raw.status in _RETRIED or (raw.status == 429 and wants is not None)):
-                    return raw
-                if (wants or 0.0) > LONGEST_WAIT:
-                    return raw
-                wait = max(wait, wants or 0.0)
-            if self._clock() + wait >= self._ends():
-                raise _Failure("no answer within the time for all questions")
-            self._sleep(wait)
-        raise AssertionError("unreachable")
 
-    def _follow(self, method: str, url: str, headers: dict[str, str], **more: Any) -> _Raw:
+        def ask() -> Answer | _Failure:
+            try:
+                return self._follow(method, url, headers, **more)
+            except _Failure as e:
+                return e
+
+        def wait(found: Answer | _Failure, pause: float) -> float | None:
+            wants = None
+            if isinstance(found, _Failure):
+                if not found.again:
+                    return None
+            else:
+                wants = retry_after(found.headers, time.time())
+                if not (found.status in _RETRIED or (found.status == 429 and wants is not None)):
+                    return None
+                if (wants or 0.0) > LONGEST_WAIT:
+                    return None
+            pause = max(pause, wants or 0.0)
+            if self._clock() + pause >= self._ends():
+                raise _Failure("no answer within the time for all questions")
+            return pause
+
+        found = bounded.again(ask, wait, _PAUSES, self._sleep)
+        if isinstance(found, _Failure):
+            raise found
+        return found
+
+    def _follow(self, method: str, url: str, headers: dict[str, str], **more: Any) -> Answer:
         raw = self._once(method, url, headers, **more)
         for _ in range(3):
             if raw.status not in _REDIRECTS or "location" not in raw.headers or method in ("POST", "PUT"):
                 break
             there = urljoin(raw.url, raw.headers["location"])
-            if not (there.startswith("https://") or (there.startswith("http://") and is_loopback(there))):
+            if not (there.startswith("https://") or (there.startswith("http://") and http.is_here(there))):
                 break
             if urlsplit(there)[:2] != urlsplit(url)[:2]:
                 headers = {key: value for key, value in headers.items() if key != "Authorization"}
             raw = self._once(method, there, headers)
         return raw
 
-    def _once(self, method: str, url: str, headers: dict[str, str], **more: Any) -> _Raw:
+    def _once(self, method: str, url: str, headers: dict[str, str], **more: Any) -> Answer:
         left = self._ends() - self._clock()
         if left <= 0:
             raise _Failure("not asked: the time for all questions was over")
         sent = {"Accept-Encoding": "identity", **{key: value for key, value in headers.items() if value}}
-        direct = {"http": "", "https": "", "all": ""} if is_loopback(url) else None
+        direct = {"http": "", "https": "", "all": ""} if http.is_here(url) else None
         limits = (min(CONNECT_TIMEOUT, left), min(READ_TIMEOUT, left))
 
-        def answer(waited: bounded.Waited) -> _Raw:
-            with self._session.request(
-                method, url, headers=sent, auth=_NoNetrc(), allow_redirects=False, stream=True, timeout=limits,
-                proxies=direct, **more,
-            ) as got:  # fmt: skip
-                headers = {k.lower(): v for k, v in got.headers.items()}
-                return _Raw(got.status_code, headers, _body(method, got, waited), url)
+        def send(waited: bounded.Waited) -> Answer:
+            return http.received(  # to its end even where there is none: else the connection is lost
+                self._session, method, url, waited, 0 if method == "HEAD" else LARGEST_BODY, headers=sent,
+                timeout=limits, proxies=direct, **more,
+            )  # fmt: skip
 
         try:
-            return bounded.within(left, answer, self._stopped, is_write=method == "PUT")
+            return http.ask(method, url, send, left, self._stopped, is_write=method == "PUT")
         except TimeoutError:
             raise _Failure("no answer within the time for all questions", hung=True) from None
         except bounded.LargerError:
@@ -239,12 +225,6 @@ class RegistryHttp:
             if isinstance(e, urllib3.exceptions.ProtocolError):
                 raise _Failure("the connection broke", again=True) from None
             raise _Failure("this address cannot be asked") from None
-
-
-def _body(method: str, got: requests.Response, waited: bounded.Waited) -> bytes:
-    """Read to its end even where there is none: else the connection is lost."""
-    largest = 0 if method == "HEAD" else LARGEST_BODY
-    return waited.read(lambda size: got.raw.read1(size, decode_content=True), largest)
 
 
 def new_session(connections: int) -> requests.Session:

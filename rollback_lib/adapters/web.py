@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from rollback_lib.adapters import bounded, loading
+from rollback_lib.adapters import bounded, calls, http, loading
 from rollback_lib.core.errors import InterruptedRunError
 from rollback_lib.core.evidence.smoke import Answered
 
@@ -26,38 +26,23 @@ class RequestsWeb:
         with loading.alone():
             import requests
 
-        def answer(waited: bounded.Waited) -> tuple[int, bytes, dict[str, str]]:
-            with (
-                requests.Session() as session,
-                session.request(
-                    method, url, params=list(query), headers={"User-Agent": "rollback_lib", **headers},
-                    data=body or None, timeout=(min(_CONNECT, timeout), timeout), allow_redirects=False, stream=True,
-                    auth=_as_given,
-                ) as found,
-            ):  # fmt: skip
-                return (
-                    found.status_code,
-                    waited.read(_pieces(found), bounded.LARGEST, kept=bounded.KEPT),
-                    dict(found.headers),
-                )
+        def send(waited: bounded.Waited) -> http.Answer:
+            with requests.Session() as session:
+                return http.received(
+                    session, method, url, waited, bounded.LARGEST, kept=bounded.KEPT, params=list(query),
+                    headers={"User-Agent": "rollback_lib", **headers}, data=body or None,
+                    timeout=(min(_CONNECT, timeout), timeout),
+                )  # fmt: skip
 
+        shown = calls.address(url, path=False)  # flows put what they have captured into it
         began = time.monotonic()
         try:
-            status, data, got = bounded.within(timeout, answer, self._stopped, by_the_end=False)
+            got = http.ask(method, url, send, timeout, self._stopped, shown=shown, by_the_end=False)
         except InterruptedRunError:
             raise
         except Exception as error:  # of many libraries; the words of some hold the address with what was in it
             return Answered(seconds=time.monotonic() - began, problem=_told(error))
-        return Answered(status, data, got, time.monotonic() - began)
-
-
-def _as_given(request: Any) -> Any:
-    """requests reads ~/.netrc unless it is given something to authorize with."""
-    return request
-
-
-def _pieces(found: Any) -> Any:
-    return lambda size: found.raw.read1(size, decode_content=True)
+        return Answered(got.status, got.body, dict(got.headers), time.monotonic() - began)
 
 
 def _told(error: Exception) -> str:

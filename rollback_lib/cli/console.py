@@ -61,7 +61,7 @@ class Console:
             return
         text = redact(text)
         if self._live:
-            line = f"  {text}"[: _columns() - 1]
+            line = f"  {text}"[: columns() - 1]
             self._write("\r" + line.ljust(self._shown))
             self._shown = len(line)
         elif time.monotonic() - self._said_at >= _EVERY:
@@ -89,13 +89,14 @@ class Console:
             sys.stderr.flush()
 
 
-def _columns() -> int:
+def columns() -> int:
+    """How wide the terminal is; 80 where nobody knows."""
     return shutil.get_terminal_size((80, 24)).columns
 
 
 def closing(text: str) -> None:
     """The last line, on stdout: one line for whoever reads it in a log, whole words for whoever sees it."""
-    out(textwrap.fill(text, _columns() - 1, break_long_words=False) if sys.stdout.isatty() else text)
+    out(textwrap.fill(text, columns() - 1, break_long_words=False) if sys.stdout.isatty() else text)
 
 
 def out(text: str) -> None:

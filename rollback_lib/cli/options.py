@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rollback_lib.cli import calls
 from rollback_lib.core.settings import parameters
 from rollback_lib.core.settings.parameters import Parameter
 
@@ -22,7 +23,9 @@ def takes(command: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             parameters.validate(line)
             known = {p.name for p in parameters.of_command(command)}
             environment = {k: v for k, v in parameters.from_environment(os.environ).items() if k in known}
-            return function({**environment, **line}, **extra)
+            values = {**environment, **line}
+            with calls.shown(bool(values.get("verbose"))):
+                return function(values, **extra)
 
         called.__doc__ = function.__doc__
         called.__name__ = function.__name__

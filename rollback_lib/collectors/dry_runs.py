@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from rollback_lib.collectors import asking
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import server_answers
@@ -21,8 +21,6 @@ from rollback_lib.core.plan.dry_run import Reading
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE
 from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Cluster
-
-_PARALLEL: Final = 8
 
 
 def as_new(cluster: Cluster, wanted: Object, live: Object, services: Collection[Object]) -> DryRun:
@@ -39,14 +37,6 @@ def as_new(cluster: Cluster, wanted: Object, live: Object, services: Collection[
 
 Stamp = Callable[[Mapping[str, Any]], Mapping[str, str]]
 LineOf = Callable[[str, str, str, Sequence[str | int]], int]
-
-
-def in_parallel(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """The answers, in the order of the items; a few are asked at once."""
-    if not items:
-        return []
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(pool.map(ask, items))
 
 
 class DryRuns:
@@ -82,7 +72,7 @@ class DryRuns:
 
     def _round(self, asked: Sequence[Draft]) -> list[Draft]:
         writing = [d for d in asked if d.change in (CREATE, UPDATE)]
-        answers = dict(zip(map(id, writing), in_parallel(self._ask, writing), strict=True))
+        answers = dict(zip(map(id, writing), asking.each(self._ask, writing), strict=True))
         return [self._judge(answers[id(d)]) if id(d) in answers else d for d in asked]
 
     def _restarted(self, planned: Draft, draft: Draft) -> Draft:

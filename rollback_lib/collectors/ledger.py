@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import asking
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.releases import ledger, live, matching
@@ -30,10 +30,12 @@ def read(records: ClusterRecords, application: str, environment: str) -> Ledger:
 
 def look(ports: Ports, application: str, environment: str) -> tuple[Ledger, Live]:
     """(the ledger, what runs). Raises RefusedError where the cluster cannot be asked what runs."""
-    with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(read, ports.records, application, environment)
+    reading = asking.begin(lambda: read(ports.records, application, environment))
+    try:
         now = live.live(ports.cluster.snapshot(live.KINDS_READ))
-        return reading.result(), now
+    finally:
+        reading.exception()  # waited for: nobody closes meanwhile what it asks through
+    return reading.result(), now
 
 
 def with_configuration(matched: Matched, known: Ledger, ports: Ports) -> Matched:

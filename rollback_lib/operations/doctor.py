@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
+from rollback_lib.collectors import asking
 from rollback_lib.core.errors import RefusedError, RollbackError, code_and_text
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
@@ -22,8 +21,6 @@ from rollback_lib.core.settings.model import Releases
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Acts, GitHistory, Session
 from rollback_lib.releases import reading, resolving, what_runs
-
-_PARALLEL: Final = 8
 
 
 def without_settings(error: Exception, git: GitHistory, acts: Acts) -> tuple[Check, ...]:
@@ -52,7 +49,7 @@ def examine(known: Session) -> tuple[Check, ...]:
         found.append(prerequisites.not_checked("images", "the manifests of a release come first"))
     found += reached
     found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), _server(known) if there else "")])
-    if not there and "we may not read" not in reached[0].text:
+    if not there and "cannot get namespace" not in reached[0].text:
         found.append(prerequisites.not_checked("permission", "the cluster comes first"))
     elif not resolution:
         found.append(prerequisites.not_checked("permission", "which objects there are is not known"))
@@ -149,6 +146,5 @@ def _permissions(known: Session, resolution: Resolution) -> Iterable[Check]:
     def ask(need: Need) -> bool:
         return known.ports.cluster.may(need.verb, need.kind, need.name, need.subresource)
 
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        asked = dict(zip(doubtful, pool.map(ask, doubtful), strict=True))
+    asked = dict(zip(doubtful, asking.each(ask, doubtful), strict=True))
     return prerequisites.permissions([(n, asked.get(n, True)) for n in needed])

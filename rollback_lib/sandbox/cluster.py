@@ -13,13 +13,12 @@ from typing import Any, Final, Self
 from rollback_lib.sandbox.access import User
 from rollback_lib.sandbox.api import Api
 from rollback_lib.sandbox.controllers import Controllers
-from rollback_lib.sandbox.faults import Faults
 from rollback_lib.sandbox.images import Image, Node, Resolver
 from rollback_lib.sandbox.kubelet import Kubelet
-from rollback_lib.sandbox.recorder import Recorder
 from rollback_lib.sandbox.schema import by_kind
 from rollback_lib.sandbox.server import Server
 from rollback_lib.sandbox.store import Snapshot, Store
+from rollback_lib.sandbox.watching import Watch
 from rollback_lib.sandbox.writing import Writer
 
 ADMIN: Final = User("sandbox-admin", "sandbox-admin-token")
@@ -43,18 +42,19 @@ class Sandbox:
     """A Kubernetes API on the loopback interface, with controllers and nodes. A context manager.
 
     `images`: what a full image name leads to (`docker.io/shop/user-service:prod`). `users`: the first one is also
-    who asks without a token. `speed`: how many times faster than a real one pods start, crash and end.
+    who asks without a token. `speed`: how many times faster than a real one pods start, crash and end. `watch` is told
+    of each request, and may disturb it.
     """
 
     def __init__(
         self, images: Resolver = nothing, *, namespaces: Sequence[str] = ("default",), users: Sequence[User] = (ADMIN,),
         nodes: int = 1, speed: float = 1.0, port: int = 0, now: Callable[[], float] = time.monotonic,
+        watch: Watch | None = None,
     ) -> None:  # fmt: skip
         self.users = tuple(users)
         self.store = Store()
         self.writer = Writer(self.store)
-        self.faults = Faults()
-        self.requests = Recorder()
+        self._watch = watch or Watch()
         made = [Node(f"sandbox-{n + 1}", f"192.0.2.{n + 2}", n) for n in range(nodes)]
         self.kubelet = Kubelet(self.store, self.writer, made, images, now, speed)
         self._controllers = Controllers(self.store, self.writer, self.kubelet, now)
@@ -63,7 +63,7 @@ class Sandbox:
             self.store.create(by_kind("Node"), _node(node, self.store.stamp()))
         for name in dict.fromkeys(("default", *namespaces)):
             self.create_namespace(name)
-        self._server = Server(self._api, self.faults, self.requests, port)
+        self._server = Server(self._api, self._watch, port)
 
     def __enter__(self) -> Self:
         self._controllers.start()
@@ -124,12 +124,11 @@ class Sandbox:
             return Kept(self.store.snapshot(), self.kubelet.snapshot())
 
     def restore(self, kept: Kept) -> None:
-        """Bring everything back as it was; requests and faults are forgotten."""
+        """Bring everything back as it was."""
         with self.store.lock:
             self.store.restore(kept.objects)
             self.kubelet.restore(kept.nodes)
-        self.requests.clear()
-        self.faults.clear()
+        self._watch.forget()
 
 
 def _node(node: Node, stamp: str) -> dict[str, Any]:

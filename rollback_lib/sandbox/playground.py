@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -79,9 +79,10 @@ class Playground:
     def __init__(
         self, scenario: Scenario = SCENARIOS["tag-overwritten"], *, keep: bool = False,
         services: Sequence[str] = SERVICES, more: Mapping[str, Mapping[str, str]] | None = None, speed: float = _SPEED,
+        sandbox: Callable[..., Sandbox] = Sandbox,
     ) -> None:  # fmt: skip
         self.scenario, self.keep = scenario, keep
-        self._services, self._more, self._speed = services, more or {}, speed
+        self._services, self._more, self._speed, self._sandbox = services, more or {}, speed, sandbox
         self.folder = Path()
         self._stack = ExitStack()
 
@@ -95,7 +96,7 @@ class Playground:
             if not self.keep:
                 stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.registry = stack.enter_context(Registry())
-            self.cluster = stack.enter_context(Sandbox(self._image, namespaces=(NAMESPACE,), speed=self._speed))
+            self.cluster = stack.enter_context(self._sandbox(self._image, namespaces=(NAMESPACE,), speed=self._speed))
             self.shop = Shop(self.folder, self.registry.url, self.scenario, self._services, more=self._more)
             self.shop.write()
             self.kubeconfig.write_text(self.cluster.kubeconfig_text(namespace=NAMESPACE), encoding="utf-8")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from rollback_lib.sandbox.api import Api
-from rollback_lib.sandbox.faults import Faults, Spoiled
-from rollback_lib.sandbox.recorder import Recorder
 from rollback_lib.sandbox.requests import Answer, Request
+from rollback_lib.sandbox.watching import Spoiled, Watch
 
 _USER: Final = "/as/"  # /as/TOKEN before the API's own paths: who asks, for clients that send no token over http
 
@@ -27,9 +25,9 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, api: Api, faults: Faults, recorder: Recorder, port: int = 0) -> None:
+    def __init__(self, api: Api, watch: Watch, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.api, self.faults, self.recorder = api, faults, recorder
+        self.api, self.watch = api, watch
         self.closing = False
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -90,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The recorder keeps the requests; nothing is printed."""
+        """Who watches is told of the requests; nothing is printed."""
 
     def do_GET(self) -> None:
         self._serve()
@@ -122,26 +120,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         request = self._request()
-        entry = self.server.recorder.begin(request)
+        ended = self.server.watch.began(request)
         truncated = False
         try:
-            answer = self.server.api.answer(request, self.server.faults.classed)
+            answer = self.server.api.answer(request, self.server.watch.asked)
         except Spoiled as fault:
             truncated = fault.truncate
             if truncated:  # done and not told: the write is made, the answer gets lost on its way
                 answer = self.server.api.answer(request)
             if fault.reset:
-                entry.status = -1
+                ended(-1)
                 self._reset()
                 return
-        entry.status = answer.status
-        try:
-            if answer.stream is not None:
-                self._stream(answer)
-            else:
-                self._send(answer, truncated)
-        finally:
-            entry.seconds = time.monotonic() - entry.began
+        ended(answer.status)
+        if answer.stream is not None:
+            self._stream(answer)
+        else:
+            self._send(answer, truncated)
 
     def _head(self, answer: Answer, more: Mapping[str, str]) -> bytes:
         self.send_response(answer.status)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.adapters import bounded, jenkins, kubernetes, process
+from rollback_lib.adapters import bounded, jenkins, jenkins_http, kubernetes_http, process
 from rollback_lib.adapters.inside import KubectlExec
 from rollback_lib.adapters.jenkins import JenkinsServer
 from rollback_lib.adapters.kubernetes import KubernetesCluster
@@ -105,8 +105,8 @@ OUTSIDE: dict[str, Ask] = {
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jenkins, "WHOLE_TIMEOUT", LIMIT)
-    monkeypatch.setattr(jenkins, "TRIES", 1)
+    monkeypatch.setattr(jenkins_http, "WHOLE_TIMEOUT", LIMIT)
+    monkeypatch.setattr(jenkins, "PAUSES", ())
     monkeypatch.setattr(bounded, "AFTER_STOP", 0.1)
 
 
@@ -152,10 +152,10 @@ def test_a_token_that_drips_is_left_at_the_time_for_all_questions(how: How, tmp_
 
 @pytest.mark.parametrize("what", ["cluster list", "log", "smoke test", "metric", "build"])
 def test_an_answer_without_end_is_left_at_its_size(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes.KubernetesCluster._ask, "__kwdefaults__", {
-        **kubernetes.KubernetesCluster._ask.__kwdefaults__, "largest": 1 << 20,
+    monkeypatch.setattr(kubernetes_http.KubernetesHttp.ask, "__kwdefaults__", {
+        **kubernetes_http.KubernetesHttp.ask.__kwdefaults__, "largest": 1 << 20,
     })  # fmt: skip
-    monkeypatch.setattr(jenkins, "WHOLE_TIMEOUT", 5.0)
+    monkeypatch.setattr(jenkins_http, "WHOLE_TIMEOUT", 5.0)
     with dripping("endless") as at:
         began = time.monotonic()
         said = OUTSIDE[what](at, tmp_path, 5.0, bounded.never)
@@ -193,7 +193,7 @@ def test_a_large_answer_that_ends_is_an_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["cluster list", "log", "smoke test", "metric", "image", "build"])
 def test_a_wish_to_stop_ends_what_is_being_read(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jenkins, "WHOLE_TIMEOUT", 30.0)
+    monkeypatch.setattr(jenkins_http, "WHOLE_TIMEOUT", 30.0)
     with dripping("hang") as at:
         said = OUTSIDE[what](at, tmp_path, 30.0, lambda: "Interrupted (SIGTERM)." if at.asked else "")
     assert said == "InterruptedRunError: Interrupted (SIGTERM).", said
@@ -273,3 +273,17 @@ def _command(pid: int) -> str:
             return ""
         time.sleep(0.02)
     return said
+
+
+@pytest.mark.parametrize(
+    ("answers", "pauses", "slept"),
+    [("b", (1.0, 2.0), []), ("aab", (1.0, 2.0), [1.0, 2.0]), ("aaa", (1.0, 2.0), [1.0, 2.0]), ("a", (), [])],
+    ids=["good at once", "good at last", "never good: the last one counts", "asked once"],
+)
+def test_what_is_not_good_enough_is_asked_again_after_each_pause(
+    answers: str, pauses: tuple[float, ...], slept: list[float]
+) -> None:
+    given, waits = list(answers), list[float]()
+    got = bounded.again(lambda: given.pop(0), lambda one, pause: pause if one == "a" else None, pauses, waits.append)
+    assert got == answers[-1]
+    assert (given, waits) == ([], slept)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_lib.adapters import git
+from rollback_lib.adapters import git_program
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.core.errors import BugError, InterruptedRunError, RefusedError
 from rollback_lib.core.releases.tags import Tag, find, propose_previous
@@ -200,13 +200,13 @@ class TestClones:
         fake.write_text("#!/bin/sh\nsleep 30 & wait\n")
         fake.chmod(0o755)
         repository = GitRepository(shop.folder)
-        monkeypatch.setattr(type(repository._git), "GIT_PYTHON_GIT_EXECUTABLE", str(fake))
-        monkeypatch.setattr(git, "LIMIT", 0.2)
+        monkeypatch.setattr(type(repository._git._git), "GIT_PYTHON_GIT_EXECUTABLE", str(fake))
+        monkeypatch.setattr(git_program, "LIMIT", 0.2)
         with pytest.raises(RefusedError, match="git rev-parse did not end within"):
             repository.head_commit()
-        monkeypatch.setattr(git, "LIMIT", 30.0)
+        monkeypatch.setattr(git_program, "LIMIT", 30.0)
         began = time.monotonic()
-        repository._stopped = lambda: "Interrupted." if time.monotonic() > began + 0.1 else ""
+        repository._git._stopped = lambda: "Interrupted." if time.monotonic() > began + 0.1 else ""
         with pytest.raises(InterruptedRunError):
             repository.head_commit()
 

@@ -10,6 +10,7 @@ import pytest
 
 from rollback_lib.adapters import git
 from rollback_lib.adapters.git import GitRepository
+from rollback_lib.adapters.git_program import GitProgram
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.manifests import tree
 from tests.git_repository import RepositoryBuilder, isolated
@@ -136,8 +137,8 @@ def test_every_text_of_a_commit_is_read_by_two_processes_and_nothing_that_is_lar
     commit = shop.commit()
     repository = GitRepository(shop.folder)
     started: list[str] = []
-    run = GitRepository._run
-    monkeypatch.setattr(GitRepository, "_run", lambda self, *a, **more: started.append(a[0]) or run(self, *a, **more))
+    run = GitProgram.run
+    monkeypatch.setattr(GitProgram, "run", lambda self, *a, **more: started.append(a[0]) or run(self, *a, **more))
     found = repository.whole(commit)
     assert found.texts["deploy/api.yaml.tmpl"] == b"name: api\n"
     assert "ñ.txt" in found.texts

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
 import responses
 
-from rollback_lib.adapters import jenkins
+from rollback_lib.adapters import jenkins, jenkins_http
 from rollback_lib.adapters.jenkins import JenkinsServer
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from tests.fake_jenkins import FakeJenkins
@@ -160,8 +162,8 @@ def test_a_request_whose_answer_was_cut_off_is_not_sent_again(
 def test_an_answer_that_never_comes_has_its_time(
     fake: FakeJenkins, server: JenkinsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jenkins, "READ_TIMEOUT", 0.05)
-    monkeypatch.setattr(jenkins, "TRIES", 2)
+    monkeypatch.setattr(jenkins_http, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(jenkins, "PAUSES", (0.5,))
     import threading
 
     held = threading.Event()
@@ -261,3 +263,18 @@ def test_the_token_goes_by_authorization_and_only_there() -> None:
     assert call.request.headers["Authorization"] == "Basic YWRhOnMzY3JldA=="
     assert "s3cret" not in str(call.request.url)
     server.close()
+
+
+@pytest.mark.parametrize("who", [("", ""), ("ada", ""), ("ada", "token")])
+def test_nothing_of_netrc_is_sent(who: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine ci.test login me password mine\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with responses.RequestsMock() as mocked:
+        mocked.add(responses.GET, "http://ci.test/job/shop/config.xml", body=XML)
+        made = JenkinsServer("http://ci.test/", *who, sleep=lambda _: None)
+        assert made.job_config("shop") == XML
+        made.close()
+        sent = mocked.calls[0].request.headers.get("Authorization", "")
+    mine = base64.b64encode(b"ada:token").decode()
+    assert sent == (f"Basic {mine}" if all(who) else "")

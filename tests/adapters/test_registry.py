@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from rollback_lib.adapters.http import is_here
 from rollback_lib.adapters.registry import RegistryClient
-from rollback_lib.adapters.registry_http import is_loopback
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.images.registry_answers import Answer
 from tests.fake_registry import FakeRegistry, closed_port, digest_of
@@ -404,7 +404,7 @@ def test_a_broken_helper_means_cannot_tell_not_anonymous(fake: FakeRegistry, tmp
     ],
 )
 def test_what_this_machine_is(url: str, here: bool) -> None:
-    assert is_loopback(url) is here
+    assert is_here(url) is here
 
 
 def test_mirrors_that_are_wrong_are_all_refused_at_once() -> None:

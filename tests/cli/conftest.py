@@ -7,13 +7,14 @@ import pytest
 
 from rollback_lib.sandbox.playground import Playground
 from tests.cli.desk import MORE, SERVICES, SPEED, Desk
+from tests.watched import WatchedSandbox
 
 
 @pytest.fixture(scope="session")
 def _desk() -> Iterator[Desk]:
     if not (shutil.which("kubectl") and shutil.which("git")):
         pytest.skip("needs kubectl and git")
-    with Playground(services=SERVICES, more=MORE, speed=SPEED) as playground:
+    with Playground(services=SERVICES, more=MORE, speed=SPEED, sandbox=WatchedSandbox) as playground:
         yield Desk(playground)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from rollback_lib.adapters import kubectl, kubernetes
+from rollback_lib.adapters import kubectl, kubernetes_http
 from rollback_lib.cli import main
 from rollback_lib.collectors import outage, rollout
 from rollback_lib.core.run import lock
@@ -188,7 +188,7 @@ def command(folder: Path, environ: Mapping[str, str], arguments: Sequence[str]) 
 @contextlib.contextmanager
 def _in_no_hurry() -> Iterator[None]:
     """Pauses before another try are as much shorter as the sandbox's pods are faster."""
-    pauses = {module: tuple(p / SPEED for p in module._PAUSES) for module in (kubernetes, kubectl)}
+    pauses = {module: tuple(p / SPEED for p in module._PAUSES) for module in (kubernetes_http, kubectl)}
     with contextlib.ExitStack() as stack:
         for module, shorter in pauses.items():
             stack.enter_context(mock.patch.object(module, "_PAUSES", shorter))

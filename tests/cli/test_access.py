@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import yaml
 
 from rollback_lib.sandbox.access import User
 from rollback_lib.sandbox.cluster import ADMIN, CONTEXT
-from rollback_lib.sandbox.shop import GOOD
+from rollback_lib.sandbox.schema import all_resources
+from rollback_lib.sandbox.shop import GOOD, NAMESPACE
 from tests.cli.desk import Desk, Ended
 from tests.tls_front import TlsFront
 
@@ -80,7 +82,7 @@ def test_who_may_not_be_the_other_is_refused_and_told_so(desk: Desk, front: TlsF
     file = kubeconfig(tmp_path / "k", front, {"token": READER.token, "as": ADMIN.name})
     done = desk.rollback("plan", "--to", GOOD, KUBECONFIG=file)
     assert done.code == 3
-    assert "we may not be who its `as` names" in told(done)
+    assert "we cannot act as who its `as` names (forbidden)" in told(done)
 
 
 def test_a_run_in_a_pod_without_a_kubeconfig(
@@ -121,3 +123,17 @@ def test_a_server_that_is_proven_is_not_warned_of(desk: Desk, front: TlsFront, t
     plan = desk.rollback("plan", "--to", GOOD, KUBECONFIG=kubeconfig(tmp_path / "k", front, {"token": ADMIN.token}))
     assert plan.code == 0, told(plan)
     assert "nothing proves" not in told(plan)
+
+
+def test_who_may_not_see_the_namespace_is_told_all_the_same_what_else_is_lacking(desk: Desk) -> None:
+    cluster = desk.playground.cluster
+    rights = [r.plural for r in all_resources() if r.plural not in ("namespaces", "configmaps")]
+    cluster.set_users((dataclasses.replace(ADMIN, rules=({"apiGroups": ["*"], "resources": rights, "verbs": ["*"]},)),))
+    try:
+        ended = desk.rollback("doctor")
+    finally:
+        cluster.set_users((ADMIN,))
+    assert ended.code == 1, ended
+    assert f"cannot get namespace {NAMESPACE} (forbidden)" in told(ended)
+    lacking = [line for line in ended.out.splitlines() if line.startswith("FAIL permission")]
+    assert any("configmaps" in line for line in lacking), ended

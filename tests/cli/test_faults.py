@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rollback_lib.sandbox.faults import KINDS, Class
 from tests.cli.desk import WORKER, Desk, Ended
+from tests.faults import KINDS, Class
 from tests.pairs import pairs, sample
 
 RUN = ("run", "--to", "v1.1.0", "--yes", "--accept", WORKER, "--output", "json")

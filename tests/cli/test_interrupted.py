@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from rollback_lib.core.run import lock
-from rollback_lib.sandbox.faults import Class
-from rollback_lib.sandbox.recorder import Entry
 from tests.cli.desk import SPEED, WORKER, Desk
 from tests.dripping import How, dripping
+from tests.faults import Class
+from tests.recorder import Entry
 
 ROOT = Path(__file__).parents[2]
 RUN = ("run", "--to", "v1.1.0", "--yes", "--accept", WORKER, "--output", "json")

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from rollback_lib.sandbox.faults import DENIED
 from rollback_lib.sandbox.shop import GOOD
 from tests.cli.desk import Desk
+from tests.faults import DENIED
 
 SECRET = "q9Xw-planted-value"  # in a variable whose name says nothing, so that no rule of names finds it
 FILE = "k8s/user-service/deployment.yaml"

@@ -114,7 +114,7 @@ def test_who_may_not_be_the_account_is_refused_and_the_account_is_named(shop: Sh
     ended = run(made, file)
     assert ended.code == 3, ended
     said = " ".join(ended.err.split())
-    assert "we may not be who its `as` names" in said
+    assert "we cannot act as who its `as` names (forbidden)" in said
     assert 'User "deployer" cannot impersonate resource "groups"' in said
     assert made.served(USER) == "v1.2.0"
 

@@ -267,9 +267,9 @@ def test_a_rollout_that_nobody_may_see_any_more_is_not_waited_for(unseen: str, m
     seen = world.cluster.snapshot
 
     def blind(kinds: Sequence[str], versions: Any = None) -> Snapshot:
-        refused = {unseen: f"we may not list {unseen}"} if unseen in kinds else {}
+        refused = {unseen: f"cannot list {unseen} (forbidden)"} if unseen in kinds else {}
         return Snapshot(seen(kinds, versions).objects, refused)
 
     monkeypatch.setattr(world.cluster, "snapshot", blind)
-    with pytest.raises(CheckError, match=f"Nobody can tell how the rollout goes: we may not list {unseen}"):
+    with pytest.raises(CheckError, match=f"Nobody can tell how the rollout goes: cannot list {unseen} "):
         world.rollouts.until_over()

@@ -187,7 +187,7 @@ def test_c44_neither_its_commit_under_another_name_nor_its_image(world: World) -
 def test_a_cluster_that_cannot_tell_is_a_no_that_can_be_accepted(world: World) -> None:
     class Unreadable(FakeRecords):
         def list(self, kind: str, labels: object) -> Any:
-            raise RefusedError("we may not list configmaps")
+            raise RefusedError("cannot list configmaps")
 
     with pytest.raises(RefusedError, match="cluster-unknown"):
         world.go(records=Unreadable())

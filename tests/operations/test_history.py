@@ -95,7 +95,7 @@ def test_an_edited_record_is_named(world: World) -> None:
 def test_without_the_right_to_read_it_says_so(world: World) -> None:
     world.records = Closed()
     found = look(world)
-    assert "we may not list configmaps" in found.problems[0]
+    assert "cannot list configmaps" in found.problems[0]
     assert states(found)["v2"] == "unproven"
 
 
@@ -181,7 +181,7 @@ def test_what_is_no_release_cannot_be_quarantined(world: World) -> None:
     with pytest.raises(RefusedError, match="There is no tag v9"):
         mark(world, "v9")
     world.records = Closed()
-    with pytest.raises(RefusedError, match="we may not list configmaps"):
+    with pytest.raises(RefusedError, match="cannot list configmaps"):
         mark(world, "v2")
 
 

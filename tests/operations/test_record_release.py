@@ -265,7 +265,7 @@ def test_concurrent_recorders_lose_nothing(world: World) -> None:
 def test_a_ledger_that_may_not_be_written_is_3_and_says_what_is_needed(world: World) -> None:
     class Closed(FakeRecords):
         def list(self, kind: str, labels: Mapping[str, str]) -> Sequence[Object]:
-            raise RefusedError("we may not list configmaps")
+            raise RefusedError("cannot list configmaps")
 
     world.records = Closed()
     with pytest.raises(RefusedError, match="get, list, create and update of configmaps"):

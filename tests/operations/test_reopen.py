@@ -152,7 +152,7 @@ class Limited(FakeCluster):
     def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
         found = super().snapshot([k for k in kinds if k not in ("Ingress", "HTTPRoute")], versions)
         refused = {
-            "Ingress": "we may not list ingresses in shop",
+            "Ingress": "cannot list ingresses in shop (forbidden)",
             "HTTPRoute": "the cluster does not serve gateway.networking.k8s.io/v1 HTTPRoute",
         }
         return Snapshot(found.objects, {k: v for k, v in refused.items() if k in kinds})
@@ -163,7 +163,7 @@ def test_what_we_may_not_see_is_said_and_what_the_cluster_does_not_have_is_not(t
     world.cluster.__class__ = Limited
     found = world.reopen()
     assert found.opened == ("Service/cart",)
-    assert found.unread == ("we may not list ingresses in shop: nothing says whether one is closed.",)
+    assert found.unread == ("cannot list ingresses in shop (forbidden): nothing says whether one is closed.",)
 
 
 def test_opening_twice_is_opening_once(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rollback_lib.sandbox.cluster import ADMIN, Kept, Sandbox
 from tests.cluster.build import Programs
 from tests.sandbox.pictures import Pictures
 from tests.sandbox.world import World
+from tests.watched import WatchedSandbox
 
 SPEED = 10.0
 NAMESPACE = "shop"
@@ -21,7 +22,7 @@ Kubectl = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="session")
 def running() -> Iterator[tuple[Sandbox, Kept, Pictures]]:
     pictures = Pictures()
-    with Sandbox(pictures.resolve, namespaces=(NAMESPACE,), speed=SPEED) as sandbox:
+    with WatchedSandbox(pictures.resolve, namespaces=(NAMESPACE,), speed=SPEED) as sandbox:
         yield sandbox, sandbox.snapshot(), pictures
 
 

@@ -50,7 +50,7 @@ def test_what_the_adapter_may_not(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "reader"
     file.write_text(sandbox.kubeconfig_text("reader", "shop"))
     cluster = KubernetesCluster(str(file), None, "shop")
-    with pytest.raises(RefusedError, match="may not read namespace shop"):
+    with pytest.raises(RefusedError, match="cannot get namespace shop \\(forbidden\\)"):
         cluster.identity()
     assert set(cluster.snapshot(["Pod", "Deployment"]).refused) == {"Deployment"}
     assert cluster.nodes() is None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from rollback_lib.adapters import loading
+from rollback_lib.adapters import calls, http, loading
 from rollback_lib.core.report.notices import Delivery
 
 
@@ -42,17 +42,18 @@ def post(
     with loading.alone():
         import requests  # 0.1 s, and most runs tell nobody from most of their processes
 
-    class NoNetrc(requests.auth.AuthBase):
-        def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-            return r
-
     data = json.dumps(body).encode()
     sent = {"Content-Type": "application/json", "User-Agent": "rollback-lib", **(headers or {})}
     try:
-        with requests.post(
-            url, data=data, headers=sent, timeout=seconds, allow_redirects=False, stream=True, auth=NoNetrc()
-        ) as answer:
+        # its path is the secret; the time for all of it is `Channels`'s, who gives the same to apprise
+        with (
+            calls.call("http", f"POST {calls.address(url, path=False)} of {variable}") as call,
+            requests.post(
+                url, data=data, headers=sent, timeout=seconds, allow_redirects=False, stream=True, auth=http.as_given
+            ) as answer,
+        ):
             status = answer.status_code
+            call.ended = str(status)
     except requests.exceptions.ConnectTimeout:
         return Delivery(f"no connection in {seconds:.0f} s")
     except requests.exceptions.Timeout:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollback_lib.adapters.kubernetes import _Answer
+from rollback_lib.adapters.kubernetes_http import Answer
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.server_answers import dotted, not_text, told, without_quotes
 from rollback_lib.core.manifests import manifest_objects
@@ -95,7 +95,7 @@ def test_other_ways_to_quote(said: str, is_told: str) -> None:
 def test_the_adapter_tells_no_object_be_it_json_or_not() -> None:
     quoted = ANSWERS["api: patch env number"]
     for body in (json.dumps({"kind": "Status", "message": quoted}), quoted):
-        assert SECRET not in _Answer(422, body.encode()).message()
+        assert SECRET not in Answer(422, body.encode()).message()
 
 
 # -- a value without quotes

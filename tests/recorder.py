@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rollback_lib.sandbox.requests import Request
 
@@ -21,8 +20,6 @@ class Entry:
     query: dict[str, str]
     agent: str
     status: int = 0
-    began: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0
 
     @property
     def is_write(self) -> bool:

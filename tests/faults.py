@@ -9,17 +9,10 @@ from typing import Final
 
 from rollback_lib.sandbox.requests import Request, Target
 from rollback_lib.sandbox.status import ApiError
+from rollback_lib.sandbox.watching import Spoiled
 
 KINDS: Final = ("delay", "429", "503", "500", "reset", "reset-after", "truncated", "expired")
 DENIED: Final = "denied"  # by a webhook: no trouble of the server, and its words are the test's own
-
-
-class Spoiled(Exception):
-    """How the connection of this request is spoiled."""
-
-    def __init__(self, *, reset: bool = False, truncate: bool = False) -> None:
-        super().__init__()
-        self.reset, self.truncate = reset, truncate
 
 
 @dataclass(frozen=True)

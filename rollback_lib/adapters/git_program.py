@@ -1,0 +1,97 @@
+"""git as a program: one question a process, never one to a person, to the network, or without an end.
+
+GitPython's command layer is used, and not its ``Repo``: that parses the user's configuration itself, reports a
+repository that belongs to someone else as an empty hash, and drops what git said when an object cannot be read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from subprocess import PIPE, TimeoutExpired
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rollback_lib.adapters import calls
+from rollback_lib.adapters import process as programs
+from rollback_lib.adapters.bounded import Stopped, never
+from rollback_lib.core.errors import RefusedError
+
+if TYPE_CHECKING:
+    from git.cmd import Git
+
+# Git must never ask: not on the terminal, not in a window, not through ssh (which also has no terminal, see `run`).
+_ENVIRONMENT: Final = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a commit's hash stands for these files and no others
+    "GIT_LITERAL_PATHSPECS": "1",
+    # Nothing is fetched, ever: a partial clone's remote that hangs would hold us with it. Git before 2.44 does not know
+    # the first and fetches missing objects all the same; but no protocol, no fetch.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+}
+LIMIT: Final = 60.0  # seconds for one question; those that read most take one or two
+
+
+class Answer(NamedTuple):
+    """How git ended: its code, what it printed, and what it said of it."""
+
+    code: int
+    out: bytes
+    said: str
+
+
+class GitProgram:
+    """git, asked about ``folder``. ``stopped`` ends what is being read (`adapters.bounded`)."""
+
+    def __init__(self, folder: Path, stopped: Stopped = never) -> None:
+        self.folder, self._stopped = folder, stopped
+        self._git = _git()
+        self._git.update_environment(**_ENVIRONMENT)
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> Answer:
+        """What git says to this. Raises RefusedError where it does not end in time, else as `process.until`."""
+        # `-C` and not a working directory: GitPython falls back to its own where that cannot be entered. A session of
+        # its own has no terminal, on which ssh would ask for a passphrase.
+        command = [str(self._git.GIT_PYTHON_GIT_EXECUTABLE), "-C", str(self.folder), *arguments]
+        with calls.call("git", calls.program(command)) as call:
+            answer = self._ended(command, stdin)
+            call.ended = f"exit code {answer.code}"
+            return answer
+
+    def _ended(self, command: Sequence[str], stdin: bytes) -> Answer:
+        started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True)
+        process = started.proc  # `started` has to live as long: it ends the process when it goes
+        assert process is not None
+        given: list[bytes | None] = [stdin]
+        said: list[tuple[bytes, bytes]] = []
+
+        def ended(seconds: float) -> bool:
+            try:
+                said.append(process.communicate(given.pop() if given else None, timeout=seconds))
+            except TimeoutExpired:
+                return False
+            return True
+
+        try:
+            programs.until(ended, LIMIT, command, self._stopped)
+        except BaseException as error:
+            programs.kill(process)
+            if isinstance(error, TimeoutExpired):
+                raise RefusedError(f"git {command[3]} did not end within {LIMIT:.0f} s: is its disk there?") from None
+            raise
+        return Answer(process.returncode, said[0][0], said[0][1].decode(errors="replace"))
+
+
+def _git() -> Git:
+    executable = os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git"
+    if shutil.which(executable) is None:  # before the import, which fails with a page of advice for programmers
+        raise RefusedError("git is not installed, or not on PATH, and releases are read with it. Install it here.")
+    from git.cmd import Git  # 130 ms
+
+    return Git()

@@ -12,14 +12,14 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from rollback_lib.adapters import bounded
 from rollback_lib.adapters.access import CONNECTIONS, Access
-from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
+from rollback_lib.core.errors import ForbiddenError, InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.kinds import KINDS, path_of
@@ -40,6 +40,13 @@ _LOST: Final = 0  # no answer, or half of one
 _BUSY: Final = (429, 503)  # not taken, whatever it was
 _TROUBLED: Final = (_LOST, *_BUSY, 500, 502, 504)
 FIELD_MANAGER: Final = "kubectl-client-side-apply"  # the dry run must be the write, to the letter
+
+
+class _Unread(NamedTuple):
+    """Why there is no list of a kind."""
+
+    why: str
+    unserved: bool = False  # the cluster does not know the kind in this version
 
 
 class _Answer(msgspec.Struct):
@@ -199,7 +206,7 @@ class KubernetesCluster:
                 f"namespace {self._namespace} does not exist in this cluster ({client.configuration.host})."
             )
         if answer.status == 403:
-            raise RefusedError(
+            raise ForbiddenError(
                 Refusal(
                     f"we may not read namespace {self._namespace}: nothing proves that this is the right cluster.",
                     fix=f"Allow `get` on namespaces/{self._namespace} in the Role.",
@@ -236,30 +243,33 @@ class KubernetesCluster:
         answers = dict(zip(lists, self._all(self._list, list(lists)), strict=True))
         found: dict[str, dict[str, Object]] = {}
         refused: dict[str, str] = {}
+        unserved: set[str] = set()
         for kind, api in usual.items():
             result = answers[kind, api]
-            if isinstance(result, str):
-                refused[kind] = result
+            if isinstance(result, _Unread):
+                refused[kind] = result.why
+                unserved |= {kind} if result.unserved else set()
             else:
                 found[kind] = dict(result)
         for key, api in own.items():
             kind, _, name = key.partition("/")
             result = answers[kind, api]
-            if isinstance(result, str):
-                refused[key] = result + (f", but {usual[kind]}" if kind in found and "does not serve" in result else "")
+            if isinstance(result, _Unread):
+                refused[key] = result.why + (f", but {usual[kind]}" if kind in found and result.unserved else "")
+                unserved |= {key} if result.unserved else set()
                 continue
             found.setdefault(kind, {}).pop(name, None)
             if name in result:
                 found[kind][name] = result[name]
-        return Snapshot(found, refused)
+        return Snapshot(found, refused, frozenset(unserved))
 
-    def _list(self, asked: tuple[str, str]) -> dict[str, Object] | str:
+    def _list(self, asked: tuple[str, str]) -> dict[str, Object] | _Unread:
         kind, api = asked
         answer = self._ask("GET", path_of(api, KINDS[kind].plural, self._namespace), timeout=_LIST)
         if answer.status == 403:
-            return f"we may not list {KINDS[kind].plural} in {self._namespace}"
+            return _Unread(f"we may not list {KINDS[kind].plural} in {self._namespace}")
         if answer.status == 404:
-            return f"the cluster does not serve {api} {kind}"
+            return _Unread(f"the cluster does not serve {api} {kind}", unserved=True)
         return {name_of(i): {"apiVersion": api, "kind": kind, **i} for i in _good(answer).get("items") or []}
 
     def _all(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

@@ -107,6 +107,10 @@ class LostError(LockedError):
     """Another process goes on with this run; it is the one that tells how the run ends."""
 
 
+class ForbiddenError(RefusedError):
+    """The cluster answers, and does not let us."""
+
+
 class UnreachableError(RefusedError):
     """The cluster does not answer at all, which may pass."""
 

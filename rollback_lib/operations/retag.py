@@ -15,7 +15,6 @@ from rollback_lib.core.plan.retag import TagMoves
 from rollback_lib.core.releases import current
 from rollback_lib.core.releases import live as core_live
 from rollback_lib.core.releases import tags as release
-from rollback_lib.core.releases.target import PROPOSED
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.operations import run as operation
@@ -67,7 +66,7 @@ def _of_release(known: Session, to: str) -> _Found:
     if ended.code != EXIT_DONE:
         raise UsageError(ended.error) if ended.code == EXIT_USAGE else RefusedError(ended.error)
     target, found = run.get(Resolution).target, run.get(Images)
-    if target.chosen_by == PROPOSED:
+    if target.is_proposal:
         raise RefusedError(Refusal(f"{target.release} is only a proposal by date.", fix="Name the release with --to."))
     tags, left = retag.planned([(i.to, i.digest) for i in found.images if i.own], found.mutable_tags)
     return f"mutable tags get the images of {target.release}", tags, left

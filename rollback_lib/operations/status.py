@@ -69,6 +69,7 @@ class _Found(NamedTuple):
     why: str = ""
     resolution: Resolution | None = None
     mutable_tags: tuple[MutableTag, ...] = ()
+    codes: tuple[str, ...] = ()  # of the refusals in ``why``
 
 
 def _current(session: Session) -> _Found:
@@ -93,7 +94,7 @@ def _current(session: Session) -> _Found:
             asked = ", ".join(names[: _TRIED + 1])
             why = f"what runs is, as a whole, none of the releases that were compared: {asked}."
             return found._replace(why=why, mutable_tags=())
-        if f"[--accept {REGISTRY_UNKNOWN}" in found.why:
+        if REGISTRY_UNKNOWN in (code.partition(":")[0] for code in found.codes):
             break  # a registry that cannot tell about one release will not about the next
     assert first is not None
     return first._replace(why=_first_lines(first.why))
@@ -110,7 +111,7 @@ def _towards(run: RunStore, ports: Ports) -> _Found:
     found, resolution = run.find(Images), run.find(Resolution)
     if ended.code != EXIT_DONE or found is None:
         known = resolution.current if resolution else UNKNOWN  # the ledger may tell although an image is gone
-        return _Found(known, ended.error or "nothing was found", resolution)
+        return _Found(known, ended.error or "nothing was found", resolution, codes=ended.codes)
     return _Found(found.current, "", resolution, found.mutable_tags)
 
 

@@ -102,6 +102,11 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     return _ending(run, problem)
 
 
+def stands(run: RunStore) -> Ending:
+    """How the run stands by its journal. Enters no stage."""
+    return ending(run.events())
+
+
 def _ending(run: RunStore, problem: Exception | None) -> Ending:
     """How the run stands by its journal; and by what ended it where the journal could not take that any more."""
     events = run.events()
@@ -110,7 +115,8 @@ def _ending(run: RunStore, problem: Exception | None) -> Ending:
         return found
     code, text = _code_and_text(problem)
     stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
-    lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code)
+    lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code,
+                 codes=_codes(problem))  # fmt: skip
     return ending([*events, lost])
 
 
@@ -118,6 +124,10 @@ def _code_and_text(error: Exception) -> tuple[int, str]:
     if isinstance(error, errors.RollbackError):
         return error.exit_code, str(error)
     return errors.EXIT_BUG, f"{type(error).__name__}: {error}"
+
+
+def _codes(error: Exception) -> tuple[str, ...]:
+    return tuple(r.code for r in error.refusals if r.code) if isinstance(error, errors.RefusedError) else ()
 
 
 def _is_needed(beside: str, until: str, run: RunStore) -> bool:
@@ -164,7 +174,7 @@ def _enter(
         with contextlib.suppress(errors.RefusedError):  # the first error is the one that is told
             if code == errors.EXIT_BUG:
                 _keep_traceback(run, error)
-            run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
+            run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code, codes=_codes(error))
         raise
     run.append(Mark.STAGE_DONE, stage.ID)
 

@@ -20,7 +20,7 @@ from rollback_lib.core.manifests import placeholders
 from rollback_lib.core.manifests.manifest_objects import read
 from rollback_lib.core.releases import current
 from rollback_lib.core.releases.live import Live
-from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.releases.tags import MARKS, ReleaseRef
 from rollback_lib.core.run.records import ContainerImage, Images, Request, Resolution, Tried
 from rollback_lib.ports import Ports, RunStore, Writer
 
@@ -162,7 +162,7 @@ def _by_mark(now: Live, choices: Sequence[Choice], releases: Sequence[ReleaseRef
     found = next((r for r in releases if marks == {r.release}), None)
     if found is None:
         return current.UNKNOWN
-    return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since")
+    return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since", chosen_how=MARKS)
 
 
 def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:

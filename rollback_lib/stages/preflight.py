@@ -36,7 +36,7 @@ from rollback_lib.core.plan.model import (
     StuckPod,
     freeze,
 )
-from rollback_lib.core.releases import migrations, target
+from rollback_lib.core.releases import migrations
 from rollback_lib.core.rights import permissions
 from rollback_lib.core.run import cluster_copy, lock
 from rollback_lib.core.run.records import Images, Request, Resolution, Rewritten
@@ -102,7 +102,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     refused += resolution.refusals
-    if resolution.target.chosen_by == target.PROPOSED and not request.dry_run:
+    if resolution.target.is_proposal and not request.dry_run:
         refused.append(
             Refusal(
                 f"{resolution.target.release} is only a proposal by date: nothing proves that it ever ran well.",

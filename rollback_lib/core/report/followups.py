@@ -68,7 +68,7 @@ def _tags(plan: Plan, ending: Ending) -> Iterator[FollowUp]:
 
 
 def _images(plan: Plan) -> Iterator[FollowUp]:
-    if "unproven-target" in plan.accepted or plan.target.chosen_by.startswith("proposal"):
+    if "unproven-target" in plan.accepted or plan.target.is_proposal:
         yield _said("unproven-target", release=plan.target.release)
     by_reference = [s.name for s in plan.services if any(c.rung == "reference" for c in s.containers)]
     if by_reference:

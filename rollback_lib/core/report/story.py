@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.manifests.grouping import is_shared
 from rollback_lib.core.plan.model import LEFT, WRITING, Plan
 from rollback_lib.core.redact import cleaned
 from rollback_lib.core.report import followups
@@ -197,7 +198,7 @@ def _affected(detection: Detection | None, plan: Plan | None) -> tuple[str, ...]
     if detection and (bad := [f.service for f in detection.findings if f.service and f.severity == "broken"]):
         return tuple(dict.fromkeys(bad))
     changing = [s.name for s in plan.services if any(o.change in WRITING for o in s.objects)] if plan else []
-    return tuple(name for name in changing if not name.startswith("("))
+    return tuple(name for name in changing if not is_shared(name))
 
 
 def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:

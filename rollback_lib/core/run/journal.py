@@ -56,6 +56,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     result: Mapping[str, str] = msgspec.field(default_factory=dict)
     error: str = ""
     code: int = 0
+    codes: tuple[str, ...] = ()  # of the refusals that ended a stage, as ``--accept`` takes them
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
     error: str = ""
+    codes: tuple[str, ...] = ()  # of the refusals in ``error``
     stage: str = ""  # where it failed
     finished: bool = False
     locked: bool = False  # the run still holds the lock
@@ -153,6 +155,7 @@ def ending(events: Sequence[Event]) -> Ending:
         changed=changed,
         unclear=unclear,
         error=failed.error if failed else "",
+        codes=failed.codes if failed else (),
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
         locked=holds_lock(events),

@@ -52,6 +52,14 @@ _KINDS: Final = (
 KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
 
 
+_IN_LOWER_CASE: Final = {kind.lower(): kind for kind in KINDS}
+
+
+def as_written(kind: str) -> str:
+    """A kind that is in lower case, as in the journal's keys, as people write it; one that is not known stays so."""
+    return _IN_LOWER_CASE.get(kind, kind)
+
+
 AWAITED: Final = ("Deployment", "StatefulSet", "DaemonSet")
 
 

@@ -15,6 +15,7 @@ from rollback_lib.core.manifests.grouping import is_shared
 from rollback_lib.core.plan.model import LEFT, WRITING, Plan
 from rollback_lib.core.redact import cleaned
 from rollback_lib.core.report import followups
+from rollback_lib.core.report.changed import Changed, changed
 from rollback_lib.core.report.model import (
     ChangedContainer,
     ChangedObject,
@@ -117,19 +118,24 @@ _OURS: Final = ("lock/", "record/")  # keys of changes that leave the applicatio
 
 
 def _timeline(story: Story, times: Times, zone: tzinfo | None) -> Iterator[Moment]:
-    found: list[tuple[str, str, str, str]] = [(e.at, *said) for e in story.events if (said := _said(e))]
+    announced = {e.key: e for e in story.events if e.mark is Mark.ANNOUNCED}
+    found: list[tuple[str, str, str, str, Changed]] = [
+        (e.at, *said, changed(e, announced)) for e in story.events if (said := _said(e))
+    ]
     for finding in story.detection.findings if story.detection else ():
         if finding.since and finding.severity != "note":
-            found.append((finding.since, "evidence", "", f"{finding.service or finding.source}: {finding.text}"))
+            found.append(
+                (finding.since, "evidence", "", f"{finding.service or finding.source}: {finding.text}", Changed())
+            )
     # The records' own times are whole seconds, and would stand before what came first.
     ends = {e.stage: e.at for e in story.events if e.mark is Mark.STAGE_DONE}
     if story.approval and story.approval.by:
         by = f"{story.approval.by} ({story.approval.how})"
-        found.append((ends.get("approve", story.approval.at), "approved", "", by))
+        found.append((ends.get("approve", story.approval.at), "approved", "", by, Changed()))
     if times.healthy:
-        found.append((ends.get("verify", times.healthy), "healthy", "", ""))
-    for at, what, stage, text in sorted(found, key=lambda row: _when(row[0]) or datetime.max.replace(tzinfo=UTC)):
-        yield Moment(at=in_utc(at), local=_local(at, zone), what=what, stage=stage, text=text)
+        found.append((ends.get("verify", times.healthy), "healthy", "", "", Changed()))
+    for at, what, stage, text, of in sorted(found, key=lambda row: _when(row[0]) or datetime.max.replace(tzinfo=UTC)):
+        yield Moment(at=in_utc(at), local=_local(at, zone), what=what, stage=stage, text=text, **of._asdict())
 
 
 def _said(event: Event) -> tuple[str, str, str] | None:

@@ -343,3 +343,15 @@ class Releases(RuleBasedStateMachine):
 
 Releases.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestReleases = Releases.TestCase
+
+
+def test_a_proposal_is_known_by_its_code_and_in_records_of_before_by_the_words_of_their_time() -> None:
+    made = choose(Ledger(), live(V3)).target
+    assert made.is_proposal
+    assert msgspec.structs.replace(made, chosen_by="in other words").is_proposal
+    assert msgspec.structs.replace(made, chosen_how="").is_proposal, "what it was written as before there were codes"
+    named = choose(Ledger(), live(V3), "v2").target
+    assert not named.is_proposal
+    assert not msgspec.structs.replace(named, chosen_by=made.chosen_by).is_proposal, (
+        "the code tells where there is one"
+    )

@@ -27,7 +27,7 @@ from rollback_lib.operations import resume, undo
 from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import RunStore
-from rollback_lib.stages import making_again
+from rollback_lib.writes import making_again
 from tests.adapters.test_kubectl import Eyes, config_map, kubectl, patch
 from tests.core.report import stories
 from tests.fakes import FakeActs, FakeClock

@@ -21,14 +21,14 @@ class ClusterRecords:
     def list(self, kind: str, labels: Mapping[str, str]) -> Sequence[Object]:
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         status, found = self._cluster.ask("GET", kind, query={"labelSelector": selector})
-        _good(status, found, f"list {KINDS[kind].plural}")
+        _good(status, found, "list", KINDS[kind].plural)
         return tuple({"apiVersion": KINDS[kind].api, "kind": kind, **item} for item in found.get("items") or [])
 
     def get(self, kind: str, name: str) -> Object | None:
         status, found = self._cluster.ask("GET", kind, name)
         if status == 404:
             return None
-        _good(status, found, f"get {KINDS[kind].plural}/{name}")
+        _good(status, found, "get", f"{KINDS[kind].plural}/{name}")
         return found
 
     def put(self, record: Object) -> Object | None:
@@ -40,7 +40,7 @@ class ClusterRecords:
             status, found = self._cluster.ask("POST", kind, body=record)
         if status == _CONFLICT or (replace and status == 404):
             return None
-        _good(status, found, f"write {KINDS[kind].plural}/{name}")
+        _good(status, found, "write", f"{KINDS[kind].plural}/{name}")
         return found
 
     def delete(self, record: Object) -> bool:
@@ -50,14 +50,14 @@ class ClusterRecords:
         status, found = self._cluster.ask("DELETE", kind, name, body=body)
         if status in (404, _CONFLICT):
             return False
-        _good(status, found, f"delete {KINDS[kind].plural}/{name}")
+        _good(status, found, "delete", f"{KINDS[kind].plural}/{name}")
         return True
 
 
-def _good(status: int, found: Object, what: str) -> None:
+def _good(status: int, found: Object, verb: str, what: str) -> None:
     if status == 403:
         said = found.get("message")
-        raise RefusedError(f"cannot {what} (forbidden){f': {said}' if said else ''}")
+        raise RefusedError(f"cannot {verb} {what} (forbidden){f': {said}' if said else ''}")
     if status >= 400:
         error = UnreachableError if status >= 500 or status == 429 else RefusedError
-        raise error(f"the API server answered {status} when we wanted to {what}: {found.get('message') or ''}")
+        raise error(f"the API server answered {status} when we wanted to {verb} {what}: {found.get('message') or ''}")

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from rollback_lib.adapters import calls, process
 from rollback_lib.adapters.bounded import LargerError, again
@@ -34,8 +34,14 @@ REQUEST_TIMEOUT: Final = 30  # seconds, for one request
 VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
 # A user's ~/.kube/kuberc may give any command other flags, such as a dry run or another identity.
 NO_PREFERENCES: Final = {"KUBECTL_KUBERC": "false", "KUBERC": "off"}
-_KILLED: Final = "kubectl was ended by signal"
 _PAUSES: Final = (0.5, 1.0, 2.0)  # between tries where the server was busy and, read back, has taken nothing
+
+
+class _NoAnswer(NamedTuple):
+    """What kubectl said where it gave no object."""
+
+    said: str
+    killed: bool = False  # by a signal, before it could say anything
 
 
 class Reader(Protocol):
@@ -165,21 +171,21 @@ class Kubectl:
 
     def _try(self, change: PatchObject | CreateObject, arguments: Sequence[str]) -> Object | RefusedError | None:
         """One write; where nothing was changed and another try may help, the error that it would be."""
-        said = self._ask(arguments)
-        if isinstance(said, dict):
-            return said
+        answer = self._ask(arguments)
+        if not isinstance(answer, _NoAnswer):
+            return answer
         try:
-            return self._read_back(change, said)
+            return self._read_back(change, answer.said)
         except UnreachableError:
             raise
         except RefusedError as error:  # nothing was changed
-            if said.startswith(_KILLED):
+            if answer.killed:
                 raise InterruptedRunError(f"Interrupted: {error}") from None
-            if not worth_another_try(said):
+            if not worth_another_try(answer.said):
                 raise
             return error
 
-    def _ask(self, arguments: Sequence[str]) -> Object | str:
+    def _ask(self, arguments: Sequence[str]) -> Object | _NoAnswer:
         """The object that kubectl answers, or what it said where it gave none."""
         start = (self._program, *self._access(), f"--namespace={self._namespace}",
                  f"--request-timeout={REQUEST_TIMEOUT}s")  # fmt: skip
@@ -188,24 +194,24 @@ class Kubectl:
                 (*start, *arguments), self._environ, timeout=WRITE_LIMIT, more=NO_PREFERENCES, through="kubectl"
             )
         except subprocess.TimeoutExpired:
-            return f"kubectl did not answer within {WRITE_LIMIT:.0f} s"
+            return _NoAnswer(f"kubectl did not answer within {WRITE_LIMIT:.0f} s")
         except LargerError:
-            return "kubectl said more than any object has"
+            return _NoAnswer("kubectl said more than any object has")
         except OSError as error:
             raise RefusedError(f"kubectl could not be started: {error.strerror}. Install kubectl.") from None
         if done.code:
             calls.said("kubectl", done.err)
         if done.code < 0:
-            said = f"{_KILLED} {-done.code}"
+            said = f"kubectl was ended by signal {-done.code}"
             self._killed(said)
-            return said
+            return _NoAnswer(said, killed=True)
         if done.code != 0:
-            return last_line(told(done.err)) or f"kubectl ended with {done.code}"
+            return _NoAnswer(last_line(told(done.err)) or f"kubectl ended with {done.code}")
         with contextlib.suppress(ValueError):
             found: Any = json.loads(done.out)
             if isinstance(found, dict):
                 return found
-        return "kubectl said yes, and its answer does not read"
+        return _NoAnswer("kubectl said yes, and its answer does not read")
 
     def _read_back(self, change: Change, said: str) -> Object | None:
         """What is true after kubectl did not say yes: before, after, or something else."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from rollback_lib.adapters import bounded
 from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.adapters.kubernetes_http import BUSY, LIST_TIMEOUT, TROUBLED, Answer, KubernetesHttp, good, reason
-from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError
+from rollback_lib.core.errors import ForbiddenError, InterruptedRunError, Refusal, RefusedError
 from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.kinds import CLUSTER_SCOPED, KINDS, path_of
@@ -21,6 +21,13 @@ from rollback_lib.core.run.changes import patch_text
 
 _LOG: Final = 1 << 20  # bytes: more than we ask for
 FIELD_MANAGER: Final = "kubectl-client-side-apply"  # the dry run must be the write, to the letter
+
+
+class _Unread(NamedTuple):
+    """Why there is no list of a kind."""
+
+    why: str
+    unserved: bool = False  # the cluster does not know the kind in this version
 
 
 class KubernetesCluster:
@@ -59,7 +66,7 @@ class KubernetesCluster:
                 f"namespace {self._namespace} does not exist in this cluster ({client.configuration.host})."
             )
         if answer.status == 403:
-            raise RefusedError(
+            raise ForbiddenError(
                 Refusal(
                     f"cannot get namespace {self._namespace} (forbidden): nothing proves that this is the right "
                     "cluster.",
@@ -97,30 +104,33 @@ class KubernetesCluster:
         answers = dict(zip(lists, self._all(self._list, list(lists)), strict=True))
         found: dict[str, dict[str, Object]] = {}
         refused: dict[str, str] = {}
+        unserved: set[str] = set()
         for kind, api in usual.items():
             result = answers[kind, api]
-            if isinstance(result, str):
-                refused[kind] = result
+            if isinstance(result, _Unread):
+                refused[kind] = result.why
+                unserved |= {kind} if result.unserved else set()
             else:
                 found[kind] = dict(result)
         for key, api in own.items():
             kind, _, name = key.partition("/")
             result = answers[kind, api]
-            if isinstance(result, str):
-                refused[key] = result + (f", but {usual[kind]}" if kind in found and "does not serve" in result else "")
+            if isinstance(result, _Unread):
+                refused[key] = result.why + (f", but {usual[kind]}" if kind in found and result.unserved else "")
+                unserved |= {key} if result.unserved else set()
                 continue
             found.setdefault(kind, {}).pop(name, None)
             if name in result:
                 found[kind][name] = result[name]
-        return Snapshot(found, refused)
+        return Snapshot(found, refused, frozenset(unserved))
 
-    def _list(self, asked: tuple[str, str]) -> dict[str, Object] | str:
+    def _list(self, asked: tuple[str, str]) -> dict[str, Object] | _Unread:
         kind, api = asked
         answer = self._http.ask("GET", path_of(api, KINDS[kind].plural, self._namespace), timeout=LIST_TIMEOUT)
         if answer.status == 403:
-            return f"cannot list {KINDS[kind].plural} in {self._namespace} (forbidden)"
+            return _Unread(f"cannot list {KINDS[kind].plural} in {self._namespace} (forbidden)")
         if answer.status == 404:
-            return f"the cluster does not serve {api} {kind}"
+            return _Unread(f"the cluster does not serve {api} {kind}", unserved=True)
         return {name_of(i): {"apiVersion": api, "kind": kind, **i} for i in good(answer).get("items") or []}
 
     def _all(self, ask: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

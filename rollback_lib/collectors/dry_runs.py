@@ -31,7 +31,7 @@ def as_new(cluster: Cluster, wanted: Object, live: Object, services: Collection[
     address = recreate.address(wanted, live)
     others = recreate.holders({"kind": "Service", "spec": {"clusterIP": address}}, services) if address else ()
     if address and (others or cluster.presence("IPAddress", address) is Presence.THERE):
-        return DryRun(None, (), f"spec.clusterIP: {address} is already allocated", 422)
+        return DryRun(None, (), f"spec.clusterIP: {address} is already allocated", 422, taken=True)
     return cluster.dry_run_create(recreate.to_try(wanted, live))
 
 

@@ -71,7 +71,11 @@ class Rollouts:
         kinds = sorted({w.kind for w in self._watched})
         workloads = self._ports.cluster.snapshot(kinds)  # first: what is read later may be newer, never older
         rest = self._ports.cluster.snapshot(told_by(kinds))
-        self.snapshot = Snapshot({**workloads.objects, **rest.objects}, {**workloads.refused, **rest.refused})
+        self.snapshot = Snapshot(
+            {**workloads.objects, **rest.objects},
+            {**workloads.refused, **rest.refused},
+            workloads.unserved | rest.unserved,
+        )
         for why in self.snapshot.refused.values():  # what is not seen would be waited for in vain
             raise CheckError(f"Nobody can tell how the rollout goes: {why}.")
         now = self._ports.clock.now()

@@ -38,7 +38,9 @@ def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()
         raise RefusedError(why)
     events = tuple(cluster.events())
     nodes = _nodes(ports)
-    snapshot = Snapshot({**workloads.objects, **rest.objects}, {**workloads.refused, **rest.refused})
+    snapshot = Snapshot(
+        {**workloads.objects, **rest.objects}, {**workloads.refused, **rest.refused}, workloads.unserved | rest.unserved
+    )
     now = ports.clock.now()
     views = {
         label(kind, name_of(w)): View(

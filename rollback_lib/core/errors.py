@@ -107,6 +107,10 @@ class LostError(LockedError):
     """Another process goes on with this run; it is the one that tells how the run ends."""
 
 
+class ForbiddenError(RefusedError):
+    """The cluster answers, and does not let us."""
+
+
 class UnreachableError(RefusedError):
     """The cluster does not answer at all, which may pass."""
 
@@ -155,3 +159,8 @@ def code_and_text(error: Exception) -> tuple[int, str]:
     if isinstance(error, RollbackError):
         return error.exit_code, str(error)
     return EXIT_BUG, f"{type(error).__name__}: {error}"
+
+
+def codes_of(error: Exception) -> tuple[str, ...]:
+    """The codes of the refusals that ended something, for ``--accept``; none where nothing makes it acceptable."""
+    return tuple(r.code for r in error.refusals if r.code) if isinstance(error, RefusedError) else ()

@@ -9,6 +9,7 @@ from rollback_lib.core.errors import RefusedError, RollbackError, code_and_text
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
 from rollback_lib.core.images.reference import parse, repository_of
+from rollback_lib.core.manifests import grouping
 from rollback_lib.core.readouts import prerequisites
 from rollback_lib.core.readouts.prerequisites import Check
 from rollback_lib.core.redact import redact
@@ -49,7 +50,7 @@ def examine(known: Session) -> tuple[Check, ...]:
         found.append(prerequisites.not_checked("images", "the manifests of a release come first"))
     found += reached
     found += _try("kubectl", lambda: [prerequisites.kubectl(acts.version(), _server(known) if there else "")])
-    if not there and "cannot get namespace" not in reached[0].text:
+    if not there and reached[0].code != prerequisites.FORBIDDEN:
         found.append(prerequisites.not_checked("permission", "the cluster comes first"))
     elif not resolution:
         found.append(prerequisites.not_checked("permission", "which objects there are is not known"))
@@ -82,7 +83,7 @@ def _manifests(known: Session, newest: str, resolution: list[Resolution]) -> lis
     except Exception as error:
         raise RefusedError(*redact(code_and_text(error)[1]).splitlines()) from error
     resolution.append(found)
-    services = len([name for name, _ in found.services if not name.startswith("(")])
+    services = len([name for name, _ in found.services if not grouping.is_shared(name)])
     text = f"{newest}: {services} services, {len(found.objects)} objects."
     warned = " ".join(found.warnings)
     return [Check(name="manifests", state="warn" if warned else "ok", text=f"{text} {warned}".strip())]

@@ -76,7 +76,7 @@ def reopen(session: Session, *, yes: bool) -> Reopened:
     identity = ports.cluster.identity()
     snapshot = ports.cluster.snapshot((*slots.CLOSABLE, *maintenance.KINDS))
     unread = tuple(f"{why}: nothing says whether one is closed." for kind, why in snapshot.refused.items()
-                   if kind in slots.CLOSABLE and "does not serve" not in why)  # fmt: skip
+                   if kind in slots.CLOSABLE and kind not in snapshot.unserved)  # fmt: skip
     found = closed(snapshot)
     if not found:
         return Reopened(cluster=identity, unread=unread)

@@ -19,7 +19,6 @@ from rollback_lib.core.releases import current
 from rollback_lib.core.releases import live as core_live
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.live import Live
-from rollback_lib.core.releases.target import PROPOSED
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request
 from rollback_lib.operations import run as operation
@@ -81,7 +80,7 @@ def _of_release(known: Session, to: str, services: Sequence[str]) -> _Found:
         resolution, now = resolving.resolve(request, known.ports)
         found = proving.prove(request, resolution, now.live, known.ports)
     target = resolution.target
-    if target.chosen_by == PROPOSED:
+    if target.is_proposal:
         raise RefusedError(Refusal(f"{target.release} is only a proposal by date.", fix="Name the release with --to."))
     tags, left = retag.planned([(i.to, i.digest) for i in found.images if i.own], found.mutable_tags)
     return f"mutable tags get the images of {target.release}", tags, left

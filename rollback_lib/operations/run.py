@@ -119,7 +119,7 @@ def execute(run: RunStore, ports: Ports) -> Outcome:
 def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     """One stage, as Jenkins calls them. A dry run enters none that writes."""
     if run.get(Request).dry_run and stage in _AFTER_LOOKING:
-        return _outcome(run, ports, loop.advance(run, ports, until="", only=""))
+        return _outcome(run, ports, loop.stands(run))
     if stage in _WITH_THE_LOCK:
         standing.entered_again(run, ports)
     return _outcome(run, ports, loop.advance(run, ports, only=stage))

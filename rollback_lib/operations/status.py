@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core import health
-from rollback_lib.core.errors import RollbackError, code_and_text
+from rollback_lib.core.errors import RollbackError, code_and_text, codes_of
 from rollback_lib.core.health import Report, View
 from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
 from rollback_lib.core.images.reference import digest_of
@@ -73,6 +73,7 @@ class _Found(NamedTuple):
     why: str = ""
     resolution: Resolution | None = None
     mutable_tags: tuple[MutableTag, ...] = ()
+    codes: tuple[str, ...] = ()  # of the refusals in ``why``
 
 
 def _current(session: Session) -> _Found:
@@ -102,7 +103,7 @@ def _current(session: Session) -> _Found:
             compared = ", ".join(names[: _TRIED + 1])
             why = f"what runs is, as a whole, none of the releases that were compared: {compared}."
             return found._replace(why=why, mutable_tags=())
-        if f"[--accept {REGISTRY_UNKNOWN}" in found.why:
+        if REGISTRY_UNKNOWN in (code.partition(":")[0] for code in found.codes):
             break  # a registry that cannot tell about one release will not about the next
     assert first is not None
     return first._replace(why=_first_lines(first.why))
@@ -122,7 +123,8 @@ def _towards(session: Session, name: str, now: Now, asked: dict[str, Answer]) ->
         found = proving.prove(request, resolution, now.live, session.ports, asked)
     except Exception as error:
         known = resolution.current if resolution else UNKNOWN  # the ledger may tell although an image is gone
-        return _Found(known, redact(code_and_text(error)[1]) or "nothing was found", resolution)
+        text, codes = redact(code_and_text(error)[1]), codes_of(error)
+        return _Found(known, text or "nothing was found", resolution, codes=codes)
     return _Found(found.current, "", resolution, found.mutable_tags)
 
 

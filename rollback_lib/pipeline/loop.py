@@ -103,6 +103,11 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     return _ending(run, problem)
 
 
+def stands(run: RunStore) -> Ending:
+    """How the run stands by its journal. Enters no stage."""
+    return ending(run.events())
+
+
 def _ending(run: RunStore, problem: Exception | None) -> Ending:
     """How the run stands by its journal; and by what ended it where the journal could not take that any more."""
     events = run.events()
@@ -111,7 +116,8 @@ def _ending(run: RunStore, problem: Exception | None) -> Ending:
         return found
     code, text = errors.code_and_text(problem)
     stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
-    lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code)
+    lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code,
+                 codes=errors.codes_of(problem))  # fmt: skip
     return ending([*events, lost])
 
 
@@ -159,7 +165,7 @@ def _enter(
         with contextlib.suppress(errors.RefusedError):  # the first error is the one that is told
             if code == errors.EXIT_BUG:
                 _keep_traceback(run, error)
-            run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code)
+            run.append(Mark.STAGE_FAILED, stage.ID, error=redact(text), code=code, codes=errors.codes_of(error))
         raise
     run.append(Mark.STAGE_DONE, stage.ID)
 

@@ -56,7 +56,7 @@ class JournalledWriter:
         except _TOOK_NOTHING as error:
             self._not_done(change, error)
             raise
-        self._run.append(Mark.DONE, stage, key=change.key, what=change.what, result=result)
+        self._run.append(Mark.DONE, stage, result=result, **_said(change))
         return result
 
     def _act(self, change: Change) -> Mapping[str, str]:
@@ -99,8 +99,10 @@ class JournalledWriter:
                 self._not_done(change, error)
             self._copy.withdraw()
             raise
-        what = f"{change.what} over from {over}" if over else change.what
-        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=what)
+        said = _said(change)
+        if over:  # from whom is told in words only
+            said |= {"what": f"{change.what} over from {over}", "change": ""}
+        self._run.append(Mark.DONE, self._stage.ID, **said)
         return {}
 
     def let_go(self) -> Mapping[str, str]:
@@ -115,16 +117,19 @@ class JournalledWriter:
         self._announce(change)
         through(self._ports, self._holding.release)
         self._copy.remove(self._run.get(Request).undo)
-        self._run.append(Mark.DONE, self._stage.ID, key=change.key, what=change.what)
+        self._run.append(Mark.DONE, self._stage.ID, **_said(change))
         return {}
 
     def _announce(self, change: Change) -> None:
-        self._run.append(
-            Mark.ANNOUNCED, self._stage.ID, key=change.key, before=change.before, after=change.after, what=change.what
-        )
+        self._run.append(Mark.ANNOUNCED, self._stage.ID, before=change.before, after=change.after, **_said(change))
 
     def _not_done(self, change: Change, error: Exception) -> None:
         self._run.append(
-            Mark.NOT_DONE, self._stage.ID, key=change.key, what=change.what, error=redact(str(error)),
+            Mark.NOT_DONE, self._stage.ID, **_said(change), error=redact(str(error)),
             code=error.exit_code if isinstance(error, errors.RollbackError) else 0,
         )  # fmt: skip
+
+
+def _said(change: Change) -> dict[str, str]:
+    """What every line of the journal about a change says of it."""
+    return {"key": change.key, "what": change.what, "change": change.code, "subject": change.subject}

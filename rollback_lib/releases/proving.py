@@ -17,7 +17,7 @@ from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.live import Live
-from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.releases.tags import MARKS, ReleaseRef
 from rollback_lib.core.run import images as recorded
 from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.ports import Ports
@@ -121,7 +121,7 @@ def _by_mark(now: Live, choices: Sequence[Choice], releases: Sequence[ReleaseRef
     found = next((r for r in releases if marks == {r.release}), None)
     if found is None:
         return current.UNKNOWN
-    return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since")
+    return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since", chosen_how=MARKS)
 
 
 def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from rollback_lib.collectors import (
     workloads,
 )
 from rollback_lib.core.evidence.findings import finding, judge
-from rollback_lib.core.evidence.monitoring import ALERTMANAGER, PROMETHEUS
+from rollback_lib.core.evidence.monitoring import ALERTMANAGER, NOT_ASKED, PROMETHEUS
 from rollback_lib.core.evidence.workloads import LOGS, VERSIONS, WORKLOADS
 from rollback_lib.core.run.records import Detection, Finding, Measure, Request
 from rollback_lib.core.settings.model import Smoke, seconds
@@ -42,7 +42,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Detection | None:
         found = _gathered(request, ports, measures)
     except Exception as error:  # a mistake of ours must not cost anybody their rollback
         found = {ID: (finding("note", ID, f"looking for evidence failed: {type(error).__name__}: {error}"),)}
-    known = WORKLOADS in found and not any(f.text.startswith(f"{WORKLOADS} could not") for f in found[WORKLOADS])
+    known = WORKLOADS in found and not any(f.cause == NOT_ASKED for f in found[WORKLOADS])
     return judge(
         (f for each in found.values() for f in each), at=ports.clock.now(), seconds=time.monotonic() - began,
         health_known=known, measures=tuple(measures),

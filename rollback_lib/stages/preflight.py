@@ -30,7 +30,6 @@ from rollback_lib.core.plan.model import (
     PlannedTag,
     freeze,
 )
-from rollback_lib.core.releases import target
 from rollback_lib.core.run import cluster_copy
 from rollback_lib.core.run.records import Detection, Images, Request, Resolution, Rewritten
 from rollback_lib.core.traffic import isolation
@@ -104,7 +103,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if problem := ports.acts.problem():
         refused.append(Refusal(problem))
     refused += resolution.refusals
-    if resolution.target.chosen_by == target.PROPOSED and not request.dry_run:
+    if resolution.target.is_proposal and not request.dry_run:
         refused.append(
             Refusal(
                 f"{resolution.target.release} is only a proposal by date: nothing proves that it ever ran well.",

@@ -155,7 +155,7 @@ class Limited(FakeCluster):
             "Ingress": "cannot list ingresses in shop (forbidden)",
             "HTTPRoute": "the cluster does not serve gateway.networking.k8s.io/v1 HTTPRoute",
         }
-        return Snapshot(found.objects, {k: v for k, v in refused.items() if k in kinds})
+        return Snapshot(found.objects, {k: v for k, v in refused.items() if k in kinds}, frozenset({"HTTPRoute"}))
 
 
 def test_what_we_may_not_see_is_said_and_what_the_cluster_does_not_have_is_not(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rollback_lib.core.settings.checks import Alertmanager, Prometheus, Query
 
 ALERTMANAGER = "alertmanager"
 PROMETHEUS = "prometheus"
+NOT_ASKED = "NotAsked"  # the cause of a note: its source gave no answer that reads
 
 
 Question = tuple[str, tuple[tuple[str, str], ...]]  # an address and its query, not yet encoded
@@ -33,7 +34,7 @@ def query_question(server: Prometheus, query: Query) -> Question:
 
 def unread(source: str, why: str) -> Finding:
     """A source that could not be asked, or whose answer does not read: never evidence of anything."""
-    return finding("note", source, f"{source} could not be asked: {why}")
+    return finding("note", source, f"{source} could not be asked: {why}", cause=NOT_ASKED)
 
 
 def alerts(server: Alertmanager, body: bytes) -> Iterator[Finding]:

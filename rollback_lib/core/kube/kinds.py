@@ -72,6 +72,14 @@ ORPHANS: Final = tuple(k.kind for k in _KINDS if k.goes)
 CLUSTER_SCOPED: Final = tuple(k.kind for k in _KINDS if not k.namespaced)
 
 
+_IN_LOWER_CASE: Final = {kind.lower(): kind for kind in KINDS}
+
+
+def as_written(kind: str) -> str:
+    """A kind that is in lower case, as in the journal's keys, as people write it; one that is not known stays so."""
+    return _IN_LOWER_CASE.get(kind, kind)
+
+
 def told_by(kinds: Iterable[str]) -> tuple[str, ...]:
     """The kinds that tell how rollouts of workloads of these kinds go: the revisions between, and the pods."""
     watched = tuple(kinds)

@@ -25,10 +25,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Objects of the namespace at one time, by kind and name.
 
     ``refused`` has the kinds that cannot be listed, and why; objects (``Kind/name``) whose apiVersion is not served.
+    ``unserved`` names those among them of which the cluster has none, since it does not know what they are.
     """
 
     objects: Mapping[str, Mapping[str, Object]]
     refused: Mapping[str, str] = {}
+    unserved: frozenset[str] = frozenset()
 
     def get(self, kind: str, name: str) -> Object | None:
         return self.objects.get(kind, {}).get(name)
@@ -52,9 +54,13 @@ class Presence(enum.StrEnum):
 
 
 class DryRun(msgspec.Struct, frozen=True):
-    """What the server would store (``object``), what it warned of, or why it refuses (``status``, ``refused``)."""
+    """What the server would store (``object``), what it warned of, or why it refuses (``status``, ``refused``).
+
+    ``taken``: another Service was seen to have the address, which the server does not look at in a dry run.
+    """
 
     object: Object | None
     warnings: Sequence[str] = ()
     refused: str = ""
     status: int = 200
+    taken: bool = False

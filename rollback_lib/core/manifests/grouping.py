@@ -35,6 +35,11 @@ class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
 SHARED: Final = "(shared)"  # no service can be called so
 
 
+def is_shared(service: str) -> bool:
+    """Whether this is what no service has for itself."""
+    return service == SHARED
+
+
 def by_workload(
     objects: Sequence[SourceObject],
     read: Mapping[str, Sequence[Document]],

@@ -45,6 +45,7 @@ class Reader:
         self.problems: list[Problem] = []
         self.count = 0
         self.aliased = 0
+        self._too_much = False  # said once
         self._depth = 0  # of aliases
         self._level = 0  # of everything
         self._keyed: dict[int, dict[str, tuple[Node, Node]]] = {}
@@ -109,7 +110,8 @@ class Reader:
         self.count += 1
         self.aliased += self._depth > 0
         if self.count > MAX_NODES or (self.aliased > 100_000 and self.aliased > 0.9 * self.count):
-            if not any("excessive" in p.text for p in self.problems):
+            if not self._too_much:
+                self._too_much = True
                 self.say(node, "document contains excessive aliasing")
             return None
         if node.kind == "scalar":

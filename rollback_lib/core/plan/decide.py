@@ -40,6 +40,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     live: Object | None
     change: str
     why: str = ""
+    accepted: str = ""  # the code by which it is left alone
     operations: tuple[Operation, ...] = ()
     kept: tuple[str, ...] = ()
     after: Object | None = None  # as the server would store it

@@ -98,19 +98,29 @@ def leftovers(before: Object, after: Object, base: Object | None) -> tuple[Lefto
     for difference in differences(template(before) or {}, template(after) or {}):
         if difference.path in taken:
             continue
-        if difference.new is _GONE and (what := _what(difference.path)):
-            found.append(Leftover(kind=kind_of(before), name=name_of(before), what=what))
+        if difference.new is _GONE and (part := _part(difference.path)):
+            container = _container(difference.path)
+            what = f"{part} of container {container}" if container else part
+            found.append(
+                Leftover(kind=kind_of(before), name=name_of(before), what=what, part=part, container=container)
+            )
     return tuple(found)
 
 
-def _what(path: str) -> str:
+def _container(path: str) -> str:
+    """In which container a variable stands; empty where the path is no variable's."""
+    parts = path.replace("]", "").split("[")
+    return parts[1].split(".")[0] if len(parts) == 3 and parts[1].endswith(".env") else ""
+
+
+def _part(path: str) -> str:
     parts = path.replace("]", "").split("[")
     words = {".env": "variable", "spec.containers": "container", "spec.initContainers": "init container",
              "spec.volumes": "volume", ".volumeMounts": "volume mount"}  # fmt: skip
     if len(parts) == 2 and parts[0] in words:
         return f"{words[parts[0]]} {parts[1]}"
-    if len(parts) == 3 and parts[1].endswith(".env"):
-        return f"variable {parts[2]} of container {parts[1].split('.')[0]}"
+    if _container(path):
+        return f"variable {parts[2]}"
     if path.startswith("metadata."):
         kind, _, name = path.removeprefix("metadata.").partition(".")
         return f"pod {kind.rstrip('s')} {name}"

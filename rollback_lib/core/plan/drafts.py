@@ -48,7 +48,7 @@ from rollback_lib.core.run.records import Images, Request, Resolution
 
 def skipped(drafts: Sequence[Draft]) -> set[str]:
     """The accept codes that left an object alone."""
-    return {d.why.removeprefix("--accept ") for d in drafts if d.why.startswith("--accept ")}
+    return {d.accepted for d in drafts if d.accepted}
 
 
 def drafts(
@@ -71,7 +71,7 @@ def drafts(
         if why := decide.never_written(body, namespace):
             draft = msgspec.structs.replace(draft, why=why)
         elif skip in request.accept:
-            draft = msgspec.structs.replace(draft, why=f"--accept {skip}")
+            draft = msgspec.structs.replace(draft, why=f"--accept {skip}", accepted=skip)
         elif why := snapshot.why_not(source.kind, source.name, source.api_version):
             refused.append(Refusal(f"{draft.label} ({source.place}): {why}.", code=skip))
         elif live is not None and is_leaving(live):

@@ -58,10 +58,12 @@ def read(
         if new is not None:
             return _made_again(draft, said, wanted, anew, kept, accepted)
         if f"recreate:{draft.label}" in accepted:
-            return Reading(draft, (refused_by_server(draft, anew.status, anew.refused, "create", services),))
+            return Reading(draft, (refused_by_server(draft, anew, "create", services),))
     if said.object is None:
-        text = said.refused if anew is None else f"{said.refused}; nor does it take a new one: {anew.refused}"
-        return Reading(draft, (refused_by_server(draft, said.status, text, services=services),))
+        if anew is not None:
+            text = f"{said.refused}; nor does it take a new one: {anew.refused}"
+            said = msgspec.structs.replace(said, refused=text, taken=is_taken(said) or is_taken(anew))
+        return Reading(draft, (refused_by_server(draft, said, services=services),))
     refusals = [*_policies(draft, said), *_images_changed(draft, said.object)]
     refusals += [
         Refusal(
@@ -205,11 +207,15 @@ def placed(refusal: Refusal, wrong: Sequence[tuple[str, str, str]]) -> Refusal:
     return msgspec.structs.replace(refusal, text=f"{refusal.text.rstrip('.')}. {said}.", fix=fix)
 
 
-def refused_by_server(
-    draft: Draft, status: int, said: str, verb: str = "", services: Collection[Object] = ()
-) -> Refusal:
+def is_taken(found: DryRun) -> bool:
+    """Whether a node port or an address is another Service's: we saw so, or the server says it."""
+    return found.taken or _TAKEN in found.refused
+
+
+def refused_by_server(draft: Draft, found: DryRun, verb: str = "", services: Collection[Object] = ()) -> Refusal:
     """The refusal for a dry run that did not pass. ``services``: those of the namespace."""
     kind, name = kind_of(draft.target), name_of(draft.target)
+    status, said = found.status, found.refused
     verb = verb or ("create" if draft.live is None else "patch")
     if status == 403 and "forbidden: User" in said:
         return Refusal(
@@ -218,11 +224,11 @@ def refused_by_server(
             fix=f"Allow `get` and `{verb}` on {KINDS[kind].plural} in the Role.",
         )
     fix = ""
-    if _TAKEN in said and (held := recreate.holders(draft.target, services)):
+    if is_taken(found) and (held := recreate.holders(draft.target, services)):
         held_by = "; ".join(held)
         fix = f"{held_by[0].upper()}{held_by[1:]}, and gives it up only after this one "
         fix += "would have it. Free it by hand; then plan again."
-    elif _TAKEN in said:
+    elif is_taken(found):
         fix = (
             "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "
             "is made again would not get it either. Free it; then plan again."

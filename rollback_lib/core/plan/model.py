@@ -71,11 +71,16 @@ class PlannedService(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leftover(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a plain ``kubectl apply`` of the old manifests would leave behind; this plan removes it."""
+    """Something that a plain ``kubectl apply`` of the old manifests would leave behind; this plan removes it.
+
+    ``container``: in which one it stands, where it stands in one; then ``part`` is ``what`` without that.
+    """
 
     kind: str
     name: str
     what: str
+    part: str = ""
+    container: str = ""
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):

@@ -149,7 +149,7 @@ def _leftovers(leftovers: Sequence[Leftover]) -> Iterator[str]:
     """The same thing in ten services is one line."""
     groups: dict[str, list[str]] = {}
     for leftover in leftovers:
-        what = leftover.what.removesuffix(f" of container {leftover.name}")
+        what = leftover.part if leftover.container == leftover.name else leftover.what
         groups.setdefault(what, []).append(leftover.name)
     for what, names in groups.items():
         yield from wrapped(f"{what}: {', '.join(names)}", "  - ")

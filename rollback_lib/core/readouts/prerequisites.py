@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from rollback_lib.core.errors import RefusedError, RollbackError, UsageError
+from rollback_lib.core.errors import ForbiddenError, RefusedError, RollbackError, UsageError
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.snapshot import ClusterIdentity
@@ -23,12 +23,19 @@ _SKEW: Final = 1  # minor versions that kubectl and a server may differ by (Kube
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One prerequisite. A ``warn`` would not stop a rollback, or could not be looked at; ``fix`` says what to do."""
+    """One prerequisite. A ``warn`` would not stop a rollback, or could not be looked at; ``fix`` says what to do.
+
+    ``code``: what kind of failure it is, where that matters to another check.
+    """
 
     name: str
     state: Literal["ok", "warn", "FAIL"]
     text: str
     fix: str = ""
+    code: str = ""
+
+
+FORBIDDEN: Final = "forbidden"  # who was asked answers, and does not let us
 
 
 def all_there(checks: Sequence[Check]) -> bool:
@@ -40,8 +47,9 @@ def failed(name: str, error: Exception) -> Check:
     """The check that an error ended. Anything but our own errors is a bug, and still only one line."""
     if isinstance(error, RefusedError):
         first, *more = error.refusals
+        code = FORBIDDEN if isinstance(error, ForbiddenError) else ""
         text = " ".join((first.text, *(r.text for r in more[:3]), f"(and {len(more) - 3} more)" if more[3:] else ""))
-        return Check(name=name, state="FAIL", text=text.strip(), fix=first.fix)
+        return Check(name=name, state="FAIL", text=text.strip(), fix=first.fix, code=code)
     if isinstance(error, UsageError):
         return Check(name=name, state="FAIL", text="; ".join(str(p) for p in error.problems))
     if isinstance(error, RollbackError):

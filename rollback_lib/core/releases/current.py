@@ -13,7 +13,7 @@ import msgspec
 from rollback_lib.core.images.ladder import Choice, ImageSettings, same_image
 from rollback_lib.core.images.reference import is_registry_tag, repository_of
 from rollback_lib.core.images.registry_answers import Answer
-from rollback_lib.core.releases.tags import UNKNOWN, ReleaseRef
+from rollback_lib.core.releases.tags import REGISTRY_TAGS, UNKNOWN, ReleaseRef
 
 
 class MutableTag(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ def release_of(
     for release in releases:
         if seen and all(runs(one, release.release, settings, answers) for one in seen):
             how = "what runs: the digests of its registry tags"
-            return msgspec.structs.replace(release, chosen_by=how)
+            return msgspec.structs.replace(release, chosen_by=how, chosen_how=REGISTRY_TAGS)
     return UNKNOWN
 
 

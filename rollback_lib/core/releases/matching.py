@@ -16,11 +16,11 @@ from rollback_lib.core.images.reference import digest_of, repository_of
 from rollback_lib.core.images.rungs import same_image
 from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, RecordedContainer, RecordedWorkload
 from rollback_lib.core.releases.live import Live, LiveContainer, LiveWorkload
-from rollback_lib.core.releases.tags import UNKNOWN, ReleaseRef
+from rollback_lib.core.releases.tags import BY_LEDGER, LAST_RUN, SERVICES, UNKNOWN, ReleaseRef
 from rollback_lib.core.settings.model import Settings
 
 MIXED: Final = "mixed"
-BY_LEDGER: Final = "what runs: the digests of its ledger record"
+_BY_LEDGER: Final = "what runs: the digests of its ledger record"
 
 
 class Matched(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +48,11 @@ def match(ledger: Ledger, live: Live, settings: Settings, only: Collection[str] 
     if chosen is not None:
         current = ReleaseRef(
             release=chosen.release, commit=chosen.commit, date=_at(chosen),
-            chosen_by=BY_LEDGER if isinstance(chosen, Entry) else "what runs: the digests of the last rollback",
+            chosen_by=_BY_LEDGER if isinstance(chosen, Entry) else "what runs: the digests of the last rollback",
+            chosen_how=BY_LEDGER if isinstance(chosen, Entry) else LAST_RUN,
         )  # fmt: skip
     elif services and len({r for _, r in services}) > 1 and "" not in {r for _, r in services}:
-        current = ReleaseRef(release=MIXED, chosen_by=", ".join(f"{s} {r}" for s, r in services))
+        current = ReleaseRef(release=MIXED, chosen_by=", ".join(f"{s} {r}" for s, r in services), chosen_how=SERVICES)
     else:
         current = UNKNOWN
     named = tuple((s, r) for s, r in services if r)

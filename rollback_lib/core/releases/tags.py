@@ -20,12 +20,35 @@ from rollback_lib.core.errors import Problem, Refusal, RefusedError, UsageError
 
 
 class ReleaseRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells."""
+    """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells.
+
+    ``chosen_how`` is the code for that, and ``chosen_by`` says it in words; both are empty where nobody chose.
+    """
 
     release: str
     commit: str = ""
     date: str = ""
     chosen_by: str = ""
+    chosen_how: str = ""
+
+    @property
+    def is_proposal(self) -> bool:
+        """Whether only its date speaks for it. A record of before these codes has the words of its time."""
+        return self.chosen_how == PROPOSED or (not self.chosen_how and self.chosen_by == _PROPOSED_BEFORE)
+
+
+# How a target was chosen.
+NAMED: Final = "named"
+BY_LEDGER: Final = "ledger"  # the newest that proved good
+AGAIN: Final = "again"  # the last rollback went there, and it is what runs
+PROPOSED: Final = "proposed"  # the one before, by commit date
+UNDONE: Final = "undo"  # what ran before the run that is undone
+# How what runs was told; the ledger's is above.
+LAST_RUN: Final = "last-run"  # the digests of the last rollback
+SERVICES: Final = "services"  # each service runs a release, and not all the same
+REGISTRY_TAGS: Final = "registry-tags"  # the digests of its tags
+MARKS: Final = "marks"  # what a rollback left on the objects, unchanged since
+_PROPOSED_BEFORE: Final = "proposal by commit date"
 
 
 UNKNOWN: Final = ReleaseRef(release="unknown")

@@ -15,12 +15,15 @@ from rollback_lib.core.errors import Refusal
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import Entry, Ledger
 from rollback_lib.core.releases.matching import Matched
-from rollback_lib.core.releases.tags import ReleaseRef, Tag
+from rollback_lib.core.releases.tags import AGAIN, BY_LEDGER, NAMED, PROPOSED, UNDONE, ReleaseRef, Tag
 from rollback_lib.core.settings.parameters import LAST_GOOD
 
-PROPOSED: Final = "proposal by commit date"
-BY_LEDGER: Final = "the newest release that proved good, by the ledger"
-AGAIN: Final = "the last rollback went there, and it is what runs"
+_WORDS: Final = {
+    NAMED: "--to",
+    BY_LEDGER: "the newest release that proved good, by the ledger",
+    AGAIN: "the last rollback went there, and it is what runs",
+    PROPOSED: "proposal by commit date",
+}
 MOVED: Final = "moved-tag"
 QUARANTINED: Final = "quarantined"
 
@@ -46,9 +49,9 @@ def choose(
     if ledger.unread:
         warnings.append(f"The ledger could not be read, so it is gone on without it: {ledger.unread}")
     if undo:
-        chosen, how = release.find(tags, to), f"undo of run {undo}"
+        chosen, how = release.find(tags, to), UNDONE
     elif to != LAST_GOOD:
-        chosen, how = release.find(tags, to), "--to"
+        chosen, how = release.find(tags, to), NAMED
         if not release.matches(pattern, chosen.name):
             warnings.append(f"{chosen.name} does not match the release pattern {pattern!r}.")
     elif name := again(ledger, matched):
@@ -64,7 +67,8 @@ def choose(
     if entry is not None and entry.commit != chosen.commit and f"{MOVED}:{chosen.name}" in accepted:
         warnings.append(f"Tag {chosen.name} has moved, so what the ledger has of it does not count.")
         entry = None
-    target = ReleaseRef(release=chosen.name, commit=chosen.commit, date=chosen.date, chosen_by=how)
+    target = ReleaseRef(release=chosen.name, commit=chosen.commit, date=chosen.date,
+                        chosen_by=_WORDS.get(how) or f"undo of run {undo}", chosen_how=how)  # fmt: skip
     return Choice(target, entry, tuple(refusals), tuple(warnings))
 
 

@@ -56,11 +56,14 @@ def derive(
     yield _said("cause")
 
 
+OF_TAGS: Final = ("mutable-tag", "mutable-tags")  # a tag that would bring the failed release back
+
+
 def _tags(plan: Plan, ending: Ending) -> Iterator[FollowUp]:
     if (found := still_failed(plan, ending.other_tags)) and (warning := mutable_warning(plan, ending.other_tags)):
         tags, where, failed = found
         values = {"tags": tags, "where": str(where), "failed": failed}
-        yield FollowUp(code="mutable-tag" if isinstance(where, str) else "mutable-tags", text=warning, values=values)
+        yield FollowUp(code=OF_TAGS[not isinstance(where, str)], text=warning, values=values)
     if plan.bots:
         yield FollowUp(code="bots", text=bots.warning(plan.bots), values={"names": _list([b.name for b in plan.bots])})
     for tag in ending.left_tags:
@@ -68,7 +71,7 @@ def _tags(plan: Plan, ending: Ending) -> Iterator[FollowUp]:
 
 
 def _images(plan: Plan) -> Iterator[FollowUp]:
-    if "unproven-target" in plan.accepted or plan.target.chosen_by.startswith("proposal"):
+    if "unproven-target" in plan.accepted or plan.target.is_proposal:
         yield _said("unproven-target", release=plan.target.release)
     by_reference = [s.name for s in plan.services if any(c.rung == "reference" for c in s.containers)]
     if by_reference:

@@ -82,7 +82,7 @@ def _changed(ending: Ending) -> str:
     tags = len(ending.moved_tags)
     said = []
     # one object that was closed and opened is one object
-    if objects := len({change.split(" ")[0] for change in ending.changed}) - tags:
+    if objects := len(ending.objects):
         said.append(f"{counted(objects, 'object was', 'objects were')} changed")
     if tags:
         said.append(f"{counted(tags, 'tag was', 'tags were')} moved")

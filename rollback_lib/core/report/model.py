@@ -15,13 +15,20 @@ VERSION: Final = 1  # raised when something is taken away or changes its meaning
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the timeline. ``at`` is UTC, ``local`` the same moment with the offset of the environment's zone."""
+    """One line of the timeline. ``at`` is UTC, ``local`` the same moment with the offset of the environment's zone.
+
+    Of a change ``change`` is its code, ``subject`` what it is about, and ``to`` the digest that a tag gets; ``text``
+    says the same in English.
+    """
 
     at: str
     local: str = ""
     what: str  # evidence, begun, failed, changed, not-changed, approved, healthy, told, not-told
     stage: str = ""
     text: str = ""
+    change: str = ""
+    subject: str = ""
+    to: str = ""
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):

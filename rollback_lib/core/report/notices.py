@@ -140,7 +140,7 @@ def _lines(event: str, request: Request, plan: Plan | None, approval: Approval |
 
 def _translated(plan: Plan, ending: Ending, warning: str, language: str) -> str:
     for found in followups.derive(None, plan, ending, None, ()):
-        if found.text == warning:
+        if found.code in followups.OF_TAGS:
             return follow_up(found.code, dict(found.values), found.text, language)
     return warning
 

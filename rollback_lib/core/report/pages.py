@@ -117,7 +117,7 @@ def _timeline(report: Report, said: Words, language: str) -> Iterator[Block]:
     rows = [
         (
             _moment(m.at).removesuffix(" UTC"), _clock(m.local),
-            said[f"at-{m.what}"].format(stage=m.stage, text=change_in(language, m.text)),
+            said[f"at-{m.what}"].format(stage=m.stage, text=change_in(language, m.change, m.subject, m.to, m.text)),
         )
         for m in report.timeline
     ]  # fmt: skip

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.manifests.grouping import is_shared
 from rollback_lib.core.plan.model import LEFT, WRITING, Plan
 from rollback_lib.core.redact import cleaned
 from rollback_lib.core.report import followups
+from rollback_lib.core.report.changed import Changed, changed
 from rollback_lib.core.report.model import (
     ChangedContainer,
     ChangedObject,
@@ -116,19 +118,24 @@ _OURS: Final = ("lock/", "record/")  # keys of changes that leave the applicatio
 
 
 def _timeline(story: Story, times: Times, zone: tzinfo | None) -> Iterator[Moment]:
-    found: list[tuple[str, str, str, str]] = [(e.at, *said) for e in story.events if (said := _said(e))]
+    announced = {e.key: e for e in story.events if e.mark is Mark.ANNOUNCED}
+    found: list[tuple[str, str, str, str, Changed]] = [
+        (e.at, *said, changed(e, announced)) for e in story.events if (said := _said(e))
+    ]
     for finding in story.detection.findings if story.detection else ():
         if finding.since and finding.severity != "note":
-            found.append((finding.since, "evidence", "", f"{finding.service or finding.source}: {finding.text}"))
+            found.append(
+                (finding.since, "evidence", "", f"{finding.service or finding.source}: {finding.text}", Changed())
+            )
     # The records' own times are whole seconds, and would stand before what came first.
     ends = {e.stage: e.at for e in story.events if e.mark is Mark.STAGE_DONE}
     if story.approval and story.approval.by:
         by = f"{story.approval.by} ({story.approval.how})"
-        found.append((ends.get("approve", story.approval.at), "approved", "", by))
+        found.append((ends.get("approve", story.approval.at), "approved", "", by, Changed()))
     if times.healthy:
-        found.append((ends.get("verify", times.healthy), "healthy", "", ""))
-    for at, what, stage, text in sorted(found, key=lambda row: _when(row[0]) or datetime.max.replace(tzinfo=UTC)):
-        yield Moment(at=in_utc(at), local=_local(at, zone), what=what, stage=stage, text=text)
+        found.append((ends.get("verify", times.healthy), "healthy", "", "", Changed()))
+    for at, what, stage, text, of in sorted(found, key=lambda row: _when(row[0]) or datetime.max.replace(tzinfo=UTC)):
+        yield Moment(at=in_utc(at), local=_local(at, zone), what=what, stage=stage, text=text, **of._asdict())
 
 
 def _said(event: Event) -> tuple[str, str, str] | None:
@@ -197,7 +204,7 @@ def _affected(detection: Detection | None, plan: Plan | None) -> tuple[str, ...]
     if detection and (bad := [f.service for f in detection.findings if f.service and f.severity == "broken"]):
         return tuple(dict.fromkeys(bad))
     changing = [s.name for s in plan.services if any(o.change in WRITING for o in s.objects)] if plan else []
-    return tuple(name for name in changing if not name.startswith("("))
+    return tuple(name for name in changing if not is_shared(name))
 
 
 def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:

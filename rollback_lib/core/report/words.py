@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 LANGUAGES: Final = ("en", "es")
 
 Pair = tuple[str, str]
 
-# What a run writes in its journal is English; the record says it in Spanish where it is one of our own sentences.
-CHANGES_ES: Final = tuple(
-    (re.compile(pattern), spanish)
-    for pattern, spanish in (
-        (r"(\S+) put back", r"\1 restablecido"),
-        (r"(\S+) created", r"\1 creado"),
-        (r"(\S+) deleted", r"\1 borrado"),
-        (r"(\S+) closed", r"\1 cerrado"),
-        (r"(\S+) opened", r"\1 abierto"),
-        (r"(\S+) pointed at (\S+)", r"\1 apunta a \2"),
-        ("lock taken", "bloqueo tomado"),
-        ("lock released", "bloqueo liberado"),
-        ("quarantine of what ran kept in the ledger", "cuarentena de lo que corría, anotada en el libro de versiones"),
-        (r"quarantine of (\S+) kept in the ledger", r"cuarentena de \1, anotada en el libro de versiones"),
-        ("where the run went kept in the ledger", "destino de la ejecución, anotado en el libro de versiones"),
-    )
-)
+# A change by its code (`core.run.changes`). ``subject`` is what it is about, ``to`` the digest that a tag gets.
+CHANGES: Final[dict[str, Pair]] = {
+    "patch": ("{subject} put back", "{subject} restablecido"),
+    "create": ("{subject} created", "{subject} creado"),
+    "delete": ("{subject} deleted", "{subject} borrado"),
+    "close-traffic": ("{subject} closed", "{subject} cerrado"),
+    "open-traffic": ("{subject} opened", "{subject} abierto"),
+    "point-tag": ("{subject} pointed at {to}", "{subject} apunta a {to}"),
+    "take-lock": ("lock taken", "bloqueo tomado"),
+    "release-lock": ("lock released", "bloqueo liberado"),
+    "keep-quarantine": (
+        "quarantine of {subject} kept in the ledger", "cuarentena de {subject}, anotada en el libro de versiones",
+    ),
+    "keep-run": (
+        "where the run went kept in the ledger", "destino de la ejecución, anotado en el libro de versiones",
+    ),
+}  # fmt: skip
+_WHAT_RAN: Final[Pair] = ("what ran", "lo que corría")
 
 
-def change_in(language: str, text: str) -> str:
-    """A change in words, as the journal has it, in the language of the record; what is not ours stays as it is."""
-    if language == "es":
-        for pattern, spanish in CHANGES_ES:
-            if found := pattern.fullmatch(text):
-                return found.expand(spanish)
-    return text
+def change_in(language: str, change: str, subject: str, to: str, text: str) -> str:
+    """A change in words; ``text``, as the journal has it, where its code is not known."""
+    both, at = CHANGES.get(change), LANGUAGES.index(language) if language in LANGUAGES else 0
+    return both[at].format(subject=subject or _WHAT_RAN[at], to=to[:19]) if both else text
 
 
 FOLLOW_UPS: Final[dict[str, Pair]] = {

@@ -16,6 +16,8 @@ from rollback_lib.core.releases import ledger
 from rollback_lib.core.releases.ledger import AnyKept
 from rollback_lib.core.run.journal import LOCK_RELEASED, LOCK_TAKEN, RECORDS
 
+KEEPS_QUARANTINE: Final = "keep-quarantine"
+KEEPS_RUN: Final = "keep-run"
 WRITE_LIMIT: Final = 100.0  # seconds after which a kubectl that was started has ended, well or not
 
 
@@ -36,6 +38,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):
     @property
     def what(self) -> str:
         """The change in words, for the journal and for people."""
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def code(self) -> str:
+        """Which change it is; what it is about is its ``subject``."""
+        return str(type(self).__struct_config__.tag)
+
+    @property
+    def subject(self) -> str:
         return f"{self.kind}/{self.name}"
 
 
@@ -122,6 +133,14 @@ class KeepRecord(Change, frozen=True, kw_only=True, tag="record"):
     said: str
 
     @property
+    def code(self) -> str:
+        return KEEPS_QUARANTINE if isinstance(self.record, ledger.Quarantine) else KEEPS_RUN
+
+    @property
+    def subject(self) -> str:
+        return self.record.release
+
+    @property
     def what(self) -> str:
         return self.said
 
@@ -143,6 +162,10 @@ class PointTag(Change, frozen=True, kw_only=True, tag="point-tag"):
     @property
     def what(self) -> str:
         return f"{self.name} pointed at {self.after[:19]}"
+
+    @property
+    def subject(self) -> str:
+        return self.name
 
 
 def patch_text(operations: Sequence[Operation]) -> bytes:

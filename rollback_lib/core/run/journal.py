@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core import errors
+from rollback_lib.core.kube.kinds import as_written
 
 # The keys of the lock's changes: they are in the journal like all others, and change nothing of the shop's.
 LOCK_TAKEN: Final = "lock/take"
@@ -21,6 +22,7 @@ _GONE: Final = "/delete"
 _MADE: Final = "/create"
 _PUT_BACK: Final = "/put-back/"
 APPLIES: Final = "apply/"  # how the keys of changes to an object of the plan begin; its kind and name follow
+PAGES: Final = "page"  # how the keys of changes to our maintenance page begin; what is done and the kind follow
 OPEN: Final = "open"
 CLOSED: Final = "closed"
 # How the keys of changes to traffic begin.
@@ -53,13 +55,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: str = ""
     after: str = ""
     what: str = ""
+    change: str = ""  # which change it is (`core.run.changes`), and what it is about
+    subject: str = ""
     result: Mapping[str, str] = msgspec.field(default_factory=dict)
     error: str = ""
     code: int = 0
+    codes: tuple[str, ...] = ()  # of the refusals that ended a stage, as ``--accept`` takes them
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a run stands. ``changed`` has what was written, in words; ``unclear`` what was begun and never confirmed.
+
+    ``objects`` names the objects among what was written, each once and as ``kind/name`` in lower case.
 
     ``moved_tags`` and ``unclear_tags`` are the registry tags among these; ``left_tags`` somebody else moved before us.
     """
@@ -67,8 +74,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     code: int
     traffic: str  # open | closed
     changed: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
     error: str = ""
+    codes: tuple[str, ...] = ()  # of the refusals in ``error``
     stage: str = ""  # where it failed
     finished: bool = False
     locked: bool = False  # the run still holds the lock
@@ -124,6 +133,14 @@ def _is_shops(event: Event) -> bool:
     return bool(event.key) and event.key not in _LOCK and not event.key.startswith(RECORDS)
 
 
+def _object(event: Event) -> str:
+    """The object that a change is about, by its key; empty where it is a registry's tag."""
+    if event.key.startswith(TAGS):
+        return ""
+    what, *rest = event.key.split("/")
+    return f"{what}/{rest[1]}" if what == PAGES and rest[1:] else "/".join(rest[:2])
+
+
 def lock_announced(events: Sequence[Event]) -> Event | None:
     """Taking the lock, where it was announced and nothing says how it ended: the request may still be on its way."""
     last = next((e for e in reversed(events) if e.key in _LOCK), None)
@@ -151,8 +168,10 @@ def ending(events: Sequence[Event]) -> Ending:
         code=code,
         traffic=CLOSED if closed else OPEN,
         changed=changed,
+        objects=tuple(dict.fromkeys(o for e in events if e.mark is Mark.DONE and _is_shops(e) and (o := _object(e)))),
         unclear=unclear,
         error=failed.error if failed else "",
+        codes=failed.codes if failed else (),
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
         locked=holds_lock(events),
@@ -199,7 +218,8 @@ def _missing(events: Sequence[Event]) -> tuple[str, ...]:
             continue
         key, rest = "/".join(event.key.split("/")[:3]), "/" + "/".join(event.key.split("/")[3:])
         if rest.startswith(_GONE):
-            gone[key] = event.what.split(" ")[0]
+            _, kind, name = key.split("/")
+            gone[key] = event.subject or f"{as_written(kind)}/{name}"
         elif rest == _MADE or rest.startswith(_PUT_BACK):
             gone.pop(key, None)
     return tuple(gone.values())

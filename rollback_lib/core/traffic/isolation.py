@@ -102,7 +102,7 @@ def as_open(snapshot: Snapshot) -> Snapshot:
         kind: {name: slots.as_open(o) or o for name, o in objects.items()} if kind in CLOSABLE else objects
         for kind, objects in snapshot.objects.items()
     }
-    return Snapshot(found, snapshot.refused)
+    return Snapshot(found, snapshot.refused, snapshot.unserved)
 
 
 def closed_by_others(snapshot: Snapshot, runs: Sequence[str]) -> Iterator[Refusal]:

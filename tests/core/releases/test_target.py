@@ -16,7 +16,7 @@ from rollback_lib.core.releases import ledger, matching, target
 from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, Quarantine, RecordedContainer, RecordedWorkload
 from rollback_lib.core.releases.live import Live, LiveContainer, LiveWorkload
 from rollback_lib.core.releases.matching import Matched
-from rollback_lib.core.releases.tags import ReleaseRef, Tag
+from rollback_lib.core.releases.tags import AGAIN, BY_LEDGER, PROPOSED, ReleaseRef, Tag
 from rollback_lib.core.settings import model
 
 MADE = model.load(
@@ -81,7 +81,7 @@ BOTH = (entry("v1", V1, 1), entry("v2", V2, 2))
 
 def test_the_newest_good_release_by_the_time_it_was_recorded() -> None:
     found = choose(read(*BOTH), live(V3))
-    assert (found.target.release, found.target.chosen_by) == ("v2", target.BY_LEDGER)
+    assert (found.target.release, found.target.chosen_how) == ("v2", BY_LEDGER)
     assert found.entry == BOTH[1]
     later = msgspec.structs.replace(BOTH[0], recorded_at="000009")
     assert choose(read(later, BOTH[1]), live(V3)).target.release == "v1"
@@ -108,7 +108,7 @@ def test_after_a_rollback_it_stays_where_it_is() -> None:
     )  # fmt: skip
     for known in (read(*BOTH, last), read(last)):
         found = choose(known, live(V2, template="pinned"))
-        assert (found.target.release, found.target.chosen_by) == ("v2", target.AGAIN)
+        assert (found.target.release, found.target.chosen_how) == ("v2", AGAIN)
 
 
 def test_a_rollback_of_one_service_does_not_stand_for_all() -> None:
@@ -206,7 +206,7 @@ def test_c46_a_quarantined_release_is_refused_and_never_the_last_good() -> None:
 
 def test_c26_without_a_ledger_a_release_is_proposed_by_date_and_never_a_quarantined_one() -> None:
     found = choose(Ledger(), live(V3))
-    assert (found.target.release, found.target.chosen_by) == ("v2", target.PROPOSED)
+    assert (found.target.release, found.target.chosen_how) == ("v2", PROPOSED)
     assert "only a proposal: the release before v3 by commit date" in found.warnings[-1]
     mark = Quarantine(application="shop", environment="prod", release="v2", commit="commit-v2", at="t")
     assert choose(read(mark), live(V3)).target.release == "v1"
@@ -228,7 +228,7 @@ def test_a_release_whose_tag_is_gone_is_not_silently_another() -> None:
 
 def test_a_ledger_that_could_not_be_read_is_said_and_gone_on_without() -> None:
     found = choose(Ledger(unread="cannot list configmaps"), live(V3))
-    assert found.target.chosen_by == target.PROPOSED
+    assert found.target.chosen_how == PROPOSED
     assert "cannot list configmaps" in found.warnings[0]
 
 
@@ -282,11 +282,11 @@ class Releases(RuleBasedStateMachine):
             found = target.choose("last-good", self.tags, "v*", known, matched)
         except RefusedError:
             return  # nothing is older
-        if found.refusals or found.target.chosen_by == target.PROPOSED:
+        if found.refusals or found.target.chosen_how == PROPOSED:
             return  # run refuses it
         chosen = found.target.release
         if self.made[chosen] == self.made[self.running]:
-            assert found.target.chosen_by == target.AGAIN or chosen != self.running
+            assert found.target.chosen_how == AGAIN or chosen != self.running
             return  # nothing to do
         self.clock += 1
         failed = matched.current
@@ -343,3 +343,13 @@ class Releases(RuleBasedStateMachine):
 
 Releases.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestReleases = Releases.TestCase
+
+
+def test_a_proposal_is_known_by_its_code_and_in_records_of_before_by_the_words_of_their_time() -> None:
+    made = choose(Ledger(), live(V3)).target
+    assert made.is_proposal
+    assert msgspec.structs.replace(made, chosen_by="in other words").is_proposal
+    assert msgspec.structs.replace(made, chosen_how="").is_proposal, "what it was written as before there were codes"
+    named = choose(Ledger(), live(V3), "v2").target
+    assert not named.is_proposal
+    assert not msgspec.structs.replace(named, chosen_by=made.chosen_by).is_proposal, "the code tells where there is one"

@@ -148,21 +148,73 @@ QUARANTINE = ledger.Quarantine(application="shop", environment="prod", release="
         changes.OpenTraffic(**ONE, operations=()), changes.CreateObject(**ONE, manifest={}),
         changes.DeleteObject(**ONE, uid="u"), changes.take_lock("x"), changes.release_lock("x"),
         changes.PointTag(**ONE),
-        *(changes.keep(QUARANTINE, "q", f"{said} kept in the ledger") for said in
-          ("quarantine of v2", "quarantine of what ran", "where the run went")),
+        *(changes.keep(record, "q", f"{said} kept in the ledger") for record, said in (
+            (QUARANTINE, "quarantine of v2"),
+            (msgspec.structs.replace(QUARANTINE, release=""), "quarantine of what ran"),
+            (ledger.LastRun(application="shop", environment="prod", run="r", release="v1", commit="c", at="t"),
+             "where the run went"),
+        )),
     ],
     ids=lambda change: change.what,
 )  # fmt: skip
 def test_every_change_is_said_in_spanish(change: changes.Change) -> None:
-    assert change_in("en", change.what) == change.what
-    spanish = change_in("es", change.what)
+    english = change_in("en", change.code, change.subject, change.after, "")
+    assert english == change.what
+    spanish = change_in("es", change.code, change.subject, change.after, "")
     assert spanish != change.what
     assert change.kind not in ("Deployment",) or "cart" in spanish
     assert not re.search(r"\b(put back|created|deleted|closed|opened|kept|taken|released|pointed)\b", spanish)
 
 
 def test_what_is_no_change_of_ours_is_left() -> None:
-    assert change_in("es", "somebody put back the cart") == "somebody put back the cart"
+    said = "somebody put back the cart"
+    assert change_in("es", "", "", "", said) == said
+    assert change_in("es", "of-another-version", "cart", "", said) == said
+
+
+def test_a_journal_of_before_these_codes_is_told_by_its_keys() -> None:
+    def line(seq: int, mark: Mark, key: str, what: str = "", **more: str) -> Event:
+        return Event(seq=seq, at=f"2026-03-01T09:00:{seq:02}Z", mark=mark, stage="apply", key=key, what=what, **more)
+
+    told = (
+        ("apply/deployment/cart", "f1", "f2", "Deployment/cart put back", "Deployment/cart restablecido"),
+        ("apply/configmap/flags", "", "f3", "ConfigMap/flags created", "ConfigMap/flags creado"),
+        ("apply/service/cart/delete", "f1", "", "Service/cart deleted", "Service/cart borrado"),
+        ("apply/service/cart/create", "", "f2", "Service/cart created", "Service/cart creado"),
+        ("apply/service/cart/put-back/1", "", "f2", "Service/cart created", "Service/cart creado"),
+        ("close/service/cart/1", "f1", "f2", "Service/cart closed", "Service/cart cerrado"),
+        ("open/service/cart/2", "f1", "f2", "Service/cart opened", "Service/cart abierto"),
+        ("delete/pod/cart-0/u1", "", "", "Pod/cart-0 deleted", "Pod/cart-0 borrado"),
+        ("delete/deployment/worker", "f1", "", "Deployment/worker deleted", "Deployment/worker borrado"),
+        ("retag/team/cart:prod", "sha256:1", "sha256:2", "team/cart:prod pointed at sha256:2",
+         "team/cart:prod apunta a sha256:2"),
+        ("page/create/configmap", "", "f9", "ConfigMap/page created", "ConfigMap/page created"),
+        ("lock/take", "", "", "lock taken over from run r", "lock taken over from run r"),
+    )  # fmt: skip
+    events = []
+    for key, before, after, what, _ in told:
+        events += [
+            line(len(events), Mark.ANNOUNCED, key, what, before=before, after=after),
+            line(len(events) + 1, Mark.DONE, key, what),
+        ]
+    found = reporting.made(Story(ending=ending(events), events=tuple(events)), UTC).timeline
+    said = {lang: [change_in(lang, m.change, m.subject, m.to, m.text) for m in found] for lang in ("en", "es")}
+    assert said["en"] == [what for *_, what, _ in told]
+    assert said["es"] == [spanish for *_, spanish in told]
+
+
+def test_an_object_that_was_changed_more_than_once_is_one_object() -> None:
+    keys = ("close/service/cart/1", "apply/service/cart", "open/service/cart/1", "page/create/configmap",
+            "page/delete/configmap/u1", "retag/team/cart:prod", "lock/take", "record/last-run")  # fmt: skip
+    found = ending([Event(seq=n, at="", mark=Mark.DONE, stage="apply", key=key) for n, key in enumerate(keys)])
+    assert found.objects == ("service/cart", "page/configmap")
+
+
+def test_what_is_missing_is_named_as_people_write_it_in_old_journals_too() -> None:
+    gone = Event(seq=0, at="", mark=Mark.DONE, stage="apply", key="apply/horizontalpodautoscaler/cart/delete")
+    assert ending([gone]).missing == ("HorizontalPodAutoscaler/cart",)
+    new = msgspec.structs.replace(gone, change="delete", subject="Gadget/cart", what="§")
+    assert ending([new]).missing == ("Gadget/cart",)
 
 
 def test_a_run_that_knows_nothing_has_a_record_all_the_same() -> None:

@@ -27,19 +27,22 @@ _CACHE: Final = re.compile(r"failed to sync \w+ cache|timed out waiting for the 
 
 def causes(view: View, pod: Json, patience: Patience) -> Iterator[Cause]:
     """``patience.seen`` knows this snapshot already (`rounds.look`)."""
-    for role, spec, status in _containers(pod):
-        found = _waiting(view, pod, role, spec, status) or _ended(pod, role, spec, status, patience)
+    for init, role, spec, status in _containers(pod):
+        found = _waiting(view, pod, role, spec, status) or _ended(pod, role, spec, status, patience, init=init)
         if found is not None:
             yield found
 
 
-def _containers(pod: Json) -> Iterator[tuple[str, Json, Json]]:
+def _containers(pod: Json) -> Iterator[tuple[bool, str, Json, Json]]:
+    """(whether it has to end before the others start, its role in words, its spec, its status)."""
     for specs, statuses in (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")):
         known = {text(spec, "name"): spec for spec in parts(pod, "spec", specs)}
         for status in parts(pod, "status", statuses):
             spec = known.get(text(status, "name"), {})
             sidecar = text(spec, "restartPolicy") == "Always"
-            yield ("container" if specs == "containers" else "sidecar" if sidecar else "init container"), spec, status
+            init = specs != "containers" and not sidecar
+            role = "init container" if init else "sidecar" if specs != "containers" else "container"
+            yield init, role, spec, status
 
 
 def _waiting(view: View, pod: Json, role: str, spec: Json, status: Json) -> Cause | None:
@@ -77,14 +80,14 @@ def _waiting(view: View, pod: Json, role: str, spec: Json, status: Json) -> Caus
     return None
 
 
-def _ended(pod: Json, role: str, spec: Json, status: Json, patience: Patience) -> Cause | None:
+def _ended(pod: Json, role: str, spec: Json, status: Json, patience: Patience, *, init: bool) -> Cause | None:
     """Crashes, also when it runs again for now: a container between two crashes looks well for a moment."""
     now_over, before = part(status, "state", "terminated"), part(status, "lastState", "terminated")
     backing_off = text(status, "state", "waiting", "reason") == "CrashLoopBackOff"
     if (
         not (now_over or before or backing_off)
         or status.get("ready") is True
-        or (role == "init container" and (now_over or before) and number(now_over or before, "exitCode") == 0)
+        or (init and (now_over or before) and number(now_over or before, "exitCode") == 0)
     ):
         return None
     ended = now_over or before

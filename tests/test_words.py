@@ -1,0 +1,124 @@
+"""State is values, never text: nothing compares or parses a sentence that the product wrote."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.unreadable import NO_SENTENCES, PACKAGE, looked_for, made, reads_as_sentence, text_of
+from tests.unreadable_runs import SCENARIOS
+
+ROOT: Final = Path(__file__).parent.parent
+# What is looked for in texts, and reads as a sentence: module → (whose words, how the literals begin).
+OTHERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "adapters.git": ("git", ("transport ",)),
+    "adapters.git_words": ("git", ("dubious ownership", "not a git repository", "cannot change to")),
+    "adapters.kubernetes_http": ("the API server", ("cannot impersonate",)),
+    "adapters.registry_http": ("urllib3", ("Read timed out",)),
+    "collectors.evidence": ("the kubelet", ("unable to retrieve",)),
+    "collectors.logs": ("the kubelet", ("unable to retrieve",)),
+    "stages.verify": ("the kubelet", ("unable to retrieve",)),
+    "core.evidence.test_reports": ("Locust", ("Request Count", "Failure Count")),
+    "core.health.pods.containers": ("the kubelet and registries", ("too ?many", "not ?found", "failed to sync")),
+    "core.health.pods.troubles": ("the API server", ("exceeded quota", "failed quota", "service account")),
+    "core.kube.server_answers": ("the API server", ("(?:(?P<field>",)),
+    "core.plan.dry_run": ("the API server", ("hides previous", "field is immutable", "forbidden: User")),
+    "core.run.changes": ("kubectl", ("^Error from server",)),
+    "operations.init": ("a mark in the file that `init` proposes, for whoever reads it", ("TO DO: ", "# TO DO: ")),
+}  # fmt: skip
+
+
+Modules = tuple[tuple[str, ast.Module], ...]
+
+
+@pytest.fixture(scope="module")
+def modules() -> Modules:
+    """Every module of the product but the sandbox's: its name below the package, and what it says."""
+    return tuple(_modules())
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT / PACKAGE).with_suffix("").parts)
+        if not name.startswith("sandbox"):
+            yield name.removesuffix(".__init__"), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_sentences_are_looked_for_only_in_what_others_wrote(modules: Modules) -> None:
+    found: dict[str, list[str]] = {}
+    for name, tree in modules:
+        for one in looked_for(tree):
+            if reads_as_sentence(one):
+                found.setdefault(name, []).append(text_of(one))
+    ours = {
+        name: [t for t in texts if not t.startswith(OTHERS.get(name, ("", ("\n",)))[1])]
+        for name, texts in found.items()
+    }
+    assert {name: texts for name, texts in ours.items() if texts} == {}
+    unused = {n: b for n, (_, beginnings) in OTHERS.items() for b in beginnings
+              if not any(t.startswith(b) for t in found.get(n, ()))}  # fmt: skip
+    assert unused == {}, "nothing looks for these any more"
+
+
+def test_no_sentence_that_has_a_name_is_compared(modules: Modules) -> None:
+    """`PROPOSED = "proposal by commit date"` and `== PROPOSED`: the same thing one step further."""
+    named = {
+        target.id
+        for name, tree in modules
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and reads_as_sentence(node.value)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and f"{name}.{target.id}" not in NAMED_BY_OTHERS
+    }
+    assert named, "there are such names"
+    compared = [
+        f"{name}: {ast.unparse(one)}"
+        for name, tree in modules
+        for one in looked_for(tree)
+        if (one.attr if isinstance(one, ast.Attribute) else one.id if isinstance(one, ast.Name) else "") in named
+    ]
+    assert compared == []
+
+
+NAMED_BY_OTHERS: Final = (
+    "core.plan.dry_run._TAKEN",  # the API server's words
+    "core.releases.tags._PROPOSED_BEFORE",  # in records that were written before there was a code
+)
+
+
+def test_what_is_exempt_is_there_still() -> None:
+    for module, (why, beginnings) in NO_SENTENCES.items():
+        path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        texts = [text_of(n) for n in made(ast.parse(path.read_text(encoding="utf-8")))]
+        assert why, module
+        assert beginnings, module
+        assert [b for b in beginnings if not any(t.startswith(b) for t in texts)] == [], module
+
+
+def runs(*arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        (sys.executable, "-m", "tests.unreadable_runs", *arguments), cwd=ROOT, env=dict(os.environ),
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_run_decides_and_writes_the_same_where_nobody_can_read_what_it_says(scenario: str) -> None:
+    can, cannot = runs(scenario)[scenario], runs("unreadable", scenario)[scenario]
+    assert len(can) == len(cannot)
+    for one, other in zip(can, cannot, strict=True):
+        assert one == other, one["command"]

@@ -166,7 +166,7 @@ class Shop:
         keep its images. Raises CheckError where it is sick, quarantined or not what runs; then nothing is recorded.
         """
         settings, environment = self._session.settings, self._session.environment
-        asked = record_release.Asked(settings, environment, release, pin=pin, keep_tag=keep_tag)
+        asked = record_release.Options(settings, environment, release, pin=pin, keep_tag=keep_tag)
         return record_release.record(asked, self._session.ports)
 
     def _ports(self, approve: Approve | None, asked: Mapping[str, Any]) -> Ports:

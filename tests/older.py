@@ -2,8 +2,8 @@
 
     make test-old REF=64a6d43 TESTS="tests/test_new.py tests/cli/test_other.py::test_one"
 
-In a temporary folder stands the older checkout as git has it, with this one's `tests/` and `pyproject.toml` in place of
-its own. Of each test it is said what it does there:
+In a temporary folder stands the older checkout as git has it, with this one's `tests/`, `pyproject.toml` and sandbox (a
+double: it knows nothing of the product) in place of its own. Of each test it is said what it does there:
 
     fails   an assertion fails: the older code does not do what the test asks
     raises  something else is raised, by its name: look whether that is the fault that is meant
@@ -29,7 +29,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-OURS: Final = ("tests", "pyproject.toml")
+FOLDERS: Final = ("tests", "rollback_lib/sandbox")
 FAILS, RAISES, LACKS, ERROR, PASSES, SKIPPED = "fails", "raises", "lacks", "error", "passes", "skipped"
 _LACKS: Final = ("ImportError", "ModuleNotFoundError", "AttributeError", "NameError")
 _ASSERTED: Final = ("AssertionError", "assert ", "Failed:")
@@ -61,8 +61,11 @@ def older(root: Path, ref: str, into: Path) -> str:
     packed = subprocess.run(("git", "archive", "--format=tar", commit), cwd=root, capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(into, filter="data")
-    shutil.rmtree(into / "tests", ignore_errors=True)
-    shutil.copytree(root / "tests", into / "tests", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    for folder in FOLDERS:
+        shutil.rmtree(into / folder, ignore_errors=True)
+        if (root / folder).is_dir():
+            left_out = shutil.ignore_patterns("__pycache__", ".*_cache")
+            shutil.copytree(root / folder, into / folder, ignore=left_out)
     shutil.copyfile(root / "pyproject.toml", into / "pyproject.toml")
     return commit
 

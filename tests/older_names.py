@@ -18,6 +18,12 @@ from typing import Any, Final
 
 # package of today → module of today → where that stood before: below `core` for the packages of the core
 BEFORE: Final = {
+    "adapters": {
+        "git_program": "adapters.git",
+        "jenkins_http": "adapters.jenkins",
+        "kubernetes_http": "adapters.kubernetes",
+    },
+    "releases": {"proving": "stages.images", "resolving": "stages.resolve"},
     "core.evidence": {
         "findings": "findings",
         "logs": "log_scan",
@@ -154,6 +160,8 @@ BEFORE: Final = {
         "run_copy": "run_copy",
     },
 }
+# name of before → what stood under another name in it, as it is called today
+RENAMED: Final = {"pipeline": {"IN_BACKGROUND": "BESIDE"}, "telling": {"Notifications": "Telling"}}
 _ROOT: Final = "rollback_lib."
 
 
@@ -213,6 +221,12 @@ def stand_in() -> None:
         found = importlib.util.find_spec(name)
         if found is not None and found.submodule_search_locations is None:  # a module then, and a package by now
             importlib.import_module(name).__path__ = []  # type: ignore[attr-defined]
+    for module, names in RENAMED.items():
+        if importlib.util.find_spec(_ROOT + module) is not None:
+            found_there = importlib.import_module(_ROOT + module)
+            for today, before in names.items():
+                if hasattr(found_there, before):
+                    setattr(found_there, today, getattr(found_there, before))
 
 
 stand_in()

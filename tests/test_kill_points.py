@@ -123,7 +123,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 place = folder / f"point-{len(points):03}"
                 # first the directory: the cluster may be ahead of the journal, and never the other way round
                 shutil.copytree(shop.directory(RUN), place, ignore=shutil.ignore_patterns("*.tmp"))
-                ours = [p.action for p in points if p.action.stage not in loop.BESIDE]
+                ours = [p.action for p in points if p.action.stage not in loop.IN_BACKGROUND]
                 action = _action(name, ours[-1] if ours else Action("", ""))
                 points.append(Point(name, action, place, shop.sandbox.snapshot(), tuple(shop.records())))
 

@@ -81,7 +81,7 @@ class World:
         self.cluster.objects["Deployment", service]["status"]["readyReplicas"] = 0
 
     def record(self, release: str, **more: Any) -> None:
-        record_release.record(record_release.Asked(self.settings, "prod", release, **more), self.ports())
+        record_release.record(record_release.Options(self.settings, "prod", release, **more), self.ports())
 
     def ledger(self) -> Ledger:
         return collector.read(self.records, "shop", "prod")

@@ -26,7 +26,7 @@ def command(values: dict[str, Any]) -> int:
         if values.get("done"):
             said = guard.done(application, ports, release)
         else:
-            asked = guard.Asked(
+            asked = guard.Options(
                 session.settings, session.environment, release, session.origin,
                 wait=seconds(values["wait"]) if values.get("wait") else 0.0,
                 hold=seconds(session.settings.limits.hold) if values.get("hold") else 0.0,

@@ -18,7 +18,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import quarantine
 
     with entering.session(values, quiet=True, stoppable=False) as (session, _):
-        asked = quarantine.Asked(
+        asked = quarantine.Options(
             session.settings, session.environment, values["release"], str(values.get("reason") or ""),
             bool(values.get("lift")),
         )  # fmt: skip

@@ -27,7 +27,7 @@ UNKNOWN: Final = "cluster-unknown"
 _LOOK_EVERY: Final = 5.0  # seconds
 
 
-class Asked(NamedTuple):
+class Options(NamedTuple):
     """A deploy of ``release``. Times in seconds: ``wait`` for a lock; ``hold`` it then for so long (0: not at all)."""
 
     settings: Settings
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     accept: Collection[str] = ()
 
 
-def go(asked: Asked, ports: Ports) -> str:
+def go(asked: Options, ports: Ports) -> str:
     """Why the deploy may go on, in words.
 
     Raises LockedError where a run or another deploy has the lock, RefusedError where the release is quarantined
@@ -56,7 +56,7 @@ def go(asked: Asked, ports: Ports) -> str:
         return f"Go, although the cluster cannot tell (accepted): {error}"
 
 
-def _not_locked(asked: Asked, ports: Ports) -> str:
+def _not_locked(asked: Options, ports: Ports) -> str:
     application = asked.settings.application
     until = ports.clock.now() + timedelta(seconds=asked.wait)
     while True:
@@ -73,7 +73,7 @@ def _not_locked(asked: Asked, ports: Ports) -> str:
             ports.clock.sleep(min(_LOOK_EVERY, (until - now).total_seconds()))
 
 
-def _not_quarantined(asked: Asked, ports: Ports) -> str:
+def _not_quarantined(asked: Options, ports: Ports) -> str:
     """A word about what was accepted, or nothing. Raises RefusedError where it is quarantined and not accepted."""
     known = ledger.read(ports.records, asked.settings.application, asked.environment)
     if known.unread:
@@ -93,7 +93,7 @@ def _not_quarantined(asked: Asked, ports: Ports) -> str:
     raise RefusedError(Refusal(said, QUARANTINED, f"`rollback quarantine {mark.release or mark.run} --lift` frees it."))
 
 
-def _digests(asked: Asked, known: Ledger, ports: Ports) -> tuple[str, ...]:
+def _digests(asked: Options, known: Ledger, ports: Ports) -> tuple[str, ...]:
     """The images that the registry has for the release, of the services that the ledger knows."""
     pattern = asked.settings.images.repository
     names = sorted({w.service for e in known.entries for w in e.workloads})
@@ -110,7 +110,7 @@ def _passes(held: Held, ports: Ports, release: str) -> bool:
     return held.is_over(ports.clock.now()) or held.is_of(DEPLOY, release)
 
 
-def _hold(asked: Asked, ports: Ports) -> str:
+def _hold(asked: Options, ports: Ports) -> str:
     application, now = asked.settings.application, ports.clock.now()
     until = now + timedelta(seconds=asked.hold)
     claim = Claim(

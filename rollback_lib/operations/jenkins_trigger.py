@@ -17,7 +17,7 @@ BUILD_PATIENCE: Final = timedelta(hours=6)
 Say = Callable[[str], None]
 
 
-class Asked(NamedTuple):
+class Queued(NamedTuple):
     """A request that Jenkins has. ``item`` is 0 where an equal one was queued already."""
 
     job: str
@@ -25,21 +25,21 @@ class Asked(NamedTuple):
     item: int
 
 
-def ask(server: Jenkins, job: str, parameters: Mapping[str, str]) -> Asked:
+def ask(server: Jenkins, job: str, parameters: Mapping[str, str]) -> Queued:
     """Put the request into the queue, once. Raises UsageError for parameters that the job would silently drop."""
     missing = sorted(set(parameters) - set(server.parameters(job)))
     if missing:
         raise UsageError(f"the job {job} has no parameter {', '.join(missing)}: run `rollback jenkins provision`")
     request_id = parameters["REQUEST_ID"]
     try:
-        return Asked(job, request_id, server.start(job, parameters))
+        return Queued(job, request_id, server.start(job, parameters))
     except CheckError:
         if _of_request(server, job, request_id) is not None:  # the answer was lost, the request was not
-            return Asked(job, request_id, 0)
+            return Queued(job, request_id, 0)
         raise
 
 
-def follow(server: Jenkins, asked: Asked, clock: Clock, say: Say, log: Say) -> Build:
+def follow(server: Jenkins, asked: Queued, clock: Clock, say: Say, log: Say) -> Build:
     """Until the build has ended. Raises CheckError where it never starts, vanishes, or can no longer be followed.
 
     Neither that nor an interruption stops the build: only the following ends.
@@ -58,7 +58,7 @@ def follow(server: Jenkins, asked: Asked, clock: Clock, say: Say, log: Say) -> B
         raise CheckError(f"{lost} The build may go on all the same: {url or server.url}") from None
 
 
-def _started(server: Jenkins, asked: Asked, clock: Clock, say: Say) -> int:
+def _started(server: Jenkins, asked: Queued, clock: Clock, say: Say) -> int:
     until, why = clock.now() + QUEUE_PATIENCE, ""
     while clock.now() < until:
         item = server.queued(asked.item) if asked.item else QueueItem(gone=True)

@@ -24,7 +24,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool
 
 
-class Asked(NamedTuple):
+class Options(NamedTuple):
     """``release`` may be the id of a run where only that run's mark has no release."""
 
     settings: Settings
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
     lift: bool = False
 
 
-def mark(asked: Asked, ports: Ports) -> Done:
+def mark(asked: Options, ports: Ports) -> Done:
     """Quarantine a release, or lift it. Raises RefusedError where there is no such tag, or the ledger is closed."""
     known = collector.read(ports.records, asked.settings.application, asked.environment)
     if known.unread:
@@ -42,7 +42,7 @@ def mark(asked: Asked, ports: Ports) -> Done:
     return _lift(asked, known, ports) if asked.lift else _set(asked, known, ports)
 
 
-def _set(asked: Asked, known: Ledger, ports: Ports) -> Done:
+def _set(asked: Options, known: Ledger, ports: Ports) -> Done:
     tag = release.find(ports.git.tags(), asked.release)
     entry = known.entry(tag.name)
     digests = {d for w in entry.workloads for c in w.containers if c.own for d in c.digests} if entry else set()
@@ -66,7 +66,7 @@ def _set(asked: Asked, known: Ledger, ports: Ports) -> Done:
     return Done(text=said, marks=(stored,), changed=True)
 
 
-def _lift(asked: Asked, known: Ledger, ports: Ports) -> Done:
+def _lift(asked: Options, known: Ledger, ports: Ports) -> Done:
     """Every mark that holds the release: its own, and those of its commit under other names."""
     tags = [t for t in ports.git.tags() if t.name == asked.release]
     commit = tags[0].commit if tags else ""

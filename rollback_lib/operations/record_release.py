@@ -32,7 +32,7 @@ from rollback_lib.releases.what_runs import node_platforms
 _COMPARED: Final = 30  # releases that `--from-live` compares
 
 
-class Asked(NamedTuple):
+class Options(NamedTuple):
     """What is to be recorded. ``release`` is empty with ``--from-live``: then what runs tells it.
 
     ``keep_tag``: the pattern of the registry tags to make; empty: none.
@@ -46,7 +46,7 @@ class Asked(NamedTuple):
     keep_tag: str = ""
 
 
-def record(asked: Asked, ports: Ports) -> Result:
+def record(asked: Options, ports: Ports) -> Result:
     """Prove that the release runs and is healthy, then keep what runs.
 
     Raises CheckError where it is sick, is not what runs or is quarantined; RefusedError where that cannot be told or
@@ -81,7 +81,7 @@ def record(asked: Asked, ports: Ports) -> Result:
     )  # fmt: skip
 
 
-def _free(asked: Asked, ports: Ports, name: str) -> tuple[bool, tuple[str, ...]]:
+def _free(asked: Options, ports: Ports, name: str) -> tuple[bool, tuple[str, ...]]:
     """(whether the deploy's lock was given back, why not): a deploy that held it by `guard --hold` is over now."""
     try:
         return holding.remove(ports.records, asked.settings.application, lambda held: held.is_of(DEPLOY, name)), ()
@@ -108,7 +108,7 @@ def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:
     return held
 
 
-def _proven(asked: Asked, tag: Tag, held: Contents, ports: Ports) -> tuple[Rollouts, tuple[str, ...], list[str]]:
+def _proven(asked: Options, tag: Tag, held: Contents, ports: Ports) -> tuple[Rollouts, tuple[str, ...], list[str]]:
     """The rollouts, all healthy by verify's rules; what the smoke tests said; what is not proven."""
     verify = asked.settings.verify
     wanted = [k for k in held.objects if k[0] in AWAITED]
@@ -138,7 +138,7 @@ def _proven(asked: Asked, tag: Tag, held: Contents, ports: Ports) -> tuple[Rollo
     return rollouts, tuple(smoked), warnings
 
 
-def _entry(asked: Asked, tag: Tag, held: Contents, rollouts: Rollouts, ports: Ports) -> tuple[Entry, list[str]]:
+def _entry(asked: Options, tag: Tag, held: Contents, rollouts: Rollouts, ports: Ports) -> tuple[Entry, list[str]]:
     """The entry of what runs. Raises CheckError where pods of one workload run different bits, or another release."""
     kinds = [k for k in WRITTEN if any(kind == k for kind, _ in held.objects)]
     snapshot = ports.cluster.snapshot(list(dict.fromkeys([*live.KINDS_READ, *kinds])))
@@ -206,7 +206,7 @@ def _keep(entry: Entry, ports: Ports) -> Entry:
     return stored
 
 
-def _make_room(asked: Asked, ports: Ports, written: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _make_room(asked: Options, ports: Ports, written: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(records that are gone, what went wrong): the ledger stays bounded; failing to do so fails nothing."""
     now: Ledger = collector.read(ports.records, asked.settings.application, asked.environment)
     removed, failed = [], []
@@ -219,7 +219,7 @@ def _make_room(asked: Asked, ports: Ports, written: str) -> tuple[tuple[str, ...
     return tuple(removed), tuple(failed)
 
 
-def _identify(asked: Asked, tags: Sequence[Tag], ports: Ports) -> tuple[Tag, str]:
+def _identify(asked: Options, tags: Sequence[Tag], ports: Ports) -> tuple[Tag, str]:
     """(the release whose manifests are what runs, how sure that is). Raises CheckError where not exactly one is."""
     newest = release.releases(tags, asked.settings.releases.tag)[:_COMPARED]
     if not newest:

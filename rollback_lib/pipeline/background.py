@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from rollback_lib.collectors.asking import begin
 
 
-class Beside:
+class Background:
     """One after another, in the order in which they are begun. Each has its own deadline and never fails a run."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Beside:
             future.exception()
 
 
-class Unseen:
+class NoProgress:
     """`Progress` that nobody sees: what goes on beside is told once it is needed."""
 
     def stage(self, stage: str) -> None: ...

@@ -15,10 +15,10 @@ from rollback_lib.core.redact import redact
 from rollback_lib.core.run.journal import LOCK_RELEASED, Ending, Event, Mark, done_stages, ending, holds_lock
 from rollback_lib.core.run.lock import Claim
 from rollback_lib.core.run.records import Request
-from rollback_lib.pipeline.background import Beside, Unseen
+from rollback_lib.pipeline.background import Background, NoProgress
 from rollback_lib.pipeline.holding import Holding
 from rollback_lib.pipeline.limits import limited
-from rollback_lib.pipeline.notifications import Telling
+from rollback_lib.pipeline.notifications import Notifications
 from rollback_lib.pipeline.run_copy import RunCopy, forget_old
 from rollback_lib.pipeline.writer import JournalledWriter
 from rollback_lib.ports import Ports, RunStore, Stage
@@ -43,7 +43,7 @@ STAGES: Final[tuple[Stage, ...]] = (
 )  # fmt: skip
 APART: Final[tuple[Stage, ...]] = (retag,)  # run by name alone, for what is no rollback
 # These look for evidence beside the stages up to this one, which waits for them: evidence costs a run no time.
-BESIDE: Final[Mapping[str, str]] = {
+IN_BACKGROUND: Final[Mapping[str, str]] = {
     detect.ID: preflight.ID,
     incident.ID: next(s.ID for s in STAGES if s.WRITES),
 }
@@ -58,8 +58,8 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     changed nothing. Raises only errors that came before a journal could be kept.
     """
     problem: Exception | None = None
-    began, telling = ports.clock.now(), Telling(run, ports)
-    holding, copy, beside = _holding(run, ports), RunCopy(run, ports), Beside()
+    began, telling = ports.clock.now(), Notifications(run, ports)
+    holding, copy, beside = _holding(run, ports), RunCopy(run, ports), Background()
     try:
         for stage in STAGES if only is None else (*STAGES, *APART):
             if only is not None and only != stage.ID:
@@ -71,10 +71,10 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             within = limited(run, ports, stage, began) if stage.ID in _UNDER_LOCK else ports
             began = began if stage.ID in _UNDER_LOCK else ports.clock.now()  # a person's approval takes its time
             write = JournalledWriter(run, within, stage, holding, copy)
-            if only is None and stage.ID in BESIDE:
+            if only is None and stage.ID in IN_BACKGROUND:
                 if _is_needed(stage.ID, until, run):
-                    unseen = replace(ports, progress=Unseen())
-                    beside.begin(BESIDE[stage.ID], partial(_enter, stage, run, unseen, write))
+                    unseen = replace(ports, progress=NoProgress())
+                    beside.begin(IN_BACKGROUND[stage.ID], partial(_enter, stage, run, unseen, write))
                 continue
             try:
                 if stage.ID == document.ID:
@@ -123,7 +123,7 @@ def _ending(run: RunStore, problem: Exception | None) -> Ending:
 
 def _is_needed(beside: str, until: str, run: RunStore) -> bool:
     """Whether a stage that waits for this evidence is still to come: evidence after a change would be of the change."""
-    order, needed_by = [s.ID for s in STAGES], BESIDE[beside]
+    order, needed_by = [s.ID for s in STAGES], IN_BACKGROUND[beside]
     return until in order[order.index(needed_by) :] and needed_by not in done_stages(run.events())
 
 

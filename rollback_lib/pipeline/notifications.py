@@ -26,7 +26,7 @@ SHARE: Final = 0.6  # of what is left before the last word: a channel that hangs
 LAST: Final = "document"
 
 
-class Telling:
+class Notifications:
     """The notices of one process. Nothing here raises."""
 
     def __init__(self, run: RunStore, ports: Ports) -> None:

@@ -21,7 +21,7 @@ from rollback_lib.collectors import outage, rollout
 from rollback_lib.core.run import lock
 from rollback_lib.operations import resume
 from rollback_lib.pipeline import holding
-from rollback_lib.pipeline.loop import BESIDE
+from rollback_lib.pipeline.loop import IN_BACKGROUND
 from rollback_lib.sandbox.playground import Kept, Playground
 from rollback_lib.sandbox.shop import BAD, GOOD
 
@@ -132,7 +132,7 @@ class Desk:
 
     def stage(self) -> str:
         """The stage that the newest run is in, by its journal; what goes on beside others counts for none."""
-        events = [e for e in self.events() if e["stage"] not in BESIDE]
+        events = [e for e in self.events() if e["stage"] not in IN_BACKGROUND]
         return events[-1]["stage"] if events else ""
 
     def events(self) -> list[dict[str, Any]]:

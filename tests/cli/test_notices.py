@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rollback_lib.operations import run as operation
-from rollback_lib.pipeline.notifications import Telling
+from rollback_lib.pipeline.notifications import Notifications
 from tests.cli.desk import Desk
 from tests.command_line import ROOT
 from tests.fake_hook import MOODS, TOKEN, FakeHook, NoRoute
@@ -47,7 +47,7 @@ def spent(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return inner
 
     for name in ("after", "wait"):
-        monkeypatch.setattr(Telling, name, timed(getattr(Telling, name)))
+        monkeypatch.setattr(Notifications, name, timed(getattr(Notifications, name)))
     return took
 
 

@@ -43,7 +43,7 @@ class World:
 
     def go(self, release: str = "v2", *, wait: float = 0, hold: float = 0, **more: Any) -> str:
         accept = more.pop("accept", ())
-        asked = guard.Asked(SETTINGS, "prod", release, "ci/9", wait=wait, hold=hold, accept=accept)
+        asked = guard.Options(SETTINGS, "prod", release, "ci/9", wait=wait, hold=hold, accept=accept)
         return guard.go(asked, self.ports(**more))
 
     def quarantines(self, release: str, *, commit: str = "", digests: tuple[str, ...] = ()) -> None:

@@ -43,7 +43,7 @@ def row(found: History, release: str) -> Release:
 
 
 def mark(world: World, release: str, **more: Any) -> quarantine.Done:
-    return quarantine.mark(quarantine.Asked(world.settings, "prod", release, **more), world.ports())
+    return quarantine.mark(quarantine.Options(world.settings, "prod", release, **more), world.ports())
 
 
 def test_every_release_has_its_state(world: World) -> None:

@@ -63,7 +63,7 @@ class World(SmallWorld):
             self.ports(), records=self.records, tags=self.tags, clock=self.clock, progress=progress, user="ana",
             environ={"BUILD_URL": "https://ci.example/7"},
         )  # fmt: skip
-        return record_release.record(record_release.Asked(self.settings, "prod", release, **more), ports)
+        return record_release.record(record_release.Options(self.settings, "prod", release, **more), ports)
 
     def ledger(self) -> Ledger:
         return collector.read(self.records, "shop", "prod")

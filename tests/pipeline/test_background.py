@@ -13,7 +13,7 @@ from rollback_lib.core.run.journal import Mark
 from rollback_lib.core.run.records import Detection, Incident
 from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
-from rollback_lib.pipeline.background import Beside
+from rollback_lib.pipeline.background import Background
 from rollback_lib.ports import Ports
 from rollback_lib.stages import incident
 from tests.fakes import FakeCluster, FakeFiles
@@ -114,7 +114,7 @@ def test_a_file_that_a_person_gives_is_kept_and_one_that_is_not_there_is_said(wo
 
 
 def test_a_stage_waits_only_for_what_it_needs() -> None:
-    beside, go, told = Beside(), threading.Event(), list[str]()
+    beside, go, told = Background(), threading.Event(), list[str]()
     beside.begin("preflight", lambda: told.append("detect"))
     beside.begin("apply", lambda: (go.wait(10), told.append("incident"))[1])
     beside.wait("resolve")
@@ -129,7 +129,7 @@ def test_what_could_not_be_kept_is_raised_where_it_is_needed() -> None:
     def full() -> None:
         raise OSError(28, "No space left on device")
 
-    beside = Beside()
+    beside = Background()
     beside.begin("preflight", full)
     with pytest.raises(OSError, match="No space left"):
         beside.wait("preflight")

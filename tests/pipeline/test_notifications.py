@@ -150,14 +150,14 @@ def test_a_channel_that_hangs_costs_less_than_five_seconds_over_all_processes(
     monkeypatch.setattr(notifications, "ALL", 0.4)
     monkeypatch.setattr(notifications, "FOR_THE_LAST", 0.15)
     notifier, waited = Hanging(), list[float]()
-    wait = notifications.Telling.wait
+    wait = notifications.Notifications.wait
 
-    def timed(self: notifications.Telling) -> None:
+    def timed(self: notifications.Notifications) -> None:
         began = time.monotonic()
         wait(self)
         waited.append(time.monotonic() - began)
 
-    monkeypatch.setattr(notifications.Telling, "wait", timed)
+    monkeypatch.setattr(notifications.Notifications, "wait", timed)
     for stage in operation.STAGES:
         ended = operation.one(world.run(), world.ports(notifier=notifier), stage)
     notifier.go.set()

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
+from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.run.journal import Event, Mark, ending
 from tests.unreadable import NO_SENTENCES, PACKAGE, looked_for, made, reads_as_sentence, text_of
 from tests.unreadable_runs import SCENARIOS
 
@@ -118,7 +121,19 @@ def runs(*arguments: str) -> dict[str, Any]:
 @pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_run_decides_and_writes_the_same_where_nobody_can_read_what_it_says(scenario: str) -> None:
-    can, cannot = runs(scenario)[scenario], runs("unreadable", scenario)[scenario]
-    assert len(can) == len(cannot)
-    for one, other in zip(can, cannot, strict=True):
+    can, cannot = runs(scenario), runs("unreadable", scenario)
+    assert can["marks"] == 0
+    assert cannot["marks"] > 1000, "hardly a sentence was made unreadable"
+    assert len(can[scenario]) == len(cannot[scenario])
+    for one, other in zip(can[scenario], cannot[scenario], strict=True):
         assert one == other, one["command"]
+
+
+def test_the_codes_of_what_was_refused_are_in_the_journal_and_how_the_run_stands() -> None:
+    """`status` goes by them, and not by ``[--accept …`` in a text."""
+    refused = RefusedError(Refusal("§", "registry-unknown:cart"), Refusal("§§"), Refusal("§§§", "skip:Service/cart"))
+    event = Event(seq=0, at="", mark=Mark.STAGE_FAILED, stage="images", code=3, error=str(refused),
+                  codes=tuple(r.code for r in refused.refusals if r.code))  # fmt: skip
+    read = msgspec.json.decode(msgspec.json.encode(event), type=Event)
+    assert ending([read]).codes == ("registry-unknown:cart", "skip:Service/cart")
+    assert ending([msgspec.structs.replace(event, codes=())]).codes == (), "as a journal of before has it"

@@ -173,6 +173,11 @@ class _Finder(importlib.abc.MetaPathFinder):
         )  # fmt: skip
 
 
+def marks() -> int:
+    """How many sentences were made unreadable so far."""
+    return _Unreadable.number
+
+
 def install() -> None:
     """From now on. Raises RuntimeError where the product was imported already."""
     if PACKAGE in sys.modules:

@@ -69,12 +69,13 @@ def test_objects_are_read_in_the_version_that_each_manifest_speaks(cluster: Kube
     )
     gone = "the cluster does not serve policy/v1beta1 PodDisruptionBudget, but policy/v1"
     assert seen.refused == {"PodDisruptionBudget/old": gone}
+    assert seen.unserved == {"PodDisruptionBudget/old"}
     assert seen.why_not("PodDisruptionBudget", "old", "policy/v1beta1") == gone
     assert seen.why_not("PodDisruptionBudget", "new", "policy/v1") == ""
     assert {o["apiVersion"] for o in seen.all("PodDisruptionBudget")} == {"policy/v1"}
     assert seen.get("PodDisruptionBudget", "old") is not None, "what is there is still known"
     other = cluster.snapshot(["CronJob"], {"CronJob": "batch/v2alpha1"})
-    assert set(other.refused) == {"CronJob"}
+    assert set(other.refused) == other.unserved == {"CronJob"}
     cluster.close()
 
 

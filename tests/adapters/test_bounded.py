@@ -23,7 +23,7 @@ from rollback_lib.core.report.notices import Notice
 from rollback_lib.core.settings import model as core_settings
 from tests.dripping import EVERY, Dripping, How, dripping, kubeconfig
 
-LIMIT = 0.3  # seconds, for one answer
+LIMIT = 0.6  # seconds, for one answer
 SLACK = 0.7  # what a busy machine may add
 SETTINGS = b"""
 application: shop
@@ -203,7 +203,8 @@ def test_a_wish_to_stop_ends_what_is_being_read(what: str, tmp_path: Path, monke
 def test_what_an_ending_has_to_know_is_asked_after_the_wish_to_stop_and_has_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "BEGUN_AFTER_STOP", 0.1)
+    a_list(Dripping("status"), tmp_path, 0.05, bounded.never)  # libraries load now
+    monkeypatch.setattr(bounded, "BEGUN_AFTER_STOP", 0.5)
     with dripping("hang") as at:
         assert "does not answer" in a_list(at, tmp_path, 30.0, lambda: "Interrupted.")
         assert at.asked

@@ -17,7 +17,7 @@ from rollback_lib.cli.options import takes
 @takes("retag")
 def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import entering
-    from rollback_lib.cli.console import json_out, out
+    from rollback_lib.cli.console import Console, json_out, out
     from rollback_lib.core.errors import EXIT_DONE
     from rollback_lib.core.plan import retag
     from rollback_lib.core.run.journal import ending
@@ -25,7 +25,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import retag as operation
 
     as_json = values.get("output") == "json"
-    with entering.session(values, quiet=True) as (session, console):
+    with entering.session(values, quiet=True) as (session, _):
         request = entering.new_request(session, {**values, "to": values.get("to") or "what-runs"})
         moves = operation.look(session, str(values.get("to") or ""), request.services)
         if not as_json:
@@ -41,6 +41,7 @@ def command(values: dict[str, Any]) -> int:
                   "run_dir": place})  # fmt: skip
         return ended.code
     if ended.code != EXIT_DONE:
+        console = Console()  # what went wrong is told, although its progress was not
         for line in ended.error.splitlines():
             console.say("\n".join(wrapped(line, "  ✗ ")))
     out(retag.ended(moves, ended, looked=looked))

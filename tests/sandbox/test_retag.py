@@ -121,3 +121,5 @@ def test_credentials_that_may_only_read_leave_a_good_rollback_good(shop: Playgro
     refused = rollback(shop, "retag", "--yes")
     assert (refused.returncode, tags(shop)) == (3, {False})
     assert "The cluster was not changed." in refused.stdout
+    assert "✗" in refused.stderr, "what went wrong is told without -v"
+    assert "may not push here" in refused.stderr

@@ -207,10 +207,11 @@ def main() -> None:
         unreadable.install()
     from rollback_lib.sandbox.playground import Playground
     from tests.cli.desk import MORE, SERVICES, SPEED, Desk
+    from tests.watched import WatchedSandbox
 
     wanted = [name for name in sys.argv[1:] if name in SCENARIOS] or list(SCENARIOS)
     found: dict[str, Any] = {}
-    with Playground(services=SERVICES, more=MORE, speed=SPEED) as playground:
+    with Playground(services=SERVICES, more=MORE, speed=SPEED, sandbox=WatchedSandbox) as playground:
         desk = Desk(playground)
         for name in wanted:
             desk.put_back()

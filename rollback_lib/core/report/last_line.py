@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rollback_lib.core import errors
 from rollback_lib.core.kube.objects import label
 from rollback_lib.core.manifests import bots
@@ -11,6 +13,15 @@ from rollback_lib.core.plan.text import left_tag, mutable_warning
 from rollback_lib.core.run.journal import CLOSED, Ending
 from rollback_lib.core.run.records import Verification
 from rollback_lib.core.wording import counted, some
+
+_BEGINS: Final = {
+    errors.EXIT_REFUSED: "Refused (3).",
+    errors.EXIT_LOCKED: "Locked (6).",
+    errors.EXIT_NOT_APPROVED: "Not approved (7).",
+    errors.EXIT_INTERRUPTED: "Interrupted (130).",
+    errors.EXIT_BUG: "This is a bug of rollback (70); the traceback is in the run directory.",
+    errors.EXIT_USAGE: "The request is wrong (2).",
+}  # how the line begins where the code alone says it
 
 
 def last_line(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> str:
@@ -41,18 +52,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
             said = f"Done in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
     elif ending.code == errors.EXIT_DONE:
         said = f"{'So far done' if ending.touched else 'Only looked'}. {changed}; {traffic}."
-    elif ending.code == errors.EXIT_REFUSED:
-        said = f"Refused (3). {changed}; {traffic}."
-    elif ending.code == errors.EXIT_LOCKED:
-        said = f"Locked (6). {changed}; {traffic}."
-    elif ending.code == errors.EXIT_NOT_APPROVED:
-        said = f"Not approved (7). {changed}; {traffic}."
-    elif ending.code == errors.EXIT_INTERRUPTED:
-        said = f"Interrupted (130). {changed}; {traffic}."
-    elif ending.code == errors.EXIT_BUG:
-        said = f"This is a bug of rollback (70); the traceback is in the run directory. {changed}; {traffic}."
-    elif ending.code == errors.EXIT_USAGE:
-        said = f"The request is wrong (2). {changed}; {traffic}."
+    elif ending.code in _BEGINS:
+        said = f"{_BEGINS[ending.code]} {changed}; {traffic}."
     elif ending.code == errors.EXIT_NO:
         said = f"No (1): {first_line(ending.error)} {changed}; {traffic}."
     else:

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 DAY = "2025-03-{:02d}T12:00:00+01:00"
 
 
@@ -23,6 +25,14 @@ def isolated(home: Path) -> dict[str, str]:
         "GIT_COMMITTER_EMAIL": "ana@shop.example",
         "LC_ALL": "C.UTF-8",
     }
+
+
+def isolate(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the whole process: what it starts reads no configuration of the user's either."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    for name, value in isolated(home).items():
+        monkeypatch.setenv(name, value)
 
 
 class RepositoryBuilder:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object
-from rollback_lib.core.kube.snapshot import DryRun
 from rollback_lib.core.run.changes import Change, CreateObject
 from rollback_lib.operations import run as operation
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs
+from tests.immutable_config import immutable_config
 from tests.pipeline.test_loop import World
 
 DELETE, CREATE = "apply/configmap/cart/delete", "apply/configmap/cart/create"
@@ -40,24 +37,7 @@ class Dying(FakeActs):
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(tmp_path)
-    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cart}\nimmutable: true\ndata: {A: %s}\n"
-    for release in ("v1", "v2"):
-        files = {**made.git.releases[release], "k8s/cart/config.yaml": (text % release).encode()}
-        made.git.releases[release] = files
-    meta: dict[str, Any] = {"name": "cart", "uid": "one", "labels": {"team": "kept"}}
-    live: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "immutable": True, "data": {"A": "v2"}}
-    made.cluster.put(live)
-    patched = made.cluster.dry_run_patch
-
-    def dry_run_patch(kind: str, api: str, name: str, operations: Sequence[Operation]) -> DryRun:
-        if kind == "ConfigMap":
-            said = 'ConfigMap "cart" is invalid: data: Forbidden: field is immutable when `immutable` is set'
-            return DryRun(None, (), said, 422)
-        return patched(kind, api, name, operations)
-
-    monkeypatch.setattr(made.cluster, "dry_run_patch", dry_run_patch)
-    return made
+    return immutable_config(tmp_path, monkeypatch)
 
 
 def test_it_is_refused_unless_it_is_accepted(world: World) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import FailedError, RefusedError
-from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.kube.snapshot import DryRun, Snapshot
 from rollback_lib.core.manifests.grouping import SourceObject
@@ -26,6 +23,7 @@ from rollback_lib.operations import undo
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import RunStore
 from tests.fakes import FakeActs
+from tests.immutable_config import immutable_config
 from tests.pipeline.test_loop import World
 
 KEY = "apply/configmap/cart"
@@ -50,27 +48,10 @@ class Refusing(FakeActs):
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(tmp_path)
-    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cart}\nimmutable: true\ndata: {A: %s}\n"
-    for release in ("v1", "v2"):
-        made.git.releases[release] |= {"k8s/cart/config.yaml": (text % release).encode()}
-    meta: dict[str, Any] = {
-        "name": "cart", "uid": "one", "labels": {"team": "kept"}, "finalizers": ["example.com/own"],
-        "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
-    made.cluster.put(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "immutable": True, "data": {"A": "v2"}}
-    )
-    patched = made.cluster.dry_run_patch
-
-    def dry_run_patch(kind: str, api: str, name: str, operations: Sequence[Operation]) -> DryRun:
-        if kind == "ConfigMap":
-            said = 'ConfigMap "cart" is invalid: data: Forbidden: field is immutable when `immutable` is set'
-            return DryRun(None, (), said, 422)
-        return patched(kind, api, name, operations)
-
-    monkeypatch.setattr(made.cluster, "dry_run_patch", dry_run_patch)
-    return made
+    return immutable_config(
+        tmp_path, monkeypatch,
+        finalizers=["example.com/own"], resourceVersion="7", creationTimestamp="2026-01-01T00:00:00Z",
+    )  # fmt: skip
 
 
 def last_line(ending: Ending) -> str:

@@ -13,15 +13,12 @@ from rollback_lib.adapters import git_program
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.core.errors import BugError, InterruptedRunError, RefusedError
 from rollback_lib.core.releases.tags import Tag, find, propose_previous
-from tests.git_repository import DAY, RepositoryBuilder, isolated
+from tests.git_repository import DAY, RepositoryBuilder, isolate
 
 
 @pytest.fixture(autouse=True)
 def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    for name, value in isolated(tmp_path).items():
-        monkeypatch.setenv(name, value)
+    isolate(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.git_program import GitProgram
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.manifests import tree
-from tests.git_repository import RepositoryBuilder, isolated
+from tests.git_repository import RepositoryBuilder, isolate
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
@@ -21,10 +21,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
 
 @pytest.fixture(autouse=True)
 def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    for name, value in isolated(tmp_path).items():
-        monkeypatch.setenv(name, value)
+    isolate(tmp_path, monkeypatch)
 
 
 @pytest.fixture

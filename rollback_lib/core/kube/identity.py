@@ -1,0 +1,50 @@
+"""What an object and a container are called: one type for each, wherever one is named, compared or looked up."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import msgspec
+
+from rollback_lib.core.kube.kinds import KINDS
+
+
+class ObjectRef(msgspec.Struct, frozen=True, order=True):
+    """One object of the namespace: its group, kind and name (design §6).
+
+    ``group`` is empty for the kind's usual group (`core.kube.kinds`), so that a reference to one of those needs no
+    version; of another group that has a kind of the same name it is that group. As text it is ``Deployment/web``, or as
+    kubectl names a kind of a group ``NetworkPolicy.crd.projectcalico.org/web``.
+    """
+
+    kind: str
+    name: str
+    group: str = ""
+
+    @classmethod
+    def of(cls, api_version: str, kind: str, name: str) -> Self:
+        """The reference of an object with this apiVersion; without one it is the kind's usual group."""
+        group = api_version.partition("/")[0] if "/" in api_version else ""
+        usual = not api_version or (kind in KINDS and group == KINDS[kind].group)
+        return cls(kind, name, "" if usual else group)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The reference that `str` made this text of."""
+        what, _, name = text.partition("/")
+        kind, _, group = what.partition(".")
+        return cls(kind, name, group)
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.group}/{self.name}" if self.group else f"{self.kind}/{self.name}"
+
+
+class ContainerRef(msgspec.Struct, frozen=True, order=True):
+    """One container of a workload's pod template. An init container may have the name of another that is none."""
+
+    workload: ObjectRef
+    name: str
+    init: bool = False
+
+    def __str__(self) -> str:
+        return f"{'init container' if self.init else 'container'} {self.name} of {self.workload}"

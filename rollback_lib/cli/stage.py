@@ -19,6 +19,6 @@ def command(values: dict[str, Any], stage: str) -> int:
 
     if stage not in operation.STAGES:
         raise UsageError(f"there is no stage {stage!r}; the stages are {', '.join(operation.STAGES)}")
-    with entering.session(values) as (session, console):
+    with entering.session(values, writes=True) as (session, console):
         run = entering.new_run(session, values, place=entering.CURRENT_RUN)
         return ended.show(operation.one(run, session.ports, stage), run, console, values, plan=stage == "preflight")

@@ -15,6 +15,6 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import ended, entering
     from rollback_lib.operations import run as operation
 
-    with entering.session(values) as (session, console):
+    with entering.session(values, writes=False) as (session, console):
         run = entering.new_run(session, values, dry_run=True)
         return ended.show(operation.verify(run, session.ports), run, console, values, plan=False)

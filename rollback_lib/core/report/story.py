@@ -28,7 +28,7 @@ from rollback_lib.core.report.model import (
     Verified,
     Workload,
 )
-from rollback_lib.core.run.journal import CLOSES, OPENS, Ending, Event, Mark
+from rollback_lib.core.run.journal import CLOSES, OPENS, Ending, Event, Mark, done_keys
 from rollback_lib.core.run.records import Approval, Detection, Images, Incident, Request, Resolution, Verification
 
 _MOST: Final = 1000  # entries of one list: a page is read by people
@@ -208,7 +208,7 @@ def _affected(detection: Detection | None, plan: Plan | None) -> tuple[str, ...]
 
 
 def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
-    done = [e.key for e in events if e.mark is Mark.DONE]
+    done = {e.key for e in events if e.mark is Mark.DONE}
     named = {m.reference: m.digest for m in plan.mutable_tags}
     for service in plan.services:
         for planned in service.objects:
@@ -217,7 +217,7 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
             key = f"{planned.kind}/{planned.name}"
             yield ChangedObject(
                 service=service.name, kind=planned.kind, name=planned.name, change=planned.change,
-                done=any(d.endswith(f"/{key.lower()}") for d in done), why=planned.why, kept=planned.kept,
+                done=not done.isdisjoint(done_keys(planned.change_key)), why=planned.why, kept=planned.kept,
                 containers=tuple(
                     ChangedContainer(
                         name=c.name, from_=c.from_, from_digest=named.get(c.from_, ""), to=c.to, digest=c.digest,

@@ -16,6 +16,7 @@ from rollback_lib.core.kube.objects import Object, kind_of, name_of
 from rollback_lib.core.kube.owners import owner
 from rollback_lib.core.kube.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.plan import decide, dry_run, recreate
+from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.dry_run import Reading
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE
@@ -60,7 +61,7 @@ class DryRuns:
 
         What is right already and has a reason to restart is tried once more, with the restart in its template.
         """
-        first = self._round(drafts)
+        first = planning.with_reasons_to_restart(self._round(drafts))
         again = [
             self._restarted(planned, draft)
             for planned, draft in zip(drafts, first, strict=True)

@@ -101,11 +101,16 @@ def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
 
 
 def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
-    """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
-    changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
+    """Where a ConfigMap changes by its dry run, in what pods read of it, its readers have a reason to restart."""
+    changing = {
+        name_of(d.target)
+        for d in drafts
+        if kind_of(d.target) == "ConfigMap" and d.change == UPDATE and d.live is not None and d.after is not None
+        if any(d.live.get(part) != d.after.get(part) for part in ("data", "binaryData"))
+    }
     return [
         msgspec.structs.replace(d, why=f"ConfigMap {used} changes")
-        if d.change == UPDATE and (used := decide.consumes(d.target, changing))
+        if d.change in (UPDATE, NONE) and (used := decide.consumes(d.target, changing))
         else d
         for d in drafts
     ]

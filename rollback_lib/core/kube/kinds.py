@@ -65,6 +65,7 @@ _KINDS: Final = (
     Kind("Lease", "coordination.k8s.io/v1", "leases"),
 )  # fmt: skip
 KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
+AUTOSCALER: Final = "HorizontalPodAutoscaler"
 AWAITED: Final = tuple(k.kind for k in _KINDS if k.awaited)
 WRITTEN: Final = tuple(k.kind for k in _KINDS if k.written)
 WORKLOADS: Final = tuple(k.kind for k in _KINDS if k.written and k.template)

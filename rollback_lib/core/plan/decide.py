@@ -22,6 +22,7 @@ from rollback_lib.core.kube.objects import (
     label,
     name_of,
     notes_of,
+    replicas_of,
     template,
     template_hash,
 )
@@ -148,8 +149,11 @@ def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, s
 
     That is an image which is the same one under another name (``live_is_target``: (workload, container, init) whose
     live reference still names the planned image, in the registry and in the pods), and the mark of a past restart.
+    What makes no plan stale is still a change: a number of replicas.
     """
     assert draft.live is not None
+    if replicas_of(after) != replicas_of(draft.live):
+        return False
     live = decided(draft.live)
     return live in (decided(after), decided(_alike(after, draft, live_is_target, restarted_at(draft.live))))
 

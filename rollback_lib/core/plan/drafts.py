@@ -8,7 +8,7 @@ import msgspec
 
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.kube.kinds import KINDS, WORKLOADS
+from rollback_lib.core.kube.kinds import AUTOSCALER, KINDS, WORKLOADS
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import (
     LAST_APPLIED,
@@ -19,6 +19,7 @@ from rollback_lib.core.kube.objects import (
     label,
     name_of,
     notes_of,
+    replicas_of,
     template,
 )
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
@@ -58,10 +59,9 @@ def drafts(
     namespace = request.target_environment.namespace
     running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
     running.add(grouping.SHARED)
-    autoscalers = snapshot.all("HorizontalPodAutoscaler")
     asked = failed.bodies()
-    drafts = []
-    for source, body in targets:
+
+    def of(source: SourceObject, body: Object, autoscalers: Sequence[Object] = ()) -> Draft:
         live = snapshot.get(source.kind, source.name)
         draft = Draft(
             service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT,
@@ -88,8 +88,13 @@ def drafts(
                 draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
                 stamp=decide.stamps(body, resolution.target.release, request.run),
             )  # fmt: skip
-        drafts.append(draft)
-    return drafts
+        return draft
+
+    # first, since one that comes back has the replicas of its workload from then on
+    scaling = {id(body): of(source, body) for source, body in targets if source.kind == AUTOSCALER}
+    made = [d.target for d in scaling.values() if d.change == CREATE]
+    autoscalers = (*snapshot.all(AUTOSCALER), *made)
+    return [scaling.get(id(body)) or of(source, body, autoscalers) for source, body in targets]
 
 
 def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
@@ -221,7 +226,16 @@ def _planned(draft: Draft) -> PlannedObject:
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
         diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
+        replicas=_scaled(draft) if writing else None,
     )  # fmt: skip
+
+
+def _scaled(draft: Draft) -> tuple[int | None, int | None] | None:
+    """From how many pods to how many, where the plan changes that."""
+    if draft.live is None or draft.after is None:
+        return None
+    found = replicas_of(draft.live), replicas_of(draft.after)
+    return found if found[0] != found[1] else None
 
 
 def offline(

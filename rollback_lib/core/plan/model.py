@@ -40,6 +40,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
+    replicas: tuple[int | None, int | None] | None = None  # from, to: where the plan changes how many there are
 
     @property
     def change_key(self) -> str:
@@ -177,9 +178,7 @@ def freeze(plan: Plan) -> Plan:
         "cluster": [plan.cluster.context, plan.cluster.server, plan.cluster.namespace, plan.cluster.namespace_uid],
         "target": [plan.target.release, plan.target.commit],
         "services": [
-            [s.name, s.wave]
-            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout, o.recreate] for o in s.objects]
-            + [[c.workload, c.name, c.to] for c in s.containers]
+            [s.name, s.wave] + [_decided(o) for o in s.objects] + [[c.workload, c.name, c.to] for c in s.containers]
             for s in plan.services
         ],
         "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
@@ -189,6 +188,12 @@ def freeze(plan: Plan) -> Plan:
         "refusals": [[r.code, r.text] for r in plan.refusals],
     }
     return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())
+
+
+def _decided(planned: PlannedObject) -> list[object]:
+    """Fingerprints leave replicas out, which make no plan stale; changing them is decided all the same."""
+    found = [planned.kind, planned.name, planned.change, planned.before, _after(planned)]
+    return [*found, planned.after_rollout, planned.recreate, *(planned.replicas or ())[1:]]
 
 
 def _after(planned: PlannedObject) -> str:

@@ -18,7 +18,7 @@ from rollback_lib.core.plan.model import (
     PlannedTag,
 )
 from rollback_lib.core.redact import visible
-from rollback_lib.core.wording import counted, wrapped
+from rollback_lib.core.wording import counted, some, wrapped
 
 _RUNGS = {
     "ledger": "what ran at that release, by the ledger",
@@ -120,6 +120,8 @@ def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: b
         yield from wrapped(f"{name}: left, {planned.why}", "  ")
     elif planned.change != NONE:
         late = "; last, once the new pods are Ready" if planned.after_rollout else ""
+        if planned.replicas:
+            late = f", {scaled(planned)}{late}"
         yield from wrapped(f"{name}: {planned.change}" + (f" ({planned.why})" if planned.why else "") + late, "  ")
         shown = [c for c in service.containers if c.workload == name and c.from_ != c.to]
         for container in shown:
@@ -133,6 +135,12 @@ def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: b
         yield from wrapped("its pods that are stuck are deleted, one at a time: else it never comes back", "    ")
     for field in planned.kept:
         yield from wrapped(f"{name}: {field}: somebody else set it", "  · ")
+
+
+def scaled(planned: PlannedObject) -> str:
+    """How many pods the plan makes it ask for; empty where it leaves that alone."""
+    was, then = ("as many as it is given" if n is None else n for n in planned.replicas or ("", ""))
+    return f"replicas {was} → {then}" if planned.replicas else ""
 
 
 def _container(container: PlannedContainer) -> Iterator[str]:
@@ -199,6 +207,12 @@ def still_failed(plan: Plan, over: Collection[str] = ()) -> tuple[str, str | int
 def left_tag(reference: str) -> str:
     """A tag that was to be moved, and that somebody else moved first."""
     return f"{reference} was moved by someone else meanwhile and left so: see what it brings."
+
+
+def cautions(plan: Plan) -> tuple[str, ...]:
+    """What has to be known by whoever is asked to approve the plan, a sentence each."""
+    scaling = [f"{o.kind}/{o.name} {scaled(o)}" for s in plan.services for o in s.objects if o.replicas]
+    return (f"Changes how many run: {some(scaling)}.",) if scaling else ()
 
 
 def summary(plan: Plan) -> str:

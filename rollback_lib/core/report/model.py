@@ -77,6 +77,7 @@ class ChangedObject(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     kept: tuple[str, ...] = ()
     containers: tuple[ChangedContainer, ...] = ()
+    replicas: tuple[int | None, int | None] | None = None  # from, to: where that was to change
 
 
 class MovedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):

@@ -218,6 +218,7 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
             yield ChangedObject(
                 service=service.name, kind=planned.kind, name=planned.name, change=planned.change,
                 done=not done.isdisjoint(done_keys(planned.change_key)), why=planned.why, kept=planned.kept,
+                replicas=planned.replicas,
                 containers=tuple(
                     ChangedContainer(
                         name=c.name, from_=c.from_, from_digest=named.get(c.from_, ""), to=c.to, digest=c.digest,

@@ -14,7 +14,7 @@ from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan import leaving
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.leaving import Need
-from rollback_lib.core.plan.model import CREATE, DELETE, Orphan, StuckPod
+from rollback_lib.core.plan.model import CREATE, DELETE, LEFT, Orphan, StuckPod
 from rollback_lib.ports import Cluster
 
 
@@ -48,7 +48,9 @@ def of_plan(
     gone = [live for o in found if o.change == DELETE and (live := snapshot.get(o.kind, o.name))]
     ends = {label("StatefulSet", s.workload) for s in stuck}
     needed = leaving.needs(drafts, ends, gone, snapshot)
-    return look(cluster, snapshot, [n for n in needed if n.label not in made])
+    left = {d.label: d.file for d in drafts if d.change == LEFT}
+    placed = [msgspec.structs.replace(n, file=left.get(n.label, "")) for n in needed if n.label not in made]
+    return look(cluster, snapshot, placed)
 
 
 def lost(cluster: Cluster, there: Iterable[str]) -> list[str]:

@@ -68,18 +68,17 @@ def never_written(target: Object, namespace: str) -> str:
     return ""
 
 
-def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str]:
-    """(change, why) for an object that is not in the cluster.
+def missing(target: Object, removed: bool) -> tuple[str, str]:
+    """(change, why) for an object of any kind that is not in the cluster.
 
-    A rollback does not start what is not running: a workload comes back only where the failed release took it away.
+    A rollback does not start what is not running: what a deploy never applied, or somebody took away by hand, comes
+    back only where the failed release is known to have removed it.
     """
     if removed:
         return CREATE, "the failed release removed it"
     if kind_of(target) in WORKLOADS:
         return LEFT, "it does not run, and a rollback does not start what is not running"
-    if not service_runs:
-        return LEFT, "its service does not run"
-    return CREATE, "it is not in the cluster"
+    return LEFT, "it is not in the cluster, and nothing says that the failed release removed it"
 
 
 def stamps(target: Mapping[str, Any], release: str, run: str) -> dict[str, str]:

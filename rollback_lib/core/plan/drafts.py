@@ -57,8 +57,6 @@ def drafts(
     failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
 ) -> list[Draft]:  # fmt: skip
     namespace = request.target_environment.namespace
-    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
-    running.add(grouping.SHARED)
     asked = failed.bodies()
 
     def of(source: SourceObject, body: Object, autoscalers: Sequence[Object] = ()) -> Draft:
@@ -80,7 +78,7 @@ def drafts(
             draft = msgspec.structs.replace(draft, change=CREATE, why="the run that is undone has deleted it")
         elif live is None:
             removed = failed.lacks((source.kind, source.name))
-            change, why = decide.missing(body, source.service in running, removed)
+            change, why = decide.missing(body, removed)
             draft = msgspec.structs.replace(draft, change=change, why=why)
         else:
             base = last_applied(live) or asked.get((source.kind, source.name))

@@ -26,12 +26,14 @@ STAYS: Final = Operation("test", "/metadata/deletionTimestamp", None)
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """What pods hold or need, and whose. ``required``: they do not start without it; else it may be made with them."""
+    """What pods hold or need, and whose. ``required``: they do not start without it; else it may be made with them.
+    ``file``: where the release has it, though the plan leaves it alone."""
 
     kind: str
     name: str
     who: tuple[str, ...]
     required: bool = True
+    file: str = ""
 
     @property
     def label(self) -> str:
@@ -128,7 +130,8 @@ def missing(need: Need, there: Presence) -> Refusal | None:
     who = ", ".join(need.who[:3])
     code = f"missing-reference:{need.name}"
     if there is Presence.ABSENT and need.required:
-        return Refusal(f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code)
+        fix = f"{need.file} of the release has it: create it by hand, then plan again." if need.file else ""
+        return Refusal(f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code, fix=fix)
     if there is not Presence.LEAVING:
         return None
     if need.kind == CLAIM:

@@ -10,10 +10,9 @@ import msgspec
 from rollback_lib.collectors import asking
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.kube import server_answers
+from rollback_lib.core.kube import owners, server_answers
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import Object, kind_of, name_of
-from rollback_lib.core.kube.owners import owner
 from rollback_lib.core.kube.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.plan import decide, dry_run, recreate
 from rollback_lib.core.plan import drafts as planning
@@ -44,15 +43,16 @@ class DryRuns:
     """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
 
     ``same``: containers (workload, name, is init) whose live image is the target's already. ``stamp``: the marks of a
-    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, kind, name, path.
+    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, kind, name, path;
+    ``by_policy``: nobody is asked (``approval: auto``).
     """
 
     def __init__(
         self, cluster: Cluster, snapshot: Snapshot, same: set[tuple[str, str, bool]], accepted: Collection[str],
-        stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0,
+        stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0, *, by_policy: bool = False,
     ) -> None:  # fmt: skip
         self._cluster, self._snapshot, self._same, self._accepted = cluster, snapshot, same, accepted
-        self._stamp, self._now, self._line_of = stamp, now, line_of
+        self._stamp, self._now, self._line_of, self._by_policy = stamp, now, line_of, by_policy
         self.refused: list[Refusal] = []
         self.warnings: list[str] = []
 
@@ -120,9 +120,10 @@ class DryRuns:
             return decide.left_alone(draft, self._same)
         self.refused += reading.refusals
         self.warnings += reading.warnings
-        who = owner(draft.live) if draft.live else ""
+        who = owners.owner(draft.live) if draft.live else None
         if who:
-            self.refused.append(Refusal(f"{draft.label} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
+            draft = msgspec.structs.replace(draft, owner=who)
+            self.refused.append(decide.owned(draft, by_policy=self._by_policy))
         if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
             self.refused.append(Refusal(f"{draft.label}: {paused}", code=f"skip:{draft.label}"))
         return draft

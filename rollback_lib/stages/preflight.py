@@ -75,7 +75,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
     line_of = partial(reading.line_of, request, resolution, ports)
-    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of)
+    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of,
+                     by_policy=request.target_environment.approval == "auto")  # fmt: skip
     drafts = trials.of(drafts)
     refused += trials.refused
     warnings += trials.warnings

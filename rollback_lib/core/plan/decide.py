@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib.core.kube import json_patch
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube import json_patch, owners
 from rollback_lib.core.kube.json_patch import Operation, pointer
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
 from rollback_lib.core.kube.marks import OURS, RELEASE, TEMPLATE, last_applied
@@ -26,6 +27,7 @@ from rollback_lib.core.kube.objects import (
     template,
     template_hash,
 )
+from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.references import uses
 from rollback_lib.core.plan import differences, three_way
 from rollback_lib.core.plan.model import CREATE, LEFT, NONE, UPDATE
@@ -47,6 +49,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     after: Object | None = None  # as the server would store it
     merged: bool = False  # target is no longer what its file says: the file is written anew
     applied: str | None = None  # the last-applied annotation that it gets; None: its manifest (`three_way.patch`)
+    owner: Owner | None = None  # of the live object, where it is written
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
 
     @property
@@ -141,6 +144,17 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
     if kind_of(target) not in AWAITED:
         return ""
     return next((c for c in sorted(config_maps) if uses(template(target), "ConfigMap", c)), "")
+
+
+def owned(draft: Draft, *, by_policy: bool) -> Refusal:
+    """Why an object of another program's is not simply written. Only a person accepts that, told what undoes it."""
+    assert draft.owner is not None
+    advice = owners.advice(draft.owner)
+    said = f"{draft.label} is owned by {owners.who(draft.owner)}" + (f": {advice}. " if advice else ". ")
+    said += owners.undoes(draft.owner, [draft.label])
+    if by_policy:
+        return Refusal(said, fix="With `approval: auto` nobody hears that, so it is not acceptable there.")
+    return Refusal(said, code=f"owner:{name_of(draft.target)}")
 
 
 def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:

@@ -224,7 +224,7 @@ def _planned(draft: Draft) -> PlannedObject:
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
         diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
-        replicas=_scaled(draft) if writing else None,
+        replicas=_scaled(draft) if writing else None, owner=draft.owner if writing else None,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.record import Record, canonical
@@ -40,6 +41,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
+    owner: Owner | None = None  # another program's, and written all the same
     replicas: tuple[int | None, int | None] | None = None  # from, to: where the plan changes how many there are
 
     @property

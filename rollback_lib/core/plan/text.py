@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from rollback_lib.core.kube import owners
+from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.plan import orphans
 from rollback_lib.core.plan.model import (
@@ -86,7 +88,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     if warning := mutable_warning(plan, [t.reference for t in plan.retag]):
         yield ""
         yield from wrapped(warning, "  ! ")
-    if warning := bots.warning(plan.bots):
+    for warning in filter(None, (bots.warning(plan.bots), *undone(plan))):
         yield ""
         yield from wrapped(warning, "  ! ")
     yield ""
@@ -212,7 +214,16 @@ def left_tag(reference: str) -> str:
 def cautions(plan: Plan) -> tuple[str, ...]:
     """What has to be known by whoever is asked to approve the plan, a sentence each."""
     scaling = [f"{o.kind}/{o.name} {scaled(o)}" for s in plan.services for o in s.objects if o.replicas]
-    return (f"Changes how many run: {some(scaling)}.",) if scaling else ()
+    return (*((f"Changes how many run: {some(scaling)}.",) if scaling else ()), *undone(plan))
+
+
+def undone(plan: Plan) -> tuple[str, ...]:
+    """Which other programs will undo the rollback of what is theirs, or are suspended, a sentence each."""
+    theirs: dict[Owner, list[str]] = {}
+    for planned in (o for s in plan.services for o in s.objects):
+        if planned.owner:
+            theirs.setdefault(planned.owner, []).append(f"{planned.kind}/{planned.name}")
+    return tuple(owners.undoes(owner, labels) for owner, labels in sorted(theirs.items()))
 
 
 def summary(plan: Plan) -> str:

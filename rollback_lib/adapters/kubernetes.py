@@ -160,6 +160,13 @@ class KubernetesCluster:
             return Presence.UNKNOWN if answer.status == 403 else Presence.ABSENT
         return Presence.LEAVING if is_leaving(good(answer)) else Presence.THERE
 
+    def keys(self, kind: str, name: str) -> frozenset[str] | None:
+        answer = self._http.ask("GET", path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name)))
+        if answer.status in (403, 404):
+            return None
+        found = good(answer)  # of a Secret nothing but its keys leaves this method
+        return frozenset((*(found.get("data") or {}), *(found.get("binaryData") or {})))
+
     def nodes(self) -> Mapping[str, Object] | None:
         answer = self._http.ask("GET", "/api/v1/nodes", timeout=LIST_TIMEOUT)
         return None if answer.status == 403 else {name_of(n): n for n in good(answer).get("items") or []}

@@ -14,7 +14,7 @@ import msgspec
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object, is_leaving, kind_of, label, name_of, template
-from rollback_lib.core.kube.references import Reference, references
+from rollback_lib.core.kube.references import Reference, keys, references
 from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import CREATE, RESTART, UPDATE
@@ -34,10 +34,16 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     who: tuple[str, ...]
     required: bool = True
     file: str = ""
+    keys: tuple[tuple[str, str], ...] = ()  # (key, whose and where)
 
     @property
     def label(self) -> str:
         return label(self.kind, self.name)
+
+    @property
+    def code(self) -> str:
+        """What ``--accept`` takes to go on though it, or something in it, is not there."""
+        return f"missing-reference:{self.name}"
 
 
 def since(live: Mapping[str, Any]) -> str:
@@ -70,6 +76,7 @@ def needs(
     ``stuck``: the StatefulSets whose pods are deleted; ``deleted``: the workloads that go.
     """
     found: dict[Reference, tuple[list[str], bool]] = {}
+    keyed: dict[Reference, list[tuple[str, str]]] = {}
 
     def add(reference: Reference, who: str, required: bool) -> None:
         whose, before = found.get(reference, ([], False))
@@ -79,6 +86,8 @@ def needs(
         if draft.change in (CREATE, UPDATE, RESTART):
             for reference in sorted(references(template(draft.target))):
                 add(reference, draft.label, True)
+            for needed in keys(template(draft.target)):
+                keyed.setdefault(needed.of, []).append((needed.key, f"{draft.label} ({needed.where})"))
         if draft.change in (CREATE, UPDATE, RESTART) or draft.label in stuck:
             for claim in claims(draft.live or draft.target, snapshot):
                 add(Reference(CLAIM, claim), draft.label, False)
@@ -86,7 +95,8 @@ def needs(
         for claim in claims(live, snapshot):
             add(Reference(CLAIM, claim), label(kind_of(live), name_of(live)), False)
     return tuple(
-        Need(kind=r.kind, name=r.name, who=tuple(who), required=required) for r, (who, required) in found.items()
+        Need(kind=r.kind, name=r.name, who=tuple(who), required=required, keys=tuple(keyed.get(r, ())))
+        for r, (who, required) in found.items()
     )
 
 
@@ -125,10 +135,23 @@ def of_snapshot(need: Need, snapshot: Snapshot) -> Presence | None:
     return Presence.LEAVING if is_leaving(found) else Presence.THERE
 
 
+def keys_of(obj: Object) -> frozenset[str]:
+    """The keys of a ConfigMap."""
+    return frozenset((*(obj.get("data") or {}), *(obj.get("binaryData") or {})))
+
+
+def lacks(need: Need, has: Collection[str]) -> Refusal | None:
+    """Why pods do not start with the object as it will be, which ``has`` these keys; None where they do."""
+    if not (lacking := [(key, who) for key, who in need.keys if key not in has]):
+        return None
+    said = "; ".join(f"{key}, which {who} needs" for key, who in lacking[:3])
+    return Refusal(f"{need.kind} {need.name} lacks the key {said}.", code=need.code)
+
+
 def missing(need: Need, there: Presence) -> Refusal | None:
     """Why pods cannot be made or ended without it; None where they can."""
     who = ", ".join(need.who[:3])
-    code = f"missing-reference:{need.name}"
+    code = need.code
     if there is Presence.ABSENT and need.required:
         fix = f"{need.file} of the release has it: create it by hand, then plan again." if need.file else ""
         return Refusal(f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code, fix=fix)

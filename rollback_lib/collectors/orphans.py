@@ -45,11 +45,11 @@ def look(
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
     there = dict(zip(unread, asking.each(lambda key: ports.cluster.exists(*key), unread), strict=True))
     namespace = request.target_environment.namespace
-    found = planning.orphans_of(snapshot, gone, there, namespace)
+    found = planning.orphans_of(snapshot, gone, there, namespace, drafts=drafts)
     if not request.undo and any(o.change == DELETE for o in found):
         names = {o.name for o in found if o.change == DELETE}
         proof = _proof(resolution, current, failed, drafts, snapshot, ports, names)
-        found = planning.orphans_of(snapshot, gone, there, namespace, proof, request.accept)
+        found = planning.orphans_of(snapshot, gone, there, namespace, proof, request.accept, drafts)
     return tuple(
         msgspec.structs.replace(o, ran=undo.ran(live, snapshot))
         if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)

@@ -157,6 +157,13 @@ def owned(draft: Draft, *, by_policy: bool) -> Refusal:
     return Refusal(said, code=f"owner:{name_of(draft.target)}")
 
 
+def replaces_pods(live: Object, after: Object) -> bool:
+    """Whether each pod of the workload is another one once it is well. A partition keeps some; a job ends by itself."""
+    update = ((after.get("spec") or {}).get("updateStrategy") or {}).get("rollingUpdate") or {}
+    awaited = kind_of(after) in AWAITED and not update.get("partition")
+    return awaited and template(live) != template(after)
+
+
 def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
     """Whether the server would store what it has, apart from what needs no new pod.
 

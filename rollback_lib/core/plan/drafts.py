@@ -121,13 +121,19 @@ def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
 
 def orphans_of(
     snapshot: Snapshot, gone: Mapping[Key, Object], there: Mapping[Key, bool | None], namespace: str,
-    failed: Failed | None = None, accepted: Collection[str] = (),
+    failed: Failed | None = None, accepted: Collection[str] = (), drafts: Sequence[Draft] = (),
 ) -> tuple[Orphan, ...]:  # fmt: skip
     """What becomes of each object that only the failed release's manifests have (``gone``); ConfigMaps come last.
 
     ``there``: whether those exist that were not read; None where we may not know. ``failed``: what proves that they
-    began with it; None where that is not asked, since a run of ours created them.
+    began with it; None where that is not asked, since a run of ours created them. ``drafts``: the rest of the plan; it
+    is carried out, and well, before any of these goes.
     """
+    coming = {
+        (kind_of(d.target), name_of(d.target)): d.after
+        for d in drafts
+        if d.change in (CREATE, UPDATE, RESTART) and d.after is not None and template(d.after)
+    }
     found: list[Orphan] = []
     deleted: set[Key] = set()
     staying: list[Object] = []
@@ -142,17 +148,20 @@ def orphans_of(
         elif live is None:
             continue
         else:
-            found.append(orphans.orphan(live, _staying(snapshot, deleted), failed, staying, accepted))
+            found.append(orphans.orphan(live, _staying(snapshot, deleted, coming), failed, staying, accepted))
             deleted |= {key} if found[-1].change == DELETE else set()
             staying += [live] if found[-1].change != DELETE and key[0] in WORKLOADS else []
     return tuple(found)
 
 
-def _staying(snapshot: Snapshot, deleted: Collection[Key]) -> list[Object]:
-    """Everything with a pod template that is there after the deletions: workloads, and pods of no deleted one.
+def _staying(snapshot: Snapshot, deleted: Collection[Key], coming: Mapping[Key, Object]) -> list[Object]:
+    """Everything with a pod template that is there at the end: workloads as they will be, and the pods that stay.
 
-    (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods.)
+    (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods. ``coming`` has the
+    workloads that this plan changes: where their template is another one, their pods of now are replaced.)
     """
+    there = {(kind, name_of(w)): w for kind in WORKLOADS for w in snapshot.all(kind)}
+    gone = {*deleted, *(k for k, w in coming.items() if k in there and decide.replaces_pods(there[k], w))}
     sets = {name_of(r): r for r in snapshot.all("ReplicaSet")}
 
     def goes(pod: Object) -> bool:
@@ -160,9 +169,9 @@ def _staying(snapshot: Snapshot, deleted: Collection[Key]) -> list[Object]:
         keys += [
             k for kind, name in keys if kind == "ReplicaSet" and name in sets for k in orphans.owned_by(sets[name])
         ]
-        return any(k in deleted for k in keys)
+        return any(k in gone for k in keys)
 
-    workloads = [w for kind in WORKLOADS for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted]
+    workloads = [w for key, w in {**there, **coming}.items() if key not in deleted]
     return workloads + [orphans.as_template(p) for p in snapshot.all("Pod") if not goes(p)]
 
 

@@ -11,6 +11,8 @@ STATES = [
     # state, health, causes, in the message
     ("cron-job", "unproven", "", "not awaited"),
     ("daemon-set-crash-loop", "failed", "CrashLoopBackOff!", "exit code 3"),
+    ("daemon-set-dead-node-leaves-room", "progressing", "", "0 of 1 new pods ready"),
+    ("daemon-set-dead-node-uses-up-the-budget", "progressing", "MaxUnavailable", "(n2) use up its maxUnavailable of 1"),
     ("daemon-set-healthy-by-count", "healthy", "", "2 of 2 new pods ready"),
     ("daemon-set-healthy-by-revision", "healthy", "", "2 of 2 new pods ready"),
     ("daemon-set-healthy", "healthy", "", "2 of 2 new pods ready"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.kube.objects import label
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.traffic import isolation, slots
@@ -20,7 +19,7 @@ def look(request: Request, snapshot: Snapshot, ports: Ports, now: str, refused: 
     for live in found.live:
         change = isolation.closing_change(live, found.page, run=request.run, since=now, key="")
         answer = ports.cluster.dry_run_patch(change.kind, change.api_version, change.name, change.operations)
-        what = label(change.kind, change.name)
+        what = change.ref
         if answer.object is None:
             refused.append(Refusal(f"{what} cannot be closed: the server answered {answer.status}: {answer.refused}"))
         elif not slots.holds(answer.object):

@@ -15,8 +15,9 @@ from rollback_lib.core.errors import (
     StaleError,
     UsageError,
 )
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import Object, kind_of, label, name_of
+from rollback_lib.core.kube.objects import Object, name_of, ref_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
 from rollback_lib.core.run.changes import DeleteObject
 from rollback_lib.core.traffic import isolation, maintenance, slots
@@ -36,8 +37,12 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     problem: str = ""
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
     def __str__(self) -> str:
-        return f"{label(self.kind, self.name)}, closed since {self.since or 'an unknown time'} by run {self.run}"
+        return f"{self.ref}, closed since {self.since or 'an unknown time'} by run {self.run}"
 
 
 class Reopened(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +96,9 @@ def reopen(session: Session, *, yes: bool) -> Reopened:
         try:
             kept += _open(one, ports, scratch)
         except RollbackError as error:
-            failed.append(f"{label(one.kind, one.name)} is still closed: {error}")
+            failed.append(f"{one.ref} is still closed: {error}")
         else:
-            opened.append(label(one.kind, one.name))
+            opened.append(str(one.ref))
             runs.add(one.run)
             ports.progress.say(f"  {opened[-1]} opened")
     removed = _take_pages_away(runs, snapshot, ports, scratch) if not failed else ()
@@ -120,7 +125,7 @@ def _sure(found: Sequence[Closed], identity: ClusterIdentity, ports: Ports, *, y
 
 def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
     for tried in range(_TRIES):
-        live = ports.cluster.snapshot([one.kind]).get(one.kind, one.name)
+        live = ports.cluster.snapshot([one.kind]).get(one.ref)
         if live is None or slots.closing(live) is None:
             return ()  # opened by somebody else a moment ago
         change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
@@ -141,16 +146,16 @@ def _take_pages_away(runs: set[str], snapshot: Snapshot, ports: Ports, scratch: 
         ports.clock.sleep(_SETTLED)
     removed = []
     for page in pages:
-        kind, name, uid = kind_of(page), name_of(page), str(page["metadata"]["uid"])
+        ref, uid = ref_of(page), str(page["metadata"]["uid"])
         change = DeleteObject(
-            key=f"page/delete/{kind.lower()}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api, before="",
-            after="", uid=uid,
+            key=f"page/delete/{ref.kind.lower()}/{uid}", kind=ref.kind, name=ref.name,
+            api_version=KINDS[ref.kind].api, before="", after="", uid=uid,
         )  # fmt: skip
         try:
             ports.acts.act(change, scratch)
-            removed.append(label(kind, name))
+            removed.append(str(ref))
         except RollbackError as error:
-            ports.progress.say(f"  {label(kind, name)} stays: {error}")
+            ports.progress.say(f"  {ref} stays: {error}")
     return tuple(removed)
 
 

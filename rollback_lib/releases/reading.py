@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
-from rollback_lib.core.kube.objects import containers, kind_of, label, name_of, template
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import containers, kind_of, ref_of, template
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.manifests.manifest_objects import Manifest
@@ -73,7 +74,7 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
             service = whose.get((file, document.index, document.part))
             if service is None or kind_of(document.object) == "Job":
                 continue
-            workload = label(kind_of(document.object), name_of(document.object))
+            workload = str(ref_of(document.object))
             for init, container in containers(template(document.object)):
                 name = str(container.get("name") or "")
                 w = Wanted(
@@ -86,10 +87,10 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
 
 
 def line_of(
-    request: Request, resolution: Resolution, ports: Ports, file: str, kind: str, name: str, path: Sequence[str | int]
+    request: Request, resolution: Resolution, ports: Ports, file: str, ref: ObjectRef, path: Sequence[str | int]
 ) -> int:
     """The line of a value in a file of the target as git has it; 0 where it is not there."""
     with contextlib.suppress(KeyError, RefusedError):
         target = release(ports, request.settings, resolution.target.commit)
-        return manifest_objects.line_of(target.manifest(file), kind, name, path)
+        return manifest_objects.line_of(target.manifest(file), ref, path)
     return 0

@@ -60,7 +60,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     def smoked(test: Smoke) -> Callable[[], Iterable[Finding]]:
         def ask_it() -> Iterable[Finding]:
             looked = look.result()
-            keys = [k for k in looked.views if k.partition("/")[2] == test.service and looked.healthy(k)]
+            keys = [k for k in looked.views if k.name == test.service and looked.healthy(k)]
             # of a workload that is not healthy its own state says more
             return smoke.findings(test, keys, looked.views, ports) if keys or test.url else ()
 
@@ -89,7 +89,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
         questions[PROMETHEUS] = measured
     if ask.reports.junit or ask.reports.locust:
         questions["reports"] = lambda: reports.findings(
-            ask.reports, ports.evidence.files, [k.partition("/")[2] for k in look.result().views]
+            ask.reports, ports.evidence.files, [k.name for k in look.result().views]
         )
     server, job, build = ports.evidence.jenkins, request.upstream_job, request.upstream_build
     if server is not None and job and build.isdecimal():

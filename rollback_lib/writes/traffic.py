@@ -8,7 +8,7 @@ from typing import Final
 from rollback_lib.collectors.outage import through
 from rollback_lib.core.errors import FailedError, StaleError
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import label, name_of
+from rollback_lib.core.kube.objects import name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.run.changes import DeleteObject
@@ -33,9 +33,9 @@ def open_all(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
 
 
 def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
-    what = label(target.kind, target.name)
+    what = target.ref
     for tried in range(_TRIES):
-        live = look(ports, [target]).get(target.kind, target.name)
+        live = look(ports, [target]).get(target.ref)
         record = slots.closing(live or {})
         if live is None or record is None or record.run != run.get(Request).run:
             if live is not None and slots.closed_by(live):
@@ -46,7 +46,7 @@ def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
             elif target in still_closed(run, run.get(Plan)):
                 found_open(run, target, _OPENING, f"{what} was opened by somebody else.")
             return
-        if undone := slots.undone(live, target.kind, target.name):
+        if undone := slots.undone(live, target.ref):
             ports.progress.say(f"  {undone}")
         key = traffic_key(OPENS, target.kind, target.name, run.events())
         change, kept = isolation.opening_change(live, key=key)
@@ -112,7 +112,7 @@ def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Seq
     snapshot = look(ports, targets)
     said = []
     for target in targets:
-        if undone := slots.undone(snapshot.get(target.kind, target.name), target.kind, target.name):
+        if undone := slots.undone(snapshot.get(target.ref), target.ref):
             said.append(undone)
             found_open(run, target, stage, undone)
     return said

@@ -7,6 +7,7 @@ import pytest
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.sandbox.access import User
 from rollback_lib.sandbox.cluster import ADMIN, Sandbox
 from tests.sandbox.pictures import Pictures
@@ -37,7 +38,7 @@ def test_what_the_adapter_reads(cluster: KubernetesCluster, world: World, pictur
     assert ask(1, "/") == 503
     assert "v1.1.0" in cluster.logs(name, "main")
     assert cluster.logs(name, "main", previous=True) == ""
-    assert cluster.exists("Secret", "no-such") is False
+    assert cluster.exists(ObjectRef("Secret", "no-such")) is False
     assert list(cluster.nodes() or {}) == ["sandbox-1"]
     assert any(e["reason"] == "ScalingReplicaSet" for e in cluster.events())
     assert cluster.may("delete", "Pod", name)
@@ -70,10 +71,10 @@ def test_objects_are_read_in_the_version_that_each_manifest_speaks(cluster: Kube
     gone = "the cluster does not serve policy/v1beta1 PodDisruptionBudget, but policy/v1"
     assert seen.refused == {"PodDisruptionBudget/old": gone}
     assert seen.unserved == {"PodDisruptionBudget/old"}
-    assert seen.why_not("PodDisruptionBudget", "old", "policy/v1beta1") == gone
-    assert seen.why_not("PodDisruptionBudget", "new", "policy/v1") == ""
+    assert seen.why_not(ObjectRef("PodDisruptionBudget", "old"), "policy/v1beta1") == gone
+    assert seen.why_not(ObjectRef("PodDisruptionBudget", "new"), "policy/v1") == ""
     assert {o["apiVersion"] for o in seen.all("PodDisruptionBudget")} == {"policy/v1"}
-    assert seen.get("PodDisruptionBudget", "old") is not None, "what is there is still known"
+    assert seen.get(ObjectRef("PodDisruptionBudget", "old")) is not None, "what is there is still known"
     other = cluster.snapshot(["CronJob"], {"CronJob": "batch/v2alpha1"})
     assert set(other.refused) == other.unserved == {"CronJob"}
     cluster.close()
@@ -96,7 +97,7 @@ def test_a_record_is_only_replaced_by_who_has_read_it(cluster: KubernetesCluster
     assert (listed["kind"], listed["data"]) == ("ConfigMap", {"a": "2"})
     assert records.list("ConfigMap", {"rollback-lib/application": "other"}) == ()
     assert records.delete(second)
-    assert records.get("ConfigMap", "ours") is None
+    assert records.get(ObjectRef("ConfigMap", "ours")) is None
     assert records.put(second) is None, "it is gone"
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "ours"}, "spec": {}}
     stored = records.put(lease)
@@ -149,13 +150,13 @@ def test_an_address_that_never_answered_is_not_waited_for(tmp_path: Path, sandbo
 def test_a_write_whose_answer_is_lost_is_not_made_twice(sandbox: Sandbox, kubeconfig: str) -> None:
     cluster, slept = counting(kubeconfig)
     records = ClusterRecords(cluster)
-    assert records.get("ConfigMap", "ours") is None
+    assert records.get(ObjectRef("ConfigMap", "ours")) is None
     record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ours"}, "data": {"a": "1"}}
     lost = sandbox.faults.add(lambda c: c.verb == "create", "reset-after")
     with pytest.raises(RefusedError, match="does not answer"):
         records.put(record)
     assert (lost.struck, slept) == (1, [])
-    assert (records.get("ConfigMap", "ours") or {})["data"] == {"a": "1"}, "it was made all the same"
+    assert (records.get(ObjectRef("ConfigMap", "ours")) or {})["data"] == {"a": "1"}, "it was made all the same"
     cluster.close()
 
 
@@ -173,5 +174,5 @@ def test_a_stateful_set_that_is_made_again_keeps_its_pods(
         assert "deletionTimestamp" not in pod["metadata"]
     else:
         world.until("v1 pods", lambda f: not f["items"])
-    assert cluster.get("StatefulSet", "s") is None
+    assert cluster.get(ObjectRef("StatefulSet", "s")) is None
     cluster.close()

@@ -10,7 +10,7 @@ from rollback_lib.core.kube.kinds import KINDS
 
 
 class ObjectRef(msgspec.Struct, frozen=True, order=True):
-    """One object of the namespace: its group, kind and name (design §6).
+    """One object: its group, kind and name (design §6).
 
     ``group`` is empty for the kind's usual group (`core.kube.kinds`), so that a reference to one of those needs no
     version; of another group that has a kind of the same name it is that group. As text it is ``Deployment/web``, or as
@@ -20,6 +20,11 @@ class ObjectRef(msgspec.Struct, frozen=True, order=True):
     kind: str
     name: str
     group: str = ""
+
+    @property
+    def type(self) -> str:
+        """The kind as `core.kube.kinds` and kubectl name it: one of another group than the usual with that group."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
 
     @classmethod
     def of(cls, api_version: str, kind: str, name: str) -> Self:
@@ -36,7 +41,7 @@ class ObjectRef(msgspec.Struct, frozen=True, order=True):
         return cls(kind, name, group)
 
     def __str__(self) -> str:
-        return f"{self.kind}.{self.group}/{self.name}" if self.group else f"{self.kind}/{self.name}"
+        return f"{self.type}/{self.name}"
 
 
 class ContainerRef(msgspec.Struct, frozen=True, order=True):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import template_path
 from rollback_lib.core.record import canonical
 
@@ -31,9 +32,9 @@ def name_of(obj: Mapping[str, Any]) -> str:
     return str((obj.get("metadata") or {}).get("name") or "")
 
 
-def label(kind: str, name: str) -> str:
-    """How an object is named to people and in ``--accept``: ``Deployment/user-service``."""
-    return f"{kind}/{name}"
+def ref_of(obj: Mapping[str, Any]) -> ObjectRef:
+    """What the object is called."""
+    return ObjectRef.of(str(obj.get("apiVersion") or ""), str(obj.get("kind") or ""), name_of(obj))
 
 
 def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:

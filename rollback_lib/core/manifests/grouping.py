@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal, RefusedError, UsageError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import WORKLOADS
-from rollback_lib.core.kube.objects import Object, label, template
+from rollback_lib.core.kube.objects import Object, template
 from rollback_lib.core.manifests.manifest_objects import Document
 
 
@@ -25,6 +26,10 @@ class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     api_version: str
     line: int = 0
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name)
 
     @property
     def place(self) -> str:
@@ -97,14 +102,14 @@ def _selects(selector: Mapping[str, Any], workload: Object) -> bool:
 
 def unique(documents: Sequence[tuple[SourceObject, Object]]) -> list[tuple[SourceObject, Object]]:
     """Each object once. The same object twice is fine when it says the same; else RefusedError names both places."""
-    seen: dict[tuple[str, str], tuple[SourceObject, Object]] = {}
+    seen: dict[ObjectRef, tuple[SourceObject, Object]] = {}
     refused = []
     for source, body in documents:
-        first = seen.setdefault((source.kind, source.name), (source, body))
+        first = seen.setdefault(source.ref, (source, body))
         if first[1] != body:
             refused.append(
                 Refusal(
-                    f"{label(source.kind, source.name)} stands in {first[0].file} and {source.file}, and they differ.",
+                    f"{source.ref} stands in {first[0].file} and {source.file}, and they differ.",
                     fix="Take one of them out, or point `manifests.path` at the files that are applied.",
                 )
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.plan.model import LEFT, Plan, PlannedContainer, PlannedService
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases.ledger import LastRun, Quarantine, RecordedContainer, RecordedWorkload
@@ -52,15 +53,15 @@ def last_run(request: Request, plan: Plan, at: str) -> LastRun:
 
 
 def _workloads(service: PlannedService) -> Iterable[RecordedWorkload]:
-    left = {f"{o.kind}/{o.name}" for o in service.objects if o.change == LEFT}
+    left = {str(o.ref) for o in service.objects if o.change == LEFT}
     grouped: Mapping[str, list[PlannedContainer]] = {c.workload: [] for c in service.containers}
     for c in service.containers:
         grouped[c.workload].append(c)
     for workload, containers in grouped.items():
         if workload not in left:
-            kind, _, name = workload.partition("/")
+            ref = ObjectRef.parse(workload)
             yield RecordedWorkload(
-                service=service.name, kind=kind, name=name,
+                service=service.name, kind=ref.kind, name=ref.name,
                 containers=tuple(
                     RecordedContainer(
                         name=c.name, init=c.init, own=c.own, image=c.to, digest=c.digest, digests=c.digests

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from rollback_lib.core.kube import json_patch
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation, pointer
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
 from rollback_lib.core.kube.marks import OURS, RELEASE, TEMPLATE, last_applied
@@ -19,9 +20,8 @@ from rollback_lib.core.kube.objects import (
     containers,
     decided,
     kind_of,
-    label,
-    name_of,
     notes_of,
+    ref_of,
     template,
     template_hash,
 )
@@ -49,8 +49,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
 
     @property
-    def label(self) -> str:
-        return label(kind_of(self.target), name_of(self.target))
+    def ref(self) -> ObjectRef:
+        return ref_of(self.target)
 
 
 def never_written(target: Object, namespace: str) -> str:
@@ -102,7 +102,7 @@ def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:
     """Whether an HPA owns the workload's replicas."""
     for autoscaler in autoscalers:
         goal = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
-        if (goal.get("kind"), goal.get("name")) == (kind_of(target), name_of(target)):
+        if ObjectRef(str(goal.get("kind")), str(goal.get("name"))) == ref_of(target):
             return True
     return False
 
@@ -140,7 +140,7 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
     """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
         return ""
-    return next((c for c in sorted(config_maps) if uses(template(target), "ConfigMap", c)), "")
+    return next((c for c in sorted(config_maps) if uses(template(target), ObjectRef("ConfigMap", c))), "")
 
 
 def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
@@ -172,7 +172,7 @@ def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str,
         twin = restarted(twin, restart)
     images = {(init, c.get("name")): c.get("image") for init, c in containers(live)}
     for init, container in containers(template(twin)):
-        if (draft.label, container.get("name"), init) in live_is_target:
+        if (str(draft.ref), container.get("name"), init) in live_is_target:
             container["image"] = images.get((init, container.get("name")), container.get("image"))
     return twin
 

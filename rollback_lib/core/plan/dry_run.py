@@ -57,7 +57,7 @@ def read(
     if wanted is not None and anew is not None and (new is None or said.object is None or _helps(kept, new)):
         if new is not None:
             return _made_again(draft, said, wanted, anew, kept, accepted)
-        if f"recreate:{draft.label}" in accepted:
+        if f"recreate:{draft.ref}" in accepted:
             return Reading(draft, (refused_by_server(draft, anew, "create", services),))
     if said.object is None:
         if anew is not None:
@@ -67,8 +67,8 @@ def read(
     refusals = [*_policies(draft, said), *_images_changed(draft, said.object)]
     refusals += [
         Refusal(
-            f"{draft.label}: the server says yes to the old {_dotted(o)}, but keeps its own.",
-            code=f"skip:{draft.label}",
+            f"{draft.ref}: the server says yes to the old {_dotted(o)}, but keeps its own.",
+            code=f"skip:{draft.ref}",
         )
         for o in kept
         if o.op != "remove"  # what a removed field gets by default may be what it was
@@ -90,12 +90,12 @@ def _made_again(
         fields = ", ".join(dict.fromkeys(map(_dotted, kept)))
         why = f"the server says yes to the release's {fields} and does not do it"
     if blocked := recreate.blocked(draft.live):
-        text = f"{draft.label}: {why}; and it is not made again: {blocked}."
-        return Reading(draft, (Refusal(text, code=f"skip:{draft.label}"),))
-    code = f"recreate:{draft.label}"
+        text = f"{draft.ref}: {why}; and it is not made again: {blocked}."
+        return Reading(draft, (Refusal(text, code=f"skip:{draft.ref}"),))
+    code = f"recreate:{draft.ref}"
     refusal = Refusal(
-        f"{draft.label}: {why}. It would have to be {recreate.WHY[kind_of(draft.live)]}.",
-        code=code, fix=f"Or leave it as it is: --accept skip:{draft.label}.",
+        f"{draft.ref}: {why}. It would have to be {recreate.WHY[kind_of(draft.live)]}.",
+        code=code, fix=f"Or leave it as it is: --accept skip:{draft.ref}.",
     )  # fmt: skip
     if code not in accepted:
         return Reading(draft, (refusal,))
@@ -160,7 +160,7 @@ def _images_changed(draft: Draft, after: Object) -> Iterator[Refusal]:
     for init, container in containers(wanted):
         if (got := images.get((init, container["name"]))) != container.get("image"):
             yield Refusal(
-                f"{draft.label}: an admission policy changes the image of container {container['name']} "
+                f"{draft.ref}: an admission policy changes the image of container {container['name']} "
                 f"from {container.get('image')} to {got}."
             )
 
@@ -168,16 +168,16 @@ def _images_changed(draft: Draft, after: Object) -> Iterator[Refusal]:
 def _policies(draft: Draft, said: DryRun) -> Iterator[Refusal]:
     for warning in said.warnings:
         if "PodSecurity" in warning:
-            yield Refusal(f"{draft.label}: {warning}", code=f"policy:{name_of(draft.target)}")
+            yield Refusal(f"{draft.ref}: {warning}", code=f"policy:{name_of(draft.target)}")
 
 
 def _warnings(draft: Draft, said: DryRun) -> Iterator[str]:
     twice = list(duplicates(draft.target))
     for warning in said.warnings:
         if "PodSecurity" not in warning and not (twice and _TWICE.search(warning)):
-            yield f"{draft.label}: {warning}"
+            yield f"{draft.ref}: {warning}"
     for text in twice:
-        yield f"{draft.label}: {text}. The next `kubectl apply` may lose all but one: take one out of the manifest."
+        yield f"{draft.ref}: {text}. The next `kubectl apply` may lose all but one: take one out of the manifest."
 
 
 def duplicates(target: Mapping[str, Any]) -> Iterator[str]:
@@ -233,5 +233,5 @@ def refused_by_server(draft: Draft, found: DryRun, verb: str = "", services: Col
             "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "
             "is made again would not get it either. Free it; then plan again."
         )
-    text = f"{draft.label}: the server refuses the release's manifest: {said}"
+    text = f"{draft.ref}: the server refuses the release's manifest: {said}"
     return Refusal(f"{text}." if fix else text, code=f"skip:{kind}/{name}", fix=fix)

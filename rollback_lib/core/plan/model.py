@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.record import Record, canonical
@@ -40,6 +41,10 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name)
 
     @property
     def change_key(self) -> str:
@@ -82,6 +87,10 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     part: str = ""
     container: str = ""
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     """An object that only the failed release had. ``change`` is delete or left."""
@@ -93,6 +102,10 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str = ""
     before: str = ""
     ran: Mapping[str, str] = msgspec.field(default_factory=dict)  # container → the digest of its pods, for `undo`
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name)
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):

@@ -10,7 +10,8 @@ from typing import Final
 from rollback_lib.core import health
 from rollback_lib.core.images.reference import digest_of, repository_of
 from rollback_lib.core.kube import go_json
-from rollback_lib.core.kube.objects import Object, containers, label, template
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import Object, containers, ref_of, template
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan
 from rollback_lib.core.releases.tags import Tag
@@ -25,23 +26,28 @@ def release(run: str) -> str:
     return _PREFIX + run
 
 
-def file_of(kind: str, name: str) -> str:
+def kept(ref: ObjectRef) -> str:
+    """How the files in the run directory begin that keep what is to be known of an object before it is changed."""
+    return f"before/{ref.type.lower()}-{ref.name}"
+
+
+def file_of(ref: ObjectRef) -> str:
     """Where in the run directory an object is kept as it was before."""
-    return f"before/{kind.lower()}-{name}.json"
+    return f"{kept(ref)}.json"
 
 
-def changed(plan: Plan) -> list[tuple[str, str, str]]:
-    """(file of the manifests, kind, name) of what the plan changes or deletes: it is kept, and can be put back."""
+def changed(plan: Plan) -> list[tuple[str, ObjectRef]]:
+    """(file of the manifests, object) of what the plan changes or deletes: it is kept, and can be put back."""
     found = [
-        (o.file, o.kind, o.name) for s in plan.services for o in s.objects if o.change in (UPDATE, RESTART)
+        (o.file, o.ref) for s in plan.services for o in s.objects if o.change in (UPDATE, RESTART)
     ]  # fmt: skip
     files = [o.file for s in plan.services for o in s.objects if o.file]
-    return found + [(files[-1], o.kind, o.name) for o in plan.orphans if o.change == DELETE and files]
+    return found + [(files[-1], o.ref) for o in plan.orphans if o.change == DELETE and files]
 
 
 def created(plan: Plan) -> tuple[str, ...]:
     """What the plan creates, which the state before has not."""
-    return tuple(label(o.kind, o.name) for s in plan.services for o in s.objects if o.change == CREATE)
+    return tuple(str(o.ref) for s in plan.services for o in s.objects if o.change == CREATE)
 
 
 def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
@@ -61,8 +67,8 @@ def tree(objects: Sequence[tuple[str, Object]], plan: Plan, images: Images) -> d
     Each keeps its own last-applied annotation, or has none: that comes back with it. The whole live object in its place
     would make the team's next apply take away what others own.
     """
-    digests = {(label(i.kind, i.name), i.container): i.ran for i in images.images}
-    digests |= {(label(o.kind, o.name), container): d for o in plan.orphans for container, d in o.ran.items()}
+    digests = {(i.workload, i.container): i.ran for i in images.images}
+    digests |= {(str(o.ref), container): d for o in plan.orphans for container, d in o.ran.items()}
     files: dict[str, list[bytes]] = {}
     for file, body in objects:
         files.setdefault(file, []).append(b"---\n" + go_json.in_yaml(_manifest(body, digests)) + b"\n")
@@ -85,7 +91,7 @@ def _manifest(live: Object, digests: Mapping[tuple[str, str], str]) -> Object:
     body["metadata"] = {key: value for key, value in kept.items() if value}
     body.pop("status", None)
     for _, container in containers(template(body)):
-        digest = digests.get((label(body["kind"], meta["name"]), str(container.get("name"))))
+        digest = digests.get((str(ref_of(body)), str(container.get("name"))))
         if digest:
             container["image"] = f"{repository_of(str(container['image']))}@{digest}"
     return body

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.images.rungs import Recorded
+from rollback_lib.core.kube.identity import ObjectRef
 
 Object = dict[str, Any]
 
@@ -48,6 +49,10 @@ class RecordedWorkload(msgspec.Struct, frozen=True, kw_only=True):
     template: str = ""
     containers: tuple[RecordedContainer, ...] = ()
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
 
 class RecordedObject(msgspec.Struct, frozen=True, kw_only=True):
     """The hash of one object as live (`core.releases.live.object_hash`); never of a Secret."""
@@ -55,6 +60,10 @@ class RecordedObject(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     hash: str
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, tag_field="kept"):
@@ -99,7 +108,7 @@ class Entry(Kept, frozen=True, kw_only=True, tag="release"):
         """What the ladder needs to know of one container (``workload``: ``Deployment/cart``); None: nothing."""
         for w in self.workloads:
             for c in w.containers:
-                if (f"{w.kind}/{w.name}", c.name, c.init) == (workload, container, init) and c.digest:
+                if (str(w.ref), c.name, c.init) == (workload, container, init) and c.digest:
                     return Recorded(c.image, c.digest, c.digests or (c.digest,))
         return None
 

@@ -12,9 +12,10 @@ import msgspec
 from rollback_lib.core import health
 from rollback_lib.core.health.pods.newest import desired_pods
 from rollback_lib.core.images.rungs import Running
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
 from rollback_lib.core.kube.marks import restored_release
-from rollback_lib.core.kube.objects import RESTARTED_AT, Object, containers, decided, label, name_of, template
+from rollback_lib.core.kube.objects import RESTARTED_AT, Object, containers, decided, name_of, template
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.record import Record, canonical
 
@@ -47,8 +48,12 @@ class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[LiveContainer, ...] = ()
 
     @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
+    @property
     def label(self) -> str:
-        return label(self.kind, self.name)
+        return str(self.ref)
 
 
 class Live(Record, frozen=True, kw_only=True):
@@ -57,8 +62,8 @@ class Live(Record, frozen=True, kw_only=True):
     workloads: tuple[LiveWorkload, ...] = ()
     no_pods: str = ""
 
-    def get(self, kind: str, name: str) -> LiveWorkload | None:
-        return next((w for w in self.workloads if (w.kind, w.name) == (kind, name)), None)
+    def get(self, ref: ObjectRef) -> LiveWorkload | None:
+        return next((w for w in self.workloads if w.ref == ref), None)
 
 
 def live(snapshot: Snapshot) -> Live:

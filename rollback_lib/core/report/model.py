@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.report.followups import FollowUp
@@ -78,6 +79,10 @@ class ChangedObject(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[str, ...] = ()
     containers: tuple[ChangedContainer, ...] = ()
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
 
 class MovedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """A registry tag that was to be pointed at the restored image."""
@@ -108,6 +113,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     digests: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.record import Record
@@ -154,6 +155,10 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
     ran: str = ""  # the digest that the newest pods report, where they agree
     live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
 
+    @property
+    def workload(self) -> str:
+        return f"{self.kind}/{self.name}"
+
 
 class Images(Record, frozen=True, kw_only=True):
     """What `images` proved."""
@@ -197,6 +202,10 @@ class VerifiedWorkload(msgspec.Struct, frozen=True, kw_only=True):
     digests: tuple[str, ...] = ()  # what its pods report
     logs: tuple[str, ...] = ()  # redacted last lines of what failed
     unproven: str = ""
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,7 +43,8 @@ def look(
         gone = {key: live for key in created(request) if (live := snapshot.get(key))}
     else:
         gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept.objects}
-    unread = [key for key in sorted(gone) if key.type in KINDS and key.type not in snapshot.objects]
+    ours = [key for key in sorted(gone) if key.type in KINDS and not key.namespace]
+    unread = [key for key in ours if key.type not in snapshot.objects]
     there = dict(zip(unread, asking.each(ports.cluster.exists, unread), strict=True))
     namespace = request.target_environment.namespace
     found = planning.orphans_of(snapshot, gone, there, namespace)

@@ -40,7 +40,7 @@ def watched(plan: Plan) -> list[Watched]:
         Watched(o.ref, s.wave, o.change in (CREATE, UPDATE, RESTART))
         for s in plan.services
         for o in s.objects
-        if o.kind in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE)
+        if o.ref.type in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE)
     ]
 
 

@@ -66,7 +66,7 @@ def record(asked: Options, ports: Ports) -> Result:
             f"{tag.name} is quarantined since {mark.at} by {mark.by}: {mark.reason}. Nothing was recorded. "
             f"`rollback quarantine {mark.release} --lift` frees it."
         )
-    held = _contents(asked.settings, tag, ports)
+    held = _contents(asked.settings, asked.environment, tag, ports)
     if not held.objects:
         raise RefusedError(f"{tag.name} has no manifests at {asked.settings.manifests.path}.")
     rollouts, smoked, warnings = _proven(asked, tag, held, ports)
@@ -102,8 +102,8 @@ def _tag(entry: Entry, pattern: str, ports: Ports) -> tuple[tuple[str, ...], tup
     return tuple(tagged), tuple(failed)
 
 
-def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:
-    held = reading.contents(ports, settings, tag.commit)
+def _contents(settings: Settings, environment: str, tag: Tag, ports: Ports) -> Contents:
+    held = reading.contents(ports, settings, settings.environments[environment].namespace, tag.commit)
     if held.beyond:
         raise RefusedError(f"At {tag.name} {held.beyond[0]}. Nothing was recorded: a record is of a whole release.")
     return held
@@ -112,7 +112,7 @@ def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:
 def _proven(asked: Options, tag: Tag, held: Contents, ports: Ports) -> tuple[Rollouts, tuple[str, ...], list[str]]:
     """The rollouts, all healthy by verify's rules; what the smoke tests said; what is not proven."""
     verify = asked.settings.verify
-    wanted = [r for r in held.objects if r.type in AWAITED]
+    wanted = [r for r in held.objects if r.type in AWAITED and not r.namespace]
     there = ports.cluster.snapshot(sorted({r.kind for r in wanted})) if wanted else Snapshot({})
     running = [r for r in wanted if there.get(r)]
     warnings = [f"{r} of {tag.name} is not in the cluster: not recorded." for r in wanted if r not in running]
@@ -231,7 +231,8 @@ def _identify(asked: Options, tags: Sequence[Tag], ports: Ports) -> tuple[Tag, s
     }
     compared: list[tuple[Tag, tuple[str, ...], int]] = []
     for tag in newest:
-        bodies = {k: b for k, b in _contents(asked.settings, tag, ports).bodies().items() if k.type in snapshot.objects}
+        held = _contents(asked.settings, asked.environment, tag, ports).bodies()
+        bodies = {r: b for r, b in held.items() if r.type in snapshot.objects and not r.namespace}
         if bodies:
             compared.append((tag, recording.unlike(bodies, now, asked.settings, asked.environment), len(bodies)))
     same = [tag for tag, differing, _ in compared if not differing]

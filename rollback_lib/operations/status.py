@@ -42,7 +42,9 @@ def look(session: Session) -> Status:
     found = _current(session)
     running = ports.cluster.snapshot(AWAITED)
     live = [ObjectRef(kind, name_of(w)) for kind in AWAITED for w in running.all(kind)]
-    wanted = [o.ref for o in found.resolution.objects if o.kind in AWAITED] if found.resolution else live
+    wanted = live
+    if found.resolution:
+        wanted = [o.ref for o in found.resolution.objects if o.ref.type in AWAITED and not o.namespace]
     rollouts = Rollouts(
         ports, [Watched(ref, patched=False) for ref in dict.fromkeys(wanted)],
         rollout_timeout=seconds(settings.verify.rollout_timeout), crash_restarts=settings.verify.crash_restarts,

@@ -37,9 +37,9 @@ class Release:
         filled = ("filled", file, data, tuple(sorted(values.items())))
         return self._once.of(filled, lambda: placeholders.substitute(parsed(self._once, data, file), values))
 
-    def contents(self, *, ignored: bool = False) -> Contents:
-        """Its objects by kind and name. ``ignored``: with the services that settings leave out."""
-        return inventory.contents(self.held, self.settings, self.manifest, ignored=ignored)
+    def contents(self, home: str, *, ignored: bool = False) -> Contents:
+        """Its objects, for the environment whose namespace is ``home``. ``ignored``: with what settings leave out."""
+        return inventory.contents(self.held, self.settings, self.manifest, home, ignored=ignored)
 
 
 def release(ports: Ports, settings: Settings, commit: str) -> Release:
@@ -49,9 +49,9 @@ def release(ports: Ports, settings: Settings, commit: str) -> Release:
     return Release(commit, held, settings, ports.once)
 
 
-def contents(ports: Ports, settings: Settings, commit: str, *, ignored: bool = False) -> Contents:
+def contents(ports: Ports, settings: Settings, home: str, commit: str, *, ignored: bool = False) -> Contents:
     """The objects of a commit; none where the commit is not known (empty)."""
-    return release(ports, settings, commit).contents(ignored=ignored) if commit else Contents()
+    return release(ports, settings, commit).contents(home, ignored=ignored) if commit else Contents()
 
 
 def parsed(once: Once, data: bytes, file: str) -> Manifest:
@@ -67,7 +67,8 @@ def known(once: Once, manifest: Manifest) -> None:
 def containers_of(request: Request, ports: Ports, resolution: Resolution) -> list[Wanted]:
     """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
     target = release(ports, request.settings, resolution.target.commit)
-    whose = {(o.file, o.document, o.part): o.service for o in resolution.objects}
+    # what is of another namespace is never written, so no image of it is needed
+    whose = {(o.file, o.document, o.part): o.service for o in resolution.objects if not o.namespace}
     found: dict[tuple[str, str, bool], Wanted] = {}
     for file in resolution.files:
         for document in target.manifest(file).documents:
@@ -92,5 +93,5 @@ def line_of(
     """The line of a value in a file of the target as git has it; 0 where it is not there."""
     with contextlib.suppress(KeyError, RefusedError):
         target = release(ports, request.settings, resolution.target.commit)
-        return manifest_objects.line_of(target.manifest(file), ref, path)
+        return manifest_objects.line_of(target.manifest(file), ref, path, request.target_environment.namespace)
     return 0

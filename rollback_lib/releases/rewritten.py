@@ -15,7 +15,7 @@ from rollback_lib.core.manifests.manifest_objects import Manifest
 from rollback_lib.core.plan import undo
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import LEFT, RESTART, UPDATE, PlannedObject
-from rollback_lib.core.run.records import Resolution
+from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Once, RunStore
 from rollback_lib.releases.reading import parsed
 
@@ -25,18 +25,18 @@ FOLDER = "manifests/"
 def planned(run: RunStore, once: Once, resolution: Resolution) -> list[tuple[SourceObject, Object]]:
     """The objects as ``manifests/`` has them, each once. Raises RefusedError where two files disagree."""
     found: list[tuple[SourceObject, Object]] = []
-    by_key = {(o.file, o.ref): o for o in resolution.objects}
+    by_key, home = {(o.file, o.ref): o for o in resolution.objects}, _home(run)
     for file in resolution.files:
         for document in parsed(once, run.read(FOLDER + file), file).documents:
-            found.append((by_key[file, ref_of(document.object)], copy.deepcopy(document.object)))
+            found.append((by_key[file, ref_of(document.object, home)], copy.deepcopy(document.object)))
     return grouping.unique(found)
 
 
 def manifest(run: RunStore, once: Once, planned: PlannedObject) -> Object:
     """The object exactly as ``manifests/`` has it; read only where one is created, not before every first write."""
     documents = parsed(once, run.read(FOLDER + planned.file), planned.file).documents
-    key = planned.ref
-    return next(copy.deepcopy(d.object) for d in documents if ref_of(d.object) == key)
+    key, home = planned.ref, _home(run)
+    return next(copy.deepcopy(d.object) for d in documents if ref_of(d.object, home) == key)
 
 
 def keep(run: RunStore, once: Once, drafts: Sequence[Draft]) -> None:
@@ -56,8 +56,12 @@ def keep(run: RunStore, once: Once, drafts: Sequence[Draft]) -> None:
         elif any(d.merged and d.change != LEFT for d in mine):
             run.write(FOLDER + file, overlay.replaced([d.target for d in mine if d.change != LEFT]))
         elif left:
-            run.write(FOLDER + file, _without(parsed(once, run.read(FOLDER + file), file), left))
+            run.write(FOLDER + file, _without(parsed(once, run.read(FOLDER + file), file), left, _home(run)))
 
 
-def _without(manifest: Manifest, left: Collection[ObjectRef]) -> bytes:
-    return splice.keep_documents(manifest, lambda d: ref_of(d.object) not in left).data
+def _without(manifest: Manifest, left: Collection[ObjectRef], home: str) -> bytes:
+    return splice.keep_documents(manifest, lambda d: ref_of(d.object, home) not in left).data
+
+
+def _home(run: RunStore) -> str:
+    return run.get(Request).target_environment.namespace

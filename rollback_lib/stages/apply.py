@@ -76,8 +76,8 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
                 _wave_line(number, len(waves), [s for s in wave if any(o in objects for o in s.objects)])
             )
         for group in (
-            [o for o in objects if o.kind not in WORKLOADS],
-            [o for o in objects if o.kind in WORKLOADS],
+            [o for o in objects if o.ref.type not in WORKLOADS],
+            [o for o in objects if o.ref.type in WORKLOADS],
         ):
             all_at_once([partial(put, run, ports, write, o) for o in group])
         stuck_pods.free(ports, write, plan, wave, rollouts)
@@ -111,7 +111,7 @@ def _wave_line(number: int, count: int, wave: Sequence[PlannedService]) -> str:
 
 def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedService]], wait_for: str) -> None:
     """Every earlier service has a Ready pod, old or new; with ``order_wait: updated`` its rollout is done."""
-    mine = {o.ref for w in waves for s in w for o in s.objects if o.kind in AWAITED}
+    mine = {o.ref for w in waves for s in w for o in s.objects if o.ref.type in AWAITED}
 
     def enough(reports: Mapping[ObjectRef, Report]) -> bool:
         if wait_for == "updated":

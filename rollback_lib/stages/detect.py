@@ -55,6 +55,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     ask = settings.detect
     deadline = seconds(ask.deadline)
     timeout = min(MONITORING_TIMEOUT, deadline)
+    held = partial(reading.contents, ports, settings, request.target_environment.namespace)
     look = asking.begin(lambda: workloads.look(ports, settings.services.ignore, request.services))
 
     def smoked(test: Smoke) -> Callable[[], Iterable[Finding]]:
@@ -69,7 +70,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     questions: dict[str, Callable[[], Iterable[Finding]]] = {
         WORKLOADS: lambda: workloads.findings(look.result(), ports),
         LOGS: lambda: logs.findings(look.result(), ports.evidence.cluster, ask.logs),
-        VERSIONS: lambda: versions.findings(look.result(), request, ports, partial(reading.contents, ports, settings)),
+        VERSIONS: lambda: versions.findings(look.result(), request, ports, held),
         "person": lambda: _told(request),
     }
     for number, test in enumerate(settings.verify.smoke):

@@ -57,15 +57,16 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     if ports.cluster.presence(ObjectRef("Namespace", identity.namespace)) is Presence.LEAVING:
         raise RefusedError(leaving.of_namespace(identity.namespace))
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+    home = request.target_environment.namespace
     # what runs now, as far as that is known
     failed = (
-        reading.release(ports, request.settings, images.current.commit).contents()
+        reading.release(ports, request.settings, images.current.commit).contents(home)
         if images.current.commit
         else Contents()
     )
-    wanted = {s.ref: s.api_version for s, _ in targets if s.kind in KINDS}
+    wanted = {s.ref: s.api_version for s, _ in targets if s.ref.type in KINDS and not s.namespace}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
-    named = (*(s.kind for s, _ in targets), *(r.kind for r in (*failed.objects, *orphans.created(request))))
+    named = (*(s.ref.type for s, _ in targets), *(r.type for r in (*failed.objects, *orphans.created(request))))
     kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
@@ -84,7 +85,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += planning.shared_changes(request, drafts)
     kept = Contents()
     if failed.objects and not request.undo:
-        kept = reading.contents(ports, request.settings, resolution.target.commit, ignored=True)
+        kept = reading.contents(ports, request.settings, home, resolution.target.commit, ignored=True)
     found = orphans.look(request, resolution, images.current, failed, kept, drafts, snapshot, ports)
     stuck = planning.stuck(drafts, snapshot)
     needed = needs.of_plan(drafts, stuck, found, snapshot, ports.cluster)

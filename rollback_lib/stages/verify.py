@@ -90,7 +90,7 @@ def _missing(plan: Plan, reports: Mapping[ObjectRef, Report]) -> list[str]:
         f"{o.ref} is gone."
         for s in plan.services
         for o in s.objects
-        if o.kind in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE) and o.ref not in reports
+        if o.ref.type in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE) and o.ref not in reports
     ]
 
 
@@ -149,4 +149,4 @@ def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
 
 
 def _workloads_of(plan: Plan, service: str) -> list[ObjectRef]:
-    return [o.ref for s in plan.services if s.name == service for o in s.objects if o.kind in AWAITED]
+    return [o.ref for s in plan.services if s.name == service for o in s.objects if o.ref.type in AWAITED]

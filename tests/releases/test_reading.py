@@ -121,13 +121,13 @@ def test_nothing_that_a_run_does_changes_what_others_have_read(world: World) -> 
     before = {
         ref: msgspec.json.encode(body)
         for v in ("v1", "v2")
-        for ref, body in reading.contents(ports, model.load(SETTINGS), world.git.commit(v)).bodies().items()
+        for ref, body in reading.contents(ports, model.load(SETTINGS), "shop", world.git.commit(v)).bodies().items()
     }
     assert operation.execute(store, ports).ending.code == 0
     after = {
         ref: msgspec.json.encode(body)
         for v in ("v1", "v2")
-        for ref, body in reading.contents(ports, model.load(SETTINGS), world.git.commit(v)).bodies().items()
+        for ref, body in reading.contents(ports, model.load(SETTINGS), "shop", world.git.commit(v)).bodies().items()
     }
     assert before == after
 

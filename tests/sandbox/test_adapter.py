@@ -64,17 +64,16 @@ def test_objects_are_read_in_the_version_that_each_manifest_speaks(cluster: Kube
     for name in ("old", "new"):
         spec = {"selector": {"matchLabels": {"app": name}}, "minAvailable": 0}
         world.create("policy/v1 poddisruptionbudgets", {"metadata": {"name": name}, "spec": spec})
-    seen = cluster.snapshot(
-        ["PodDisruptionBudget", "ConfigMap"],
-        {"PodDisruptionBudget/old": "policy/v1beta1", "PodDisruptionBudget/new": "policy/v1", "ConfigMap/x": "v1"},
-    )
+    old, new = ObjectRef("PodDisruptionBudget", "old"), ObjectRef("PodDisruptionBudget", "new")
+    versions = {old: "policy/v1beta1", new: "policy/v1", ObjectRef("ConfigMap", "x"): "v1"}
+    seen = cluster.snapshot(["PodDisruptionBudget", "ConfigMap"], versions)
     gone = "the cluster does not serve policy/v1beta1 PodDisruptionBudget, but policy/v1"
-    assert seen.refused == {"PodDisruptionBudget/old": gone}
-    assert seen.unserved == {"PodDisruptionBudget/old"}
-    assert seen.why_not(ObjectRef("PodDisruptionBudget", "old"), "policy/v1beta1") == gone
-    assert seen.why_not(ObjectRef("PodDisruptionBudget", "new"), "policy/v1") == ""
+    assert seen.refused == {old: gone}
+    assert seen.unserved == {old}
+    assert seen.why_not(old, "policy/v1beta1") == gone
+    assert seen.why_not(new, "policy/v1") == ""
     assert {o["apiVersion"] for o in seen.all("PodDisruptionBudget")} == {"policy/v1"}
-    assert seen.get(ObjectRef("PodDisruptionBudget", "old")) is not None, "what is there is still known"
+    assert seen.get(old) is not None, "what is there is still known"
     other = cluster.snapshot(["CronJob"], {"CronJob": "batch/v2alpha1"})
     assert set(other.refused) == other.unserved == {"CronJob"}
     cluster.close()
@@ -97,7 +96,7 @@ def test_a_record_is_only_replaced_by_who_has_read_it(cluster: KubernetesCluster
     assert (listed["kind"], listed["data"]) == ("ConfigMap", {"a": "2"})
     assert records.list("ConfigMap", {"rollback-lib/application": "other"}) == ()
     assert records.delete(second)
-    assert records.get(ObjectRef("ConfigMap", "ours")) is None
+    assert records.get("ConfigMap", "ours") is None
     assert records.put(second) is None, "it is gone"
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "ours"}, "spec": {}}
     stored = records.put(lease)
@@ -150,13 +149,13 @@ def test_an_address_that_never_answered_is_not_waited_for(tmp_path: Path, sandbo
 def test_a_write_whose_answer_is_lost_is_not_made_twice(sandbox: Sandbox, kubeconfig: str) -> None:
     cluster, slept = counting(kubeconfig)
     records = ClusterRecords(cluster)
-    assert records.get(ObjectRef("ConfigMap", "ours")) is None
+    assert records.get("ConfigMap", "ours") is None
     record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ours"}, "data": {"a": "1"}}
     lost = sandbox.faults.add(lambda c: c.verb == "create", "reset-after")
     with pytest.raises(RefusedError, match="does not answer"):
         records.put(record)
     assert (lost.struck, slept) == (1, [])
-    assert (records.get(ObjectRef("ConfigMap", "ours")) or {})["data"] == {"a": "1"}, "it was made all the same"
+    assert (records.get("ConfigMap", "ours") or {})["data"] == {"a": "1"}, "it was made all the same"
     cluster.close()
 
 
@@ -168,7 +167,7 @@ def test_a_stateful_set_that_is_made_again_keeps_its_pods(
     world.create("apps/v1 statefulsets", workload("s", good, kind="StatefulSet"))
     world.until("v1 pods/s-0", lambda p: p["status"].get("phase") == "Running")
     there = world.get("apps/v1 statefulsets/s")
-    cluster.delete("StatefulSet", "s", there["metadata"]["uid"], orphan=orphan)
+    cluster.delete(ObjectRef("StatefulSet", "s"), there["metadata"]["uid"], orphan=orphan)
     if orphan:
         pod = world.until("v1 pods/s-0", lambda p: "ownerReferences" not in p["metadata"])
         assert "deletionTimestamp" not in pod["metadata"]

@@ -37,7 +37,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     unserved: frozenset[str | ObjectRef] = frozenset()
 
     def get(self, ref: ObjectRef) -> Object | None:
-        return self.objects.get(ref.type, {}).get(ref.name)
+        return None if ref.namespace else self.objects.get(ref.type, {}).get(ref.name)
 
     def why_not(self, ref: ObjectRef, api_version: str) -> str:
         """Why the object could not be read in this version; empty where it could, there or not."""

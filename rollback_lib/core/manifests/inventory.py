@@ -12,16 +12,15 @@ import msgspec
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.objects import Object, kind_of, name_of
+from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.manifests import grouping, services
-from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.manifest_objects import Document, Manifest
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.settings.model import Settings
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """The objects by kind and name, each with its service; ``unread``: files that did not read.
+    """The objects by what they are called, each with its service; ``unread``: files that did not read.
 
     ``beyond``: places that this repository does not hold (a submodule, Git LFS, a link out of it), and why in words.
     """
@@ -41,9 +40,10 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 def contents(
-    held: Files, settings: Settings, read_file: Callable[[str], Manifest], *, ignored: bool = False
+    held: Files, settings: Settings, read_file: Callable[[str], Manifest], home: str, *, ignored: bool = False
 ) -> Contents:
-    """What is in the files of a release. ``ignored``: with the services that settings leave out.
+    """What is in the files of a release. ``home``: the environment's namespace; ``ignored``: with the services that
+    settings leave out.
 
     ``read_file`` gives one of the files, its placeholders filled in; it raises RefusedError for one that does not read.
     """
@@ -58,14 +58,7 @@ def contents(
             read[file] = read_file(file).documents
         except RefusedError:
             continue
-    sources = [
-        SourceObject(
-            service=whose[file], wave=0, file=file, document=d.index, part=d.part,
-            kind=kind_of(d.object), name=name_of(d.object), api_version=str(d.object.get("apiVersion", "")),
-        )
-        for file, documents in read.items()
-        for d in documents
-    ]  # fmt: skip
+    sources = [grouping.source(d, whose[file], 0, home) for file, documents in read.items() for d in documents]
     if any(not s.service for s in sources):
         sources = grouping.by_workload(sources, read, (), ignore, ())
     bodies = {(file, d.index, d.part): d.object for file, documents in read.items() for d in documents}

@@ -187,12 +187,12 @@ def documents(source: Source) -> tuple[Document, ...]:
     return tuple(found)
 
 
-def line_of(manifest: Manifest, ref: ObjectRef, path: Sequence[str | int]) -> int:
-    """The line, from 1, of a value within one object of a file; 0 where it is not there."""
+def line_of(manifest: Manifest, ref: ObjectRef, path: Sequence[str | int], home: str = "") -> int:
+    """The line, from 1, of a value within one object of a file; 0 where it is not there. ``home``: see `ref_of`."""
     source = manifest.source
     chunks = {chunk.index: chunk for chunk in source.chunks}
     for document in manifest.documents:
-        if ref_of(document.object) != ref:
+        if ref_of(document.object, home) != ref:
             continue
         reader, node = Reader(source), chunks[document.index].root
         for part in (*(("items", document.part) if document.part >= 0 else ()), *path):

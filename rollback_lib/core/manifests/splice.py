@@ -16,13 +16,14 @@ import msgspec
 from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
 from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import kind_of
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
 from rollback_lib.core.manifests.manifest_objects import Document, Manifest, Reader, documents, dump, parse
 
 # Of other kinds too: an image is an image, whoever runs it.
 POD_SPECS: Final[dict[str, tuple[str, ...]]] = {
-    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "Rollout": ("spec", "template", "spec"),
+    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "Rollout.argoproj.io": ("spec", "template", "spec"),
     **{k.kind: (*k.template, "spec") for k in KINDS.values() if k.template},
 }  # fmt: skip
 _BLOCK_HEADER: Final = re.compile(r"[|>][^\s#]*([ \t]+#[^\r\n]*)?")
@@ -150,7 +151,7 @@ def _at(reader: Reader, node: Node | None, path: tuple[str | int, ...]) -> Node 
 def image_paths(document: Document) -> Iterator[tuple[bool, dict[str, Any], tuple[str | int, ...]]]:
     """(init, container, path of its image) for each container of the object's pod template that has an ``image``."""
     pod: Any = document.object
-    steps = POD_SPECS.get(document.object["kind"])
+    steps = POD_SPECS.get(kind_of(document.object))
     for step in steps or ():
         pod = pod.get(step) if isinstance(pod, dict) else None
     if steps is None or not isinstance(pod, dict):
@@ -184,7 +185,7 @@ def _of_document(
             file=source.file,
             document=document.index,
             line=source.line(node.start),
-            kind=document.object["kind"],
+            kind=kind_of(document.object),
             name=document.object["metadata"]["name"],
             container=name if isinstance(name, str) else "",
             init=init,

@@ -20,6 +20,7 @@ from rollback_lib.core.kube.objects import (
     containers,
     decided,
     kind_of,
+    named,
     notes_of,
     ref_of,
     template,
@@ -47,10 +48,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     merged: bool = False  # target is no longer what its file says: the file is written anew
     applied: str | None = None  # the last-applied annotation that it gets; None: its manifest (`three_way.patch`)
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
+    namespace: str = ""  # the target's own, where that is not the environment's
 
     @property
     def ref(self) -> ObjectRef:
-        return ref_of(self.target)
+        return msgspec.structs.replace(ref_of(self.target), namespace=self.namespace)
 
 
 def never_written(target: Object, namespace: str) -> str:
@@ -101,8 +103,7 @@ def marked(draft: Draft, after: Object) -> Draft:
 def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:
     """Whether an HPA owns the workload's replicas."""
     for autoscaler in autoscalers:
-        goal = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
-        if ObjectRef(str(goal.get("kind")), str(goal.get("name"))) == ref_of(target):
+        if named((autoscaler.get("spec") or {}).get("scaleTargetRef") or {}) == ref_of(target):
             return True
     return False
 

@@ -66,6 +66,7 @@ def drafts(
         live = snapshot.get(source.ref)
         draft = Draft(
             service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT,
+            namespace=source.namespace,
             applied=notes_of(body).get(LAST_APPLIED, "") if request.undo else None,
         )  # fmt: skip
         skip = f"skip:{draft.ref}"
@@ -127,11 +128,11 @@ def orphans_of(
     for key in sorted(gone, key=lambda r: (r.type == "ConfigMap", r.type not in WORKLOADS, r)):
         live = snapshot.get(key)
         if why := orphans.elsewhere(gone[key], namespace):
-            found.append(orphans.left(gone[key], why))
+            found.append(orphans.left(key, gone[key], why))
         elif live is None and key.type not in KINDS:
-            found.append(orphans.left(gone[key], "whether it is there was not looked up"))
+            found.append(orphans.left(key, gone[key], "whether it is there was not looked up"))
         elif live is None and key in there and there[key] is not False:
-            found.append(orphans.left(gone[key], "" if there[key] else "we may not see whether it is there"))
+            found.append(orphans.left(key, gone[key], "" if there[key] else "we may not see whether it is there"))
         elif live is None:
             continue
         else:
@@ -210,7 +211,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
 def _planned(draft: Draft) -> PlannedObject:
     writing = draft.change in (CREATE, UPDATE, RESTART)
     return PlannedObject(
-        kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
+        kind=draft.ref.kind, name=draft.ref.name, namespace=draft.namespace, change=draft.change, file=draft.file,
         api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
@@ -236,6 +237,7 @@ def offline(
                 live=None,
                 change=change,
                 why=why,
+                namespace=source.namespace,
             )
         )
     said = "Offline: neither the cluster nor the registry was asked."

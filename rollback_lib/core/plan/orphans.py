@@ -13,7 +13,7 @@ from rollback_lib.core.kube.objects import (
     fingerprint,
     is_leaving,
     kind_of,
-    name_of,
+    named,
     notes_of,
     ref_of,
     template,
@@ -75,8 +75,7 @@ def _serves(live: Object, workload: Object) -> bool:
     labels = ((template(workload) or {}).get("metadata") or {}).get("labels") or {}
     match kind_of(live):
         case "HorizontalPodAutoscaler":
-            goal = spec.get("scaleTargetRef") or {}
-            return ObjectRef(str(goal.get("kind")), str(goal.get("name"))) == ref_of(workload)
+            return named(spec.get("scaleTargetRef") or {}) == ref_of(workload)
         case "Service":
             return bool(selector) and selector.items() <= labels.items()
         case "PodDisruptionBudget":  # expressions are not worked out: it may
@@ -86,12 +85,11 @@ def _serves(live: Object, workload: Object) -> bool:
     return False
 
 
-def left(manifest: Object, why: str = "") -> Orphan:
+def left(ref: ObjectRef, manifest: Object, why: str = "") -> Orphan:
     """An object of the failed release that is not read, or is out of reach: it stays."""
-    kind = kind_of(manifest)
     return Orphan(
-        kind=kind, name=name_of(manifest), api_version=manifest.get("apiVersion", ""), change=LEFT,
-        why=why or f"a {kind} is never deleted by a rollback",
+        kind=ref.kind, name=ref.name, namespace=ref.namespace, api_version=manifest.get("apiVersion", ""), change=LEFT,
+        why=why or f"a {ref.type} is never deleted by a rollback",
     )  # fmt: skip
 
 
@@ -106,7 +104,7 @@ def elsewhere(manifest: Object, namespace: str) -> str:
 def owned_by(obj: Object) -> list[ObjectRef]:
     """The object's owners: a pod's ReplicaSet, a ReplicaSet's Deployment."""
     references = (obj.get("metadata") or {}).get("ownerReferences") or []
-    return [ObjectRef(str(r.get("kind")), str(r.get("name"))) for r in references]
+    return [named(r) for r in references]
 
 
 def _why_left(live: Object) -> str:

@@ -88,7 +88,7 @@ def _untested(plan: Plan, request: Request) -> list[str]:
     return [
         s.name
         for s in plan.services
-        if s.name not in tested and any(o.kind in AWAITED and o.change != LEFT for o in s.objects)
+        if s.name not in tested and any(o.ref.type in AWAITED and o.change != LEFT for o in s.objects)
     ]
 
 

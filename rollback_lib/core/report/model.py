@@ -78,10 +78,12 @@ class ChangedObject(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     kept: tuple[str, ...] = ()
     containers: tuple[ChangedContainer, ...] = ()
+    api_version: str = ""
+    namespace: str = ""  # where it is not the run's
 
     @property
     def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.name)
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
 
 class MovedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):

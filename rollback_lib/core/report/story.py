@@ -217,6 +217,7 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
             key = str(planned.ref)
             yield ChangedObject(
                 service=service.name, kind=planned.kind, name=planned.name, change=planned.change,
+                api_version=planned.api_version, namespace=planned.namespace,
                 done=any(d.endswith(f"/{key.lower()}") for d in done), why=planned.why, kept=planned.kept,
                 containers=tuple(
                     ChangedContainer(

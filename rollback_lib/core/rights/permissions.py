@@ -87,7 +87,7 @@ def needs(objects: Iterable[ObjectRef], namespace: str, *, lease: str, smoke: bo
     """What a rollback of these objects needs. ``smoke``: there are smoke tests, asked through pods.
     ``lease``: the lock's name.
     """
-    named = [ref for ref in dict.fromkeys(objects) if ref.type in WRITTEN]
+    named = [ref for ref in dict.fromkeys(objects) if ref.type in WRITTEN and not ref.namespace]
     kinds = sorted({ref.kind for ref in named}, key=WRITTEN.index)
     found = [Need(verb="get", kind="Namespace", name=namespace)]
     for kind in kinds:

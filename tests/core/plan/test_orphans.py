@@ -109,7 +109,7 @@ def test_what_is_never_deleted_is_listed_where_it_is_there_or_may_be() -> None:
 
 
 def contents(held: Files, settings: model.Settings, *, ignored: bool = False) -> Contents:
-    return inventory.contents(held, settings, lambda file: parse(held.texts[file], file), ignored=ignored)
+    return inventory.contents(held, settings, lambda file: parse(held.texts[file], file), "shop", ignored=ignored)
 
 
 def texts(files: Mapping[str, list[Object]]) -> dict[str, bytes]:

@@ -183,16 +183,21 @@ class Approval(Record, frozen=True, kw_only=True):
     at: str
 
 
-class VerifiedWorkload(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload after the change."""
+class WorkloadState(msgspec.Struct, frozen=True, kw_only=True):
+    """How one workload is: its health by `core.health`, and how many of the pods that it wants are ready."""
 
-    service: str
     kind: str
     name: str
     health: str
     message: str = ""
     ready: int = 0
     desired: int = 0
+
+
+class VerifiedWorkload(WorkloadState, frozen=True, kw_only=True):
+    """One workload after the change."""
+
+    service: str
     causes: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()  # what its pods report
     logs: tuple[str, ...] = ()  # redacted last lines of what failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import partial
 
 import msgspec
 
@@ -12,19 +12,14 @@ from rollback_lib.core.errors import (
     EXIT_FAILED_CLOSED,
     NotApprovedError,
     RollbackError,
-    StaleError,
     UsageError,
 )
-from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import Object, kind_of, label, name_of
+from rollback_lib.core.kube.objects import kind_of, label, name_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
-from rollback_lib.core.run.changes import DeleteObject
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports, RunStore, Session
-
-_TRIES: Final = 5
-_SETTLED: Final = 2.0  # seconds, as in `writes.traffic`
+from rollback_lib.writes import traffic
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +84,7 @@ def reopen(session: Session, *, yes: bool) -> Reopened:
         if one.problem:
             continue
         try:
-            kept += _open(one, ports, scratch)
+            kept += traffic.until_current(partial(_open, one, ports, scratch))
         except RollbackError as error:
             failed.append(f"{label(one.kind, one.name)} is still closed: {error}")
         else:
@@ -119,43 +114,28 @@ def _sure(found: Sequence[Closed], identity: ClusterIdentity, ports: Ports, *, y
 
 
 def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
-    for tried in range(_TRIES):
-        live = ports.cluster.snapshot([one.kind]).get(one.kind, one.name)
-        if live is None or slots.closing(live) is None:
-            return ()  # opened by somebody else a moment ago
-        change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
-        try:
-            ports.acts.act(change, scratch)
-        except StaleError:
-            if tried == _TRIES - 1:
-                raise
-            continue
-        return kept
-    raise AssertionError(one)
+    live = ports.cluster.snapshot([one.kind]).get(one.kind, one.name)
+    if live is None or slots.closing(live) is None:
+        return ()  # opened by somebody else a moment ago
+    change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
+    ports.acts.act(change, scratch)
+    return kept
 
 
 def _take_pages_away(runs: set[str], snapshot: Snapshot, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
     """The maintenance pages of the runs whose traffic is open now. One that stays does no harm, and is said."""
-    pages = [o for kind in maintenance.KINDS for o in snapshot.all(kind) if _page_of(o) in runs]
+    pages = maintenance.there(snapshot, runs)
     if pages:
-        ports.clock.sleep(_SETTLED)
+        ports.clock.sleep(traffic.SETTLED)
     removed = []
     for page in pages:
-        kind, name, uid = kind_of(page), name_of(page), str(page["metadata"]["uid"])
-        change = DeleteObject(
-            key=f"page/delete/{kind.lower()}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api, before="",
-            after="", uid=uid,
-        )  # fmt: skip
+        kind, name = kind_of(page), name_of(page)
         try:
-            ports.acts.act(change, scratch)
+            ports.acts.act(maintenance.deletion(kind, str(page["metadata"]["uid"]), name), scratch)
             removed.append(label(kind, name))
         except RollbackError as error:
             ports.progress.say(f"  {label(kind, name)} stays: {error}")
     return tuple(removed)
-
-
-def _page_of(obj: Object) -> str:
-    return str(((obj.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) or "")
 
 
 def text(found: Reopened) -> str:

@@ -20,7 +20,7 @@ from rollback_lib.adapters.jenkins_http import JenkinsHttp, LostError
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from rollback_lib.core.images.registry_answers import retry_after
 from rollback_lib.core.jenkins import answers
-from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
+from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem
 from rollback_lib.core.redact import redact
 
 PAUSES: Final = (0.5, 1.0, 2.0, 4.0)  # seconds, before another try to read
@@ -107,10 +107,10 @@ class JenkinsServer:
         found = self._json(f"{_job(job)}/api/json?tree=builds[{_BUILD}]{{0,{many}}}", f"the job {job}")
         return tuple(answers.build(each) for each in found.get("builds") or [])
 
-    def steps(self, job: str, number: int) -> Sequence[Step]:
+    def stages(self, job: str, number: int) -> Sequence[BuildStage]:
         """Its stages; none where the server has not the plugin that tells (Pipeline: REST API)."""
         found = self._get(f"{_job(job)}/{number}/wfapi/describe", missing=True)
-        return () if found is None else answers.steps(_decoded(found.body, "the stages"))
+        return () if found is None else answers.stages(_decoded(found.body, "the stages"))
 
     def questions(self, job: str, number: int) -> Sequence[Question]:
         """What it waits for; none where the server cannot tell."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import server_answers
@@ -72,7 +72,7 @@ class DryRuns:
 
     def _round(self, asked: Sequence[Draft]) -> list[Draft]:
         writing = [d for d in asked if d.change in (CREATE, UPDATE)]
-        answers = dict(zip(map(id, writing), asking.each(self._ask, writing), strict=True))
+        answers = dict(zip(map(id, writing), threads.each(self._ask, writing), strict=True))
         return [self._judge(answers[id(d)]) if id(d) in answers else d for d in asked]
 
     def _restarted(self, planned: Draft, draft: Draft) -> Draft:

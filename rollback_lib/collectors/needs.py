@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import label
@@ -59,5 +59,5 @@ def lost(cluster: Cluster, there: Iterable[str]) -> list[str]:
 
 def _ask(cluster: Cluster, labels: Sequence[str]) -> dict[str, Presence]:
     keys = [tuple(what.split("/", 1)) for what in labels]
-    found = asking.each(lambda key: cluster.presence(*key) if key[0] in KINDS else Presence.UNKNOWN, keys)
+    found = threads.each(lambda key: cluster.presence(*key) if key[0] in KINDS else Presence.UNKNOWN, keys)
     return dict(zip(labels, found, strict=True))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import Object, kind_of, template
@@ -43,7 +43,7 @@ def look(
     else:
         gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept.objects}
     unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
-    there = dict(zip(unread, asking.each(lambda key: ports.cluster.exists(*key), unread), strict=True))
+    there = dict(zip(unread, threads.each(lambda key: ports.cluster.exists(*key), unread), strict=True))
     namespace = request.target_environment.namespace
     found = planning.orphans_of(snapshot, gone, there, namespace)
     if not request.undo and any(o.change == DELETE for o in found):

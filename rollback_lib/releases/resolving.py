@@ -14,6 +14,7 @@ from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import Ledger
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.releases.target import TargetChoice
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.parameters import LAST_GOOD
 from rollback_lib.ports import Ports
@@ -94,7 +95,7 @@ def _ref(tag: release.Tag) -> ReleaseRef:
     return ReleaseRef(release=tag.name, commit=tag.commit, date=tag.date)
 
 
-def _left_ahead(request: Request, choice: target.Choice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
+def _left_ahead(request: Request, choice: TargetChoice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
     """What a rollback of some services leaves as it is, although it was released together with them."""
     settings = request.settings
     if not request.services or services.SERVICE not in settings.manifests.path:

@@ -57,7 +57,7 @@ class RecordedObject(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True, tag_field="kept"):
+class LedgerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kept"):
     """What every record says of itself."""
 
     version: int = VERSION
@@ -65,7 +65,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, tag_field="kept"):
     environment: str
 
 
-class Entry(Kept, frozen=True, kw_only=True, tag="release"):
+class Entry(LedgerRecord, frozen=True, kw_only=True, tag="release"):
     """A release as it ran. ``verified``: it was proven healthy when it was recorded.
 
     ``others`` are workloads of the team's that ran beside it and are not in its manifests. ``overlay`` says what
@@ -104,7 +104,7 @@ class Entry(Kept, frozen=True, kw_only=True, tag="release"):
         return None
 
 
-class Quarantine(Kept, frozen=True, kw_only=True, tag="quarantine"):
+class Quarantine(LedgerRecord, frozen=True, kw_only=True, tag="quarantine"):
     """A release that must not come back by itself; ``release`` is empty where only its digests are known.
 
     ``digests`` are those that the failed release has and the one that was gone back to has not.
@@ -119,7 +119,7 @@ class Quarantine(Kept, frozen=True, kw_only=True, tag="quarantine"):
     run: str = ""
 
 
-class LastRun(Kept, frozen=True, kw_only=True, tag="last-run"):
+class LastRun(LedgerRecord, frozen=True, kw_only=True, tag="last-run"):
     """Where the last rollback went, from any machine. ``whole``: with all services."""
 
     run: str

@@ -71,7 +71,7 @@ def read(*kept: ledger.AnyKept) -> Ledger:
     return ledger.read([ledger.encode(k) for k in kept], "shop", "prod")
 
 
-def choose(known: Ledger, now: Live, to: str = "last-good", tags: Sequence[Tag] = TAGS) -> target.Choice:
+def choose(known: Ledger, now: Live, to: str = "last-good", tags: Sequence[Tag] = TAGS) -> target.TargetChoice:
     return target.choose(to, tags, "v*", known, matching.match(known, now, MADE))
 
 

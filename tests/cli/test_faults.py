@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cli.desk import WORKER, Desk, Ended
+from tests.cli.desk import WORKER, Desk
+from tests.command_line import Ended
 from tests.faults import KINDS, Class
 from tests.pairs import pairs, sample
 

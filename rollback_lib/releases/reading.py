@@ -20,7 +20,8 @@ from rollback_lib.ports import Once, Ports
 
 @dataclass(frozen=True)
 class Release:
-    """The manifests of a commit. ``held``: all below the roots that settings name, ignored services included.
+    """The manifests of a commit. ``held``: all below the roots that settings name, ignored services included, but
+    not the files of `manifests.ignore`.
 
     What it gives is shared by everybody who asks, and nobody may change it.
     """
@@ -45,7 +46,7 @@ def release(ports: Ports, settings: Settings, commit: str) -> Release:
     """What a commit holds. Raises RefusedError where this clone lacks it."""
     roots = services.roots(settings.manifests.path, settings.manifests.shared)
     held = ports.once.of(("tree", commit, roots), lambda: ports.git.tree(commit, roots))
-    return Release(commit, held, settings, ports.once)
+    return Release(commit, held.without(settings.manifests.ignores), settings, ports.once)
 
 
 def contents(ports: Ports, settings: Settings, commit: str, *, ignored: bool = False) -> Contents:

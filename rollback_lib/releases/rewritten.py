@@ -11,9 +11,10 @@ from rollback_lib.core.kube.objects import Object, kind_of, name_of
 from rollback_lib.core.manifests import grouping, overlay, splice
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.manifest_objects import Manifest
+from rollback_lib.core.plan import decide
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import LEFT, RESTART, UPDATE, PlannedObject
-from rollback_lib.core.run.records import Resolution
+from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Once, RunStore
 from rollback_lib.releases.reading import parsed
 
@@ -28,7 +29,8 @@ def planned(run: RunStore, once: Once, resolution: Resolution) -> list[tuple[Sou
         for document in parsed(once, run.read(FOLDER + file), file).documents:
             key = (file, document.object["kind"], document.object["metadata"]["name"])
             found.append((by_key[key], copy.deepcopy(document.object)))
-    return grouping.unique(found)
+    namespace = run.get(Request).target_environment.namespace
+    return grouping.unique(found, lambda body: decide.never_written(body, namespace))
 
 
 def manifest(run: RunStore, once: Once, planned: PlannedObject) -> Object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -95,17 +95,30 @@ def _selects(selector: Mapping[str, Any], workload: Object) -> bool:
     return all(labels.get(k) == v for k, v in selector.items())
 
 
-def unique(documents: Sequence[tuple[SourceObject, Object]]) -> list[tuple[SourceObject, Object]]:
-    """Each object once. The same object twice is fine when it says the same; else RefusedError names both places."""
-    seen: dict[tuple[str, str], tuple[SourceObject, Object]] = {}
+def leave_out(file: str) -> str:
+    """What lets a release through that one of its files holds up."""
+    return f'If nothing of this file is to be applied: `manifests: {{ignore: ["{file}"]}}` in rollback.yaml.'
+
+
+def unique(
+    documents: Sequence[tuple[SourceObject, Object]], is_left: Callable[[Object], object]
+) -> list[tuple[SourceObject, Object]]:
+    """Each object once. The same object twice is fine when it says the same; else RefusedError names both places.
+
+    ``is_left``: whether one is not written anyway, be it of another namespace: there may be two of those.
+    """
+    seen: dict[tuple[str, str, str], tuple[SourceObject, Object]] = {}
     refused = []
     for source, body in documents:
-        first = seen.setdefault((source.kind, source.name), (source, body))
-        if first[1] != body:
+        left = bool(is_left(body))
+        namespace = str((body.get("metadata") or {}).get("namespace") or "") if left else ""
+        first = seen.setdefault((source.kind, source.name, namespace), (source, body))
+        if first[1] != body and not left:
+            same_file = first[0].file == source.file
             refused.append(
                 Refusal(
                     f"{label(source.kind, source.name)} stands in {first[0].file} and {source.file}, and they differ.",
-                    fix="Take one of them out, or point `manifests.path` at the files that are applied.",
+                    fix="Take one of them out." if same_file else leave_out(source.file),
                 )
             )
     if refused:

@@ -170,9 +170,8 @@ def test_a_merge_that_shares_an_image_never_gives_one_image_to_both() -> None:
     assert spliced(own, by_container(a="n:a", b="n:b")) == own.replace("image: x", "image: n:a").replace("y\n", "n:b\n")
 
 
-def test_two_image_keys_are_never_spliced() -> None:
-    with pytest.raises(RefusedError, match=r"shop\.yaml:11: duplicate key 'image', first on line 9"):
-        spliced("- image: x\n  name: a\n  image: y\n", to(NEW))
+def test_of_two_image_keys_the_one_that_counts_is_spliced() -> None:
+    assert spliced("- image: x\n  name: a\n  image: y\n", to(NEW)) == f"- image: x\n  name: a\n  image: {NEW}\n"
 
 
 def test_a_block_scalar_that_holds_a_manifest_is_not_touched() -> None:

@@ -11,6 +11,7 @@ from rollback_lib.collectors import threads
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import server_answers
+from rollback_lib.core.kube.identity import ContainerRef
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import Object, kind_of, name_of
 from rollback_lib.core.kube.owners import owner
@@ -42,12 +43,12 @@ LineOf = Callable[[str, str, str, Sequence[str | int]], int]
 class DryRuns:
     """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
 
-    ``same``: containers (workload, name, is init) whose live image is the target's already. ``stamp``: the marks of a
+    ``same``: the containers whose live image is the target's already. ``stamp``: the marks of a
     workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, kind, name, path.
     """
 
     def __init__(
-        self, cluster: Cluster, snapshot: Snapshot, same: set[tuple[str, str, bool]], accepted: Collection[str],
+        self, cluster: Cluster, snapshot: Snapshot, same: set[ContainerRef], accepted: Collection[str],
         stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0,
     ) -> None:  # fmt: skip
         self._cluster, self._snapshot, self._same, self._accepted = cluster, snapshot, same, accepted

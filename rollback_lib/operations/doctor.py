@@ -98,8 +98,8 @@ def _images(known: Session, resolution: Resolution, *, nodes: bool) -> Iterable[
     for wanted in reading.containers_of(request, known.ports, resolution):
         if not ladder.is_own(wanted, settings):
             continue
-        rungs = ladder.candidates(wanted, newest, settings)
-        references = [r for rung, r in rungs if rung in ("release-tag", "manifest")]
+        names = [c for c in ladder.candidates(wanted, newest, settings) if c.rung in ("release-tag", "manifest")]
+        references = [c.reference for c in names if c.reference]
         if references:
             asked.setdefault(repository_of(references[0]), []).extend(references)
         else:

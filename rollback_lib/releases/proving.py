@@ -37,7 +37,8 @@ def prove(
     wanted = reading.containers_of(request, ports, resolution)
     settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     if request.offline:
-        return Images(current=current.UNKNOWN, images=recorded.unproven(wanted, settings), proven=False)
+        images = tuple(recorded.unproven(w, ladder.is_own(w, settings)) for w in wanted)
+        return Images(current=current.UNKNOWN, images=images, proven=False)
     if now.no_pods:
         said = f"{now.no_pods}: our Role lacks it, or the namespace does not exist."
         raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
@@ -47,35 +48,35 @@ def prove(
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
     asker = _Asker(ports, platforms, {} if known is None else known, configs=bare)
-    pods = {w: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
-    while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w])}:
+    pods = {w.ref: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
+    while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w.ref])}:
         asker.ask(missing)
     accepted = frozenset(request.accept)
     choices: list[Choice] = []
     refused: list[Refusal] = []
     used: set[str] = set()
     for w in wanted:
-        choice, refusals = ladder.choose(w, release, settings, asker.answers, pods[w], accepted)
+        choice, refusals = ladder.choose(w, release, settings, asker.answers, pods[w.ref], accepted)
         refused += refusals
         if choice is not None:
             choices.append(choice)
-            if accepted and not ladder.choose(w, release, settings, asker.answers, pods[w])[0]:
+            if accepted and not ladder.choose(w, release, settings, asker.answers, pods[w.ref])[0]:
                 used |= {
                     c
                     for c in accepted
-                    if not ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]
+                    if not ladder.choose(w, release, settings, asker.answers, pods[w.ref], accepted - {c})[0]
                 }
     if refused:
         raise RefusedError(*_gathered(refused))
     there = live.images(now)
-    own_live = {there[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in there}
+    own_live = {there[c.wanted.ref] for c in choices if c.own and c.wanted.ref in there}
     mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
-    mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
+    mutable |= {c.wanted.image for c in choices if c.own and tag_of(c.wanted.image) in settings.mutable_tags}
     asker.ask(mutable)
     seen = [
-        current.Seen(c.service, repository_of(c.image), ids)
+        current.TeamContainer(c.wanted.service, repository_of(c.image), ids)
         for c in choices
-        if c.own and (ids := _newest_ids(running.get((c.workload, c.container, c.init), ())))
+        if c.own and (ids := _newest_ids(running.get(c.wanted.ref, ())))
     ]
     for choice in choices:
         if choice.rung == "release-tag" and choice.digest:
@@ -106,7 +107,7 @@ def prove(
 
 def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ...]:
     if own:
-        return running.get((wanted.workload, wanted.container, wanted.init), ())
+        return running.get(wanted.ref, ())
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
 
 
@@ -116,8 +117,8 @@ def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
 
 def _by_mark(now: Live, choices: Sequence[Choice], releases: Sequence[ReleaseRef]) -> ReleaseRef:
     """The release that our own marks name, where every workload of the team has one that still holds."""
-    workloads = {c.workload for c in choices if c.own}
-    marks = {w.mark for w in now.workloads if w.label in workloads}
+    workloads = {c.wanted.ref.workload for c in choices if c.own}
+    marks = {w.mark for w in now.workloads if w.ref in workloads}
     found = next((r for r in releases if marks == {r.release}), None)
     if found is None:
         return current.UNKNOWN

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
-from rollback_lib.core.kube.objects import containers, kind_of, label, name_of, template
+from rollback_lib.core.kube.identity import ContainerRef
+from rollback_lib.core.kube.objects import kind_of, named_containers
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.manifests.manifest_objects import Manifest
@@ -68,21 +69,17 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
     """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
     target = release(ports, request.settings, resolution.target.commit)
     whose = {(o.file, o.document, o.part): o.service for o in resolution.objects}
-    found: dict[tuple[str, str, bool], Wanted] = {}
+    found: dict[ContainerRef, Wanted] = {}
     for file in resolution.files:
         for document in target.manifest(file).documents:
             service = whose.get((file, document.index, document.part))
             if service is None or kind_of(document.object) == "Job":
                 continue
-            workload = label(kind_of(document.object), name_of(document.object))
-            for init, container in containers(template(document.object)):
-                name = str(container.get("name") or "")
-                w = Wanted(
-                    service=service, workload=workload, container=name, init=init,
-                    image=str(container.get("image") or ""), pull_policy=str(container.get("imagePullPolicy") or ""),
-                    recorded=resolution.recorded.image(workload, name, init) if resolution.recorded else None,
+            for ref, container in named_containers(document.object):
+                found[ref] = Wanted(
+                    service, ref, str(container.get("image") or ""), str(container.get("imagePullPolicy") or ""),
+                    resolution.recorded.image(ref) if resolution.recorded else None,
                 )  # fmt: skip
-                found[workload, w.container, init] = w
     return list(found.values())
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
@@ -39,10 +40,7 @@ class ImageAt(msgspec.Struct, frozen=True):
     file: str
     document: int
     line: int
-    kind: str
-    name: str
-    container: str
-    init: bool
+    ref: ContainerRef
     image: str
     part: int = -1
 
@@ -170,6 +168,7 @@ def _of_document(
     prefix: tuple[str | int, ...],
     problems: list[Problem],
 ) -> Iterator[_Found]:
+    workload = ObjectRef(document.object["kind"], document.object["metadata"]["name"])
     for init, container, path in image_paths(document):
         node = _at(reader, chunk.root, prefix + path)
         scalar = reader.target(node) if node else None
@@ -184,10 +183,7 @@ def _of_document(
             file=source.file,
             document=document.index,
             line=source.line(node.start),
-            kind=document.object["kind"],
-            name=document.object["metadata"]["name"],
-            container=name if isinstance(name, str) else "",
-            init=init,
+            ref=ContainerRef(workload, name if isinstance(name, str) else "", init),
             image=image,
             part=document.part,
         )
@@ -208,7 +204,7 @@ def _edits(source: Source, found: list[_Found], new: dict[int, str]) -> dict[tup
         image = new.get(id(f), f.at.image)
         if want.setdefault(id(f.node), image) != image:
             said = f"one text is the image of two containers that need {want[id(f.node)]} and {image}"
-            problems.append(source.problem(f.node.start, said, _REWRITE_BY_HAND, key=f"container {f.at.container}"))
+            problems.append(source.problem(f.node.start, said, _REWRITE_BY_HAND, key=f"container {f.at.ref.name}"))
         holder[id(f.node)] = f
     if problems:
         raise refused(problems)

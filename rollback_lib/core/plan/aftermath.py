@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.images.rungs import RecordedContainer
 from rollback_lib.core.plan.model import LEFT, Plan, PlannedContainer, PlannedService
 from rollback_lib.core.redact import redact
-from rollback_lib.core.releases.ledger import LastRun, Quarantine, RecordedContainer, RecordedWorkload
+from rollback_lib.core.releases.ledger import LastRun, Quarantine, RecordedWorkload
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import UNKNOWN
@@ -23,13 +24,13 @@ def quarantine(request: Request, plan: Plan, live: Live, at: str) -> Quarantine 
     known = failed.release not in (UNKNOWN.release, MIXED)
     if known and failed.release == plan.target.release:
         return None
-    planned = {(c.workload, c.name, c.init): c for s in plan.services for c in s.containers if c.own}
+    planned = {c.ref: c for s in plan.services for c in s.containers if c.own}
     kept = {d for c in planned.values() for d in (c.digest, *c.digests)}
     ran = {
         digest_of(image_id)
         for w in live.workloads
-        for c in w.containers
-        if (w.label, c.name, c.init) in planned
+        for ref, c in w.by_ref.items()
+        if ref in planned
         for image_id in (*c.newest, c.image)
     }
     digests = tuple(sorted(ran - kept - {""}))

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core.images.rungs import Recorded
+from rollback_lib.core.images.rungs import RecordedContainer
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 
 Object = dict[str, Any]
 
@@ -24,21 +25,6 @@ MARKS_KEPT: Final = 100
 _RECORD, _CHECKSUM = "record", "sha256"
 
 
-class RecordedContainer(msgspec.Struct, frozen=True, kw_only=True):
-    """One container: how its template named the image, and which image its pods ran.
-
-    ``digest`` is what a registry is asked for (the index, where there is one); ``digests`` is the set that an
-    ``imageID`` is compared with.
-    """
-
-    name: str
-    init: bool = False
-    own: bool = True
-    image: str = ""
-    digest: str = ""
-    digests: tuple[str, ...] = ()
-
-
 class RecordedWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """One workload of a service. ``template`` is the hash of its pod template as live, images aside."""
 
@@ -47,6 +33,10 @@ class RecordedWorkload(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     template: str = ""
     containers: tuple[RecordedContainer, ...] = ()
+
+    @property
+    def by_ref(self) -> dict[ContainerRef, RecordedContainer]:
+        return {ContainerRef(ObjectRef(self.kind, self.name), c.name, c.init): c for c in self.containers}
 
 
 class RecordedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,13 +85,9 @@ class Entry(LedgerRecord, frozen=True, kw_only=True, tag="release"):
         each = (c for w in self.workloads for c in w.containers if c.own)
         return tuple(dict.fromkeys(d for c in each for d in (c.digest, *c.digests) if d))
 
-    def image(self, workload: str, container: str, init: bool) -> Recorded | None:
-        """What the ladder needs to know of one container (``workload``: ``Deployment/cart``); None: nothing."""
-        for w in self.workloads:
-            for c in w.containers:
-                if (f"{w.kind}/{w.name}", c.name, c.init) == (workload, container, init) and c.digest:
-                    return Recorded(c.image, c.digest, c.digests or (c.digest,))
-        return None
+    def image(self, ref: ContainerRef) -> RecordedContainer | None:
+        """The container, where it is known which image it ran."""
+        return next((c for w in self.workloads if (c := w.by_ref.get(ref)) and c.digest), None)
 
 
 class Quarantine(LedgerRecord, frozen=True, kw_only=True, tag="quarantine"):

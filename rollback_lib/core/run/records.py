@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.images.rungs import TriedRung
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.record import Record
@@ -126,15 +128,6 @@ class Resolution(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung of the ladder that was asked, and its answer."""
-
-    rung: str
-    reference: str
-    state: str
-    text: str = ""
-
-
 class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
     """The image that one container gets, and the proof for it."""
 
@@ -150,9 +143,13 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     digests: tuple[str, ...] = ()
     rung: str
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[TriedRung, ...] = ()
     ran: str = ""  # the digest that the newest pods report, where they agree
     live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
+
+    @property
+    def ref(self) -> ContainerRef:
+        return ContainerRef(ObjectRef(self.kind, self.name), self.container, self.init)
 
 
 class Images(Record, frozen=True, kw_only=True):

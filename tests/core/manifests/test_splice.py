@@ -64,7 +64,7 @@ def to(image: str) -> Callable[[ImageAt], str]:
 
 
 def by_container(**wanted: str) -> Callable[[ImageAt], str | None]:
-    return lambda at: wanted.get(at.container)
+    return lambda at: wanted.get(at.ref.name)
 
 
 def spliced(body: str, choose: Callable[[ImageAt], str | None]) -> str:
@@ -206,11 +206,11 @@ def test_images_are_found_in_every_pod_template_also_inside_a_list(kind: str, sp
     for data in (manifest_objects.dump([thing]).encode(), json.dumps(thing, indent=1).encode()):
         found = images(data, "f.yaml")
         part = 1 if listed else -1
-        assert [(f.init, f.container, f.image, f.part) for f in found] == [
+        assert [(f.ref.init, f.ref.name, f.image, f.part) for f in found] == [
             (True, "i", "i:1", part),
             (False, "c", "c:1", part),
         ]
-        assert all(f"{f.container}:1" in data.decode().splitlines()[f.line - 1] for f in found)
+        assert all(f"{f.ref.name}:1" in data.decode().splitlines()[f.line - 1] for f in found)
         after = splice(data, "f.yaml", to(NEW))
         assert after.replace(NEW.encode(), b"X") == data.replace(b"i:1", b"X").replace(b"c:1", b"X")
 

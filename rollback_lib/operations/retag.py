@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from rollback_lib.collectors import approval
 from rollback_lib.core.errors import EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError, code_and_text
-from rollback_lib.core.images.ladder import ImageSettings, Running, Wanted, is_own, ladder_settings, same_image
+from rollback_lib.core.images.ladder import ImageSettings, Wanted, is_own, ladder_settings, same_image
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.identity import ContainerRef
@@ -17,9 +17,8 @@ from rollback_lib.core.plan.model import PlannedTag
 from rollback_lib.core.plan.retag import TagMoves
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import current
-from rollback_lib.core.releases import live as core_live
 from rollback_lib.core.releases import tags as release
-from rollback_lib.core.releases.live import Live
+from rollback_lib.core.releases.live import Live, LiveContainer
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request
 from rollback_lib.operations import run as operation
@@ -108,7 +107,7 @@ def _of_pods(known: Session, services: Sequence[str]) -> _Found:
         resolution, now = resolving.resolve(request, ports)
     ladder = ladder_settings(request.settings, [name for name, _ in resolution.services])
     wanted = [w for w in reading.containers_of(request, ports, resolution) if is_own(w, ladder)]
-    containers, left = _containers(wanted, ladder, now.live, names[0])
+    containers, left = _containers(wanted, ladder, now.live)
     asked = {c.wanted.ref: _candidates(c, names, ladder) for c in containers}
     answers = ports.registry.look_up(
         sorted({r for c in containers for r in (*c.tags, *asked[c.wanted.ref])}),
@@ -118,18 +117,18 @@ def _of_pods(known: Session, services: Sequence[str]) -> _Found:
 
 
 def _containers(
-    wanted: Sequence[Wanted], ladder: ImageSettings, now: Live, name: str
-) -> tuple[list[_Container], list[str]]:
+    wanted: Sequence[Wanted], ladder: ImageSettings, now: Live
+) -> tuple[list[_Container], list[str]]:  # fmt: skip
     if now.no_pods:
         raise RefusedError(Refusal(f"{now.no_pods}.", fix="Allow `list` on pods in the Role."))
-    running, live = core_live.running(now, name), core_live.images(now)
-    found: list[_Container] = []
+    there, found = now.by_ref, list[_Container]()
     left: list[str] = []
     refused: list[Refusal] = []
     for w in wanted:
-        named = (w.image, live.get(w.ref, ""))
+        live = there.get(w.ref) or LiveContainer(name=w.ref.name)
+        named = (w.image, live.image)
         tags = tuple(dict.fromkeys(r for r in named if r and tag_of(r) in ladder.mutable_tags))
-        pods: Sequence[Running] = [r for r in running.get(w.ref, ()) if r.newest]
+        pods = [r for r in live.running if r.newest]
         if not tags:
             continue
         if not pods:
@@ -142,7 +141,7 @@ def _containers(
                 )
             )
         else:
-            found.append(_Container(w, tags, digest_of(live.get(w.ref, "")), frozenset(r.image_id for r in pods)))
+            found.append(_Container(w, tags, digest_of(live.image), frozenset(r.image_id for r in pods)))
     if refused:
         raise RefusedError(*dict.fromkeys(refused))
     return found, left

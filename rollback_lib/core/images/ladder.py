@@ -21,8 +21,8 @@ from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import (
     Candidate,
+    ContainerImage,
     ImageSettings,
-    Rung,
     Running,
     TriedRung,
     Wanted,
@@ -30,11 +30,13 @@ from rollback_lib.core.images.rungs import (
     is_own,
     is_placeholder,
     same_image,
+    unproven,
 )
 from rollback_lib.core.settings.model import Settings
 
 __all__ = [
     "Choice",
+    "ContainerImage",
     "ImageSettings",
     "Running",
     "Wanted",
@@ -45,8 +47,10 @@ __all__ = [
     "ladder_settings",
     "same_image",
     "to_ask",
+    "unproven",
 ]
 
+Choice = tuple[ContainerImage, tuple[str, ...]]  # what it gets, and what is to be known of that
 UNKNOWN: Final = "registry-unknown"
 ON_NODES: Final = "image-on-nodes-only"
 REFERENCE: Final = "reference-image"
@@ -60,23 +64,6 @@ def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSetting
         repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
         reference_tag=images.reference_tag, services=tuple(services),
     )  # fmt: skip
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """The image to write (``image``) in place of the manifest's, and how sure that is (``rung``).
-
-    ``digest`` is empty only where the registry could not tell and that was accepted; ``digests`` is the set to compare
-    running pods with.
-    """
-
-    wanted: Wanted
-    own: bool
-    image: str
-    digest: str
-    digests: tuple[str, ...]
-    rung: Rung
-    tried: tuple[TriedRung, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def to_ask(
@@ -253,16 +240,11 @@ class _Taking:
             image = f"{candidate.repository}@{digest}"
         digests = found.answer.digests if found.answer and found.answer.digest == digest else ()
         digests = (*digests, *candidate.digests)
-        return Choice(
-            wanted=w,
-            own=self.own,
-            image=image,
-            digest=digest,
+        chosen = msgspec.structs.replace(
+            unproven(w, own=self.own), to=image, digest=digest, rung=candidate.rung, tried=self._tried(found),
             digests=tuple(dict.fromkeys(digests or (digest,))) if digest else (),
-            rung=candidate.rung,
-            tried=self._tried(found),
-            warnings=(*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests)),
-        )
+        )  # fmt: skip
+        return chosen, (*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests))
 
     def _tried(self, last: _Found) -> tuple[TriedRung, ...]:
         end = self.found.index(last)

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from rollback_lib.core.images.reference import ImageReference, digest_of, is_registry_tag, parse
-from rollback_lib.core.kube.identity import ContainerRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 
 Rung = Literal["ledger", "release-tag", "manifest", "history", "reference", "as-is"]
 
@@ -84,6 +84,43 @@ class TriedRung(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.rung}: {self.text}"
+
+
+class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that one container gets (``to``), and the proof for it: how sure it is says the ``rung``.
+
+    ``digest`` is empty only where the registry could not tell and that was accepted; ``digests`` is the set to compare
+    running pods with.
+    """
+
+    service: str
+    kind: str
+    name: str
+    container: str
+    init: bool = False
+    own: bool
+    manifest: str  # as the release's manifest has it
+    live: str = ""  # as the live template has it
+    to: str
+    digest: str = ""
+    digests: tuple[str, ...] = ()
+    rung: str
+    tried: tuple[TriedRung, ...] = ()
+    ran: str = ""  # the digest that the newest pods report, where they agree
+    live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
+
+    @property
+    def ref(self) -> ContainerRef:
+        return ContainerRef(ObjectRef(self.kind, self.name), self.container, self.init)
+
+
+def unproven(wanted: Wanted, *, own: bool) -> ContainerImage:
+    """The manifest's own image, of which nobody was asked."""
+    workload = wanted.ref.workload
+    return ContainerImage(
+        service=wanted.service, kind=workload.kind, name=workload.name, container=wanted.ref.name,
+        init=wanted.ref.init, own=own, manifest=wanted.image, to=wanted.image, rung="unproven",
+    )  # fmt: skip
 
 
 class ImageSettings(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.rungs import RecordedContainer
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.plan.model import LEFT, Plan, PlannedContainer, PlannedService
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases.ledger import LastRun, Quarantine, RecordedWorkload
@@ -26,13 +27,7 @@ def quarantine(request: Request, plan: Plan, live: Live, at: str) -> Quarantine 
         return None
     planned = {c.ref: c for s in plan.services for c in s.containers if c.own}
     kept = {d for c in planned.values() for d in (c.digest, *c.digests)}
-    ran = {
-        digest_of(image_id)
-        for w in live.workloads
-        for ref, c in w.by_ref.items()
-        if ref in planned
-        for image_id in (*c.newest, c.image)
-    }
+    ran = {digest_of(image_id) for ref, c in live.by_ref.items() if ref in planned for image_id in (*c.newest, c.image)}
     digests = tuple(sorted(ran - kept - {""}))
     if not known and not digests:
         return None
@@ -53,15 +48,14 @@ def last_run(request: Request, plan: Plan, at: str) -> LastRun:
 
 
 def _workloads(service: PlannedService) -> Iterable[RecordedWorkload]:
-    left = {f"{o.kind}/{o.name}" for o in service.objects if o.change == LEFT}
-    grouped: Mapping[str, list[PlannedContainer]] = {c.workload: [] for c in service.containers}
+    left = {ObjectRef(o.kind, o.name) for o in service.objects if o.change == LEFT}
+    grouped: Mapping[ObjectRef, list[PlannedContainer]] = {c.ref.workload: [] for c in service.containers}
     for c in service.containers:
-        grouped[c.workload].append(c)
+        grouped[c.ref.workload].append(c)
     for workload, containers in grouped.items():
         if workload not in left:
-            kind, _, name = workload.partition("/")
             yield RecordedWorkload(
-                service=service.name, kind=kind, name=name,
+                service=service.name, kind=workload.kind, name=workload.name,
                 containers=tuple(
                     RecordedContainer(
                         name=c.name, init=c.init, own=c.own, image=c.to, digest=c.digest, digests=c.digests

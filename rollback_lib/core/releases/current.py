@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from rollback_lib.core.images.ladder import Choice, ImageSettings, same_image
 from rollback_lib.core.images.reference import is_registry_tag, repository_of
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import ContainerImage, ImageSettings, same_image
 from rollback_lib.core.releases.tags import REGISTRY_TAGS, UNKNOWN, ReleaseRef
 
 
@@ -71,7 +71,7 @@ def release_of(
 
 
 def still_failed(
-    choices: Sequence[Choice],
+    images: Sequence[ContainerImage],
     references: Iterable[str],
     releases: Iterable[str],
     settings: ImageSettings,
@@ -83,10 +83,10 @@ def still_failed(
     for reference in sorted(references):
         answer = answers.get(reference)
         repository = repository_of(reference)
-        theirs = [c for c in choices if c.own and c.digest and repository_of(c.image) == repository]
-        if answer is None or not answer.digest or not theirs or any(answer.digest in c.digests for c in theirs):
+        theirs = [i for i in images if i.own and i.digest and repository_of(i.to) == repository]
+        if answer is None or not answer.digest or not theirs or any(answer.digest in i.digests for i in theirs):
             continue
-        one = TeamContainer(theirs[0].wanted.service, repository)
+        one = TeamContainer(theirs[0].service, repository)
         release = next(
             (
                 r

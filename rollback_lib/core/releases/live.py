@@ -11,7 +11,9 @@ import msgspec
 
 from rollback_lib.core import health
 from rollback_lib.core.health.pods.newest import desired_pods
-from rollback_lib.core.images.rungs import Running
+from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import ContainerImage, Running, same_image
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
 from rollback_lib.core.kube.marks import restored_release
@@ -78,6 +80,10 @@ class Live(Record, frozen=True, kw_only=True):
     def get(self, kind: str, name: str) -> LiveWorkload | None:
         return next((w for w in self.workloads if (w.kind, w.name) == (kind, name)), None)
 
+    @property
+    def by_ref(self) -> dict[ContainerRef, LiveContainer]:
+        return {ref: c for w in self.workloads for ref, c in w.by_ref.items()}
+
 
 def live(snapshot: Snapshot) -> Live:
     """What a snapshot of `KINDS_READ` says."""
@@ -95,9 +101,21 @@ def running(now: Live, release: str) -> Pods:
     }
 
 
-def images(now: Live) -> dict[ContainerRef, str]:
-    """The image of each container of each workload, as the live template names it."""
-    return {ref: c.image for w in now.workloads for ref, c in w.by_ref.items() if c.image}
+def beside(image: ContainerImage, live: LiveContainer | None, answers: Mapping[str, Answer]) -> ContainerImage:
+    """What a container gets, with what it has live, and whether that is this image already."""
+    if live is None:
+        return image
+    newest = [r for r in live.running if r.newest]
+    answer = answers.get(live.image)
+    ran = {digest_of(r.image_id) for r in newest}
+    still = bool(
+        newest
+        and all(same_image(image.digests, r.image_id) for r in newest)
+        and (digest_of(live.image) in image.digests or (answer and answer.digest and answer.digest in image.digests))
+    )
+    return msgspec.structs.replace(
+        image, live=live.image, live_is_target=still, ran=ran.pop() if len(ran) == 1 else ""
+    )  # fmt: skip
 
 
 def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:

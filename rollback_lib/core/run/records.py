@@ -7,8 +7,7 @@ from typing import Literal
 import msgspec
 
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.images.rungs import TriedRung
-from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.images.rungs import ContainerImage
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.record import Record
@@ -126,30 +125,6 @@ class Resolution(Record, frozen=True, kw_only=True):
     in_ledger: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
-
-
-class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
-    """The image that one container gets, and the proof for it."""
-
-    service: str
-    kind: str
-    name: str
-    container: str
-    init: bool = False
-    own: bool
-    manifest: str  # as the release's manifest has it
-    live: str = ""  # as the live template has it
-    to: str
-    digest: str = ""
-    digests: tuple[str, ...] = ()
-    rung: str
-    tried: tuple[TriedRung, ...] = ()
-    ran: str = ""  # the digest that the newest pods report, where they agree
-    live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
-
-    @property
-    def ref(self) -> ContainerRef:
-        return ContainerRef(ObjectRef(self.kind, self.name), self.container, self.init)
 
 
 class Images(Record, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,15 @@ def test_no_stage_imports_a_stage_and_no_operation_either() -> None:
     asking = [m for m in MODULES if m.startswith(("rollback_lib.stages.", "rollback_lib.operations."))]
     found = {(m, i) for m in asking for i in imports(m) if i.startswith("rollback_lib.stages.")}
     assert found == set()
+
+
+def test_what_make_writes_from_the_models_is_what_ships(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    programs = re.findall(r' -c "(.+)" > (\S+)', text)
+    assert len(programs) == text.count(" -c ")
+    for program, file in programs:
+        exec(program, {})
+        assert capsys.readouterr().out == (ROOT / file).read_text(encoding="utf-8"), "run `make schema jenkins`"
 
 
 @pytest.mark.parametrize(

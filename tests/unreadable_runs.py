@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tests import unreadable
 
 if TYPE_CHECKING:
-    from tests.cli.desk import Desk, Ended
+    from tests.cli.desk import Desk
+    from tests.command_line import Ended
 
 # What differs from run to run: run ids, uids, digests and fingerprints, and where the sandbox listens.
 _OWN = re.compile(r"\d{8}-\d{6}-[a-z]+-[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{40,}|(?<=:)\d{4,5}\b")

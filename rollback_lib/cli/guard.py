@@ -12,7 +12,7 @@ from rollback_lib.cli.options import takes
 @click.command("guard", help="Whether a deploy may go on: 0 go, 6 locked, 3 quarantined or not session.")
 @takes("guard")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.core.errors import UsageError
     from rollback_lib.core.settings.model import seconds
@@ -21,7 +21,7 @@ def command(values: dict[str, Any]) -> int:
     release = values.get("release")
     if not release:
         raise UsageError("guard needs the release that is deployed: --release v1.2.0")
-    with entering.session(values, quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, quiet=True, stoppable=False) as (session, _):
         application, ports = session.settings.application, session.ports
         if values.get("done"):
             said = guard.done(application, ports, release)

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import server_answers
-from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import Object, name_of
 from rollback_lib.core.kube.owners import owner
@@ -43,12 +43,12 @@ LineOf = Callable[[str, ObjectRef, Sequence[str | int]], int]
 class DryRuns:
     """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
 
-    ``same``: containers (workload, name, is init) whose live image is the target's already. ``stamp``: the marks of a
+    ``same``: the containers whose live image is the target's already. ``stamp``: the marks of a
     workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, object, path.
     """
 
     def __init__(
-        self, cluster: Cluster, snapshot: Snapshot, same: set[tuple[str, str, bool]], accepted: Collection[str],
+        self, cluster: Cluster, snapshot: Snapshot, same: set[ContainerRef], accepted: Collection[str],
         stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0,
     ) -> None:  # fmt: skip
         self._cluster, self._snapshot, self._same, self._accepted = cluster, snapshot, same, accepted
@@ -73,7 +73,7 @@ class DryRuns:
 
     def _round(self, asked: Sequence[Draft]) -> list[Draft]:
         writing = [d for d in asked if d.change in (CREATE, UPDATE)]
-        answers = dict(zip(map(id, writing), asking.each(self._ask, writing), strict=True))
+        answers = dict(zip(map(id, writing), threads.each(self._ask, writing), strict=True))
         return [self._judge(answers[id(d)]) if id(d) in answers else d for d in asked]
 
     def _restarted(self, planned: Draft, draft: Draft) -> Draft:

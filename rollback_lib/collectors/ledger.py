@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import Object
@@ -31,7 +31,7 @@ def read(records: ClusterRecords, application: str, environment: str) -> Ledger:
 
 def look(ports: Ports, application: str, environment: str) -> tuple[Ledger, Live]:
     """(the ledger, what runs). Raises RefusedError where the cluster cannot be asked what runs."""
-    reading = asking.begin(lambda: read(ports.records, application, environment))
+    reading = threads.begin(lambda: read(ports.records, application, environment))
     try:
         now = live.live(ports.cluster.snapshot(live.KINDS_READ))
     finally:

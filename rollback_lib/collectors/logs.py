@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from rollback_lib.collectors.asking import each
-from rollback_lib.collectors.workloads import Looked
+from rollback_lib.collectors.threads import each
+from rollback_lib.collectors.workloads import Look
 from rollback_lib.core import health
 from rollback_lib.core.evidence import workloads
 from rollback_lib.core.evidence.logs import signs
@@ -30,7 +30,7 @@ class Log(NamedTuple):
     new: bool
 
 
-def chosen(looked: Looked) -> list[Log]:
+def chosen(looked: Look) -> list[Log]:
     """Which logs are worth reading, those of workloads that are not well first."""
     found: list[Log] = []
     for key in sorted(looked.views, key=looked.healthy):
@@ -58,7 +58,7 @@ def _of_pod(key: ObjectRef, pod: dict[str, Any], *, new: bool) -> Iterator[Log]:
                 yield Log(key, name_of(pod), name, False, new)
 
 
-def findings(looked: Looked, cluster: Cluster, settings: Logs, *, compared: bool = True) -> Iterator[Finding]:
+def findings(looked: Look, cluster: Cluster, settings: Logs, *, compared: bool = True) -> Iterator[Finding]:
     """What the logs say, workload by workload. ``compared``: with the pods from before, whose signs then count less."""
     logs = [log for log in chosen(looked) if compared or log.new]
 

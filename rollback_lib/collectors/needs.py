@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
@@ -58,5 +58,5 @@ def lost(cluster: Cluster, there: Iterable[str]) -> list[str]:
 
 
 def _ask(cluster: Cluster, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Presence]:
-    found = asking.each(lambda ref: cluster.presence(ref) if ref.type in KINDS else Presence.UNKNOWN, refs)
+    found = threads.each(lambda ref: cluster.presence(ref) if ref.type in KINDS else Presence.UNKNOWN, refs)
     return dict(zip(refs, found, strict=True))

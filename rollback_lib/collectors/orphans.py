@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
@@ -45,7 +45,7 @@ def look(
         gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept.objects}
     ours = [key for key in sorted(gone) if key.type in KINDS and not key.namespace]
     unread = [key for key in ours if key.type not in snapshot.objects]
-    there = dict(zip(unread, asking.each(ports.cluster.exists, unread), strict=True))
+    there = dict(zip(unread, threads.each(ports.cluster.exists, unread), strict=True))
     namespace = request.target_environment.namespace
     found = planning.orphans_of(snapshot, gone, there, namespace)
     if not request.undo and any(o.change == DELETE for o in found):

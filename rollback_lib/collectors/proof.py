@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rollback_lib.collectors import logs, prometheus, smoke
-from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.rollout import Rollouts
-from rollback_lib.collectors.workloads import Looked
+from rollback_lib.collectors.threads import each
+from rollback_lib.collectors.workloads import Look
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError
 from rollback_lib.core.evidence import monitoring
 from rollback_lib.core.evidence.findings import plain, sentence
@@ -44,7 +44,7 @@ def log_signs(
     """Signs of failure in the new pods' logs, a result for each service. Good where they are only to be told."""
     if settings.verify.logs == "off":
         return []
-    looked = Looked(views, reports, Snapshot({}))
+    looked = Look(views, reports, Snapshot({}))
     try:
         found = [
             f for f in logs.findings(looked, ports.evidence.cluster, settings.detect.logs, compared=False) if f.cause

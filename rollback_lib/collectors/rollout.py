@@ -11,7 +11,7 @@ import msgspec
 from rollback_lib.collectors.outage import through
 from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
-from rollback_lib.core.health import Health, Patience, Report, Seen, View
+from rollback_lib.core.health import EarlierRounds, Health, Patience, Report, View
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, told_by
 from rollback_lib.core.kube.objects import Object, name_of
@@ -53,7 +53,7 @@ class Rollouts:
         self._ports = ports
         self._watched = tuple(w for w in watched if w.ref.kind in AWAITED)
         self._timeout, self._crash_restarts = rollout_timeout, crash_restarts
-        self._seen: dict[ObjectRef, Seen] = {}
+        self._seen: dict[ObjectRef, EarlierRounds] = {}
         self._began: dict[ObjectRef, datetime] = {}
         self._rounds = 0
         self._nodes: Mapping[str, bool] | None = None
@@ -101,7 +101,7 @@ class Rollouts:
             now=now, patched_at=_patched_at(workload) if one.patched else None,
             deadline=began + timedelta(seconds=health.limit(workload, self._timeout)),
             crash_restarts=self._crash_restarts, quick_crash=bool(others) and others <= self._healthy,
-            seen=self._seen.get(one.ref, Seen()),
+            seen=self._seen.get(one.ref, EarlierRounds()),
         )  # fmt: skip
         if patience.quick_crash:
             view = msgspec.structs.replace(view, lines=self._last_lines(view))

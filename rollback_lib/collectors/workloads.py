@@ -17,7 +17,7 @@ from rollback_lib.core.run.records import Finding
 from rollback_lib.ports import Ports
 
 
-class Looked(NamedTuple):
+class Look(NamedTuple):
     """One look: views and reports by their workload."""
 
     views: Mapping[ObjectRef, View]
@@ -28,7 +28,7 @@ class Looked(NamedTuple):
         return self.reports[key].health in (Health.HEALTHY, Health.UNPROVEN)
 
 
-def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()) -> Looked:
+def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()) -> Look:
     """All workloads but those of ignored services. Raises RefusedError where nobody may see how they are."""
     cluster = ports.evidence.cluster
     workloads = cluster.snapshot(AWAITED)  # first: what is read later may be newer, never older
@@ -53,7 +53,7 @@ def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()
     }  # fmt: skip
     views = detect.own_services(views, ignore, asked)
     patience = Patience(now=now, crash_restarts=detect.CRASHES)
-    return Looked(views, {key: health.assess(view, patience) for key, view in views.items()}, snapshot)
+    return Look(views, {key: health.assess(view, patience) for key, view in views.items()}, snapshot)
 
 
 def _nodes(ports: Ports) -> Mapping[str, bool] | None:
@@ -69,7 +69,7 @@ def _ready(node: Object) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
-def findings(looked: Looked, ports: Ports) -> Iterator[Finding]:
+def findings(looked: Look, ports: Ports) -> Iterator[Finding]:
     """What their state, and the events about those that are not well, say."""
     now = ports.clock.now()
     for key, view in looked.views.items():

@@ -176,7 +176,7 @@ def _workloads(
     """(the workloads with their digests, what is wrong, what is not proven); the registry is asked once."""
     mine = [(held.objects[w.ref][0], w) for w in now.workloads if w.ref in held.objects]
     ladder = ladder_settings(settings, [s for s, _ in mine])
-    each = [(s, w, c, recording.own(s, w, c, ladder)) for s, w in mine for c in w.containers if c.image]
+    each = [(s, w, c, recording.own(s, ref, c, ladder)) for s, w in mine for ref, c in w.by_ref.items() if c.image]
     asked = {r for _, _, c, own in each if own for r in recording.references(c)}
     asked |= {t for s, _, c, own in each if own for t in recording.release_tags(s, tag.name, c, ladder)}
     bare = any("@" not in i for _, _, c, _ in each for i in c.newest)

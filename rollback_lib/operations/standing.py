@@ -14,7 +14,7 @@ from rollback_lib.core.plan import undo
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan, PlannedObject
 from rollback_lib.core.run import cluster_copy, lock, states
 from rollback_lib.core.run.records import Approval, Request
-from rollback_lib.core.run.states import Is, Seen, Standing
+from rollback_lib.core.run.states import Circumstances, Is, Standing
 from rollback_lib.core.traffic import slots
 from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports, RunStore
@@ -32,7 +32,7 @@ def check(run: RunStore, ports: Ports, *, own: bool = True) -> None:
     held = holding.find(ports.records, request.application)
     copy = ports.records.get("ConfigMap", cluster_copy.name(request.run)) is not None
     plan = run.find(Plan)
-    seen = Seen(held=held, copy=copy, own=own)
+    seen = Circumstances(held=held, copy=copy, own=own)
     if plan is not None:
         seen = _with_objects(seen, run, plan, ports)
     if held is None or not held.is_of(lock.RUN, request.run):
@@ -71,7 +71,7 @@ def _later(request: Request, plan: Plan | None, ports: Ports) -> Iterator[str]:
             yield other
 
 
-def _with_objects(seen: Seen, run: RunStore, plan: Plan, ports: Ports) -> Seen:
+def _with_objects(seen: Circumstances, run: RunStore, plan: Plan, ports: Ports) -> Circumstances:
     objects = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART)]
     orphans = [o for o in plan.orphans if o.change == DELETE]
     targets = plan.isolation.targets if plan.closes else ()

@@ -12,9 +12,9 @@ from rollback_lib.core.health import Report, View
 from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
-from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import containers, name_of, template
+from rollback_lib.core.kube.objects import container_statuses, name_of, named_containers
 from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Status
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
@@ -145,10 +145,10 @@ def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, V
     older = [p for p in health.owned(view) if health.is_ready(p) and name_of(p) not in newest_names]
     images = tuple(
         RunningImage(
-            container=str(c.get("name") or ""), init=init, image=str(c.get("image") or ""),
-            digests=_digests(newest_pods, c, init), older=_digests(older, c, init),
+            container=ref.name, init=ref.init, image=str(c.get("image") or ""),
+            digests=_digests(view, newest_pods, ref), older=_digests(view, older, ref),
         )
-        for init, c in containers(template(dict(view.workload)))
+        for ref, c in named_containers(view.workload)
     )  # fmt: skip
     return RunningWorkload(
         kind=ref.kind, name=ref.name, health=str(report.health), ready=report.ready, desired=report.desired,
@@ -156,12 +156,7 @@ def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, V
     )  # fmt: skip
 
 
-def _digests(pods: Sequence[Mapping[str, Any]], container: Mapping[str, Any], init: bool) -> tuple[str, ...]:
-    field = "initContainerStatuses" if init else "containerStatuses"
-    ids = [
-        str(s.get("imageID") or "")
-        for p in pods
-        for s in (p.get("status") or {}).get(field) or []
-        if s.get("name") == container.get("name")
-    ]
+def _digests(view: View, pods: Sequence[Mapping[str, Any]], container: ContainerRef) -> tuple[str, ...]:
+    said = [s for p in pods for ref, s in container_statuses(view.workload, p) if ref == container]
+    ids = [str(s.get("imageID") or "") for s in said]
     return tuple(dict.fromkeys(digest_of(i) or i for i in ids if i))

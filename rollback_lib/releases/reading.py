@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
-from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.objects import containers, kind_of, ref_of, template
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.objects import kind_of, named_containers
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.manifests.manifest_objects import Manifest
@@ -21,7 +21,8 @@ from rollback_lib.ports import Once, Ports
 
 @dataclass(frozen=True)
 class Release:
-    """The manifests of a commit. ``held``: all below the roots that settings name, ignored services included.
+    """The manifests of a commit. ``held``: all below the roots that settings name, ignored services included, but
+    not the files of `manifests.ignore`.
 
     What it gives is shared by everybody who asks, and nobody may change it.
     """
@@ -46,7 +47,7 @@ def release(ports: Ports, settings: Settings, commit: str) -> Release:
     """What a commit holds. Raises RefusedError where this clone lacks it."""
     roots = services.roots(settings.manifests.path, settings.manifests.shared)
     held = ports.once.of(("tree", commit, roots), lambda: ports.git.tree(commit, roots))
-    return Release(commit, held, settings, ports.once)
+    return Release(commit, held.without(settings.manifests.ignores), settings, ports.once)
 
 
 def contents(ports: Ports, settings: Settings, home: str, commit: str, *, ignored: bool = False) -> Contents:
@@ -69,21 +70,17 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
     target = release(ports, request.settings, resolution.target.commit)
     # what is of another namespace is never written, so no image of it is needed
     whose = {(o.file, o.document, o.part): o.service for o in resolution.objects if not o.namespace}
-    found: dict[tuple[str, str, bool], Wanted] = {}
+    found: dict[ContainerRef, Wanted] = {}
     for file in resolution.files:
         for document in target.manifest(file).documents:
             service = whose.get((file, document.index, document.part))
             if service is None or kind_of(document.object) == "Job":
                 continue
-            workload = str(ref_of(document.object))
-            for init, container in containers(template(document.object)):
-                name = str(container.get("name") or "")
-                w = Wanted(
-                    service=service, workload=workload, container=name, init=init,
-                    image=str(container.get("image") or ""), pull_policy=str(container.get("imagePullPolicy") or ""),
-                    recorded=resolution.recorded.image(workload, name, init) if resolution.recorded else None,
+            for ref, container in named_containers(document.object):
+                found[ref] = Wanted(
+                    service, ref, str(container.get("image") or ""), str(container.get("imagePullPolicy") or ""),
+                    resolution.recorded.image(ref) if resolution.recorded else None,
                 )  # fmt: skip
-                found[workload, w.container, init] = w
     return list(found.values())
 
 

@@ -12,7 +12,7 @@ from rollback_lib.core.kube.objects import Object, ref_of
 from rollback_lib.core.manifests import grouping, overlay, splice
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.manifest_objects import Manifest
-from rollback_lib.core.plan import undo
+from rollback_lib.core.plan import decide, undo
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import LEFT, RESTART, UPDATE, PlannedObject
 from rollback_lib.core.run.records import Request, Resolution
@@ -29,7 +29,7 @@ def planned(run: RunStore, once: Once, resolution: Resolution) -> list[tuple[Sou
     for file in resolution.files:
         for document in parsed(once, run.read(FOLDER + file), file).documents:
             found.append((by_key[file, ref_of(document.object, home)], copy.deepcopy(document.object)))
-    return grouping.unique(found)
+    return grouping.unique(found, lambda body: decide.never_written(body, home))
 
 
 def manifest(run: RunStore, once: Once, planned: PlannedObject) -> Object:

@@ -11,11 +11,11 @@ from functools import partial
 
 from rollback_lib.collectors import (
     alertmanager,
-    asking,
     logs,
     prometheus,
     reports,
     smoke,
+    threads,
     upstream,
     versions,
     workloads,
@@ -56,7 +56,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     deadline = seconds(ask.deadline)
     timeout = min(MONITORING_TIMEOUT, deadline)
     held = partial(reading.contents, ports, settings, request.target_environment.namespace)
-    look = asking.begin(lambda: workloads.look(ports, settings.services.ignore, request.services))
+    look = threads.begin(lambda: workloads.look(ports, settings.services.ignore, request.services))
 
     def smoked(test: Smoke) -> Callable[[], Iterable[Finding]]:
         def ask_it() -> Iterable[Finding]:
@@ -95,7 +95,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     server, job, build = ports.evidence.jenkins, request.upstream_job, request.upstream_build
     if server is not None and job and build.isdecimal():
         questions[upstream.JENKINS] = lambda: upstream.findings(server(), job, int(build))
-    return asking.gather(questions, deadline)
+    return threads.gather(questions, deadline)
 
 
 def _told(request: Request) -> Iterable[Finding]:

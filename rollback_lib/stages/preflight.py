@@ -75,7 +75,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
 
     drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
     drafts = planning.with_reasons_to_restart(drafts)
-    same = {(i.workload, i.container, i.init) for i in images.images if i.live_is_target}
+    same = {i.ref for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
     line_of = partial(reading.line_of, request, resolution, ports)
     trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of)

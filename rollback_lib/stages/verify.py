@@ -14,7 +14,7 @@ from rollback_lib.core.images.ladder import same_image
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import fingerprint, name_of
+from rollback_lib.core.kube.objects import container_statuses, fingerprint, name_of
 from rollback_lib.core.plan.model import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run.records import CheckResult, Detection, Measure, Request, Verification, VerifiedWorkload
@@ -122,18 +122,16 @@ def _logs(ports: Ports, pod: str, container: str) -> list[str]:
 def _digests(wanted: Sequence[PlannedContainer], view: View) -> tuple[tuple[str, ...], str]:
     """(what the newest pods run, why that is not what was planned)."""
     seen: list[str] = []
+    by_ref = {c.ref: c for c in wanted}
     for pod in health.newest_pods(view):
-        status = pod.get("status") or {}
-        for kind, init in (("initContainerStatuses", True), ("containerStatuses", False)):
-            for one in status.get(kind) or []:
-                image = str(one.get("imageID") or "")
-                seen.append(digest_of(image) or image)
-                planned = next((c for c in wanted if (c.name, c.init) == (one.get("name"), init)), None)
-                if planned and planned.digests and image and not same_image(planned.digests, image):
-                    return tuple(seen), (
-                        f"{planned.workload}: pod {name_of(pod)} runs {digest_of(image) or image} in container "
-                        f"{planned.name}, and the plan says {planned.digest}."
-                    )
+        for ref, status in container_statuses(view.workload, pod):
+            image, planned = str(status.get("imageID") or ""), by_ref.get(ref)
+            seen.append(digest_of(image) or image)
+            if planned and planned.digests and image and not same_image(planned.digests, image):
+                return tuple(seen), (
+                    f"{planned.workload}: pod {name_of(pod)} runs {digest_of(image) or image} in container "
+                    f"{planned.name}, and the plan says {planned.digest}."
+                )
     return tuple(dict.fromkeys(seen)), ""
 
 

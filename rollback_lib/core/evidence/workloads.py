@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rollback_lib.core import health
 from rollback_lib.core.evidence.findings import Severity, finding, plain
-from rollback_lib.core.evidence.logs import Seen, Sign, new_signs, scan
+from rollback_lib.core.evidence.logs import Occurrences, Sign, new_signs, scan
 from rollback_lib.core.health import Cause, Health, Report, View
 from rollback_lib.core.health.pods.events import about, flat
 from rollback_lib.core.health.pods.reading import condition, number, part, parts, text, when
@@ -111,7 +111,7 @@ def of_logs(
     texts = list(new)
     now = scan("\n".join(texts), service, known, settings.ignore)
     before = scan("\n".join(old), service, known, settings.ignore)
-    seen: tuple[Seen, ...] = new_signs(now, before)
+    seen: tuple[Occurrences, ...] = new_signs(now, before)
     for sign in seen:
         often = f" ({sign.times} lines)" if sign.times > 1 else ""
         yield finding(

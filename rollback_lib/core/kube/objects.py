@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import template_path
 from rollback_lib.core.record import canonical
 
@@ -70,6 +70,22 @@ def containers(pod_template: Mapping[str, Any] | None) -> list[tuple[bool, Objec
     spec = (pod_template or {}).get("spec") or {}
     init = [(True, c) for c in spec.get("initContainers") or [] if isinstance(c, dict)]
     return init + [(False, c) for c in spec.get("containers") or [] if isinstance(c, dict)]
+
+
+def named_containers(workload: Mapping[str, Any]) -> list[tuple[ContainerRef, Object]]:
+    """(which one it is, container) of a workload's pod template, in order."""
+    ref = ref_of(workload)
+    return [(ContainerRef(ref, str(c.get("name") or ""), init), c) for init, c in containers(template(workload))]
+
+
+def container_statuses(workload: Mapping[str, Any], pod: Mapping[str, Any]) -> list[tuple[ContainerRef, Object]]:
+    """(which one of the workload, what this pod of it reports for it), init containers first."""
+    ref, status = ref_of(workload), pod.get("status") or {}
+    return [
+        (ContainerRef(ref, str(one.get("name") or ""), init), one)
+        for field, init in (("initContainerStatuses", True), ("containerStatuses", False))
+        for one in status.get(field) or []
+    ]
 
 
 def decided(obj: Mapping[str, Any]) -> Object:

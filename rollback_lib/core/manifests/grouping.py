@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -114,17 +114,28 @@ def _selects(selector: Mapping[str, Any], workload: Object) -> bool:
     return all(labels.get(k) == v for k, v in selector.items())
 
 
-def unique(documents: Sequence[tuple[SourceObject, Object]]) -> list[tuple[SourceObject, Object]]:
-    """Each object once. The same object twice is fine when it says the same; else RefusedError names both places."""
+def leave_out(file: str) -> str:
+    """What lets a release through that one of its files holds up."""
+    return f'If nothing of this file is to be applied: `manifests: {{ignore: ["{file}"]}}` in rollback.yaml.'
+
+
+def unique(
+    documents: Sequence[tuple[SourceObject, Object]], is_left: Callable[[Object], object]
+) -> list[tuple[SourceObject, Object]]:
+    """Each object once. The same object twice is fine when it says the same; else RefusedError names both places.
+
+    ``is_left``: whether one is not written anyway.
+    """
     seen: dict[ObjectRef, tuple[SourceObject, Object]] = {}
     refused = []
     for source, body in documents:
         first = seen.setdefault(source.ref, (source, body))
-        if first[1] != body:
+        if first[1] != body and not is_left(body):
+            same_file = first[0].file == source.file
             refused.append(
                 Refusal(
                     f"{source.ref} stands in {first[0].file} and {source.file}, and they differ.",
-                    fix="Take one of them out, or point `manifests.path` at the files that are applied.",
+                    fix="Take one of them out." if same_file else leave_out(source.file),
                 )
             )
     if refused:

@@ -15,8 +15,9 @@ import msgspec
 
 from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.kube.identity import ContainerRef
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import kind_of
+from rollback_lib.core.kube.objects import kind_of, ref_of
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
 from rollback_lib.core.manifests.manifest_objects import Document, Manifest, Reader, documents, dump, parse
@@ -40,10 +41,7 @@ class ImageAt(msgspec.Struct, frozen=True):
     file: str
     document: int
     line: int
-    kind: str
-    name: str
-    container: str
-    init: bool
+    ref: ContainerRef
     image: str
     part: int = -1
 
@@ -171,6 +169,7 @@ def _of_document(
     prefix: tuple[str | int, ...],
     problems: list[Problem],
 ) -> Iterator[_Found]:
+    workload = ref_of(document.object)
     for init, container, path in image_paths(document):
         node = _at(reader, chunk.root, prefix + path)
         scalar = reader.target(node) if node else None
@@ -185,10 +184,7 @@ def _of_document(
             file=source.file,
             document=document.index,
             line=source.line(node.start),
-            kind=kind_of(document.object),
-            name=document.object["metadata"]["name"],
-            container=name if isinstance(name, str) else "",
-            init=init,
+            ref=ContainerRef(workload, name if isinstance(name, str) else "", init),
             image=image,
             part=document.part,
         )
@@ -209,7 +205,7 @@ def _edits(source: Source, found: list[_Found], new: dict[int, str]) -> dict[tup
         image = new.get(id(f), f.at.image)
         if want.setdefault(id(f.node), image) != image:
             said = f"one text is the image of two containers that need {want[id(f.node)]} and {image}"
-            problems.append(source.problem(f.node.start, said, _REWRITE_BY_HAND, key=f"container {f.at.container}"))
+            problems.append(source.problem(f.node.start, said, _REWRITE_BY_HAND, key=f"container {f.at.ref.name}"))
         holder[id(f.node)] = f
     if problems:
         raise refused(problems)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rollback_lib.core.kube import json_patch
-from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.json_patch import Operation, pointer
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
 from rollback_lib.core.kube.marks import OURS, RELEASE, TEMPLATE, last_applied
@@ -17,10 +17,10 @@ from rollback_lib.core.kube.objects import (
     CHANGE_CAUSE,
     RESTARTED_AT,
     Object,
-    containers,
     decided,
     kind_of,
     named,
+    named_containers,
     notes_of,
     ref_of,
     template,
@@ -144,18 +144,18 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
     return next((c for c in sorted(config_maps) if uses(template(target), ObjectRef("ConfigMap", c))), "")
 
 
-def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
+def already(draft: Draft, after: Object, live_is_target: Collection[ContainerRef]) -> bool:
     """Whether the server would store what it has, apart from what needs no new pod.
 
-    That is an image which is the same one under another name (``live_is_target``: (workload, container, init) whose
-    live reference still names the planned image, in the registry and in the pods), and the mark of a past restart.
+    That is an image which is the same one under another name (``live_is_target``: the containers whose live reference
+    still names the planned image, in the registry and in the pods), and the mark of a past restart.
     """
     assert draft.live is not None
     live = decided(draft.live)
     return live in (decided(after), decided(_alike(after, draft, live_is_target, restarted_at(draft.live))))
 
 
-def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Draft:
+def left_alone(draft: Draft, live_is_target: Collection[ContainerRef]) -> Draft:
     """The draft of an object that is right already: its manifest says what the last apply did, so that the next one
     changes nothing. A restart by hand is not in it: an apply leaves that alone anyway."""
     assert draft.live is not None
@@ -163,18 +163,18 @@ def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) 
     return msgspec.structs.replace(draft, change=NONE, operations=(), target=target, merged=target != draft.target)
 
 
-def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str, bool]], restart: str) -> Object:
+def _alike(obj: Object, draft: Draft, live_is_target: Collection[ContainerRef], restart: str) -> Object:
     """``obj`` with what is no reason for a rollout: a restart, and the other name of an image."""
-    live = template(draft.live or {})
-    if template(obj) is None or live is None:
+    live = draft.live or {}
+    if template(obj) is None or template(live) is None:
         return obj
     twin = copy.deepcopy(obj)
     if restart and not restarted_at(twin):
         twin = restarted(twin, restart)
-    images = {(init, c.get("name")): c.get("image") for init, c in containers(live)}
-    for init, container in containers(template(twin)):
-        if (str(draft.ref), container.get("name"), init) in live_is_target:
-            container["image"] = images.get((init, container.get("name")), container.get("image"))
+    images = {ref: c.get("image") for ref, c in named_containers(live)}
+    for ref, container in named_containers(twin):
+        if ref in live_is_target:
+            container["image"] = images.get(ref, container.get("image"))
     return twin
 
 

@@ -197,7 +197,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
         objects = tuple(_planned(d) for d in drafts if d.service == name)
         containers = tuple(
             PlannedContainer(
-                name=i.container, workload=i.workload, from_=i.live or i.manifest, to=i.to, digest=i.digest,
+                name=i.container, workload=str(i.ref.workload), from_=i.live or i.manifest, to=i.to, digest=i.digest,
                 digests=i.digests, rung=i.rung, init=i.init, own=i.own,
             )
             for i in images.images

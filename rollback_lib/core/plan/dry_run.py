@@ -15,7 +15,7 @@ import msgspec
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.json_patch import Operation, covers, pointer
 from rollback_lib.core.kube.kinds import KINDS, template_path
-from rollback_lib.core.kube.objects import Object, containers, kind_of, name_of, template
+from rollback_lib.core.kube.objects import Object, containers, kind_of, name_of, named_containers, template
 from rollback_lib.core.kube.snapshot import DryRun
 from rollback_lib.core.plan import decide, recreate
 from rollback_lib.core.plan.decide import Draft
@@ -155,12 +155,11 @@ def _at(obj: Any, path: str) -> Any:
 
 def _images_changed(draft: Draft, after: Object) -> Iterator[Refusal]:
     """An admission policy may add to the template; the image is the plan's, or the rollback proves nothing."""
-    wanted = template(draft.target)
-    images = {(init, c["name"]): c.get("image") for init, c in containers(template(after))}
-    for init, container in containers(wanted):
-        if (got := images.get((init, container["name"]))) != container.get("image"):
+    images = {ref: c.get("image") for ref, c in named_containers(after)}
+    for ref, container in named_containers(draft.target):
+        if (got := images.get(ref)) != container.get("image"):
             yield Refusal(
-                f"{draft.ref}: an admission policy changes the image of container {container['name']} "
+                f"{draft.ref}: an admission policy changes the image of container {ref.name} "
                 f"from {container.get('image')} to {got}."
             )
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.record import Record, canonical
@@ -65,6 +65,10 @@ class PlannedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_
     rung: str = ""
     init: bool = False
     own: bool = True
+
+    @property
+    def ref(self) -> ContainerRef:
+        return ContainerRef(ObjectRef.parse(self.workload), self.name, self.init)
 
 
 class PlannedService(msgspec.Struct, frozen=True, kw_only=True):

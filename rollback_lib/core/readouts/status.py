@@ -17,7 +17,7 @@ from rollback_lib.core.releases.current import MutableTag
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run.journal import Ending
-from rollback_lib.core.run.records import Request
+from rollback_lib.core.run.records import Request, WorkloadState
 from rollback_lib.core.wording import wrapped
 
 _DIGITS: Final = 12  # of a digest, for people; `--output json` has it whole
@@ -48,15 +48,9 @@ class RunningImage(msgspec.Struct, frozen=True, kw_only=True):
     older: tuple[str, ...] = ()
 
 
-class RunningWorkload(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload. ``health`` is that of `core.health`, or ``missing``: the release has it and the cluster has not."""
+class RunningWorkload(WorkloadState, frozen=True, kw_only=True):
+    """One workload. Its health may be ``missing``, too: the release has it and the cluster has not."""
 
-    kind: str
-    name: str
-    health: str
-    ready: int = 0
-    desired: int = 0
-    message: str = ""
     images: tuple[RunningImage, ...] = ()
 
     @property

@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.images.reference import digest_of, repository_of
-from rollback_lib.core.images.rungs import same_image
+from rollback_lib.core.images.rungs import RecordedContainer, same_image
 from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, RecordedContainer, RecordedWorkload
+from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, RecordedWorkload
 from rollback_lib.core.releases.live import Live, LiveContainer, LiveWorkload
 from rollback_lib.core.releases.tags import BY_LEDGER, LAST_RUN, SERVICES, UNKNOWN, ReleaseRef
 from rollback_lib.core.settings.model import Settings
@@ -95,9 +95,10 @@ def _runs(recorded: RecordedWorkload, live: LiveWorkload | None) -> bool | None:
     """Whether a workload runs the recorded bits; None where nothing tells."""
     if live is None:
         return False
-    own = [c for c in recorded.containers if c.own and c.digest] or [c for c in recorded.containers if c.digest]
-    there = {(c.name, c.init): c for c in live.containers}
-    said = [_container_runs(c, there.get((c.name, c.init)), live.desired) for c in own]
+    known = {ref: c for ref, c in recorded.by_ref.items() if c.digest}
+    own = {ref: c for ref, c in known.items() if c.own} or known
+    there = live.by_ref
+    said = [_container_runs(c, there.get(ref), live.desired) for ref, c in own.items()]
     if False in said:
         return False
     return True if True in said else None
@@ -106,7 +107,7 @@ def _runs(recorded: RecordedWorkload, live: LiveWorkload | None) -> bool | None:
 def _container_runs(recorded: RecordedContainer, live: LiveContainer | None, desired: int) -> bool | None:
     if live is None:
         return False
-    wanted = recorded.digests or (recorded.digest,)
+    wanted = recorded.digest_set
     named = digest_of(live.image)
     if live.newest:
         return all(same_image(wanted, i) for i in live.newest) and (not named or named in wanted)

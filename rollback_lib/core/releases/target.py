@@ -28,7 +28,7 @@ MOVED: Final = "moved-tag"
 QUARANTINED: Final = "quarantined"
 
 
-class Choice(msgspec.Struct, frozen=True):
+class TargetChoice(msgspec.Struct, frozen=True):
     """The target, what stands against it, and what the ledger has of it."""
 
     target: ReleaseRef
@@ -40,7 +40,7 @@ class Choice(msgspec.Struct, frozen=True):
 def choose(
     to: str, tags: Sequence[Tag], pattern: str, ledger: Ledger, matched: Matched, accepted: Collection[str] = (), *,
     undo: str = "",
-) -> Choice:  # fmt: skip
+) -> TargetChoice:  # fmt: skip
     """The release to go back to; ``undo``: the run whose beginning it is.
 
     Raises RefusedError where there is none of that name, or nothing to propose.
@@ -69,7 +69,7 @@ def choose(
         entry = None
     target = ReleaseRef(release=chosen.name, commit=chosen.commit, date=chosen.date,
                         chosen_by=_WORDS.get(how) or f"undo of run {undo}", chosen_how=how)  # fmt: skip
-    return Choice(target, entry, tuple(refusals), tuple(warnings))
+    return TargetChoice(target, entry, tuple(refusals), tuple(warnings))
 
 
 def again(ledger: Ledger, matched: Matched) -> str:

@@ -116,7 +116,7 @@ def _impact(report: Report, said: Words) -> Iterator[Block]:
 def _timeline(report: Report, said: Words, language: str) -> Iterator[Block]:
     rows = [
         (
-            _moment(m.at).removesuffix(" UTC"), _clock(m.local),
+            _moment(m.at, ""), _clock(m.local),
             said[f"at-{m.what}"].format(stage=m.stage, text=change_in(language, m.change, m.subject, m.to, m.text)),
         )
         for m in report.timeline
@@ -124,10 +124,10 @@ def _timeline(report: Report, said: Words, language: str) -> Iterator[Block]:
     yield Table((said["utc"], said["local"], said["what"]), tuple(rows))
 
 
-def _moment(at: str) -> str:
+def _moment(at: str, zone: str = " UTC") -> str:
     """A time as people read it; what is none stays as it is."""
     utc = in_utc(at)
-    return f"{utc[:10]} {utc[11:19]} UTC" if len(utc) == 20 else utc
+    return f"{utc[:10]} {utc[11:19]}{zone}" if len(utc) == 20 else utc
 
 
 def _clock(local: str) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from rollback_lib.core.manifests.grouping import is_shared
 from rollback_lib.core.plan.model import LEFT, WRITING, Plan
@@ -25,8 +26,6 @@ from rollback_lib.core.report.model import (
     StageTime,
     Times,
     Took,
-    Verified,
-    Workload,
 )
 from rollback_lib.core.run.journal import CLOSES, OPENS, Ending, Event, Mark
 from rollback_lib.core.run.records import Approval, Detection, Images, Incident, Request, Resolution, Verification
@@ -62,7 +61,7 @@ def made(story: Story, zone: tzinfo | None) -> Report:
         restored=bool(found and found.healthy), left_tags=ending.left_tags,
         to_release=story.resolution.target if story.resolution else None, approved=story.approval,
         times=times, timeline=tuple(_timeline(story, times, zone))[-_MOST:], stages=_stages(story.events),
-        affected=_affected(detection, plan),
+        affected=_affected(detection, plan), verification=found,
         warnings=(*(plan.warnings if plan else ()), *(f"{name} does not read." for name in story.unread)),
         took=Took(
             detect=_between(times.first_evidence, times.started), decide=_between(times.started, times.approved),
@@ -81,17 +80,12 @@ def made(story: Story, zone: tzinfo | None) -> Report:
             "namespace": plan.namespace, "accepted": plan.accepted, "objects": tuple(_objects(plan, story.events)),
             "leftovers": tuple(f"{x.ref}: {x.what}" for x in plan.leftovers),
             "orphans": tuple(f"{o.ref} ({o.change})" + (f": {o.why}" if o.why else "") for o in plan.orphans),
-            "tags": tuple(
-                MovedTag(reference=t.reference, from_=t.from_, to=t.to, done=t.reference in ending.moved_tags)
-                for t in plan.retag
-            ),
+            "tags": tuple(MovedTag(done=t.reference in ending.moved_tags, **asdict(t)) for t in plan.retag),
         }  # fmt: skip
     if detection:
         more |= {"verdict": detection.verdict, "reasons": detection.reasons, "findings": detection.findings[:_MOST]}
     if incident:
         more |= {"incident": incident.id, "evidence": incident.evidence, "not_saved": incident.missing}
-    if found:
-        more["verification"] = _verified(found)
     return cleaned(msgspec.structs.replace(report, **more), Report)
 
 
@@ -216,27 +210,9 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
                 continue
             key = str(planned.ref)
             yield ChangedObject(
-                service=service.name, kind=planned.kind, name=planned.name, change=planned.change,
-                api_version=planned.api_version, namespace=planned.namespace,
-                done=any(d.endswith(f"/{key.lower()}") for d in done), why=planned.why, kept=planned.kept,
+                **asdict(planned), service=service.name, done=any(d.endswith(f"/{key.lower()}") for d in done),
                 containers=tuple(
-                    ChangedContainer(
-                        name=c.name, from_=c.from_, from_digest=named.get(c.from_, ""), to=c.to, digest=c.digest,
-                        rung=c.rung,
-                    )
+                    ChangedContainer(**asdict(c), from_digest=named.get(c.from_, ""))
                     for c in service.containers if c.workload == key
                 ),
             )  # fmt: skip
-
-
-def _verified(found: Verification) -> Verified:
-    return Verified(
-        healthy=found.healthy, at=found.at, smoke=found.smoke, checks=found.checks, problems=found.problems,
-        workloads=tuple(
-            Workload(
-                service=w.service, kind=w.kind, name=w.name, health=w.health, ready=w.ready, desired=w.desired,
-                message=w.message or w.unproven, digests=w.digests, logs=w.logs,
-            )
-            for w in found.workloads
-        ),
-    )  # fmt: skip

@@ -41,7 +41,7 @@ class Standing(enum.StrEnum):
     OUTDATED = "outdated"  # somebody deployed or rolled back after it
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What was found beside the journal.
 
     ``copy``: its copy is in the cluster. ``own``: its directory was made on this machine, by a run. ``later``: runs
@@ -60,7 +60,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(key for key, state in self.objects if state in states)
 
 
-def standing(run: str, events: Sequence[Event], seen: Seen, *, approved: bool = False) -> Standing:
+def standing(run: str, events: Sequence[Event], seen: Circumstances, *, approved: bool = False) -> Standing:
     """Where the run stands. ``approved``: somebody has said yes to it, so that it would go on without a question."""
     has, touched = _lock_by(events), ending(events).touched
     if has is _Lock.UNDONE:
@@ -122,7 +122,7 @@ def _lock_by(events: Sequence[Event]) -> _Lock:
 
 
 def refusal(
-    standing: Standing, run: str, events: Sequence[Event], seen: Seen, accepted: Collection[str] = ()
+    standing: Standing, run: str, events: Sequence[Event], seen: Circumstances, accepted: Collection[str] = ()
 ) -> Refusal | None:
     """Why the run does not go on, and what to do instead; None where it may."""
     code = f"{CODE}:{run}"
@@ -146,7 +146,7 @@ def refusal(
     )
 
 
-def _why(standing: Standing, run: str, events: Sequence[Event], seen: Seen) -> str:
+def _why(standing: Standing, run: str, events: Sequence[Event], seen: Circumstances) -> str:
     if seen.later:
         return f"run {some(seen.later)} came after it, and what was decided before that is not decided now"
     if standing is Standing.OUTDATED:

@@ -82,7 +82,7 @@ class Crash(msgspec.Struct, frozen=True):
     line: str
 
 
-class Seen(msgspec.Struct, frozen=True):
+class EarlierRounds(msgspec.Struct, frozen=True):
     """What earlier rounds saw; `look` makes the next one. Keys are ours: uid of the pod, name of the container."""
 
     since: Mapping[str, datetime] = {}  # symptom → when it was first seen of those times that it stood without a break
@@ -106,7 +106,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     crash_restarts: int = 3
     quick_crash: bool = False
     steady: float = 3.0
-    seen: Seen = Seen()
+    seen: EarlierRounds = EarlierRounds()
 
     def fresh(self, stamp: datetime | None) -> bool:
         """Whether something with this time was said after our patch. The API's times have whole seconds."""

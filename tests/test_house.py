@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rollback_lib.core.reasons import Reason
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rollback_lib"
 DEEP, MANY, LONG, LONG_STAGE = 7, 15, 350, 160
@@ -85,6 +87,26 @@ def test_what_make_writes_from_the_models_is_what_ships(capsys: pytest.CaptureFi
     for program, file in programs:
         exec(program, {})
         assert capsys.readouterr().out == (ROOT / file).read_text(encoding="utf-8"), "run `make schema jenkins`"
+
+
+# Those who ask, whose refusals stand in no plan: a plan is made of what they could tell.
+ASKING = ("core.errors", "core.kube.kubeconfig", "core.jenkins.", "adapters.", "operations.")
+
+
+def test_every_refusal_that_may_stand_in_a_plan_has_a_reason_and_a_subject() -> None:
+    made, wordy, used = 0, [], set()
+    for module, file in MODULES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason":
+                used.add(Reason[node.attr])
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal":
+                made += 1
+                if not {"reason", "subject"} <= {k.arg for k in node.keywords}:
+                    wordy.append(f"{module.removeprefix('rollback_lib.')}:{node.lineno}")
+    assert made > 40, "they are found"
+    assert [m for m in wordy if not m.startswith(ASKING)] == []
+    assert set(Reason) - used == set(), "nothing is refused for these"
+    assert [r for r in Reason if r.name.lower() != r.value.replace("-", "_")] == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rollback_lib.core.errors import Refusal, RefusedError, UsageError
 from rollback_lib.core.kube.kinds import WORKLOADS
 from rollback_lib.core.kube.objects import Object, label, template
 from rollback_lib.core.manifests.manifest_objects import Document
+from rollback_lib.core.reasons import Reason
 
 
 class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +120,9 @@ def unique(
                 Refusal(
                     f"{label(source.kind, source.name)} stands in {first[0].file} and {source.file}, and they differ.",
                     fix="Take one of them out." if same_file else leave_out(source.file),
+                    reason=Reason.FILES_DIFFER,
+                    subject=label(source.kind, source.name),
+                    facts=(first[0].file, source.file),
                 )
             )
     if refused:

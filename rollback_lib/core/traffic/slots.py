@@ -15,9 +15,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import json_patch
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label, name_of, notes_of
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.record import canonical
 
 ORIGINAL: Final = "rollback-lib/original"  # annotation: what was changed, as `Closing`
@@ -185,37 +187,49 @@ def _manager(live: Mapping[str, Any]) -> str:
 _FIELDS: Final = ("f:selector", "f:rules", "f:defaultBackend")
 
 
-def cannot_close(kind: str, name: str, live: Mapping[str, Any] | None, runs: Sequence[str]) -> str:
-    """Why this object cannot be closed, and what to do; empty where it can. What ``runs`` have closed is ours."""
+def cannot_close(kind: str, name: str, live: Mapping[str, Any], runs: Sequence[str]) -> Refusal | None:
+    """Why this object cannot be closed, and what to do; None where it can. What ``runs`` have closed is ours."""
     what = label(kind, name)
-    if live is None:
-        return f"{what} does not exist, so it cannot be closed. Correct isolation.targets, or use --no-isolate."
+
+    def no(reason: Reason, text: str) -> Refusal:
+        return Refusal(f"{what} {text}", reason=reason, subject=what)
+
     if closed_by_another(live, runs):
-        return closed_already(live)
+        return by_another(live)
     spec = live.get("spec") or {}
     if kind != "Service":
         if not any(_get(live, place) for place in _places(live, ()).values()):
-            return f"{what} names no backend, so there is nothing to close. Take it out of isolation.targets."
-        return ""
+            text = "names no backend, so there is nothing to close. Take it out of isolation.targets."
+            return no(Reason.NO_BACKEND, text)
+        return None
     if spec.get("type") == "ExternalName":
-        return f"{what} is an ExternalName: it names an outside host and selects nothing. Close what points at it."
+        text = "is an ExternalName: it names an outside host and selects nothing. Close what points at it."
+        return no(Reason.EXTERNAL_NAME, text)
     if not spec.get("selector"):
-        return (
-            f"{what} has no selector: closing it would destroy the Endpoints that somebody made by hand. "
-            f"Close it where requests come in (isolation mode ingress)."
+        return no(
+            Reason.NO_SELECTOR,
+            "has no selector: closing it would destroy the Endpoints that somebody made by hand. "
+            "Close it where requests come in (isolation mode ingress).",
         )
     if spec.get("clusterIP") == "None":
-        return (
-            f"{what} is headless: its clients have the pods' own addresses, so closing it stops nobody. "
-            f"Close the Service that they go through."
+        return no(
+            Reason.HEADLESS,
+            "is headless: its clients have the pods' own addresses, so closing it stops nobody. "
+            "Close the Service that they go through.",
         )
-    return ""
+    return None
 
 
 def closed_by_another(live: Mapping[str, Any], runs: Sequence[str]) -> bool:
     """Whether the object is closed, and by none of these runs."""
     record = closing(live)
     return record.run not in runs if record else bool(closed_by(live))
+
+
+def by_another(live: Mapping[str, Any]) -> Refusal:
+    """The refusal to touch what another run or a person has closed."""
+    what = label(kind_of(live), name_of(live))
+    return Refusal(closed_already(live), reason=Reason.CLOSED_ALREADY, subject=what, facts=(closed_by(live),))
 
 
 def closed_already(live: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.journal import Event, Mark, ending
 from tests.unreadable import NO_SENTENCES, PACKAGE, looked_for, made, reads_as_sentence, text_of
 from tests.unreadable_runs import SCENARIOS
@@ -161,6 +162,22 @@ def test_a_run_decides_and_writes_the_same_where_nobody_can_read_what_it_says(sc
     assert len(can[scenario]) == len(cannot[scenario])
     for one, other in zip(can[scenario], cannot[scenario], strict=True):
         assert one == other, one["command"]
+    plans = [one["plan"] for one in can[scenario] if "plan" in one]
+    assert all(plan["hash"] for plan in plans), "each has the hash of its decisions, which are equal"
+    refused = [refusal for plan in plans for refusal in plan["refusals"]]
+    assert {r["reason"] for r in refused} >= REFUSED.get(scenario, set())
+    assert [r for r in refused if r["reason"] not in set(Reason) or not r["subject"]] == []
+
+
+# Scenario → why some of its plans are refused.
+REFUSED: Final[dict[str, set[Reason]]] = {
+    "ends_well": {Reason.QUARANTINED}, "unproven": {Reason.ONLY_PROPOSED}, "rights_missing": {Reason.NO_RIGHT},
+    "reference_missing": {Reason.MISSING_REFERENCE},
+    "refused_for_much": {
+        Reason.LEAVING, Reason.OWNED, Reason.NO_ROLLOUT, Reason.IMMUTABLE_FIELD, Reason.UNKNOWN_MIGRATION,
+        Reason.NOT_THERE_TO_CLOSE,
+    },
+}  # fmt: skip
 
 
 def test_the_codes_of_what_was_refused_are_in_the_journal_and_how_the_run_stands() -> None:

@@ -20,6 +20,7 @@ from rollback_lib.core.plan import decide, dry_run, recreate
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.dry_run import Reading
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Cluster
 
@@ -120,9 +121,18 @@ class DryRuns:
             return decide.left_alone(draft, self._same)
         self.refused += reading.refusals
         self.warnings += reading.warnings
-        who = owner(draft.live) if draft.live else ""
-        if who:
-            self.refused.append(Refusal(f"{draft.ref} is owned by {who}.", code=f"owner:{name_of(draft.target)}"))
+        if draft.live is not None and (who := owner(draft.live)):
+            self.refused.append(
+                Refusal(
+                    f"{draft.ref} is owned by {who.said}.", code=f"owner:{name_of(draft.target)}",
+                    reason=Reason.OWNED, subject=str(draft.ref), facts=(who.program, who.name),
+                )
+            )  # fmt: skip
         if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
-            self.refused.append(Refusal(f"{draft.ref}: {paused}", code=f"skip:{draft.ref}"))
+            self.refused.append(
+                Refusal(
+                    f"{draft.ref}: {paused}", code=f"skip:{draft.ref}",
+                    reason=Reason.NO_ROLLOUT, subject=str(draft.ref),
+                )
+            )  # fmt: skip
         return draft

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rollback_lib.collectors import threads
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.rights import permissions
 from rollback_lib.ports import Cluster
 
@@ -21,4 +22,7 @@ def lacking(needed: Sequence[tuple[str, str, str]], cluster: Cluster) -> Iterato
         if not allowed:
             what = f"{KINDS[kind].plural}/{name}" if name else KINDS[kind].plural
             code = "" if verb == "list" else f"permission:{name or kind}"  # blind, nobody goes on
-            yield Refusal(f"we may not {verb} {what}.", code=code, fix=f"Allow `{verb}` in the Role.")
+            yield Refusal(
+                f"we may not {verb} {what}.", code=code, fix=f"Allow `{verb}` in the Role.",
+                reason=Reason.NO_RIGHT, subject=what, facts=(verb,),
+            )  # fmt: skip

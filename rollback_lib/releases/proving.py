@@ -16,6 +16,7 @@ from rollback_lib.core.images.ladder import Running, Wanted, ladder_settings
 from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import ContainerImage
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.tags import MARKS, ReleaseRef
@@ -41,7 +42,12 @@ def prove(
         return Images(current=current.UNKNOWN, images=unproven, proven=False)
     if now.no_pods:
         said = f"{now.no_pods}: our Role lacks it, or the namespace does not exist."
-        raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
+        raise RefusedError(
+            Refusal(
+                said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role.",
+                reason=Reason.PODS_UNSEEN, subject=request.target_environment.namespace,
+            )
+        )  # fmt: skip
     release = resolution.target.release
     running = live.running(now, release)
     platforms = what_runs.node_platforms(ports)
@@ -114,7 +120,7 @@ def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ..
 
 
 def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
-    return list(dict.fromkeys(refused))
+    return list({r.decision: r for r in refused}.values())
 
 
 def _by_mark(now: Live, own: Sequence[ContainerImage], releases: Sequence[ReleaseRef]) -> ReleaseRef:

@@ -11,6 +11,7 @@ from rollback_lib.core.manifests import grouping, manifest_objects, services
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.manifest_objects import Document
 from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import matching, target
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import Ledger
@@ -42,10 +43,13 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
     held = its.held
     texts, ignore = held.texts, settings.services.ignore
     refused = [
-        Refusal(f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix)
+        Refusal(
+            f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix,
+            reason=Reason.FILE_UNREAD, subject=u.path, facts=(choice.target.release,),
+        )
         for u in held.unread
         if services.concerns(u, paths.path, paths.shared, ignore)
-    ]
+    ]  # fmt: skip
     if refused:
         raise RefusedError(*refused)
     found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)

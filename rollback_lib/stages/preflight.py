@@ -31,6 +31,8 @@ from rollback_lib.core.plan.model import (
     PlannedTag,
     freeze,
 )
+from rollback_lib.core.reasons import Reason
+from rollback_lib.core.releases import target
 from rollback_lib.core.run import cluster_copy
 from rollback_lib.core.run.records import Detection, Images, Request, Resolution, Rewritten
 from rollback_lib.core.traffic import isolation
@@ -96,22 +98,18 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     closed = {t.ref for t in isolating.plan.targets}
     refused += [
         Refusal(f"{d.ref} would be made again, and traffic is closed at it: it would open with that.",
-                code=f"skip:{d.ref}", fix="Or go without --isolate.")
+                code=f"skip:{d.ref}", fix="Or go without --isolate.",
+                reason=Reason.OPENS_WHEN_MADE_AGAIN, subject=str(d.ref))
         for d in drafts
         if d.anew and d.ref in closed
     ]  # fmt: skip
     refused += permissions.lacking(rights.needed(request, drafts, found, isolating.plan), ports.cluster)
     refused += migrations.unknown_to_target(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
-        refused.append(Refusal(problem))
+        refused.append(Refusal(problem, reason=Reason.NO_KUBECTL, subject="kubectl"))
     refused += resolution.refusals
     if resolution.target.is_proposal and not request.dry_run:
-        refused.append(
-            Refusal(
-                f"{resolution.target.release} is only a proposal by date: nothing proves that it ever ran well.",
-                code="unproven-target", fix="Name the release with --to.",
-            )
-        )  # fmt: skip
+        refused.append(target.proposed(resolution.target))
     if stuck or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found):
         mine = {name for d in drafts for name in (d.service, name_of(d.target))}
         if detection := run.find(Detection):

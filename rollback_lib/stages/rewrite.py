@@ -7,6 +7,7 @@ from rollback_lib.core.manifests import bots, overlay, placeholders, splice
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.manifest_objects import Document
 from rollback_lib.core.plan import decide
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.records import Images, Request, Resolution, Rewritten
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.releases import reading, rewritten
@@ -33,7 +34,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Rewritten:
     for file in resolution.files:
         try:
             manifest = release.manifest(file)
-            refused += [Refusal(str(p.problem())) for p in placeholders.find(manifest, given, is_written)]
+            refused += [
+                Refusal(str(p.problem()), reason=Reason.PLACEHOLDER, subject=p.problem().place, facts=(p.name, p.path))
+                for p in placeholders.find(manifest, given, is_written)
+            ]
             manifest = splice.splice(manifest, lambda at: chosen.get(at.ref))
             manifest = splice.keep_documents(manifest, lambda d: (d.file, d.index, d.part) in mine)
             with_overlay, touched = overlay.merge(manifest, variables, own)

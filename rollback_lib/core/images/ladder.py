@@ -32,6 +32,8 @@ from rollback_lib.core.images.rungs import (
     same_image,
     unproven,
 )
+from rollback_lib.core.kube.objects import field_of
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.settings.model import Settings
 
 __all__ = [
@@ -274,7 +276,12 @@ class _Taking:
     def refusal(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> Refusal:
         code, fix = self._way_out(may_unknown, may_nodes, may_reference)
         text = f"{self.wanted.place}: no image for {self.wanted.image or '(empty)'} at {self.release}."
-        return Refusal(text, code, fix, "; ".join(str(f.tried) for f in self.found))
+        w = self.wanted
+        return Refusal(
+            text, code, fix, "; ".join(str(f.tried) for f in self.found),
+            reason=Reason.NO_IMAGE, subject=str(w.ref.workload),
+            facts=(field_of(w.ref.init), w.ref.name, w.image, self.release),
+        )  # fmt: skip
 
     def _way_out(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> tuple[str, str]:
         """(what ``--accept`` takes, what to do)."""

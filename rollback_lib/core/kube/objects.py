@@ -88,6 +88,11 @@ def container_statuses(workload: Mapping[str, Any], pod: Mapping[str, Any]) -> l
     ]
 
 
+def field_of(init: bool) -> str:
+    """The field of a pod template that the container stands in."""
+    return "initContainers" if init else "containers"
+
+
 def decided(obj: Mapping[str, Any]) -> Object:
     """What makes a plan stale when it changes: everything but status, metadata (labels aside) and replicas.
 

@@ -12,6 +12,7 @@ from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import WORKLOADS
 from rollback_lib.core.kube.objects import Object, named, ref_of, template
 from rollback_lib.core.manifests.manifest_objects import Document
+from rollback_lib.core.reasons import Reason
 
 
 class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +137,9 @@ def unique(
                 Refusal(
                     f"{source.ref} stands in {first[0].file} and {source.file}, and they differ.",
                     fix="Take one of them out." if same_file else leave_out(source.file),
+                    reason=Reason.FILES_DIFFER,
+                    subject=str(source.ref),
+                    facts=(first[0].file, source.file),
                 )
             )
     if refused:

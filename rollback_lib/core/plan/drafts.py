@@ -44,6 +44,7 @@ from rollback_lib.core.plan.model import (
     PlannedService,
     StuckPod,
 )
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.records import Images, Request, Resolution
 
 
@@ -75,7 +76,12 @@ def drafts(
         elif skip in request.accept:
             draft = msgspec.structs.replace(draft, why=f"--accept {skip}", accepted=skip)
         elif why := snapshot.why_not(source.ref, source.api_version):
-            refused.append(Refusal(f"{draft.ref} ({source.place}): {why}.", code=skip))
+            refused.append(
+                Refusal(
+                    f"{draft.ref} ({source.place}): {why}.", code=skip,
+                    reason=Reason.OBJECT_UNREAD, subject=str(draft.ref), facts=(source.api_version,),
+                )
+            )  # fmt: skip
         elif live is not None and is_leaving(live):
             refused.append(leaving.refusal(live))
         elif live is None and str(draft.ref) in request.undo_missing:

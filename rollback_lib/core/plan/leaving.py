@@ -20,6 +20,7 @@ from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import CREATE, RESTART, UPDATE
 from rollback_lib.core.plan.orphans import owned_by
+from rollback_lib.core.reasons import Reason
 
 CLAIM: Final = "PersistentVolumeClaim"
 # The server takes a patch of what is on its way out; with this it says 422. A member that is not there equals null.
@@ -41,9 +42,14 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 def since(live: Mapping[str, Any]) -> str:
     """When it was deleted and what holds it, in words."""
+    deleted, *held = since_and_by(live)
+    return f"it was deleted at {deleted}" + (f", and {', '.join(held)} still holds it" if held else "")
+
+
+def since_and_by(live: Mapping[str, Any]) -> tuple[str, ...]:
+    """When it was deleted, and the finalizers that hold it."""
     meta = live["metadata"]
-    held = ", ".join(map(str, meta.get("finalizers") or ()))
-    return f"it was deleted at {meta['deletionTimestamp']}" + (f", and {held} still holds it" if held else "")
+    return tuple(map(str, (meta["deletionTimestamp"], *(meta.get("finalizers") or ()))))
 
 
 def refusal(live: Object) -> Refusal:
@@ -51,6 +57,7 @@ def refusal(live: Object) -> Refusal:
     what = ref_of(live)
     return Refusal(
         f"{what} is on its way out: {since(live)}. What is written to it goes with it.", code=f"skip:{what}",
+        reason=Reason.LEAVING, subject=str(what), facts=since_and_by(live),
         fix=f"Wait until it is gone (`kubectl wait --for=delete {kind_of(live).lower()}/{name_of(live)}`), or let go "
         f"of it; then plan again.",
     )  # fmt: skip
@@ -129,7 +136,10 @@ def missing(need: Need, there: Presence) -> Refusal | None:
     who = ", ".join(need.who[:3])
     code = f"missing-reference:{need.name}"
     if there is Presence.ABSENT and need.required:
-        return Refusal(f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code)
+        return Refusal(
+            f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code,
+            reason=Reason.MISSING_REFERENCE, subject=str(need.ref), facts=need.who,
+        )  # fmt: skip
     if there is not Presence.LEAVING:
         return None
     if need.kind == CLAIM:
@@ -138,9 +148,13 @@ def missing(need: Need, there: Presence) -> Refusal | None:
             f"Its data goes with the next pod that is replaced, and {who} would replace it.",
             code=code,
             fix="While that pod runs, copy the data, or keep the volume (persistentVolumeReclaimPolicy: Retain).",
+            reason=Reason.LEAVING,
+            subject=str(need.ref),
+            facts=need.who,
         )
     return Refusal(
         f"{need.kind} {need.name} is on its way out: somebody deleted it, and it is held for now. New pods of {who} "
         f"would need it.",
         code=code, fix="Make it again once it is gone; then plan again.",
+        reason=Reason.LEAVING, subject=str(need.ref), facts=need.who,
     )  # fmt: skip

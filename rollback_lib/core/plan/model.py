@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -189,8 +189,14 @@ class Plan(Record, frozen=True, kw_only=True):
 
 
 def freeze(plan: Plan) -> Plan:
-    """The plan with its hash: sha256 of the canonical JSON of the decisions."""
-    decisions = {
+    """The plan with its hash: sha256 of the canonical JSON of the decisions. Only for a plan that is made now: of one
+    that was stored the hash is believed, since what it is made of changes."""
+    return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions(plan))).hexdigest())
+
+
+def decisions(plan: Plan) -> dict[str, Any]:
+    """What the hash covers: codes, names and values, and no word of ours."""
+    return {
         "application": plan.application,
         "environment": plan.environment,
         "cluster": [plan.cluster.context, plan.cluster.server, plan.cluster.namespace, plan.cluster.namespace_uid],
@@ -205,9 +211,8 @@ def freeze(plan: Plan) -> Plan:
         "accepted": sorted(plan.accepted),
         "isolation": plan.isolation.decisions,
         "retag": [[t.reference, t.from_, t.to] for t in plan.retag],
-        "refusals": [[r.code, r.text] for r in plan.refusals],
+        "refusals": [r.decision for r in plan.refusals],
     }
-    return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())
 
 
 def _after(planned: PlannedObject) -> str:

@@ -116,7 +116,7 @@ def _why_left(live: Object) -> str:
     if LAST_APPLIED not in notes_of(live):
         return "it was not made by `kubectl apply`"
     if who := owner(live):
-        return f"it is owned by {who}"
+        return f"it is owned by {who.said}"
     spec = live.get("spec") or {}
     if kind == "Service" and (spec.get("type", "ClusterIP") != "ClusterIP" or spec.get("clusterIP") == "None"):
         return "only a ClusterIP Service is deleted: others hold an address or names"

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.settings.model import Migrations
 from rollback_lib.core.settings.places import as_glob
 from rollback_lib.core.wording import some
@@ -171,7 +172,11 @@ def refusal(migration: Migration, current: str, target: str) -> Refusal:
     else:
         text = f"{what} came with {by}: {target} was not written for that schema."
         fix = f"If {target} runs on it, {copes}; else undo it in the database first."
-    return Refusal(text, code=f"schema:{migration.name}", fix=fix)
+    return Refusal(
+        text, code=f"schema:{migration.name}", fix=fix,
+        reason=Reason.UNKNOWN_MIGRATION, subject=migration.name,
+        facts=("edited" if migration.edited else "new", migration.path),
+    )  # fmt: skip
 
 
 def unknown_warning(found: Sequence[Migration], target: str, newest: str) -> str:

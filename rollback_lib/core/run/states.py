@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.journal import CLOSED, LOCK_RELEASED, LOCK_TAKEN, Event, Mark, ending
 from rollback_lib.core.run.lock import Held
@@ -133,6 +134,8 @@ def refusal(
             f"applied with the approval that lies in it.",
             code=code,
             fix="Start a new run with `rollback run`, unless you know that nothing came after it.",
+            reason=Reason.RUN_UNKNOWN,
+            subject=run,
         )
     if standing not in (Standing.ABANDONED, Standing.OUTDATED):
         return None
@@ -143,6 +146,9 @@ def refusal(
     return Refusal(
         f"run {run} does not go on: {why}.{traffic}",
         fix=f"Look with `rollback status`; then a new run, `rollback run`{undo}.",
+        reason=Reason.RUN_IS_OVER,
+        subject=run,
+        facts=(standing,),
     )
 
 

@@ -13,6 +13,7 @@ from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, name_of, ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.changes import CloseTraffic, OpenTraffic
 from rollback_lib.core.settings.model import Isolation
 from rollback_lib.core.traffic import maintenance, slots
@@ -80,11 +81,11 @@ def decide(settings: Isolation, snapshot: Snapshot, runs: Sequence[str]) -> Isol
         mine = [o for kind in KINDS_OF[settings.mode] if (o := snapshot.get(ObjectRef(kind, target))) is not None]
         for live in mine:
             if why := slots.cannot_close(live, runs) or _nobody(live, snapshot):
-                refusals.append(Refusal(why))
+                refusals.append(why)
             else:
                 found.append(live)
         if not mine:
-            refusals.append(Refusal(_missing(settings.mode, target, snapshot)))
+            refusals.append(_missing(settings.mode, target, snapshot))
     asked = settings.maintenance
     team = snapshot.get(ObjectRef("Service", asked.service)) if asked and asked.service else None
     if asked and asked.service:
@@ -115,7 +116,7 @@ def closed_by_others(snapshot: Snapshot, runs: Sequence[str]) -> Iterator[Refusa
     for kind in CLOSABLE:
         for live in snapshot.all(kind):
             if slots.closed_by_another(live, runs):
-                yield Refusal(slots.closed_already(live))
+                yield slots.by_another(live)
 
 
 def closing_change(live: Object, page: Page | None, *, run: str, since: str, key: str) -> CloseTraffic:
@@ -143,21 +144,30 @@ def opening_change(live: Object, *, key: str) -> tuple[OpenTraffic, tuple[str, .
     return change, tuple(f"{change.ref}: {kept}" for kept in found.kept)
 
 
-def _missing(mode: str, target: str, snapshot: Snapshot) -> str:
-    if unread := [snapshot.refused[k] for k in KINDS_OF[mode] if k in snapshot.refused]:
-        return f"{target} cannot be closed: {'; '.join(unread)}."
-    what = f"{' or '.join(KINDS_OF[mode])}/{target}"
-    return f"{what} does not exist, so it cannot be closed. Correct isolation.targets, or use --no-isolate."
+def _missing(mode: str, target: str, snapshot: Snapshot) -> Refusal:
+    kinds = KINDS_OF[mode]
+    if unread := [k for k in kinds if k in snapshot.refused]:
+        said = "; ".join(snapshot.refused[k] for k in unread)
+        return Refusal(
+            f"{target} cannot be closed: {said}.", reason=Reason.OBJECT_UNREAD, subject=target, facts=tuple(unread)
+        )
+    return Refusal(
+        f"{' or '.join(kinds)}/{target} does not exist, so it cannot be closed. Correct isolation.targets, or "
+        f"use --no-isolate.",
+        reason=Reason.NOT_THERE_TO_CLOSE, subject=target,
+    )  # fmt: skip
 
 
-def _nobody(live: Object, snapshot: Snapshot) -> str:
+def _nobody(live: Object, snapshot: Snapshot) -> Refusal | None:
     """A Service that selects no pod at all, not even a sick one, is closed already, by hand."""
     if kind_of(live) != "Service" or slots.closing(live) or _selected(live, snapshot):
-        return ""
-    return (
-        f"{ref_of(live)} selects no pod: it is closed by hand, or what it served is gone. There "
-        f"is nothing to close, and nothing that could be opened again. Put its selector right, or use --no-isolate."
-    )
+        return None
+    what = str(ref_of(live))
+    return Refusal(
+        f"{what} selects no pod: it is closed by hand, or what it served is gone. There is nothing to close, and "
+        f"nothing that could be opened again. Put its selector right, or use --no-isolate.",
+        reason=Reason.SELECTS_NO_POD, subject=what,
+    )  # fmt: skip
 
 
 def _selected(service: Mapping[str, Any] | None, snapshot: Snapshot) -> list[Object]:
@@ -180,19 +190,25 @@ def _target(live: Object, snapshot: Snapshot) -> Target:
 
 def _unfit(name: str, team: Object | None, closed: Sequence[Object], snapshot: Snapshot) -> Iterator[Refusal]:
     """Why the team's own page cannot take over; it must be ready now."""
+    what = str(ObjectRef("Service", name))
     if team is None:
-        yield Refusal(f"Service/{name}, which is to show the maintenance page, does not exist.")
+        text = f"{what}, which is to show the maintenance page, does not exist."
+        yield Refusal(text, reason=Reason.NO_PAGE, subject=what)
         return
     pods = [p for p in _selected(team, snapshot) if health.is_ready(p)]
     if not pods:
-        yield Refusal(f"Service/{name}, which is to show the maintenance page, has no Ready pod.")
+        text = f"{what}, which is to show the maintenance page, has no Ready pod."
+        yield Refusal(text, reason=Reason.PAGE_NOT_READY, subject=what)
         return
     _, named = maintenance.target_ports([o for o in closed if kind_of(o) == "Service"])
     has = {p.get("name") for c in (pods[0].get("spec") or {}).get("containers") or [] for p in c.get("ports") or []}
     if lacking := [port for port in named if port not in has]:
         yield Refusal(
-            f"The pods of Service/{name}, which is to show the maintenance page, have no port named "
-            f"{', '.join(lacking)}, which a closed Service sends to. Name it in their containers' ports."
+            f"The pods of {what}, which is to show the maintenance page, have no port named "
+            f"{', '.join(lacking)}, which a closed Service sends to. Name it in their containers' ports.",
+            reason=Reason.PAGE_LACKS_PORT,
+            subject=what,
+            facts=tuple(lacking),
         )
 
 

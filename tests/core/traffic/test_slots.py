@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rollback_lib.core.kube import json_patch
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import fingerprint
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.traffic import slots
 from rollback_lib.core.traffic.slots import CLOSED, ORIGINAL, Page
 
@@ -237,22 +238,28 @@ REFUSED = {
 @pytest.mark.parametrize(("said", "live"), REFUSED.items(), ids=REFUSED)
 def test_what_cannot_be_closed_is_refused_with_the_way_on(said: str, live: dict[str, Any]) -> None:
     why = slots.cannot_close(live, (RUN,))
-    assert said in why
-    assert why.startswith("Service/gateway ")
+    assert why is not None
+    assert said in why.text
+    assert why.text.startswith("Service/gateway ")
+    assert why.subject == "Service/gateway"
 
 
 def test_a_dead_run_that_closed_it_is_named_with_since_when_and_both_ways_on() -> None:
     why = slots.cannot_close(close(service(), None), ("another",))
-    assert all(part in why for part in (RUN, SINCE, "rollback resume", "rollback reopen"))
+    assert why is not None
+    assert why.facts == (RUN,)
+    assert all(part in why.text for part in (RUN, SINCE, "rollback resume", "rollback reopen"))
 
 
 def test_what_this_very_run_closed_is_closed_again_without_a_word() -> None:
-    assert slots.cannot_close(close(service(), None), (RUN,)) == ""
+    assert slots.cannot_close(close(service(), None), (RUN,)) is None
 
 
 def test_an_ingress_without_a_backend_has_nothing_to_close() -> None:
     empty = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "shop"}, "spec": {}}
-    assert "no backend" in slots.cannot_close(empty, (RUN,))
+    why = slots.cannot_close(empty, (RUN,))
+    assert why is not None
+    assert why.reason == Reason.NO_BACKEND
 
 
 def test_who_opened_it_again_is_named_from_managed_fields() -> None:

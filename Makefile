@@ -75,7 +75,7 @@ schema: $(VENV)/.done
 jenkins: $(VENV)/.done
 	$(BIN)/rollback jenkins render Jenkinsfile.rollback
 	$(BIN)/rollback jenkins render jenkins/seed.groovy
-	$(BIN)/python -c "from rollback_lib.core import jenkins_job as j; print(j.config_xml(j.parameters(), j.Source('https://git.example.com/shop.git')), end='')" > jenkins/config.xml
+	$(BIN)/python -c "from rollback_lib.core.jenkins import job as j; print(j.config_xml(j.parameters(), j.Source('https://git.example.com/shop.git')), end='')" > jenkins/config.xml
 
 # Names no index: whoever installs decides where packages come from.
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,24 @@ ROOT = Path(__file__).parents[1]
 KEPT = ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")
 
 
+@dataclass(frozen=True)
 class Ended:
     """How it ended."""
 
-    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
-        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+    code: int
+    out: str
+    err: str
 
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+    @property
+    def last_line(self) -> str:
+        return self.out.rstrip().splitlines()[-1] if self.out.strip() else ""
+
+    def __str__(self) -> str:
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
 def rollback(
@@ -37,9 +47,8 @@ def rollback(
         **(environ or {}),
     }  # fmt: skip
     command = (sys.executable, "-m", "rollback_lib", *arguments)
-    return Ended(
-        subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
-            stdin=subprocess.DEVNULL, encoding="utf-8",
-        )
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        stdin=subprocess.DEVNULL, encoding="utf-8",
     )  # fmt: skip
+    return Ended(done.returncode, done.stdout, done.stderr)

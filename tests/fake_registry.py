@@ -23,7 +23,7 @@ def digest_of(body: bytes) -> str:
     return "sha256:" + hashlib.sha256(body).hexdigest()
 
 
-class Asked:
+class ReceivedRequest:
     """One request as it came."""
 
     def __init__(self, method: str, path: str, headers: dict[str, str]) -> None:
@@ -39,7 +39,7 @@ class FakeRegistry:
 
     def __init__(self) -> None:
         self.stored: dict[tuple[str, str], tuple[str, bytes]] = {}
-        self.asked: list[Asked] = []
+        self.asked: list[ReceivedRequest] = []
         self.moods: list[Callable[[_Handler, str, str], bool]] = []
         self.users: dict[str, str] = {}
         self.auth = ""  # "", basic, bearer
@@ -146,13 +146,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.fake.asked.append(Asked("POST", self.path, dict(self.headers)))
+        self.fake.asked.append(ReceivedRequest("POST", self.path, dict(self.headers)))
         good = form.get("refresh_token") == ["identity-token"]
         self.answer(200 if good else 401, b'{"access_token": "t0ken"}' if good else b"")
 
     def do_GET(self) -> None:
         fake = self.fake
-        fake.asked.append(Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
+        fake.asked.append(ReceivedRequest(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
         parts = urlsplit(self.path)
         if parts.path == "/token":
             return self.token(parts.query)

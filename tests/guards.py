@@ -32,7 +32,7 @@ WORKERS: Final = 2
 BARRED: Final = ("inventory", "long", "alone", "cluster")
 _HEADING: Final = "### "
 _CODE: Final = re.compile(r"`([^`]+)`")
-_SEEN: Final = "ROLLBACK_GUARDS_SEEN"  # the variable that names the file for what `Seen` saw
+_SEEN: Final = "ROLLBACK_GUARDS_SEEN"  # the variable that names the file for what `Witness` saw
 _QUIET: Final = ("-q", "-p", "no:cacheprovider", "-p", "tests.guards")
 _INTERRUPTED: Final = 2  # pytest's code where a file could not be imported or collected
 _FAILED: Final = 1
@@ -92,7 +92,7 @@ def mutated(row: Row, source: str) -> str:
 # -- within pytest
 
 
-class Seen:
+class Witness:
     """What a run of named tests showed: barred tests, and each failure with whether an assertion of a test made it."""
 
     def __init__(self, file: Path) -> None:
@@ -116,7 +116,7 @@ class Seen:
 def pytest_configure(config: pytest.Config) -> None:
     """This module is the plugin of the runs that it starts."""
     if (file := os.environ.get(_SEEN)) and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Seen(Path(file)))
+        config.pluginmanager.register(Witness(Path(file)))
 
 
 def _asserted(error: BaseException) -> bool:
@@ -136,7 +136,7 @@ def _asserted(error: BaseException) -> bool:
 
 
 class Ran(NamedTuple):
-    """How a run of tests ended. ``code`` None: not within its time. ``seen``: by `Seen`, where it came to its end."""
+    """How a run of tests ended. ``code`` None: not within its time. ``seen``: by `Witness`, if it came to its end."""
 
     code: int | None
     said: str

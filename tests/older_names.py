@@ -23,6 +23,7 @@ BEFORE: Final = {
         "jenkins_http": "adapters.jenkins",
         "kubernetes_http": "adapters.kubernetes",
     },
+    "collectors": {"threads": "collectors.asking"},
     "releases": {"proving": "stages.images", "resolving": "stages.resolve"},
     "core.evidence": {
         "findings": "findings",
@@ -53,7 +54,7 @@ BEFORE: Final = {
     "core.jenkins": {
         "answers": "jenkins_answers",
         "config": "jenkins_config",
-        "following": "following",
+        "news": "following",
         "job": "jenkins_job",
         "loop_guard": "loop_guard",
         "page": "jenkins_page",
@@ -161,7 +162,12 @@ BEFORE: Final = {
     },
 }
 # name of before → what stood under another name in it, as it is called today
-RENAMED: Final = {"pipeline": {"IN_BACKGROUND": "BESIDE"}, "telling": {"Notifications": "Telling"}}
+RENAMED: Final = {
+    "core.health": {"EarlierRounds": "Seen"},
+    "core.standing": {"Circumstances": "Seen"},
+    "pipeline": {"IN_BACKGROUND": "BESIDE"},
+    "telling": {"Notifications": "Telling"},
+}
 _ROOT: Final = "rollback_lib."
 
 

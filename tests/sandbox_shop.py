@@ -195,7 +195,7 @@ def sandbox_shop(folder: Path) -> Iterator[SandboxShop]:
             yield SandboxShop(folder, sandbox, registry)
 
 
-class Told(RunDirectory):
+class TellingDirectory(RunDirectory):
     """A run directory that tells of each event, once it is on the disk."""
 
     def __init__(self, root: Path, tell: Callable[[str], None]) -> None:

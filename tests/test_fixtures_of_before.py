@@ -25,7 +25,8 @@ from rollback_lib.core.run import cluster_copy, lock
 from rollback_lib.core.run.journal import ending
 from rollback_lib.core.run.records import Request
 from rollback_lib.sandbox.shop import BAD, GOOD
-from tests.cli.desk import Ended, command
+from tests.cli.desk import command
+from tests.command_line import Ended
 from tests.fixtures.place import RUNS, Place, contents, remove_runs, unpacked
 
 pytestmark = pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")

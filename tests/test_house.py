@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from rollback_lib.core.reasons import Reason
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rollback_lib"
@@ -38,6 +41,12 @@ def imports(module: str) -> frozenset[str]:
         elif isinstance(node, ast.Import):
             found |= {a.name for a in node.names}
     return frozenset(found & set(MODULES) - {module})
+
+
+def called(module: str) -> frozenset[str]:
+    """The names of functions that a module calls, wherever in it."""
+    nodes = ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    return frozenset(ast.unparse(n.func).rpartition(".")[2] for n in nodes if isinstance(n, ast.Call))
 
 
 def rooms() -> Mapping[str, frozenset[str]]:
@@ -75,6 +84,40 @@ def test_no_stage_imports_a_stage_and_no_operation_either() -> None:
     asking = [m for m in MODULES if m.startswith(("rollback_lib.stages.", "rollback_lib.operations."))]
     found = {(m, i) for m in asking for i in imports(m) if i.startswith("rollback_lib.stages.")}
     assert found == set()
+
+
+def test_what_make_writes_from_the_models_is_what_ships(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    programs = re.findall(r' -c "(.+)" > (\S+)', text)
+    assert len(programs) == text.count(" -c ")
+    for program, file in programs:
+        exec(program, {})
+        assert capsys.readouterr().out == (ROOT / file).read_text(encoding="utf-8"), "run `make schema jenkins`"
+
+
+# Those who ask, whose refusals stand in no plan: a plan is made of what they could tell.
+ASKING = ("core.errors", "core.kube.kubeconfig", "core.jenkins.", "adapters.", "operations.")
+
+
+def test_every_refusal_that_may_stand_in_a_plan_has_a_reason_and_a_subject() -> None:
+    made, wordy, used = 0, [], set()
+    for module, file in MODULES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason":
+                used.add(Reason[node.attr])
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal":
+                made += 1
+                if not {"reason", "subject"} <= {k.arg for k in node.keywords}:
+                    wordy.append(f"{module.removeprefix('rollback_lib.')}:{node.lineno}")
+    assert made > 40, "they are found"
+    assert [m for m in wordy if not m.startswith(ASKING)] == []
+    assert set(Reason) - used == set(), "nothing is refused for these"
+    assert [r for r in Reason if r.name.lower() != r.value.replace("-", "_")] == []
+
+
+def test_only_a_plan_that_is_made_gets_a_hash() -> None:
+    """One that was stored is believed: what an earlier version made its hash of may be something else."""
+    assert {m for m in MODULES if "freeze" in called(m)} == {"rollback_lib.stages.preflight"}
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from rollback_lib.pipeline import holding, loop
 from rollback_lib.sandbox.cluster import Kept
 from rollback_lib.sandbox.shop import APPLICATION, ORGANIZATION
 from tests.pairs import pairs, sample
-from tests.sandbox_shop import QuickClock, SandboxShop, Told, sandbox_shop, told
+from tests.sandbox_shop import QuickClock, SandboxShop, TellingDirectory, sandbox_shop, told
 
 pytestmark = pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
 RUN = "run-1"
@@ -128,7 +128,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 points.append(Point(name, action, place, shop.sandbox.snapshot(), tuple(shop.records())))
 
         shop.open(RUN)
-        run = Told(shop.directory(RUN), keep)
+        run = TellingDirectory(shop.directory(RUN), keep)
         with shop.world(acts=told(keep, "act"), records=told(keep, "put", "delete")) as ports:
             outcome = operation.execute(run, ports)
         assert outcome.ending.code == 0, outcome.ending

@@ -107,15 +107,19 @@ class World:
         return image.partition("@")[2]
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
+def failed(folder: Path) -> World:
     """v1 and v2 ran well and are recorded; v3 is bad, over the same tag."""
-    made = World(tmp_path)
+    made = World(folder)
     for release in ("v1", "v2"):
         made.deploy(release)
         made.record(release)
     made.deploy("v3")
     return made
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return failed(tmp_path)
 
 
 def test_the_bits_that_ran_come_back_although_every_tag_was_overwritten(world: World) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import msgspec
 import pytest
 
 from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.journal import Event, Mark, ending
 from tests.unreadable import NO_SENTENCES, PACKAGE, looked_for, made, reads_as_sentence, text_of
 from tests.unreadable_runs import SCENARIOS
@@ -23,8 +25,8 @@ from tests.unreadable_runs import SCENARIOS
 ROOT: Final = Path(__file__).parent.parent
 # What is looked for in texts, and reads as a sentence: module → (whose words, how the literals begin).
 OTHERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "adapters.git": ("git", ("transport ",)),
-    "adapters.git_words": ("git", ("dubious ownership", "not a git repository", "cannot change to")),
+    "adapters.git": ("git", ("transport ", "commit ")),
+    "adapters.git_words": ("git", ("dubious ownership", "not a git repository", "cannot change to", "fatal: ")),
     "adapters.kubernetes_http": ("the API server", ("cannot impersonate",)),
     "adapters.registry_http": ("urllib3", ("Read timed out",)),
     "collectors.evidence": ("the kubelet", ("unable to retrieve",)),
@@ -37,7 +39,6 @@ OTHERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "core.kube.server_answers": ("the API server", ("(?:(?P<field>",)),
     "core.plan.dry_run": ("the API server", ("hides previous", "field is immutable", "forbidden: User")),
     "core.run.changes": ("kubectl", ("^Error from server",)),
-    "operations.init": ("a mark in the file that `init` proposes, for whoever reads it", ("TO DO: ", "# TO DO: ")),
 }  # fmt: skip
 
 
@@ -57,12 +58,46 @@ def _modules() -> Iterator[tuple[str, ast.Module]]:
             yield name.removesuffix(".__init__"), ast.parse(path.read_text(encoding="utf-8"))
 
 
+def of_sentences(tree: ast.Module, sentences: Collection[str]) -> list[str]:
+    """What a module looks for that is a sentence, or is cut out of one: words with a blank at an end."""
+
+    def is_cut_out(text: str) -> bool:
+        return bool(re.search(r"^ .*[A-Za-z]{2}|[A-Za-z]{2}.* $", text)) and any(text in s for s in sentences)
+
+    return [
+        text
+        for one in looked_for(tree)
+        if reads_as_sentence(one) or is_cut_out(text_of(one))
+        for text in (text_of(one),)
+    ]
+
+
+def said_by(tree: ast.Module) -> set[str]:
+    looked = {id(n) for one in looked_for(tree) for n in ast.walk(one)}
+    said = (n for n in ast.walk(tree) if isinstance(n, ast.expr) and id(n) not in looked and reads_as_sentence(n))
+    return {text_of(n) for n in said}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'text.replace(" (repeatable)", ", separated by blanks")',
+        '[line.partition("TO DO: ")[2] for line in text.splitlines()]',
+        'what.removeprefix("the ")',
+        'said.startswith("nothing to do")',
+    ],
+)
+def test_reading_back_is_found(line: str) -> None:
+    sentences = said_by(ast.parse('A, B = "Only this service (repeatable).", f"Jenkins has the job {job}"'))
+    assert of_sentences(ast.parse(line), sentences)
+    assert not of_sentences(
+        ast.parse('ref.removeprefix("refs/tags/"), text.split(" "), text.replace(" UTC", "")'), sentences
+    )
+
+
 def test_sentences_are_looked_for_only_in_what_others_wrote(modules: Modules) -> None:
-    found: dict[str, list[str]] = {}
-    for name, tree in modules:
-        for one in looked_for(tree):
-            if reads_as_sentence(one):
-                found.setdefault(name, []).append(text_of(one))
+    said = set[str]().union(*(said_by(tree) for _, tree in modules))
+    found = {name: texts for name, tree in modules if (texts := of_sentences(tree, said))}
     ours = {
         name: [t for t in texts if not t.startswith(OTHERS.get(name, ("", ("\n",)))[1])]
         for name, texts in found.items()
@@ -128,6 +163,22 @@ def test_a_run_decides_and_writes_the_same_where_nobody_can_read_what_it_says(sc
     assert len(can[scenario]) == len(cannot[scenario])
     for one, other in zip(can[scenario], cannot[scenario], strict=True):
         assert one == other, one["command"]
+    plans = [one["plan"] for one in can[scenario] if "plan" in one]
+    assert all(plan["hash"] for plan in plans), "each has the hash of its decisions, which are equal"
+    refused = [refusal for plan in plans for refusal in plan["refusals"]]
+    assert {r["reason"] for r in refused} >= REFUSED.get(scenario, set())
+    assert [r for r in refused if r["reason"] not in set(Reason) or not r["subject"]] == []
+
+
+# Scenario → why some of its plans are refused.
+REFUSED: Final[dict[str, set[Reason]]] = {
+    "ends_well": {Reason.QUARANTINED}, "unproven": {Reason.ONLY_PROPOSED}, "rights_missing": {Reason.NO_RIGHT},
+    "reference_missing": {Reason.MISSING_REFERENCE},
+    "refused_for_much": {
+        Reason.LEAVING, Reason.OWNED, Reason.NO_ROLLOUT, Reason.IMMUTABLE_FIELD, Reason.UNKNOWN_MIGRATION,
+        Reason.NOT_THERE_TO_CLOSE,
+    },
+}  # fmt: skip
 
 
 def test_the_codes_of_what_was_refused_are_in_the_journal_and_how_the_run_stands() -> None:

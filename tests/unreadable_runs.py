@@ -14,13 +14,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tests import unreadable
 
 if TYPE_CHECKING:
-    from tests.cli.desk import Desk, Ended
+    from tests.cli.desk import Desk
+    from tests.command_line import Ended
 
-# What differs from run to run: run ids, uids, digests and fingerprints, and where the sandbox listens.
-_OWN = re.compile(r"\d{8}-\d{6}-[a-z]+-[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{40,}|(?<=:)\d{4,5}\b")
+# What differs from run to run: run ids, uids, digests and fingerprints, times, and where the sandbox listens.
+_OWN = re.compile(
+    r"\d{8}-\d{6}-[a-z]+-[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{40,}|(?<=:)\d{4,5}\b"
+    r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)"
+)
 
 
 class Runs:
@@ -83,6 +89,20 @@ class Runs:
         yield self.one("run", "--to", "v1.1.0", "--yes", "--output", "json")
         skip = "skip:Deployment/user-worker"
         yield self.one("run", "--to", "v1.1.0", "--yes", "--accept", skip, "--output", "json")
+
+    def refused_for_much(self) -> Iterator[dict[str, Any]]:
+        must = self.desk.playground.must
+        must("label", "deployment", "user-service", "app.kubernetes.io/managed-by=Helm")
+        must("rollout", "pause", "deployment/cloud-config")
+        must("patch", "configmap", "user-settings", "--patch", '{"immutable": true}')
+        must("patch", "service", "service-discovery", "--patch", '{"metadata": {"finalizers": ["shop.example/held"]}}')
+        must("delete", "service", "service-discovery", "--wait=false")
+        self.desk.rewrite("v1.2.0", {"user-service/db/migration/V2__more.sql": "SELECT 1;"})
+        closing = "isolation: {mode: service, targets: [user-service, nowhere]}"
+        text = self._file.read_text()
+        self._file.write_text(text.replace("    namespace: ", f"    {closing}\n    namespace: "))
+        yield self.one("run", "--to", "v1.1.0", "--yes", "--isolate", "--output", "json")
+        must("patch", "service", "service-discovery", "--patch", '{"metadata": {"finalizers": null}}')
 
     def fails(self) -> Iterator[dict[str, Any]]:
         self.desk.settings("verify: {smoke: [{service: user-service, path: /nowhere, status: 201, patience: 1s}]}\n")
@@ -148,7 +168,7 @@ def _decided(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"journal": {stage: sorted(what) for stage, what in told.items()}}  # some go side by side
     if (run / "plan.json").exists():
         plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
-        found["plan"] = _plan(plan)
+        found["plan"] = _plan(plan) | _hashed(plan)
     for name in ("detect", "verify"):
         if (step := run / f"steps/{name}.json").exists():
             record = json.loads(step.read_text(encoding="utf-8"))
@@ -174,10 +194,20 @@ def _plan(plan: dict[str, Any]) -> dict[str, Any]:
             for s in plan["services"]
         ],
         "orphans": [[o["kind"], o["name"], o["change"]] for o in plan.get("orphans", ())],
-        "accepted": plan.get("accepted"), "refusals": [r.get("code", "") for r in plan.get("refusals", ())],
+        "accepted": plan.get("accepted"), "refusals": [
+            {key: r.get(key) for key in ("reason", "code", "subject", "facts")} for r in plan.get("refusals", ())
+        ],
         "tags": [t["reference"] for t in plan.get("mutable_tags", ())], "stuck": plan.get("stuck"),
         "isolation": plan["isolation"].get("mode") if plan.get("isolation") else None,
     }  # fmt: skip
+
+
+def _hashed(plan: dict[str, Any]) -> dict[str, Any]:
+    """What the plan's hash is made of, and that it is made of that."""
+    from rollback_lib.core.plan.model import Plan, decisions, freeze
+
+    read = msgspec.convert(plan, Plan)
+    return {"hash": freeze(read).hash == read.hash, "decisions": msgspec.to_builtins(decisions(read))}
 
 
 # Keys of JSON whose values are codes, names or numbers.

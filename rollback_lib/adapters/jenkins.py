@@ -20,7 +20,7 @@ from rollback_lib.adapters.jenkins_http import JenkinsHttp, LostError
 from rollback_lib.core.errors import CheckError, RefusedError, UsageError
 from rollback_lib.core.images.registry_answers import retry_after
 from rollback_lib.core.jenkins import answers
-from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
+from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem
 from rollback_lib.core.redact import redact
 
 PAUSES: Final = (0.5, 1.0, 2.0, 4.0)  # seconds, before another try to read
@@ -66,7 +66,7 @@ class JenkinsServer:
     def parameters(self, job: str) -> Sequence[str]:
         """The names of the job's parameters; Jenkins takes others without a word and drops them."""
         path = f"{_job(job)}/api/json?tree=property[parameterDefinitions[name]]"
-        return answers.parameter_names(self._json(path, f"the job {job}"))
+        return answers.parameter_names(self._json(path, job))
 
     def check(self, jenkinsfile: str) -> Sequence[str]:
         """What the server's validator says against a Jenkinsfile; nothing where it is valid."""
@@ -104,13 +104,13 @@ class JenkinsServer:
 
     def recent(self, job: str, many: int = 20) -> Sequence[Build]:
         """The newest builds, newest first."""
-        found = self._json(f"{_job(job)}/api/json?tree=builds[{_BUILD}]{{0,{many}}}", f"the job {job}")
+        found = self._json(f"{_job(job)}/api/json?tree=builds[{_BUILD}]{{0,{many}}}", job)
         return tuple(answers.build(each) for each in found.get("builds") or [])
 
-    def steps(self, job: str, number: int) -> Sequence[Step]:
+    def stages(self, job: str, number: int) -> Sequence[BuildStage]:
         """Its stages; none where the server has not the plugin that tells (Pipeline: REST API)."""
         found = self._get(f"{_job(job)}/{number}/wfapi/describe", missing=True)
-        return () if found is None else answers.steps(_decoded(found.body, "the stages"))
+        return () if found is None else answers.stages(_decoded(found.body, "the stages"))
 
     def questions(self, job: str, number: int) -> Sequence[Question]:
         """What it waits for; none where the server cannot tell."""
@@ -140,11 +140,11 @@ class JenkinsServer:
         return None if found is None else _decoded(found.body, "the test report")
 
     # --- requests
-    def _json(self, path: str, what: str) -> Mapping[str, Any]:
+    def _json(self, path: str, job: str) -> Mapping[str, Any]:
         found = self._get(path, missing=True)
         if found is None:
-            raise RefusedError(f"Jenkins has no {what.removeprefix('the ')}, or {self._who()} may not see it.")
-        return _decoded(found.body, what)
+            raise RefusedError(f"Jenkins has no job {job}, or {self._who()} may not see it.")
+        return _decoded(found.body, f"the job {job}")
 
     def _get(self, path: str, *, missing: bool = False) -> Answer | None:
         def ask() -> Answer | str:

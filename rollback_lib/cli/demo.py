@@ -18,7 +18,7 @@ SCENARIOS = ("tag-overwritten", "image-missing", "leftover-sidecar", "config-onl
 @click.option("--keep", is_flag=True, help="Stay until Ctrl-C, to play with it, and keep its files.")
 @click.option("--language", type=click.Choice(LANGUAGES), default=LANGUAGES[0], show_default=True, help="Of the story.")
 def command(scenario: str, keep: bool, language: str) -> int:
-    from rollback_lib.cli.playing import play
+    from rollback_lib.cli.playground import play
     from rollback_lib.operations.demo import Story
 
     def tell(playground: object, say: object, rollback: object) -> int:

@@ -12,7 +12,7 @@ from rollback_lib.cli.options import takes
 @click.command("guard", help="Whether a deploy may go on: 0 go, 6 locked, 3 quarantined or not session.")
 @takes("guard")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.core.errors import UsageError
     from rollback_lib.core.settings.model import seconds
@@ -22,7 +22,7 @@ def command(values: dict[str, Any]) -> int:
     if not release:
         raise UsageError("guard needs the release that is deployed: --release v1.2.0")
     writes = bool(values.get("hold") or values.get("done"))
-    with entering.session(values, writes=writes, quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=writes, quiet=True, stoppable=False) as (session, _):
         application, ports = session.settings.application, session.ports
         if values.get("done"):
             said = guard.done(application, ports, release)

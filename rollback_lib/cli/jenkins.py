@@ -71,11 +71,11 @@ def page(values: dict[str, Any], moment: Moment, ask_minutes: int, approvers: st
     from datetime import timedelta
 
     from rollback_lib import wiring
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import out
     from rollback_lib.operations import jenkins_page
 
-    place = str(values.get("run_dir") or entering.CURRENT_RUN)
+    place = str(values.get("run_dir") or invocation.CURRENT_RUN)
     run = wiring.run_directories(wiring.current_folder()).at(place)
     if run is None:
         out("There is no run to show.")
@@ -91,11 +91,11 @@ def admit(values: dict[str, Any]) -> int:
     import os
 
     from rollback_lib import wiring
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.operations import automatic
 
-    with entering.session(values, writes=True) as (session, console):
-        run, clock = entering.new_run(session, values, place=entering.CURRENT_RUN), session.ports.clock
+    with invocation.session(values, writes=True) as (session, console):
+        run, clock = invocation.new_run(session, values, place=invocation.CURRENT_RUN), session.ports.clock
         own_job = os.environ.get("JOB_NAME", "")
         console.say(automatic.admit(run, session.ports, lambda: wiring.jenkins(os.environ, clock), own_job))
     return 0
@@ -104,11 +104,11 @@ def admit(values: dict[str, Any]) -> int:
 @command.command("settle", help="Keep in the cluster how the run in --run-dir ended, for the loop guard.")
 @takes("jenkins-admit")
 def settle(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.operations import automatic
 
-    with entering.session(values, writes=True) as (session, console):
-        run = entering.new_run(session, values, place=entering.CURRENT_RUN)
+    with invocation.session(values, writes=True) as (session, console):
+        run = invocation.new_run(session, values, place=invocation.CURRENT_RUN)
         console.say(automatic.settle(run, session.ports))
     return 0
 
@@ -133,14 +133,14 @@ def provision(
     import os
 
     from rollback_lib import wiring
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import out
     from rollback_lib.core.jenkins import job as jenkins_job
     from rollback_lib.operations import jenkins_provision
 
     source = jenkins_job.Source(repository or _remote(), branch, credentials)
     xml = jenkins_job.config_xml(_parameters(values), source)
-    with entering.stoppable_clock() as clock:
+    with invocation.stoppable_clock() as clock:
         done = jenkins_provision.provision(wiring.jenkins(os.environ, clock), job, xml, write=not diff)
     for line in done.differs:
         out(f"  {line}")
@@ -173,11 +173,11 @@ def lint(file: str) -> int:
     import os
 
     from rollback_lib import wiring
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import out
 
     text = wiring.read_text(file)
-    with entering.stoppable_clock() as clock:
+    with invocation.stoppable_clock() as clock:
         found = wiring.jenkins(os.environ, clock).check(text)
     for line in found:
         out(f"  {line}")
@@ -193,7 +193,7 @@ def trigger(values: dict[str, Any], job: str, follow: bool) -> int:
     import os
 
     from rollback_lib import wiring
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import Console, out
     from rollback_lib.core.jenkins import job as jenkins_job
     from rollback_lib.operations import jenkins_trigger
@@ -202,7 +202,7 @@ def trigger(values: dict[str, Any], job: str, follow: bool) -> int:
     request_id = values.get("request_id") or f"cli-{new_run_id(values.get('environment') or 'job', wiring.now())}"
     parameters = jenkins_job.given({**values, "request_id": request_id})
     console = Console()
-    with entering.stoppable_clock() as clock:
+    with invocation.stoppable_clock() as clock:
         server = wiring.jenkins(os.environ, clock)
         asked = jenkins_trigger.ask(server, job, parameters)
         out(f"Asked {job} on {server.url} ({'an equal request is there already' if not asked.item else request_id}).")

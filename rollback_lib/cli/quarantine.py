@@ -13,11 +13,11 @@ from rollback_lib.cli.options import takes
 @click.argument("release", metavar="RELEASE")
 @takes("quarantine")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.operations import quarantine
 
-    with entering.session(values, writes=True, quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=True, quiet=True, stoppable=False) as (session, _):
         asked = quarantine.Options(
             session.settings, session.environment, values["release"], str(values.get("reason") or ""),
             bool(values.get("lift")),

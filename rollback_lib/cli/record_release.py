@@ -12,13 +12,13 @@ from rollback_lib.cli.options import takes
 @click.command("record-release", help="After a good deploy: prove it healthy and keep what runs. 0, or 1 where sick.")
 @takes("record-release")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.core.errors import EXIT_DONE, EXIT_NO
     from rollback_lib.core.releases import recording
     from rollback_lib.operations import record_release
 
-    with entering.session(values, writes=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=True, stoppable=False) as (session, _):
         asked = record_release.Options(
             session.settings, session.environment, str(values.get("release") or ""), bool(values.get("pin")),
             bool(values.get("from_live")), str(values.get("keep_tag") or ""),

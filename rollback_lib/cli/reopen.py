@@ -14,14 +14,14 @@ from rollback_lib.cli.options import takes
 )
 @takes("reopen")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.core.errors import RollbackError
     from rollback_lib.core.redact import redact
     from rollback_lib.operations import reopen
 
     try:
-        with entering.bare_session(values) as (session, _):
+        with invocation.bare_session(values) as (session, _):
             found = reopen.reopen(session, yes=bool(values.get("yes")))
     except RollbackError as error:  # never "traffic is open": what is closed is so still
         out(f"{redact(str(error))}\nNothing was opened; traffic is as it was.")

@@ -17,11 +17,11 @@ from rollback_lib.cli.options import takes
 @takes("report")
 def command(values: dict[str, Any]) -> int:
     from rollback_lib import session as sessions
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import out
     from rollback_lib.operations import report
 
     form = "json" if values.get("output") == "json" else str(values.get("format") or "md")
-    run = sessions.kept_run(entering.place(values), str(values.get("run_dir") or ""))
+    run = sessions.kept_run(invocation.place(values), str(values.get("run_dir") or ""))
     out(report.render(run, form, str(values.get("language") or "")))
     return 0

@@ -13,12 +13,12 @@ from rollback_lib.cli.options import takes
 @click.argument("run_id", metavar="[RUN]", required=False, default="")
 @takes("resume")
 def command(values: dict[str, Any], run_id: str) -> int:
-    from rollback_lib.cli import ended, entering
+    from rollback_lib.cli import ending, invocation
     from rollback_lib.cli.console import out
     from rollback_lib.operations import resume
 
     place = str(values.get("run_dir") or "")
-    with entering.session(values, writes=True, of_run=place or run_id) as (session, console):
+    with invocation.session(values, writes=True, of_run=place or run_id) as (session, console):
         run = resume.find(session, run_id, place)
         if run is None:
             out("Nothing to resume: no run is unfinished.")
@@ -26,4 +26,4 @@ def command(values: dict[str, Any], run_id: str) -> int:
         accepted = [str(code) for code in values.get("accept") or ()]
         resume.answered(run, yes=bool(values.get("yes")), take_over=bool(values.get("take_over")), accept=accepted)
         own = session.runs.is_own(run)
-        return ended.show(resume.resume(run, session.ports, own=own), run, console, values, plan=False)
+        return ending.show(resume.resume(run, session.ports, own=own), run, console, values, plan=False)

@@ -16,7 +16,7 @@ from rollback_lib.cli.options import takes
 )
 @takes("retag")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import Console, json_out, out
     from rollback_lib.core.errors import EXIT_DONE
     from rollback_lib.core.plan import retag
@@ -25,8 +25,8 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import retag as operation
 
     as_json = values.get("output") == "json"
-    with entering.session(values, writes=not values.get("dry_run"), quiet=True) as (session, _):
-        request = entering.new_request(session, {**values, "to": values.get("to") or "what-runs"})
+    with invocation.session(values, writes=not values.get("dry_run"), quiet=True) as (session, _):
+        request = invocation.new_request(session, {**values, "to": values.get("to") or "what-runs"})
         moves = operation.look(session, str(values.get("to") or ""), request.services)
         if not as_json:
             out(retag.text(moves))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--language", type=click.Choice(LANGUAGES), default=LANGUAGES[0], show_default=True, help="Of the texts.")
 def command(scenario: str, language: str) -> int:
-    from rollback_lib.cli.playing import play
+    from rollback_lib.cli.playground import play
     from rollback_lib.operations.demo import BAD, GOOD
 
     def prepare(playground: Playground, say: Callable[[str], None], rollback: Callable[..., int]) -> int:

@@ -13,12 +13,12 @@ from rollback_lib.cli.options import takes
 @click.argument("stage", metavar="ID")
 @takes("stage")
 def command(values: dict[str, Any], stage: str) -> int:
-    from rollback_lib.cli import ended, entering
+    from rollback_lib.cli import ending, invocation
     from rollback_lib.core.errors import UsageError
     from rollback_lib.operations import run as operation
 
     if stage not in operation.STAGES:
         raise UsageError(f"there is no stage {stage!r}; the stages are {', '.join(operation.STAGES)}")
-    with entering.session(values, writes=True) as (session, console):
-        run = entering.new_run(session, values, place=entering.CURRENT_RUN)
-        return ended.show(operation.one(run, session.ports, stage), run, console, values, plan=stage == "preflight")
+    with invocation.session(values, writes=True) as (session, console):
+        run = invocation.new_run(session, values, place=invocation.CURRENT_RUN)
+        return ending.show(operation.one(run, session.ports, stage), run, console, values, plan=stage == "preflight")

@@ -13,12 +13,12 @@ from rollback_lib.cli.options import takes
 @click.argument("run_id", metavar="RUN")
 @takes("undo")
 def command(values: dict[str, Any], run_id: str) -> int:
-    from rollback_lib.cli import ended, entering
+    from rollback_lib.cli import ending, invocation
     from rollback_lib.operations import undo
 
-    with entering.session(values, writes=not values.get("dry_run"), of_run=run_id) as (session, console):
+    with invocation.session(values, writes=not values.get("dry_run"), of_run=run_id) as (session, console):
         of = undo.find(session, run_id)
-        request = undo.request(entering.new_request(session, values), of)
+        request = undo.request(invocation.new_request(session, values), of)
         run = session.runs.new(request, str(values.get("run_dir") or ""))
         outcome = undo.undo(run, of, session.ports)
-        return ended.show(outcome, run, console, values, plan=bool(values.get("dry_run")))
+        return ending.show(outcome, run, console, values, plan=bool(values.get("dry_run")))

@@ -12,11 +12,11 @@ from rollback_lib.cli.options import takes
 @click.command("unlock", help="Take the lock away with --force; without it, say who holds it (6).")
 @takes("unlock")
 def command(values: dict[str, Any]) -> int:
-    from rollback_lib.cli import entering
+    from rollback_lib.cli import invocation
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.operations import unlock
 
-    with entering.session(values, writes=bool(values.get("force")), quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=bool(values.get("force")), quiet=True, stoppable=False) as (session, _):
         said = unlock.unlock(
             session.settings.application, session.ports, force=bool(values.get("force")), yes=bool(values.get("yes"))
         )

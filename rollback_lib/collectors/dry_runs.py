@@ -7,18 +7,20 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import owners, server_answers
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.marks import last_applied
-from rollback_lib.core.kube.objects import Object, kind_of, name_of
+from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.kube.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.plan import decide, dry_run, recreate
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.dry_run import Reading
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Cluster
 
@@ -30,25 +32,25 @@ def as_new(cluster: Cluster, wanted: Object, live: Object, services: Collection[
     """
     address = recreate.address(wanted, live)
     others = recreate.holders({"kind": "Service", "spec": {"clusterIP": address}}, services) if address else ()
-    if address and (others or cluster.presence("IPAddress", address) is Presence.THERE):
+    if address and (others or cluster.presence(ObjectRef("IPAddress", address)) is Presence.THERE):
         return DryRun(None, (), f"spec.clusterIP: {address} is already allocated", 422, taken=True)
     return cluster.dry_run_create(recreate.to_try(wanted, live))
 
 
 Stamp = Callable[[Mapping[str, Any]], Mapping[str, str]]
-LineOf = Callable[[str, str, str, Sequence[str | int]], int]
+LineOf = Callable[[str, ObjectRef, Sequence[str | int]], int]
 
 
 class DryRuns:
     """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
 
-    ``same``: containers (workload, name, is init) whose live image is the target's already. ``stamp``: the marks of a
-    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, kind, name, path;
+    ``same``: the containers whose live image is the target's already. ``stamp``: the marks of a
+    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, object, path;
     ``by_policy``: nobody is asked (``approval: auto``).
     """
 
     def __init__(
-        self, cluster: Cluster, snapshot: Snapshot, same: set[tuple[str, str, bool]], accepted: Collection[str],
+        self, cluster: Cluster, snapshot: Snapshot, same: set[ContainerRef], accepted: Collection[str],
         stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0, *, by_policy: bool = False,
     ) -> None:  # fmt: skip
         self._cluster, self._snapshot, self._same, self._accepted = cluster, snapshot, same, accepted
@@ -67,13 +69,13 @@ class DryRuns:
             for planned, draft in zip(drafts, first, strict=True)
             if draft.change == NONE and draft.why and draft.live is not None
         ]
-        twice = {_key(d): d for d in self._round(again)}
+        twice = {d.ref: d for d in self._round(again)}
         restarts = {key: msgspec.structs.replace(d, change=RESTART) for key, d in twice.items() if d.change == UPDATE}
-        return [restarts.get(_key(draft), draft) for draft in first]
+        return [restarts.get(draft.ref, draft) for draft in first]
 
     def _round(self, asked: Sequence[Draft]) -> list[Draft]:
         writing = [d for d in asked if d.change in (CREATE, UPDATE)]
-        answers = dict(zip(map(id, writing), asking.each(self._ask, writing), strict=True))
+        answers = dict(zip(map(id, writing), threads.each(self._ask, writing), strict=True))
         return [self._judge(answers[id(d)]) if id(d) in answers else d for d in asked]
 
     def _restarted(self, planned: Draft, draft: Draft) -> Draft:
@@ -96,14 +98,14 @@ class DryRuns:
     def _wrong(self, draft: Draft) -> Iterator[tuple[str, str, str]]:
         """What stands without quotes in the manifest where only text is taken, with its place."""
         for path, what in server_answers.not_text(draft.target):
-            line = self._line_of(draft.file, kind_of(draft.target), name_of(draft.target), path)
+            line = self._line_of(draft.file, draft.ref, path)
             yield f"{draft.file}:{line}" if line else draft.file, server_answers.dotted(path), what
 
     def _as_patched(self, draft: Draft) -> DryRun:
         """What the server would make of the live object; one that is closed is asked about as it will be, closed."""
         assert draft.live is not None
-        kind, name, version = kind_of(draft.target), name_of(draft.target), draft.live["apiVersion"]
-        there = self._snapshot.get(kind, name)
+        kind, name, version = draft.ref.kind, draft.ref.name, draft.live["apiVersion"]
+        there = self._snapshot.get(draft.ref)
         closed = slots.while_closed(there, draft.operations, "") if there else None
         if there is None or closed is None:
             return self._cluster.dry_run_patch(kind, version, name, draft.operations)
@@ -125,9 +127,10 @@ class DryRuns:
             draft = msgspec.structs.replace(draft, owner=who)
             self.refused.append(decide.owned(draft, by_policy=self._by_policy))
         if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
-            self.refused.append(Refusal(f"{draft.label}: {paused}", code=f"skip:{draft.label}"))
+            self.refused.append(
+                Refusal(
+                    f"{draft.ref}: {paused}", code=f"skip:{draft.ref}",
+                    reason=Reason.NO_ROLLOUT, subject=str(draft.ref),
+                )
+            )  # fmt: skip
         return draft
-
-
-def _key(draft: Draft) -> tuple[str, str]:
-    return kind_of(draft.target), name_of(draft.target)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from rollback_lib.collectors import logs
-from rollback_lib.collectors.asking import each
-from rollback_lib.collectors.workloads import Looked
+from rollback_lib.collectors.threads import each
+from rollback_lib.collectors.workloads import Look
 from rollback_lib.core.errors import RollbackError
 from rollback_lib.core.evidence import saved
 from rollback_lib.core.health import owned
@@ -22,7 +22,7 @@ _OBJECTS: Final = ("Service", "ConfigMap", "HorizontalPodAutoscaler", "Ingress")
 
 
 def save(
-    looked: Looked, cluster: Cluster, write: Callable[[str, bytes], None], in_time: Callable[[], bool]
+    looked: Look, cluster: Cluster, write: Callable[[str, bytes], None], in_time: Callable[[], bool]
 ) -> Collection[str]:
     """Save it, the logs of what is not well first; what could not be saved, and why. ``in_time``: whether to go on."""
     missing: list[str] = []
@@ -54,7 +54,7 @@ def save(
     return missing
 
 
-def _objects(looked: Looked, cluster: Cluster, missing: list[str]) -> list[dict[str, object]]:
+def _objects(looked: Look, cluster: Cluster, missing: list[str]) -> list[dict[str, object]]:
     found = [dict(view.workload) for view in looked.views.values()]
     found += [{"kind": "Pod", **pod} for view in looked.views.values() for pod in owned(view)]
     try:

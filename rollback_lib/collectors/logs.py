@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from rollback_lib.collectors.asking import each
-from rollback_lib.collectors.workloads import Looked
+from rollback_lib.collectors.threads import each
+from rollback_lib.collectors.workloads import Look
 from rollback_lib.core import health
 from rollback_lib.core.evidence import workloads
 from rollback_lib.core.evidence.logs import signs
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import name_of
 from rollback_lib.core.run.records import Finding
 from rollback_lib.core.settings.checks import Logs
@@ -22,14 +23,14 @@ MOST: Final = 80  # logs in all
 class Log(NamedTuple):
     """One log that is to be read. ``new``: of a pod of the newest template."""
 
-    key: str
+    key: ObjectRef
     pod: str
     container: str
     previous: bool
     new: bool
 
 
-def chosen(looked: Looked) -> list[Log]:
+def chosen(looked: Look) -> list[Log]:
     """Which logs are worth reading, those of workloads that are not well first."""
     found: list[Log] = []
     for key in sorted(looked.views, key=looked.healthy):
@@ -43,7 +44,7 @@ def chosen(looked: Looked) -> list[Log]:
     return found[:MOST]
 
 
-def _of_pod(key: str, pod: dict[str, Any], *, new: bool) -> Iterator[Log]:
+def _of_pod(key: ObjectRef, pod: dict[str, Any], *, new: bool) -> Iterator[Log]:
     status = pod.get("status") or {}
     for kind in ("containerStatuses", "initContainerStatuses"):
         for one in status.get(kind) or []:
@@ -57,7 +58,7 @@ def _of_pod(key: str, pod: dict[str, Any], *, new: bool) -> Iterator[Log]:
                 yield Log(key, name_of(pod), name, False, new)
 
 
-def findings(looked: Looked, cluster: Cluster, settings: Logs, *, compared: bool = True) -> Iterator[Finding]:
+def findings(looked: Look, cluster: Cluster, settings: Logs, *, compared: bool = True) -> Iterator[Finding]:
     """What the logs say, workload by workload. ``compared``: with the pods from before, whose signs then count less."""
     logs = [log for log in chosen(looked) if compared or log.new]
 
@@ -69,6 +70,6 @@ def findings(looked: Looked, cluster: Cluster, settings: Logs, *, compared: bool
     for key in looked.views:
         mine = [(log, text) for log, text in texts if log.key == key and not text.startswith("unable to retrieve")]
         yield from workloads.of_logs(
-            key.partition("/")[2], [t for log, t in mine if log.new], [t for log, t in mine if not log.new], known,
+            key.name, [t for log, t in mine if log.new], [t for log, t in mine if not log.new], known,
             settings, healthy=looked.healthy(key),
         )  # fmt: skip

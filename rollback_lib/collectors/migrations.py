@@ -47,7 +47,8 @@ class Schema:
     def _services(self, release: ReleaseRef) -> set[str]:
         """Every service that a path may tell, gone back or not."""
         where = self._settings.manifests
-        found = services.discover(tuple(self._blobs(release.commit)), where.path, where.shared).services
+        paths = tuple(path for path in self._blobs(release.commit) if not where.ignores(path))
+        found = services.discover(paths, where.path, where.shared).services
         return {s.name for s in found} | set(self._settings.services.ignore)
 
     def _span(self, current: ReleaseRef, target: ReleaseRef) -> list[ReleaseRef]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollback_lib.collectors.asking import each
 from rollback_lib.collectors.credentials import headers
+from rollback_lib.collectors.threads import each
 from rollback_lib.core.evidence import monitoring
 from rollback_lib.core.run.records import Finding, Measure
 from rollback_lib.core.settings.checks import Prometheus, Query

@@ -22,11 +22,11 @@ T = TypeVar("T")
 def told(server: Jenkins, job: str, build: Build) -> Upstream:
     """What Jenkins says of a build. Only the build and its evidence decide; what else cannot be had is left out."""
     number = build.number
-    steps = _or_none(lambda: server.steps(job, number)) or ()
+    stages = _or_none(lambda: server.stages(job, number)) or ()
     part = _or_none(lambda: server.log(job, number, 0))
     tests = _or_none(lambda: server.tests(job, number))
     artifact = server.artifact(job, number, upstream.EVIDENCE)
-    return upstream.tell(job, build, steps, part.text if part else "", tests, artifact)
+    return upstream.tell(job, build, stages, part.text if part else "", tests, artifact)
 
 
 def findings(server: Jenkins, job: str, number: int) -> Iterator[Finding]:

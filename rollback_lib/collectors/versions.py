@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rollback_lib.collectors.workloads import Looked
+from rollback_lib.collectors.workloads import Look
 from rollback_lib.core.evidence import workloads
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.releases import tags
@@ -12,7 +12,7 @@ from rollback_lib.core.run.records import Finding, Request
 from rollback_lib.ports import Ports
 
 
-def findings(looked: Looked, request: Request, ports: Ports, contents: Callable[[str], Contents]) -> Iterator[Finding]:
+def findings(looked: Look, request: Request, ports: Ports, contents: Callable[[str], Contents]) -> Iterator[Finding]:
     """Containers with another image, and variables, than the newest release says. ``contents``: what a commit holds."""
     found = tags.releases(ports.git.tags(), request.settings.releases.tag)
     if not found:

@@ -9,25 +9,26 @@ from rollback_lib.core import health
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.evidence import workloads as detect
 from rollback_lib.core.health import Health, Patience, Report, View
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, told_by
-from rollback_lib.core.kube.objects import Object, label, name_of
+from rollback_lib.core.kube.objects import Object, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.run.records import Finding
 from rollback_lib.ports import Ports
 
 
-class Looked(NamedTuple):
-    """One look: views and reports by ``Deployment/cart``."""
+class Look(NamedTuple):
+    """One look: views and reports by their workload."""
 
-    views: Mapping[str, View]
-    reports: Mapping[str, Report]
+    views: Mapping[ObjectRef, View]
+    reports: Mapping[ObjectRef, Report]
     snapshot: Snapshot
 
-    def healthy(self, key: str) -> bool:
+    def healthy(self, key: ObjectRef) -> bool:
         return self.reports[key].health in (Health.HEALTHY, Health.UNPROVEN)
 
 
-def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()) -> Looked:
+def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()) -> Look:
     """All workloads but those of ignored services. Raises RefusedError where nobody may see how they are."""
     cluster = ports.evidence.cluster
     workloads = cluster.snapshot(AWAITED)  # first: what is read later may be newer, never older
@@ -43,7 +44,7 @@ def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()
     )
     now = ports.clock.now()
     views = {
-        label(kind, name_of(w)): View(
+        ObjectRef(kind, name_of(w)): View(
             {**w, "kind": kind}, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"), nodes=nodes,
             revisions=snapshot.all("ControllerRevision"), events=events,
         )
@@ -52,7 +53,7 @@ def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()
     }  # fmt: skip
     views = detect.own_services(views, ignore, asked)
     patience = Patience(now=now, crash_restarts=detect.CRASHES)
-    return Looked(views, {key: health.assess(view, patience) for key, view in views.items()}, snapshot)
+    return Look(views, {key: health.assess(view, patience) for key, view in views.items()}, snapshot)
 
 
 def _nodes(ports: Ports) -> Mapping[str, bool] | None:
@@ -68,7 +69,7 @@ def _ready(node: Object) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
-def findings(looked: Looked, ports: Ports) -> Iterator[Finding]:
+def findings(looked: Look, ports: Ports) -> Iterator[Finding]:
     """What their state, and the events about those that are not well, say."""
     now = ports.clock.now()
     for key, view in looked.views.items():

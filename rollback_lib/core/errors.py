@@ -33,11 +33,13 @@ class Problem(msgspec.Struct, frozen=True):
     key: str = ""
     fix: str = ""
 
+    @property
+    def place(self) -> str:
+        """The file, with line and column as far as they are known."""
+        return ":".join(str(part) for part in (self.file, self.line, self.line and self.column) if part)
+
     def __str__(self) -> str:
-        place = self.file
-        if self.line:
-            place = f"{place}:{self.line}" + (f":{self.column}" if self.column else "")
-        said = ": ".join(part for part in (place, self.key, self.text) if part)
+        said = ": ".join(part for part in (self.place, self.key, self.text) if part)
         return f"{said} ({self.fix})" if self.fix else said
 
 
@@ -46,12 +48,24 @@ class Refusal(msgspec.Struct, frozen=True):
 
     ``code`` is what ``--accept`` takes to go on all the same (design: ``registry-unknown``, ``skip:KIND/NAME`` …);
     empty where nothing makes it acceptable. ``tried``: what was looked at in vain, told last.
+
+    ``reason`` (`core.reasons.Reason`), ``subject`` (an object, a release, a place in a file) and ``facts`` (what was
+    seen, never a secret) are the refusal as values; the rest of it is words, which nothing goes by. Empty in records of
+    before, and where what is refused stands in no plan.
     """
 
     text: str
     code: str = ""
     fix: str = ""
     tried: str = ""
+    reason: str = ""
+    subject: str = ""
+    facts: tuple[str, ...] = ()
+
+    @property
+    def decision(self) -> tuple[str, str, str, tuple[str, ...]]:
+        """What makes it this refusal and no other, for a plan's hash: no word of ours."""
+        return self.reason, self.code, self.subject, self.facts
 
     def __str__(self) -> str:
         accept = f"[--accept {self.code}]" if self.code else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rollback_lib.collectors import asking
+from rollback_lib.collectors import threads
 from rollback_lib.core.errors import RefusedError, RollbackError, code_and_text
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
@@ -98,8 +98,8 @@ def _images(known: Session, resolution: Resolution, *, nodes: bool) -> Iterable[
     for wanted in reading.containers_of(request, known.ports, resolution):
         if not ladder.is_own(wanted, settings):
             continue
-        rungs = ladder.candidates(wanted, newest, settings)
-        references = [r for rung, r in rungs if rung in ("release-tag", "manifest")]
+        names = [c for c in ladder.candidates(wanted, newest, settings) if c.rung in ("release-tag", "manifest")]
+        references = [c.reference for c in names if c.reference]
         if references:
             asked.setdefault(repository_of(references[0]), []).extend(references)
         else:
@@ -136,7 +136,7 @@ def _server(known: Session) -> str:
 def _permissions(known: Session, resolution: Resolution) -> Iterable[Check]:
     where = known.settings.environments[known.environment]
     needed = permissions.needs(
-        ((o.kind, o.name) for o in resolution.objects), where.namespace,
+        (o.ref for o in resolution.objects), where.namespace,
         lease=lock.name(known.settings.application), smoke=False,
     )  # fmt: skip
     verify = known.settings.verify
@@ -147,5 +147,5 @@ def _permissions(known: Session, resolution: Resolution) -> Iterable[Check]:
     def ask(need: Need) -> bool:
         return known.ports.cluster.may(need.verb, need.kind, need.name, need.subresource)
 
-    asked = dict(zip(doubtful, asking.each(ask, doubtful), strict=True))
+    asked = dict(zip(doubtful, threads.each(ask, doubtful), strict=True))
     return prerequisites.permissions([(n, asked.get(n, True)) for n in needed])

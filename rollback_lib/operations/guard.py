@@ -100,8 +100,8 @@ def _digests(asked: Options, known: Ledger, ports: Ports) -> tuple[str, ...]:
     if not pattern or not any(mark.digests for mark in known.quarantines):
         return ()
     settings = ladder_settings(asked.settings, names)
-    seen = [current.Seen(name, pattern.replace("{service}", name), ()) for name in names]
-    asking = sorted({t for one in seen for t in current.tags(one, asked.release, settings)})
+    each = [current.TeamContainer(name, pattern.replace("{service}", name)) for name in names]
+    asking = sorted({t for one in each for t in current.tags(one, asked.release, settings)})
     answers = ports.registry.look_up(asking) if asking else {}
     return tuple(d for a in answers.values() for d in (a.digest, *a.digests) if d)
 

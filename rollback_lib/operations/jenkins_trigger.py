@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from rollback_lib.core.errors import CheckError, InterruptedRunError, RefusedError, UsageError
-from rollback_lib.core.jenkins import following
-from rollback_lib.core.jenkins.answers import GOOD, Build, Question, QueueItem, Step
+from rollback_lib.core.jenkins import news
+from rollback_lib.core.jenkins.answers import GOOD, Build, BuildStage, Question, QueueItem
 from rollback_lib.ports import Clock, Jenkins
 
 POLL: Final = 2.0  # seconds; the server forgets a queue item five minutes after it has left
@@ -88,7 +88,7 @@ def _of_request(server: Jenkins, job: str, request_id: str, item: int = 0) -> Bu
 
 def _ended(server: Jenkins, job: str, number: int, clock: Clock, say: Say, log: Say) -> Build:
     until: datetime = clock.now() + BUILD_PATIENCE
-    steps: Sequence[Step] = ()
+    stages: Sequence[BuildStage] = ()
     questions: Sequence[Question] = ()
     at = 0
     while True:
@@ -99,10 +99,10 @@ def _ended(server: Jenkins, job: str, number: int, clock: Clock, say: Say, log: 
         if part.text:
             log(part.text)
         at = part.next
-        now, waiting = server.steps(job, number), server.questions(job, number)
-        for line in (*following.news(steps, now), *following.asked(questions, waiting, found.url)):
+        now, waiting = server.stages(job, number), server.questions(job, number)
+        for line in (*news.of_stages(stages, now), *news.of_questions(questions, waiting, found.url)):
             say(line)
-        steps, questions = now, waiting
+        stages, questions = now, waiting
         if not found.running and not part.more:
             return found
         if clock.now() >= until:

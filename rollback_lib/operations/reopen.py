@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import partial
 
 import msgspec
 
@@ -12,19 +12,15 @@ from rollback_lib.core.errors import (
     EXIT_FAILED_CLOSED,
     NotApprovedError,
     RollbackError,
-    StaleError,
     UsageError,
 )
-from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import Object, kind_of, label, name_of
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import name_of, ref_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
-from rollback_lib.core.run.changes import DeleteObject
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports, RunStore, Session
-
-_TRIES: Final = 5
-_SETTLED: Final = 2.0  # seconds, as in `writes.traffic`
+from rollback_lib.writes import traffic
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +32,12 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     problem: str = ""
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
     def __str__(self) -> str:
-        return f"{label(self.kind, self.name)}, closed since {self.since or 'an unknown time'} by run {self.run}"
+        return f"{self.ref}, closed since {self.since or 'an unknown time'} by run {self.run}"
 
 
 class Reopened(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,11 +89,11 @@ def reopen(session: Session, *, yes: bool) -> Reopened:
         if one.problem:
             continue
         try:
-            kept += _open(one, ports, scratch)
+            kept += traffic.until_current(partial(_open, one, ports, scratch))
         except RollbackError as error:
-            failed.append(f"{label(one.kind, one.name)} is still closed: {error}")
+            failed.append(f"{one.ref} is still closed: {error}")
         else:
-            opened.append(label(one.kind, one.name))
+            opened.append(str(one.ref))
             runs.add(one.run)
             ports.progress.say(f"  {opened[-1]} opened")
     removed = _take_pages_away(runs, snapshot, ports, scratch) if not failed else ()
@@ -119,43 +119,28 @@ def _sure(found: Sequence[Closed], identity: ClusterIdentity, ports: Ports, *, y
 
 
 def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
-    for tried in range(_TRIES):
-        live = ports.cluster.snapshot([one.kind]).get(one.kind, one.name)
-        if live is None or slots.closing(live) is None:
-            return ()  # opened by somebody else a moment ago
-        change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
-        try:
-            ports.acts.act(change, scratch)
-        except StaleError:
-            if tried == _TRIES - 1:
-                raise
-            continue
-        return kept
-    raise AssertionError(one)
+    live = ports.cluster.snapshot([one.kind]).get(one.ref)
+    if live is None or slots.closing(live) is None:
+        return ()  # opened by somebody else a moment ago
+    change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
+    ports.acts.act(change, scratch)
+    return kept
 
 
 def _take_pages_away(runs: set[str], snapshot: Snapshot, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
     """The maintenance pages of the runs whose traffic is open now. One that stays does no harm, and is said."""
-    pages = [o for kind in maintenance.KINDS for o in snapshot.all(kind) if _page_of(o) in runs]
+    pages = maintenance.there(snapshot, runs)
     if pages:
-        ports.clock.sleep(_SETTLED)
+        ports.clock.sleep(traffic.SETTLED)
     removed = []
     for page in pages:
-        kind, name, uid = kind_of(page), name_of(page), str(page["metadata"]["uid"])
-        change = DeleteObject(
-            key=f"page/delete/{kind.lower()}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api, before="",
-            after="", uid=uid,
-        )  # fmt: skip
+        ref = ref_of(page)
         try:
-            ports.acts.act(change, scratch)
-            removed.append(label(kind, name))
+            ports.acts.act(maintenance.deletion(ref.kind, str(page["metadata"]["uid"]), ref.name), scratch)
+            removed.append(str(ref))
         except RollbackError as error:
-            ports.progress.say(f"  {label(kind, name)} stays: {error}")
+            ports.progress.say(f"  {ref} stays: {error}")
     return tuple(removed)
-
-
-def _page_of(obj: Object) -> str:
-    return str(((obj.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) or "")
 
 
 def text(found: Reopened) -> str:

@@ -8,17 +8,17 @@ from typing import Final, NamedTuple
 
 from rollback_lib.collectors import approval
 from rollback_lib.core.errors import EXIT_USAGE, NotApprovedError, Refusal, RefusedError, UsageError, code_and_text
-from rollback_lib.core.images.ladder import ImageSettings, Running, Wanted, is_own, ladder_settings, same_image
+from rollback_lib.core.images.ladder import ImageSettings, Wanted, is_own, ladder_settings, same_image
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.identity import ContainerRef
 from rollback_lib.core.plan import retag
 from rollback_lib.core.plan.model import PlannedTag
 from rollback_lib.core.plan.retag import TagMoves
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import current
-from rollback_lib.core.releases import live as core_live
 from rollback_lib.core.releases import tags as release
-from rollback_lib.core.releases.live import Live
+from rollback_lib.core.releases.live import Live, LiveContainer
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request
 from rollback_lib.operations import run as operation
@@ -107,42 +107,41 @@ def _of_pods(known: Session, services: Sequence[str]) -> _Found:
         resolution, now = resolving.resolve(request, ports)
     ladder = ladder_settings(request.settings, [name for name, _ in resolution.services])
     wanted = [w for w in reading.containers_of(request, ports, resolution) if is_own(w, ladder)]
-    containers, left = _containers(wanted, ladder, now.live, names[0])
-    asked = {c.wanted: _candidates(c, names, ladder) for c in containers}
+    containers, left = _containers(wanted, ladder, now.live)
+    asked = {c.wanted.ref: _candidates(c, names, ladder) for c in containers}
     answers = ports.registry.look_up(
-        sorted({r for c in containers for r in (*c.tags, *asked[c.wanted])}),
+        sorted({r for c in containers for r in (*c.tags, *asked[c.wanted.ref])}),
         platforms=what_runs.node_platforms(ports), configs=any("@" not in i for c in containers for i in c.ids),
     )  # fmt: skip
     return "mutable tags get what runs now", *_moves(containers, asked, answers, left)
 
 
 def _containers(
-    wanted: Sequence[Wanted], ladder: ImageSettings, now: Live, name: str
-) -> tuple[list[_Container], list[str]]:
+    wanted: Sequence[Wanted], ladder: ImageSettings, now: Live
+) -> tuple[list[_Container], list[str]]:  # fmt: skip
     if now.no_pods:
         raise RefusedError(Refusal(f"{now.no_pods}.", fix="Allow `list` on pods in the Role."))
-    running, live = core_live.running(now, name), core_live.images(now)
-    found: list[_Container] = []
+    there, found = now.by_ref, list[_Container]()
     left: list[str] = []
     refused: list[Refusal] = []
     for w in wanted:
-        key = (w.workload, w.container, w.init)
-        named = (w.image, live.get(key, ""))
+        live = there.get(w.ref) or LiveContainer(name=w.ref.name)
+        named = (w.image, live.image)
         tags = tuple(dict.fromkeys(r for r in named if r and tag_of(r) in ladder.mutable_tags))
-        pods: Sequence[Running] = [r for r in running.get(key, ()) if r.newest]
+        pods = [r for r in live.running if r.newest]
         if not tags:
             continue
         if not pods:
-            left.append(f"{w.workload} runs no pod, so its tags are left.")
+            left.append(f"{w.ref.workload} runs no pod, so its tags are left.")
         elif not all(r.ready and r.image_id for r in pods):
             refused.append(
                 Refusal(
-                    f"{w.workload} is not Ready, so what its pods run proves nothing.",
+                    f"{w.ref.workload} is not Ready, so what its pods run proves nothing.",
                     fix="Name a release with --to, or leave it out with --service.",
                 )
             )
         else:
-            found.append(_Container(w, tags, digest_of(live.get(key, "")), frozenset(r.image_id for r in pods)))
+            found.append(_Container(w, tags, digest_of(live.image), frozenset(r.image_id for r in pods)))
     if refused:
         raise RefusedError(*dict.fromkeys(refused))
     return found, left
@@ -152,16 +151,16 @@ def _candidates(one: _Container, names: Sequence[str], ladder: ImageSettings) ->
     """Where what runs may stand in the tags' own repositories, an index before a part of one."""
     found: list[str] = []
     for repository in dict.fromkeys(repository_of(t) for t in one.tags):
-        seen = current.Seen(one.wanted.service, repository, ())
+        named = current.TeamContainer(one.wanted.service, repository)
         found += [f"{repository}@{one.pinned}"] if one.pinned else []
-        found += [t for name in names[:_NAMED] for t in current.tags(seen, name, ladder)]
+        found += [t for name in names[:_NAMED] for t in current.tags(named, name, ladder)]
         found += [f"{repository}@{d}" for i in sorted(one.ids) if (d := digest_of(i))]
     return tuple(dict.fromkeys(found))
 
 
 def _moves(
     containers: Sequence[_Container],
-    asked: Mapping[Wanted, Sequence[str]],
+    asked: Mapping[ContainerRef, Sequence[str]],
     answers: Mapping[str, Answer],
     left: list[str],
 ) -> tuple[tuple[PlannedTag, ...], tuple[str, ...]]:
@@ -169,7 +168,7 @@ def _moves(
     refused: list[Refusal] = []
     for one in containers:
         for tag in one.tags:
-            now, mine = answers[tag], [r for r in asked[one.wanted] if repository_of(r) == repository_of(tag)]
+            now, mine = answers[tag], [r for r in asked[one.wanted.ref] if repository_of(r) == repository_of(tag)]
             if now.state == "unknown":
                 refused.append(Refusal(f"where {tag} points is not known: {now.text}."))
             elif not now.digest:
@@ -182,7 +181,7 @@ def _moves(
                 ids = ", ".join(sorted(one.ids))
                 refused.append(
                     Refusal(
-                        f"{repository_of(tag)} has no image that is known to be what {one.wanted.workload} runs "
+                        f"{repository_of(tag)} has no image that is known to be what {one.wanted.ref.workload} runs "
                         f"({ids}).",
                         fix="Name a release with --to.",
                     )
@@ -202,7 +201,7 @@ def _is(answer: Answer, ids: frozenset[str]) -> bool:
     return all(same_image((answer.digest, *answer.digests), i) for i in ids)
 
 
-def _release(tag: str, digest: str, asked: Mapping[Wanted, Sequence[str]], answers: Mapping[str, Answer]) -> str:
+def _release(tag: str, digest: str, asked: Mapping[ContainerRef, Sequence[str]], answers: Mapping[str, Answer]) -> str:
     """The release tag that names this digest in the repository; empty where none is known to."""
     references = [r for found in asked.values() for r in found if repository_of(r) == repository_of(tag)]
     return next((tag_of(r) for r in references if tag_of(r) and answers[r].digest == digest), "")

@@ -12,8 +12,9 @@ from rollback_lib.core.health import Report, View
 from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import containers, label, name_of, template
+from rollback_lib.core.kube.objects import container_statuses, name_of, named_containers
 from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Status
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
@@ -40,10 +41,12 @@ def look(session: Session) -> Status:
     identity = ports.cluster.identity()
     found = _current(session)
     running = ports.cluster.snapshot(AWAITED)
-    live = [(kind, name_of(w)) for kind in AWAITED for w in running.all(kind)]
-    wanted = [(o.kind, o.name) for o in found.resolution.objects if o.kind in AWAITED] if found.resolution else live
+    live = [ObjectRef(kind, name_of(w)) for kind in AWAITED for w in running.all(kind)]
+    wanted = live
+    if found.resolution:
+        wanted = [o.ref for o in found.resolution.objects if o.ref.type in AWAITED and not o.namespace]
     rollouts = Rollouts(
-        ports, [Watched(kind, name, patched=False) for kind, name in dict.fromkeys(wanted)],
+        ports, [Watched(ref, patched=False) for ref in dict.fromkeys(wanted)],
         rollout_timeout=seconds(settings.verify.rollout_timeout), crash_restarts=settings.verify.crash_restarts,
     )  # fmt: skip
     reports = rollouts.look() if wanted else {}
@@ -51,10 +54,10 @@ def look(session: Session) -> Status:
         application=settings.application, environment=environment, cluster=identity, current=found.current,
         why_unknown=found.why, mutable_tags=found.mutable_tags,
         workloads=tuple(
-            _workload(kind, name, reports.get(label(kind, name)), rollouts.views)
-            for kind, name in dict.fromkeys(wanted)
+            _workload(ref, reports.get(ref), rollouts.views)
+            for ref in dict.fromkeys(wanted)
         ),
-        others=tuple(label(*w) for w in live if w not in wanted),
+        others=tuple(str(w) for w in live if w not in wanted),
         last_run=next(iter(history.past_runs(session).runs), None), lock=_lock(settings.application, ports),
         closed=tuple(map(str, reopen.closed(ports.cluster.snapshot(slots.CLOSABLE)))),
     )  # fmt: skip
@@ -133,32 +136,27 @@ def _first_lines(text: str) -> str:
     return lines[0] + (f" (and {len(lines) - 1} more like it)" if len(lines) > 1 else "")
 
 
-def _workload(kind: str, name: str, report: Report | None, views: Mapping[str, View]) -> RunningWorkload:
+def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, View]) -> RunningWorkload:
     if report is None:
-        return RunningWorkload(kind=kind, name=name, health="missing", message="It is not in the cluster.")
-    view = views[label(kind, name)]
+        return RunningWorkload(kind=ref.kind, name=ref.name, health="missing", message="It is not in the cluster.")
+    view = views[ref]
     newest_pods = health.newest_pods(view)
     newest_names = {name_of(p) for p in newest_pods}
     older = [p for p in health.owned(view) if health.is_ready(p) and name_of(p) not in newest_names]
     images = tuple(
         RunningImage(
-            container=str(c.get("name") or ""), init=init, image=str(c.get("image") or ""),
-            digests=_digests(newest_pods, c, init), older=_digests(older, c, init),
+            container=ref.name, init=ref.init, image=str(c.get("image") or ""),
+            digests=_digests(view, newest_pods, ref), older=_digests(view, older, ref),
         )
-        for init, c in containers(template(dict(view.workload)))
+        for ref, c in named_containers(view.workload)
     )  # fmt: skip
     return RunningWorkload(
-        kind=kind, name=name, health=str(report.health), ready=report.ready, desired=report.desired,
+        kind=ref.kind, name=ref.name, health=str(report.health), ready=report.ready, desired=report.desired,
         message=report.message, images=images,
     )  # fmt: skip
 
 
-def _digests(pods: Sequence[Mapping[str, Any]], container: Mapping[str, Any], init: bool) -> tuple[str, ...]:
-    field = "initContainerStatuses" if init else "containerStatuses"
-    ids = [
-        str(s.get("imageID") or "")
-        for p in pods
-        for s in (p.get("status") or {}).get(field) or []
-        if s.get("name") == container.get("name")
-    ]
+def _digests(view: View, pods: Sequence[Mapping[str, Any]], container: ContainerRef) -> tuple[str, ...]:
+    said = [s for p in pods for ref, s in container_statuses(view.workload, p) if ref == container]
+    ids = [str(s.get("imageID") or "") for s in said]
     return tuple(dict.fromkeys(digest_of(i) or i for i in ids if i))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from rollback_lib.collectors.asking import begin
+from rollback_lib.collectors.threads import begin
 
 
 class Background:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from rollback_lib.core.jenkins.answers import Build, LogPart, Question, QueueItem, Step
+from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem
 
 
 class Jenkins(Protocol):
@@ -39,7 +39,7 @@ class Jenkins(Protocol):
         """The newest builds, newest first."""
         ...
 
-    def steps(self, job: str, number: int) -> Sequence[Step]: ...
+    def stages(self, job: str, number: int) -> Sequence[BuildStage]: ...
 
     def questions(self, job: str, number: int) -> Sequence[Question]: ...
 

@@ -12,13 +12,14 @@ import msgspec
 
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.images import ladder
-from rollback_lib.core.images.ladder import Choice, Running, Wanted, ladder_settings
+from rollback_lib.core.images.ladder import Running, Wanted, ladder_settings
 from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import ContainerImage
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.tags import MARKS, ReleaseRef
-from rollback_lib.core.run import images as recorded
 from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.ports import Ports
 from rollback_lib.releases import reading, what_runs
@@ -37,50 +38,58 @@ def prove(
     wanted = reading.containers_of(request, ports, resolution)
     settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     if request.offline:
-        return Images(current=current.UNKNOWN, images=recorded.unproven(wanted, settings), proven=False)
+        unproven = tuple(ladder.unproven(w, own=ladder.is_own(w, settings)) for w in wanted)
+        return Images(current=current.UNKNOWN, images=unproven, proven=False)
     if now.no_pods:
         said = f"{now.no_pods}: our Role lacks it, or the namespace does not exist."
-        raise RefusedError(Refusal(said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role."))
+        raise RefusedError(
+            Refusal(
+                said, fix="Check the namespace in rollback.yaml; allow `list` on pods in the Role.",
+                reason=Reason.PODS_UNSEEN, subject=request.target_environment.namespace,
+            )
+        )  # fmt: skip
     release = resolution.target.release
     running = live.running(now, release)
     platforms = what_runs.node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
     asker = _Asker(ports, platforms, {} if known is None else known, configs=bare)
-    pods = {w: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
-    while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w])}:
+    pods = {w.ref: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
+    while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w.ref])}:
         asker.ask(missing)
     accepted = frozenset(request.accept)
-    choices: list[Choice] = []
+    images: list[ContainerImage] = []
+    warnings: list[str] = []
     refused: list[Refusal] = []
     used: set[str] = set()
     for w in wanted:
-        choice, refusals = ladder.choose(w, release, settings, asker.answers, pods[w], accepted)
+        choice, refusals = ladder.choose(w, release, settings, asker.answers, pods[w.ref], accepted)
         refused += refusals
         if choice is not None:
-            choices.append(choice)
-            if accepted and not ladder.choose(w, release, settings, asker.answers, pods[w])[0]:
+            images.append(choice[0])
+            warnings += choice[1]
+            if accepted and not ladder.choose(w, release, settings, asker.answers, pods[w.ref])[0]:
                 used |= {
                     c
                     for c in accepted
-                    if not ladder.choose(w, release, settings, asker.answers, pods[w], accepted - {c})[0]
+                    if not ladder.choose(w, release, settings, asker.answers, pods[w.ref], accepted - {c})[0]
                 }
     if refused:
         raise RefusedError(*_gathered(refused))
-    there = live.images(now)
-    own_live = {there[key] for c in choices if c.own and (key := (c.workload, c.container, c.init)) in there}
-    mutable = {r for r in own_live if tag_of(r) in settings.mutable_tags}
-    mutable |= {c.before for c in choices if c.own and tag_of(c.before) in settings.mutable_tags}
+    there = now.by_ref
+    own = [i for i in images if i.own]
+    named = {i.manifest for i in own} | {c.image for i in own if (c := there.get(i.ref)) and c.image}
+    mutable = {r for r in named if tag_of(r) in settings.mutable_tags}
     asker.ask(mutable)
     seen = [
-        current.Seen(c.service, repository_of(c.image), ids)
-        for c in choices
-        if c.own and (ids := _newest_ids(running.get((c.workload, c.container, c.init), ())))
+        current.TeamContainer(i.service, repository_of(i.to), c.newest)
+        for i in own
+        if (c := there.get(i.ref)) and c.newest
     ]
-    for choice in choices:
-        if choice.rung == "release-tag" and choice.digest:
-            tag = choice.image.partition("@")[0]
-            asker.answers.setdefault(tag, Answer(tag, "present", choice.digest, choice.digests))
+    for image in images:
+        if image.rung == "release-tag" and image.digest:
+            tag = image.to.partition("@")[0]
+            asker.answers.setdefault(tag, Answer(tag, "present", image.digest, image.digests))
     others = [r for r in resolution.releases if r.release != release][:_ASKED]
     for other in others:
         asker.ask(t for one in seen[:1] for t in current.tags(one, other.release, settings))
@@ -91,41 +100,37 @@ def prove(
     told = [r for r in (resolution.target, *others) if r.release not in resolution.in_ledger]
     running_release = current.release_of(seen, told, settings, asker.answers)
     if running_release == current.UNKNOWN:
-        running_release = _by_mark(now, choices, resolution.releases)
+        running_release = _by_mark(now, own, resolution.releases)
     if resolution.current.commit or running_release == current.UNKNOWN:
         running_release = resolution.current  # the ledger knows what really ran; a registry's tags only what they name
-    named = [running_release.release, *(r.release for r in others)]
+    releases = [running_release.release, *(r.release for r in others)]
     return Images(
         current=running_release,
-        images=tuple(recorded.proven(c, there, running, asker.answers) for c in choices),
-        mutable_tags=current.still_failed(choices, mutable, named, settings, asker.answers),
+        images=tuple(live.beside(i, there.get(i.ref), asker.answers) for i in images),
+        mutable_tags=current.still_failed(images, mutable, releases, settings, asker.answers),
         accepted=tuple(sorted(used)),
-        warnings=tuple(dict.fromkeys(text for c in choices for text in c.warnings)),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
 def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ...]:
     if own:
-        return running.get((wanted.workload, wanted.container, wanted.init), ())
+        return running.get(wanted.ref, ())
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
 
 
 def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
-    return list(dict.fromkeys(refused))
+    return list({r.decision: r for r in refused}.values())
 
 
-def _by_mark(now: Live, choices: Sequence[Choice], releases: Sequence[ReleaseRef]) -> ReleaseRef:
+def _by_mark(now: Live, own: Sequence[ContainerImage], releases: Sequence[ReleaseRef]) -> ReleaseRef:
     """The release that our own marks name, where every workload of the team has one that still holds."""
-    workloads = {c.workload for c in choices if c.own}
-    marks = {w.mark for w in now.workloads if w.label in workloads}
+    workloads = {i.ref.workload for i in own}
+    marks = {w.mark for w in now.workloads if w.ref in workloads}
     found = next((r for r in releases if marks == {r.release}), None)
     if found is None:
         return current.UNKNOWN
     return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since", chosen_how=MARKS)
-
-
-def _newest_ids(pods: Sequence[Running]) -> tuple[str, ...]:
-    return tuple(r.image_id for r in pods if r.newest and r.image_id)
 
 
 class _Asker:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
-from rollback_lib.core.kube.objects import containers, kind_of, label, name_of, template
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.objects import kind_of, named_containers
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.manifests.manifest_objects import Manifest
@@ -20,7 +21,8 @@ from rollback_lib.ports import Once, Ports
 
 @dataclass(frozen=True)
 class Release:
-    """The manifests of a commit. ``held``: all below the roots that settings name, ignored services included.
+    """The manifests of a commit. ``held``: all below the roots that settings name, ignored services included, but
+    not the files of `manifests.ignore`.
 
     What it gives is shared by everybody who asks, and nobody may change it.
     """
@@ -36,21 +38,21 @@ class Release:
         filled = ("filled", file, data, tuple(sorted(values.items())))
         return self._once.of(filled, lambda: placeholders.substitute(parsed(self._once, data, file), values))
 
-    def contents(self, *, ignored: bool = False) -> Contents:
-        """Its objects by kind and name. ``ignored``: with the services that settings leave out."""
-        return inventory.contents(self.held, self.settings, self.manifest, ignored=ignored)
+    def contents(self, home: str, *, ignored: bool = False) -> Contents:
+        """Its objects, for the environment whose namespace is ``home``. ``ignored``: with what settings leave out."""
+        return inventory.contents(self.held, self.settings, self.manifest, home, ignored=ignored)
 
 
 def release(ports: Ports, settings: Settings, commit: str) -> Release:
     """What a commit holds. Raises RefusedError where this clone lacks it."""
     roots = services.roots(settings.manifests.path, settings.manifests.shared)
     held = ports.once.of(("tree", commit, roots), lambda: ports.git.tree(commit, roots))
-    return Release(commit, held, settings, ports.once)
+    return Release(commit, held.without(settings.manifests.ignores), settings, ports.once)
 
 
-def contents(ports: Ports, settings: Settings, commit: str, *, ignored: bool = False) -> Contents:
+def contents(ports: Ports, settings: Settings, home: str, commit: str, *, ignored: bool = False) -> Contents:
     """The objects of a commit; none where the commit is not known (empty)."""
-    return release(ports, settings, commit).contents(ignored=ignored) if commit else Contents()
+    return release(ports, settings, commit).contents(home, ignored=ignored) if commit else Contents()
 
 
 def parsed(once: Once, data: bytes, file: str) -> Manifest:
@@ -66,30 +68,27 @@ def known(once: Once, manifest: Manifest) -> None:
 def containers_of(request: Request, ports: Ports, resolution: Resolution) -> list[Wanted]:
     """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
     target = release(ports, request.settings, resolution.target.commit)
-    whose = {(o.file, o.document, o.part): o.service for o in resolution.objects}
-    found: dict[tuple[str, str, bool], Wanted] = {}
+    # what is of another namespace is never written, so no image of it is needed
+    whose = {(o.file, o.document, o.part): o.service for o in resolution.objects if not o.namespace}
+    found: dict[ContainerRef, Wanted] = {}
     for file in resolution.files:
         for document in target.manifest(file).documents:
             service = whose.get((file, document.index, document.part))
             if service is None or kind_of(document.object) == "Job":
                 continue
-            workload = label(kind_of(document.object), name_of(document.object))
-            for init, container in containers(template(document.object)):
-                name = str(container.get("name") or "")
-                w = Wanted(
-                    service=service, workload=workload, container=name, init=init,
-                    image=str(container.get("image") or ""), pull_policy=str(container.get("imagePullPolicy") or ""),
-                    recorded=resolution.recorded.image(workload, name, init) if resolution.recorded else None,
+            for ref, container in named_containers(document.object):
+                found[ref] = Wanted(
+                    service, ref, str(container.get("image") or ""), str(container.get("imagePullPolicy") or ""),
+                    resolution.recorded.image(ref) if resolution.recorded else None,
                 )  # fmt: skip
-                found[workload, w.container, init] = w
     return list(found.values())
 
 
 def line_of(
-    request: Request, resolution: Resolution, ports: Ports, file: str, kind: str, name: str, path: Sequence[str | int]
+    request: Request, resolution: Resolution, ports: Ports, file: str, ref: ObjectRef, path: Sequence[str | int]
 ) -> int:
     """The line of a value in a file of the target as git has it; 0 where it is not there."""
     with contextlib.suppress(KeyError, RefusedError):
         target = release(ports, request.settings, resolution.target.commit)
-        return manifest_objects.line_of(target.manifest(file), kind, name, path)
+        return manifest_objects.line_of(target.manifest(file), ref, path, request.target_environment.namespace)
     return 0

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.manifests import grouping, services
+from rollback_lib.core.manifests import grouping, manifest_objects, services
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.manifest_objects import Document
 from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import matching, target
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import Ledger
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.releases.target import TargetChoice
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.parameters import LAST_GOOD
 from rollback_lib.ports import Ports
@@ -39,33 +43,33 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
     held = its.held
     texts, ignore = held.texts, settings.services.ignore
     refused = [
-        Refusal(f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix)
+        Refusal(
+            f"{u.path} of {choice.target.release} {u.why}.", fix=u.fix,
+            reason=Reason.FILE_UNREAD, subject=u.path, facts=(choice.target.release,),
+        )
         for u in held.unread
         if services.concerns(u, paths.path, paths.shared, ignore)
-    ]
+    ]  # fmt: skip
     if refused:
         raise RefusedError(*refused)
     found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)
     found = services.once(found, held.links)
     objects: list[SourceObject] = []
+    doubled: list[str] = []
     read: dict[str, Sequence[Document]] = {}
     whole = {file: (service.name, service.wave) for service in found.services for file in service.files}
     whole |= dict.fromkeys(found.shared, (grouping.SHARED, 0))
     for file, (service, wave) in whole.items():
         try:
             # filled in first: a name may be a placeholder, and an object is known by its name from here on
-            read[file] = documents = its.manifest(file).documents
+            manifest = its.manifest(file)
         except RefusedError as error:
-            refused += error.refusals
+            *others, last = error.refusals
+            refused += [*others, msgspec.structs.replace(last, fix=f"{last.fix} {grouping.leave_out(file)}".strip())]
             continue
-        objects += [
-            SourceObject(
-                service=service, wave=wave, file=file, document=d.index, part=d.part,
-                kind=d.object["kind"], name=d.object["metadata"]["name"], api_version=d.object["apiVersion"],
-                line=d.line,
-            )
-            for d in documents
-        ]  # fmt: skip
+        read[file] = documents = manifest.documents
+        doubled += [str(problem) for problem in manifest_objects.doubled(manifest)]
+        objects += [grouping.source(d, service, wave, request.target_environment.namespace) for d in documents]
     if refused:
         raise RefusedError(*refused)
     if not objects:
@@ -85,7 +89,7 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
         recorded=choice.entry,
         in_ledger=tuple(e.release for e in ledger.entries),
         refusals=choice.refusals,
-        warnings=(*choice.warnings, *found.warnings, *_left_ahead(request, choice, ledger, live, held)),
+        warnings=(*choice.warnings, *found.warnings, *doubled, *_left_ahead(request, choice, ledger, live, held)),
     )
     return resolution, now
 
@@ -94,7 +98,7 @@ def _ref(tag: release.Tag) -> ReleaseRef:
     return ReleaseRef(release=tag.name, commit=tag.commit, date=tag.date)
 
 
-def _left_ahead(request: Request, choice: target.Choice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
+def _left_ahead(request: Request, choice: TargetChoice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
     """What a rollback of some services leaves as it is, although it was released together with them."""
     settings = request.settings
     if not request.services or services.SERVICE not in settings.manifests.path:

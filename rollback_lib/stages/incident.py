@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from rollback_lib.collectors import asking, evidence, workloads
+from rollback_lib.collectors import evidence, threads, workloads
 from rollback_lib.core.errors import RollbackError
 from rollback_lib.core.evidence.findings import plain, stamp
 from rollback_lib.core.evidence.saved import file_name, log_text
@@ -44,7 +44,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Incident | None:
         except OSError as error:
             missing.append(plain(f"{path}: {error.strerror or error}"))
     try:
-        asking.begin(save).result(DEADLINE)
+        threads.begin(save).result(DEADLINE)
     except TimeoutError:
         missing.append(f"the cluster did not answer within {DEADLINE:g} s")
     except RollbackError as error:

@@ -12,8 +12,9 @@ from rollback_lib.collectors import approval, closing, migrations, needs, orphan
 from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, WRITTEN
-from rollback_lib.core.kube.objects import kind_of, label, name_of
+from rollback_lib.core.kube.objects import name_of
 from rollback_lib.core.kube.snapshot import Presence
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.manifests.bots import Bot
@@ -30,6 +31,8 @@ from rollback_lib.core.plan.model import (
     PlannedTag,
     freeze,
 )
+from rollback_lib.core.reasons import Reason
+from rollback_lib.core.releases import target
 from rollback_lib.core.run import cluster_copy
 from rollback_lib.core.run.records import Detection, Images, Request, Resolution, Rewritten
 from rollback_lib.core.traffic import isolation
@@ -53,18 +56,19 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         run.put(plan)
         return plan
     identity = ports.cluster.identity()
-    if ports.cluster.presence("Namespace", identity.namespace) is Presence.LEAVING:
+    if ports.cluster.presence(ObjectRef("Namespace", identity.namespace)) is Presence.LEAVING:
         raise RefusedError(leaving.of_namespace(identity.namespace))
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+    home = request.target_environment.namespace
     # what runs now, as far as that is known
     failed = (
-        reading.release(ports, request.settings, images.current.commit).contents()
+        reading.release(ports, request.settings, images.current.commit).contents(home)
         if images.current.commit
         else Contents()
     )
-    wanted = {label(s.kind, s.name): s.api_version for s, _ in targets if s.kind in KINDS}
+    wanted = {s.ref: s.api_version for s, _ in targets if s.ref.type in KINDS and not s.namespace}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
-    named = (*(s.kind for s, _ in targets), *(k for k, _ in (*failed.objects, *orphans.created(request))))
+    named = (*(s.ref.type for s, _ in targets), *(r.type for r in (*failed.objects, *orphans.created(request))))
     kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
@@ -72,7 +76,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings = [*ports.cluster.doubts(), *resolution.warnings, *images.warnings]
 
     drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
-    same = {(label(i.kind, i.name), i.container, i.init) for i in images.images if i.live_is_target}
+    same = {i.ref for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
     line_of = partial(reading.line_of, request, resolution, ports)
     trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of,
@@ -83,7 +87,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += planning.shared_changes(request, drafts)
     kept = Contents()
     if failed.objects and not request.undo:
-        kept = reading.contents(ports, request.settings, resolution.target.commit, ignored=True)
+        kept = reading.contents(ports, request.settings, home, resolution.target.commit, ignored=True)
     found = orphans.look(request, resolution, images.current, failed, kept, drafts, snapshot, ports)
     stuck = planning.stuck(drafts, snapshot)
     needed = needs.of_plan(drafts, stuck, found, snapshot, ports.cluster)
@@ -91,25 +95,21 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += needed.warnings
     isolating = closing.look(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
-    closed = {(t.kind, t.name) for t in isolating.plan.targets}
+    closed = {t.ref for t in isolating.plan.targets}
     refused += [
-        Refusal(f"{d.label} would be made again, and traffic is closed at it: it would open with that.",
-                code=f"skip:{d.label}", fix="Or go without --isolate.")
+        Refusal(f"{d.ref} would be made again, and traffic is closed at it: it would open with that.",
+                code=f"skip:{d.ref}", fix="Or go without --isolate.",
+                reason=Reason.OPENS_WHEN_MADE_AGAIN, subject=str(d.ref))
         for d in drafts
-        if d.anew and (kind_of(d.target), name_of(d.target)) in closed
+        if d.anew and d.ref in closed
     ]  # fmt: skip
     refused += permissions.lacking(rights.needed(request, drafts, found, isolating.plan), ports.cluster)
     refused += migrations.unknown_to_target(request, resolution, images, ports, warnings)
     if problem := ports.acts.problem():
-        refused.append(Refusal(problem))
+        refused.append(Refusal(problem, reason=Reason.NO_KUBECTL, subject="kubectl"))
     refused += resolution.refusals
     if resolution.target.is_proposal and not request.dry_run:
-        refused.append(
-            Refusal(
-                f"{resolution.target.release} is only a proposal by date: nothing proves that it ever ran well.",
-                code="unproven-target", fix="Name the release with --to.",
-            )
-        )  # fmt: skip
+        refused.append(target.proposed(resolution.target))
     if stuck or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found):
         mine = {name for d in drafts for name in (d.service, name_of(d.target))}
         if detection := run.find(Detection):
@@ -123,7 +123,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         warnings += left
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
     used = {r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts)
-    used |= {core_orphans.code(o.kind, o.name) for o in found if o.change == DELETE} & accepted
+    used |= {core_orphans.code(o.ref) for o in found if o.change == DELETE} & accepted
     plan = freeze(
         Plan(
             run=request.run, application=request.application, environment=request.environment,
@@ -142,9 +142,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     rewritten.keep(run, ports.once, drafts)
     for orphan in found:
         if orphan.change == DELETE:
-            run.write(
-                undo.file_of(orphan.kind, orphan.name), msgspec.json.encode(snapshot.get(orphan.kind, orphan.name))
-            )
+            run.write(undo.file_of(orphan.ref), msgspec.json.encode(snapshot.get(orphan.ref)))
     files = {name: run.read(name) for name in run.files()}
     if sum(map(len, files.values())) > cluster_copy.LIMIT and len(cluster_copy.pack(files)) > cluster_copy.LIMIT:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."

@@ -1,6 +1,8 @@
-"""Moves the tags that `rollback retag` was asked for. No part of a rollback: it has no place in the order of stages.
+"""Moves the tags that `rollback retag` was asked for. A stage, so that it has a journal; no part of a rollback.
 
-A rollback that moves tags does so at the end of `reopen` (`writes.tags`).
+It stands in `pipeline.loop.APART`, beside the order, and is entered by name alone: by `operations.retag`, which finds
+what to move, or as `rollback stage retag`. A rollback that moves tags does so at the end of `reopen`. `core.plan.retag`
+says which tags these are, for both, and `writes.tags` moves them.
 """
 
 from __future__ import annotations

@@ -2,63 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
 from rollback_lib.collectors.outage import through
 from rollback_lib.core.errors import FailedError, StaleError
-from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import label, name_of
+from rollback_lib.core.kube.objects import kind_of, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.run.changes import DeleteObject
 from rollback_lib.core.run.journal import OPENS, Mark, closed_targets, traffic_key, unconfirmed
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.core.traffic.isolation import Target
 from rollback_lib.ports import Ports, RunStore, Writer
 
+T = TypeVar("T")
 _OPENING: Final = "reopen"  # the stage that is written where one is found open at its end
 _TRIES: Final = 5  # somebody else may write the same object in between
-_DELETES: Final = "page/delete/"
-_SETTLED: Final = 2.0  # seconds until every node sends to the shop again (0.7 s were seen), and none to the page
+SETTLED: Final = 2.0  # seconds until every node sends to the shop again (0.7 s were seen), and none to the page
 
 
 def open_all(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
     """Open what this run has closed, then take our page away. Raises FailedError where something stays closed."""
     for target in plan.isolation.targets:
-        _open(run, ports, write, target)
+        until_current(partial(_open, run, ports, write, target))
     if plan.isolation.ours:
         _take_page_away(run, ports, write)
 
 
+def until_current(attempt: Callable[[], T]) -> T:
+    """What ``attempt`` gives, made again where somebody else wrote the object that it had read."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(StaleError):
+            return attempt()
+    return attempt()
+
+
 def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
-    what = label(target.kind, target.name)
-    for tried in range(_TRIES):
-        live = look(ports, [target]).get(target.kind, target.name)
-        record = slots.closing(live or {})
-        if live is None or record is None or record.run != run.get(Request).run:
-            if live is not None and slots.closed_by(live):
-                raise FailedError(slots.closed_already(live))
-            key = traffic_key(OPENS, target.kind, target.name, run.events())
-            if live is not None and key in {e.key for e in unconfirmed(run.events())}:
-                write.do(isolation.opening_change(live, key=key)[0])  # by us, when we died: confirmed, and that is all
-            elif target in still_closed(run, run.get(Plan)):
-                found_open(run, target, _OPENING, f"{what} was opened by somebody else.")
-            return
-        if undone := slots.undone(live, target.kind, target.name):
-            ports.progress.say(f"  {undone}")
-        key = traffic_key(OPENS, target.kind, target.name, run.events())
-        change, kept = isolation.opening_change(live, key=key)
-        try:
-            write.do(change)
-        except StaleError:
-            if tried == _TRIES - 1:
-                raise
-            continue
-        for said in kept:
-            ports.progress.say(f"  {said}; it stays")
+    what = target.ref
+    live = look(ports, [target]).get(target.ref)
+    record = slots.closing(live or {})
+    key = traffic_key(OPENS, target.kind, target.name, run.events())
+    if live is None or record is None or record.run != run.get(Request).run:
+        if live is not None and slots.closed_by(live):
+            raise FailedError(slots.closed_already(live))
+        if live is not None and key in {e.key for e in unconfirmed(run.events())}:
+            write.do(isolation.opening_change(live, key=key)[0])  # by us, when we died: confirmed, and that is all
+        elif target in still_closed(run, run.get(Plan)):
+            found_open(run, target, _OPENING, f"{what} was opened by somebody else.")
         return
+    if undone := slots.undone(live, target.ref):
+        ports.progress.say(f"  {undone}")
+    change, kept = isolation.opening_change(live, key=key)
+    write.do(change)
+    for said in kept:
+        ports.progress.say(f"  {said}; it stays")
 
 
 def look(ports: Ports, targets: Sequence[Target]) -> Snapshot:
@@ -83,25 +83,16 @@ def _take_page_away(run: RunStore, ports: Ports, write: Writer) -> None:
     """By uid: what is there of it, and what this run was about to delete when it died."""
     request = run.get(Request)
     snapshot = through(ports, lambda: ports.cluster.snapshot(maintenance.KINDS))
-    there = [
-        (kind, str(body["metadata"]["uid"]), name_of(body))
-        for kind in maintenance.KINDS
-        for body in snapshot.all(kind)
-        if ((body.get("metadata") or {}).get("labels") or {}).get(maintenance.LABEL) in request.runs
-    ]
+    pages = maintenance.there(snapshot, request.runs)
+    there = [(kind_of(page), str(page["metadata"]["uid"]), name_of(page)) for page in pages]
     if there:
-        ports.clock.sleep(_SETTLED)
-    begun = [e.key.split("/") for e in unconfirmed(run.events()) if e.key.startswith(_DELETES)]
+        ports.clock.sleep(SETTLED)
+    begun = [e.key.split("/") for e in unconfirmed(run.events()) if e.key.startswith(maintenance.DELETES)]
     name = maintenance.name(request.run)
     begun_too = [(k, uid, name) for *_, lower, uid in begun for k in maintenance.KINDS if k.lower() == lower]
     known = {uid for _, uid, _ in there}
-    for kind, uid, called in dict.fromkeys([*(b for b in begun_too if b[1] not in known), *there]):
-        write.do(
-            DeleteObject(
-                key=f"{_DELETES}{kind.lower()}/{uid}", kind=kind, name=called,
-                api_version=KINDS[kind].api, before="", after="", uid=uid,
-            )
-        )  # fmt: skip
+    for each in dict.fromkeys([*(b for b in begun_too if b[1] not in known), *there]):
+        write.do(maintenance.deletion(*each))
 
 
 def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Sequence[str]:
@@ -112,7 +103,7 @@ def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Seq
     snapshot = look(ports, targets)
     said = []
     for target in targets:
-        if undone := slots.undone(snapshot.get(target.kind, target.name), target.kind, target.name):
+        if undone := slots.undone(snapshot.get(target.ref), target.ref):
             said.append(undone)
             found_open(run, target, stage, undone)
     return said

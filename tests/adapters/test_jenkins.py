@@ -238,7 +238,7 @@ def test_the_validator_s_words_are_given_as_lines(fake: FakeJenkins, server: Jen
 
 def test_a_server_without_the_stage_plugin_still_follows(fake: FakeJenkins, server: JenkinsServer) -> None:
     fake.replies += [("wfapi", (404, {}, b"<html/>"))] * 2
-    assert server.steps("shop/rollback", 3) == ()
+    assert server.stages("shop/rollback", 3) == ()
     assert server.questions("shop/rollback", 3) == ()
 
 

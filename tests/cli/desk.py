@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -24,6 +23,7 @@ from rollback_lib.pipeline import holding
 from rollback_lib.pipeline.loop import IN_BACKGROUND
 from rollback_lib.sandbox.playground import Kept, Playground
 from rollback_lib.sandbox.shop import BAD, GOOD
+from tests.command_line import Ended
 
 SERVICES: Final = ("service-discovery", "cloud-config", "user-service")  # three waves
 SPEED: Final = 20.0
@@ -52,19 +52,6 @@ MORE: Final = {
     },
 }
 WORKER: Final = "orphan:Deployment/user-worker"  # what lets a rollback delete that Deployment, since it is Ready
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 class Desk:

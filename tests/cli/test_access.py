@@ -15,7 +15,8 @@ from rollback_lib.sandbox.access import User
 from rollback_lib.sandbox.cluster import ADMIN, CONTEXT
 from rollback_lib.sandbox.schema import all_resources
 from rollback_lib.sandbox.shop import GOOD, NAMESPACE
-from tests.cli.desk import Desk, Ended
+from tests.cli.desk import Desk
+from tests.command_line import Ended
 from tests.tls_front import TlsFront
 
 RUN = ("run", "--to", GOOD, "--yes")

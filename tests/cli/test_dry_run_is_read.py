@@ -7,7 +7,8 @@ import json
 import pytest
 
 from rollback_lib.sandbox.shop import BAD, GOOD
-from tests.cli.desk import WORKER, Desk, Ended
+from tests.cli.desk import WORKER, Desk
+from tests.command_line import Ended
 
 pytestmark = pytest.mark.long
 

@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cli.desk import WORKER, Desk, Ended
+from tests.cli.desk import WORKER, Desk
+from tests.command_line import Ended
 from tests.faults import KINDS, Class
 from tests.pairs import pairs, sample
 
 RUN = ("run", "--to", "v1.1.0", "--yes", "--accept", WORKER, "--output", "json")
 
 
-class Asked(NamedTuple):
+class RequestClass(NamedTuple):
     """A class of requests, as a run asks them."""
 
     client: str
@@ -36,8 +37,8 @@ class Asked(NamedTuple):
         return f"{self.stage}-{self.client}-{self.verb}{dry}-{self.resource or 'server'}"
 
 
-def _ours(stage: str, verb: str, resources: str, *, dry_run: bool = False) -> Iterator[Asked]:
-    yield from (Asked("rollback_lib", verb, resource, dry_run, stage) for resource in resources.split())
+def _ours(stage: str, verb: str, resources: str, *, dry_run: bool = False) -> Iterator[RequestClass]:
+    yield from (RequestClass("rollback_lib", verb, resource, dry_run, stage) for resource in resources.split())
 
 
 CLASSES = (
@@ -56,7 +57,7 @@ CLASSES = (
     *_ours("apply", "create", "configmaps"),  # our own records
     *_ours("apply", "delete", "configmaps deployments"),
     *(
-        Asked("kubectl", verb, resource, False, "apply")
+        RequestClass("kubectl", verb, resource, False, "apply")
         for verb, resource in (
             ("get", "configmaps"), ("get", "deployments"), ("create", "configmaps"),
             ("patch", "configmaps"), ("patch", "deployments"),
@@ -72,7 +73,7 @@ FAULTS = os.environ.get("ROLLBACK_TEST_FAULTS", "")  # all, pairs; else few
 class Disturbed(NamedTuple):
     """A class of requests, and how it is disturbed."""
 
-    asked: Asked
+    asked: RequestClass
     kind: str
     times: int | None
 
@@ -99,7 +100,7 @@ def cases() -> Iterator[Any]:
         yield pytest.param(list(asking), id=f"{stage}-asks-once")
 
 
-def _only_asks(asked: Asked) -> bool:
+def _only_asks(asked: RequestClass) -> bool:
     return asked.verb in ("get", "list") or asked.dry_run or asked.resource == "selfsubjectrulesreviews"
 
 
@@ -114,8 +115,8 @@ def undisturbed(_desk: Desk) -> dict[str, Any]:
     return {"objects": _desk.objects(), "rollouts": _desk.rollouts(), "asked": asked, "changed": ended.json["changed"]}
 
 
-def _asked(request: Class) -> Asked:
-    return Asked(request.client, request.verb, request.resource, request.dry_run, request.stage)
+def _asked(request: Class) -> RequestClass:
+    return RequestClass(request.client, request.verb, request.resource, request.dry_run, request.stage)
 
 
 @pytest.mark.inventory

@@ -11,8 +11,9 @@ import pytest
 
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.sandbox.shop import BAD, GOOD
-from tests.cli.desk import MORE, Desk, Ended
+from tests.cli.desk import MORE, Desk
 from tests.cli.desk import WORKER as CODE
+from tests.command_line import Ended
 
 ADDED = MORE[BAD]["k8s/user-service/added.yaml"]
 SETTINGS, WORKER = "ConfigMap/user-added", "Deployment/user-worker"

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from rollback_lib.sandbox.shop import BAD
-from tests.cli.desk import Desk, Ended
+from tests.cli.desk import Desk
+from tests.command_line import Ended
 
 RUN = ("run", "--to", "v1.1.0", "--yes", "--output", "json")
 pytestmark = pytest.mark.long

@@ -5,12 +5,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.cluster import Cluster
 from tests.cluster.shop import Shop
+from tests.command_line import Ended
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "operator"
@@ -20,22 +19,6 @@ RIGHTS = [
 ]
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How one command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def last_line(self) -> str:
-        return self.out.rstrip().splitlines()[-1] if self.out.strip() else ""
-
-    def __str__(self) -> str:
-        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
-
-
 class Product:
     """`rollback` in a shop's repository, with its run directories beside it."""
 
@@ -43,20 +26,19 @@ class Product:
         self.shop, self.user = shop, user
         if user == OPERATOR:
             shop.cluster.grant(user, shop.namespace, RIGHTS)
+        self.environ: Mapping[str, str] = {
+            "PATH": f"{Path(shop.cluster.kubectl_path).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "HOME": str(shop.repo),
+            "KUBECONFIG": shop.cluster.kubeconfig(user),
+            "PYTHONPATH": str(ROOT),
+        }
 
     def __call__(self, *arguments: str, environ: Mapping[str, str] | None = None, code: int | None = 0) -> Ended:
         """Run the command; fail the test, with all that was said, if it ends with another code (None: any)."""
-        cluster: Cluster = self.shop.cluster
         done = subprocess.run(
             (sys.executable, "-m", "rollback_lib", *arguments),
             cwd=self.shop.repo,
-            env={
-                "PATH": f"{Path(cluster.kubectl_path).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-                "HOME": str(self.shop.repo),
-                "KUBECONFIG": cluster.kubeconfig(self.user),
-                "PYTHONPATH": str(ROOT),
-                **(environ or {}),
-            },
+            env={**self.environ, **(environ or {})},
             capture_output=True,
             text=True,
             timeout=180,

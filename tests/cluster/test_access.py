@@ -15,10 +15,10 @@ import yaml
 
 from tests.cluster import images
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import RIGHTS, ROOT, Ended, Product
+from tests.cluster.product import RIGHTS, ROOT, Product
 from tests.cluster.shop import Shop
 from tests.cluster.state import ClusterState
-from tests.command_line import rollback
+from tests.command_line import Ended, rollback
 
 RBAC = ROOT / "jenkins" / "rbac.yaml"
 USER = "user-service"
@@ -63,8 +63,7 @@ def run(shop: Shop, kubeconfig: str) -> Ended:
         "KUBECONFIG": kubeconfig,
         "PATH": os.pathsep.join((str(Path(shop.cluster.kubectl_path).parent), os.environ["PATH"])),
     }
-    done = rollback("run", "--environment=prod", "--to=v1.1.0", "--yes", folder=shop.repo, environ=environ)
-    return Ended(done.code, done.out, done.err)
+    return rollback("run", "--environment=prod", "--to=v1.1.0", "--yes", folder=shop.repo, environ=environ)
 
 
 def test_a_whole_run_is_made_as_the_account_that_the_kubeconfig_names(shop: ShopFactory, tmp_path: Path) -> None:

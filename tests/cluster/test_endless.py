@@ -1,7 +1,6 @@
 """A smoke answer that never ends, from a real pod through the real proxy: time, memory and a signal."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import OPERATOR, ROOT, Product
+from tests.cluster.product import Product
 from tests.cluster.shop import Shop
 
 SERVICES = ("order-service", "user-service")
@@ -33,16 +32,10 @@ def failed(shop: ShopFactory, behaviour: str, *, path: str = "/cgi-bin/orders", 
 
 
 def started(product: Product, *arguments: str) -> "subprocess.Popen[str]":
-    shop = product.shop
     return subprocess.Popen(
         (sys.executable, "-m", "rollback_lib", *arguments),
-        cwd=shop.repo,
-        env={
-            "PATH": f"{Path(shop.cluster.kubectl_path).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "HOME": str(shop.repo),
-            "KUBECONFIG": shop.cluster.kubeconfig(OPERATOR),
-            "PYTHONPATH": str(ROOT),
-        },
+        cwd=product.shop.repo,
+        env=product.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

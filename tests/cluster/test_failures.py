@@ -9,8 +9,9 @@ import pytest
 from rollback_lib.core import health
 from tests.cluster import images
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import Ended, Product
+from tests.cluster.product import Product
 from tests.cluster.shop import Shop, deployment
+from tests.command_line import Ended
 
 NAME = "user-service"
 

@@ -10,11 +10,12 @@ import pytest
 
 from tests.cluster import shapes
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import Ended, Product
+from tests.cluster.product import Product
 from tests.cluster.shop import SHARED, Shop
 from tests.cluster.steps import level, settled, unchanged
 from tests.cluster.untouched import untouched
 from tests.cluster.watched import ready_pods
+from tests.command_line import Ended
 
 TARGET, FAILED = "v1.1.0", "v1.2.0"
 QUEUE, USER = "queue", "user-service"

@@ -13,8 +13,9 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import OPERATOR, Ended, Plan, Product
+from tests.cluster.product import OPERATOR, Plan, Product
 from tests.cluster.shop import SERVICES, Shop
+from tests.command_line import Ended
 
 TARGET, FAILED = "v1.1.0", "v1.2.0"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

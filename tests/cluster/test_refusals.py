@@ -13,9 +13,10 @@ import pytest
 from tests.cluster import images
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import Ended, Product
+from tests.cluster.product import Product
 from tests.cluster.shop import Shop, deployment
 from tests.cluster.untouched import untouched
+from tests.command_line import Ended
 from tests.fake_registry import FakeRegistry, closed_port
 
 SERVICES = ("order-service", "user-service")

@@ -1,16 +1,14 @@
 """A process killed at twenty-two moments of a run on a real cluster: `resume` ends each like an undisturbed run."""
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import OPERATOR, ROOT, Product
+from tests.cluster.product import Product
 from tests.cluster.shop import Shop
 
 SERVICES = ("order-service", "user-service")
@@ -19,16 +17,10 @@ FIRST, LAST = 11, 32  # from `isolate` to the last event, as counted by `killed`
 
 
 def start(product: Product, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    shop = product.shop
     return subprocess.run(
         (sys.executable, "-m", "tests.cluster.killed", str(number), *arguments),
-        cwd=shop.repo,
-        env={
-            "PATH": f"{Path(shop.cluster.kubectl_path).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "HOME": str(shop.repo),
-            "KUBECONFIG": shop.cluster.kubeconfig(OPERATOR),
-            "PYTHONPATH": str(ROOT),
-        },
+        cwd=product.shop.repo,
+        env=product.environ,
         capture_output=True,
         text=True,
         timeout=180,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import ShopFactory
-from tests.cluster.product import OPERATOR, ROOT, Product
+from tests.cluster.product import OPERATOR, Product
 from tests.cluster.shop import Shop
 
 SERVICES = ("cloud-config", "order-service", "user-service")
@@ -131,8 +131,7 @@ def test_a_stop_finishes_the_write_in_flight_and_resume_ends_the_job(failed: Sho
     failed.rollback_yaml({"services": {"order": [["cloud-config"], ["order-service"]]}})
     product = Product(failed)
     path = wrapper(tmp_path / "slow", failed.cluster.kubectl_path, f'touch "{tmp_path}/begun"; sleep 2')
-    environment = {"PATH": path, "HOME": str(failed.repo), "PYTHONPATH": str(ROOT)}
-    environment["KUBECONFIG"] = failed.cluster.kubeconfig(OPERATOR)
+    environment = {**product.environ, "PATH": path}
     command = (sys.executable, "-m", "rollback_lib", "run", "--to=v1.1.0", "--yes")
     running = subprocess.Popen(
         command, cwd=failed.repo, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

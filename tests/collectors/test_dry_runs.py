@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollback_lib.collectors.dry_runs import DryRuns
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.plan import decide
 from rollback_lib.core.plan.decide import Draft
 from tests.fakes import FakeCluster
@@ -35,11 +36,11 @@ def planned(live: dict[str, Any], base: dict[str, Any], target: dict[str, Any]) 
     for wanted, was in ((target, base), (reader(), reader())):
         kind, name = wanted["kind"], wanted["metadata"]["name"]
         draft = Draft(
-            service="cart", wave=1, file="cart.yaml", target=wanted, live=snapshot.get(kind, name), change="left"
+            service="cart", wave=1, file="cart.yaml", target=wanted, live=snapshot.get(ObjectRef(kind, name)), change="left"
         )  # fmt: skip
         drafts.append(decide.put_back(draft, was, namespace="shop", autoscaled=False, stamp={}))
     tried = DryRuns(cluster, snapshot, set(), (), lambda target: {}, "2026-01-01T00:00:00Z").of(drafts)
-    return {d.label.partition("/")[0]: (d.change, d.why) for d in tried}
+    return {d.ref.kind: (d.change, d.why) for d in tried}
 
 
 def test_a_config_map_that_changes_restarts_who_reads_it() -> None:

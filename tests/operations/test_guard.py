@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollback_lib.core.errors import LockedError, NotApprovedError, RefusedError
+from rollback_lib.core.images.rungs import RecordedContainer
 from rollback_lib.core.releases import ledger
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.lock import Claim
@@ -54,7 +55,7 @@ class World:
         assert self.records.put(ledger.encode(mark)) is not None
 
     def records_good(self, release: str, digest: str) -> None:
-        container = ledger.RecordedContainer(name="cart", image="shop/cart:prod", digest=digest, digests=(digest,))
+        container = RecordedContainer(name="cart", image="shop/cart:prod", digest=digest, digests=(digest,))
         workload = ledger.RecordedWorkload(service="cart", kind="Deployment", name="cart", containers=(container,))
         entry = ledger.Entry(
             application="shop", environment="prod", release=release, commit="c" * 40, workloads=(workload,),

@@ -14,17 +14,13 @@ from rollback_lib.core.readouts.history import History, Release
 from rollback_lib.core.run.journal import Mark
 from rollback_lib.operations import history, quarantine
 from rollback_lib.operations import status as status_operation
-from tests.test_ledger_runs import Closed, World, digest
+from tests.test_ledger_runs import Closed, World, digest, failed
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """v1 and v2 recorded, v3 bad and gone back from."""
-    made = World(tmp_path)
-    for release in ("v1", "v2"):
-        made.deploy(release)
-        made.record(release)
-    made.deploy("v3")
+    made = failed(tmp_path)
     made.record("v3")
     made.run(reason="500s")
     return made

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollback_lib.core.readouts import guesses, init
 from rollback_lib.core.settings import model
 from rollback_lib.core.settings.model import Settings
-from rollback_lib.operations.init import propose
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real repositories is not here")
@@ -32,6 +32,47 @@ pipeline {
 """
 
 
+WHOLE = """\
+# Proposed by `rollback init` from what the repository shows. Read it once: every guess says why.
+application: shop
+# The shape that most git tags have.
+# Left out, since they are no versions: v-x.
+releases:
+  tag: "v[0-9]*"
+# Fits 2 services: a, b.
+manifests:
+  path: "k8s/{service}.yaml"
+  # ConfigMaps beside the services; applied before them.
+  shared: [k8s/config.yaml]
+# What must be up before the others, wave by wave; what is not named comes last, together.
+services:
+  # order: [[service-discovery], [cloud-config]]
+  # No services, though the path fits them.
+  ignore: [kustomization]
+images:
+  # Images in the manifests that are named like their service.
+  repository: "team/{service}"
+  # The manifests use prod: each deploy overwrites that, so it proves no release.
+  mutable_tags: [prod, latest, dev, stage]
+environments:
+  prod:
+    # As the manifests name it.
+    namespace: shop-ns
+    # The kubeconfig context; without it the kubeconfig must leave no choice.
+    # context: my-cluster
+    # The Jenkinsfile sets this after `kubectl apply`; the manifests do not have it.
+    overlay:
+      env:
+        MODE: "on"
+    # TO DO: the Jenkinsfile sets BUILD with `kubectl set env`, to a value not seen here.
+    # Without it a rollback restores what the manifests say. Write it so: overlay: {env: {NAME: value}}
+    approval: required   # auto lets Jenkins roll back without asking a person
+verify:
+  rollout_timeout: 5m   # the least that a workload is given; slow probes extend it by themselves
+  # smoke: [{service: api-gateway, path: /actuator/health, json: {status: UP}}]
+"""
+
+
 def deployment(name: str, image: str, namespace: str = "") -> str:
     where = f", namespace: {namespace}" if namespace else ""
     return (
@@ -40,9 +81,16 @@ def deployment(name: str, image: str, namespace: str = "") -> str:
     )
 
 
+def propose(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str], name: str) -> tuple[Settings, str]:
+    """What is guessed, and the file that is written of it: the file says what was guessed, and nothing else."""
+    guess = guesses.guess(files, read, tags, name)
+    text = init.text(guess)
+    assert model.load(text) == guess.settings
+    return guess.settings, text
+
+
 def proposed(files: Mapping[str, str], tags: Sequence[str] = (), name: str = "shop") -> tuple[Settings, str]:
-    text = propose(list(files), lambda f: files[f].encode(), tags, name)
-    return model.load(text), text
+    return propose(list(files), lambda f: files[f].encode(), tags, name)
 
 
 def of_corpus(folder: str, jenkinsfile: str = "") -> tuple[Settings, str]:
@@ -52,8 +100,7 @@ def of_corpus(folder: str, jenkinsfile: str = "") -> tuple[Settings, str]:
         files["Jenkinsfile"] = jenkinsfile.encode()
     rows = (root.parent / "tags.tsv").read_text(encoding="utf-8").splitlines()[1:]
     tags = [row.split("\t")[0] for row in rows if not row.startswith("HEAD")]
-    text = propose(list(files), files.__getitem__, tags, root.parent.name)
-    return model.load(text), text
+    return propose(list(files), files.__getitem__, tags, root.parent.name)
 
 
 @needs_corpus
@@ -87,7 +134,7 @@ def test_a_file_a_service_is_recognised() -> None:
 def test_every_real_repository_gets_settings_that_load(shape: str) -> None:
     for root in (p for p in (CORPUS / "shapes" / shape).iterdir() if p.is_dir()):
         files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
-        model.load(propose(list(files), lambda f, files=files: files[f].read_bytes(), (), shape))  # type: ignore[misc]
+        propose(list(files), lambda f, files=files: files[f].read_bytes(), (), shape)  # type: ignore[misc]
 
 
 def test_an_empty_repository_gets_a_form_to_fill_in() -> None:
@@ -178,6 +225,23 @@ def test_the_manifests_name_the_namespace_where_no_job_does() -> None:
 def test_release_tags_are_recognised_by_shape(tags: Sequence[str], pattern: str) -> None:
     got, _ = proposed({}, tags)
     assert got.releases.tag == pattern
+
+
+def test_the_whole_file() -> None:
+    """Who has a file of before sees by a diff what is guessed otherwise, and nothing else."""
+    files = {f"k8s/{s}.yaml": deployment(s, f"team/{s}:prod", "shop-ns") for s in ("a", "b")}
+    files["k8s/kustomization.yaml"] = "apiVersion: kustomize.config.k8s.io/v1\nkind: Kustomization\n"
+    files["k8s/config.yaml"] = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
+    files["Jenkinsfile"] = "kubectl set env deployment/a MODE=on BUILD=${env.BUILD_TAG}"
+    _, text = proposed(files, ["v1.0", "v1.1", "v-x"])
+    assert text == WHOLE
+
+
+def test_only_what_the_jenkinsfile_leaves_out_is_open() -> None:
+    """And not what a tag is called."""
+    guess = guesses.guess(["Jenkinsfile"], lambda f: JENKINSFILE.encode(), ["v1.0", "v1.1", "v# TO DO: me"], "shop")
+    assert "# TO DO: me" in init.text(guess)
+    assert guess.open == ("BUILD",)
 
 
 def test_names_from_the_repository_cannot_end_a_comment() -> None:

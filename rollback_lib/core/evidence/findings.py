@@ -14,6 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run.records import Detection, Finding, Measure, Request
 
@@ -155,4 +156,8 @@ def weighed(detection: Detection, request: Request, services: Collection[str], *
         return Weighed(said, warnings)
     if request.dry_run:
         return Weighed(said, (*warnings, f"a run that only the policy approves would be refused: {why}"))
-    return Weighed(said, warnings, (Refusal(why, code="healthy", fix="Let a person approve it (--yes)."),))
+    refusal = Refusal(
+        why, code="healthy", fix="Let a person approve it (--yes).",
+        reason=Reason.NOT_BROKEN, subject=request.application, facts=(about.verdict,),
+    )  # fmt: skip
+    return Weighed(said, warnings, (refusal,))

@@ -29,7 +29,7 @@ class Sign(msgspec.Struct, frozen=True):
     service: str = "*"
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Occurrences(msgspec.Struct, frozen=True):
     """A sign in a log: how often, when first, and a line as it stands there (made harmless)."""
 
     cause: str
@@ -73,7 +73,7 @@ def signs(settings: Logs) -> tuple[Sign, ...]:
     return (*own, *SIGNS)
 
 
-def scan(text: str, service: str, known: Sequence[Sign], ignore: Iterable[str] = ()) -> tuple[Seen, ...]:
+def scan(text: str, service: str, known: Sequence[Sign], ignore: Iterable[str] = ()) -> tuple[Occurrences, ...]:
     """What a log says. Lines may begin with the time that the kubelet gives them."""
     never = [re.compile(p) for p in ignore]
     mine = [s for s in known if s.service in ("*", service)]
@@ -90,13 +90,13 @@ def scan(text: str, service: str, known: Sequence[Sign], ignore: Iterable[str] =
             times[place] = times.get(place, 0) + 1
             first.setdefault(place, (since, plain(line, 200)))
     return tuple(
-        Seen(mine[i].cause, mine[i].severity, count, first[i][1], first[i][0])
+        Occurrences(mine[i].cause, mine[i].severity, count, first[i][1], first[i][0])
         for i, count in sorted(times.items())
         if count >= mine[i].after
     )
 
 
-def new_signs(now: Iterable[Seen], before: Iterable[Seen]) -> tuple[Seen, ...]:
+def new_signs(now: Iterable[Occurrences], before: Iterable[Occurrences]) -> tuple[Occurrences, ...]:
     """What the new pods say and the old ones did not, or not half as often."""
     old: Mapping[str, int] = {s.cause: s.times for s in before}
     return tuple(s for s in now if s.times > 2 * old.get(s.cause, 0))

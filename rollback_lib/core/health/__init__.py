@@ -8,17 +8,17 @@ from rollback_lib.core.health.assess import assess, ready_now, refusable
 from rollback_lib.core.health.limits import limit
 from rollback_lib.core.health.pods.newest import newest_pods
 from rollback_lib.core.health.pods.pods import is_ready, owned
-from rollback_lib.core.health.pods.report import Cause, Crash, Health, Patience, Report, Seen, View
+from rollback_lib.core.health.pods.report import Cause, Crash, EarlierRounds, Health, Patience, Report, View
 from rollback_lib.core.health.pods.rounds import look
 from rollback_lib.core.health.stateful_set import may_stick, misfit_pod, stuck_pod
 
 __all__ = [
     "Cause",
     "Crash",
+    "EarlierRounds",
     "Health",
     "Patience",
     "Report",
-    "Seen",
     "View",
     "assess",
     "is_ready",

@@ -20,28 +20,27 @@ from rollback_lib.core.errors import Refusal
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import (
+    Candidate,
+    ContainerImage,
     ImageSettings,
-    Recorded,
-    Rung,
     Running,
-    Step,
-    Tried,
+    TriedRung,
     Wanted,
     candidates,
     is_own,
     is_placeholder,
     same_image,
-    steps,
+    unproven,
 )
+from rollback_lib.core.kube.objects import field_of
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.settings.model import Settings
 
 __all__ = [
     "Choice",
+    "ContainerImage",
     "ImageSettings",
-    "Recorded",
-    "Rung",
     "Running",
-    "Tried",
     "Wanted",
     "candidates",
     "choose",
@@ -50,8 +49,10 @@ __all__ = [
     "ladder_settings",
     "same_image",
     "to_ask",
+    "unproven",
 ]
 
+Choice = tuple[ContainerImage, tuple[str, ...]]  # what it gets, and what is to be known of that
 UNKNOWN: Final = "registry-unknown"
 ON_NODES: Final = "image-on-nodes-only"
 REFERENCE: Final = "reference-image"
@@ -67,27 +68,6 @@ def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSetting
     )  # fmt: skip
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """The image to write (``image``) in place of the manifest's (``before``), and how sure that is (``rung``).
-
-    ``digest`` is empty only where the registry could not tell and that was accepted; ``digests`` is the set to compare
-    running pods with.
-    """
-
-    service: str
-    workload: str
-    container: str
-    init: bool
-    own: bool
-    before: str
-    image: str
-    digest: str
-    digests: tuple[str, ...]
-    rung: Rung
-    tried: tuple[Tried, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
 def to_ask(
     wanted: Wanted,
     release: str,
@@ -99,21 +79,21 @@ def to_ask(
 
     A rung is asked only when no better one is present: looking spends the registry's quota.
     """
-    for step in steps(wanted, release, settings, running)[1]:
-        if step.reference and step.reference not in answers:
-            return (step.reference,)
-        answer = answers.get(step.reference)
-        if answer and answer.state == "present" and not _other_bits(wanted, step, answer):
+    for candidate in candidates(wanted, release, settings, running):
+        if candidate.reference and candidate.reference not in answers:
+            return (candidate.reference,)
+        answer = answers.get(candidate.reference)
+        if answer and answer.state == "present" and not _other_bits(wanted, candidate, answer):
             return ()
     return ()
 
 
-def _other_bits(wanted: Wanted, step: Step, answer: Answer | None) -> bool:
+def _other_bits(wanted: Wanted, candidate: Candidate, answer: Answer | None) -> bool:
     """Whether the rung is known to be another image than the recorded one, or nothing tells which it is."""
-    if wanted.recorded is None or step.rung in ("ledger", "reference") or not step.reference:
+    if wanted.recorded is None or candidate.rung in ("ledger", "reference") or not candidate.reference:
         return False
     known = {answer.digest, *answer.digests} if answer else set()
-    return not (known | {digest_of(step.reference)}) & set(wanted.recorded.digests)
+    return not (known | {digest_of(candidate.reference)}) & set(wanted.recorded.digest_set)
 
 
 def choose(
@@ -129,10 +109,10 @@ def choose(
     What is not in ``answers`` counts as "cannot tell". The refusal names the service, the container and everything that
     was tried, and carries the code that would let it through, if one would.
     """
-    own, ladder = steps(wanted, release, settings, running)
-    found = [_look(step, answers, running) for step in ladder]
+    own = is_own(wanted, settings, running)
+    found = [_look(c, answers, running) for c in candidates(wanted, release, settings, running)]
     if own and f"{MOVED}:{release}" not in accepted:
-        found = [msgspec.structs.replace(f, other=_other_bits(wanted, f.step, f.answer)) for f in found]
+        found = [msgspec.structs.replace(f, other=_other_bits(wanted, f.candidate, f.answer)) for f in found]
     take = _Taking(wanted, release, own, found)
     may_unknown, may_nodes, may_reference = (_accepts(accepted, c, wanted) for c in (UNKNOWN, ON_NODES, REFERENCE))
     choice = take.proven(may_reference) or take.held_though_unknown()
@@ -155,7 +135,7 @@ class _Found(msgspec.Struct, frozen=True):
     ``other``: it is not, or not for certain, the image that the ledger has for the release.
     """
 
-    step: Step
+    candidate: Candidate
     answer: Answer | None
     digest: str = ""
     held: str = ""
@@ -167,24 +147,24 @@ class _Found(msgspec.Struct, frozen=True):
         return self.answer.state if self.answer else "skipped"
 
     @property
-    def tried(self) -> Tried:
-        text = (self.answer.text or self.state) if self.answer else self.step.why
-        if self.step.reference and self.step.reference not in text:
-            text = f"{self.step.reference}: {text}"
+    def tried(self) -> TriedRung:
+        text = (self.answer.text or self.state) if self.answer else self.candidate.why
+        if self.candidate.reference and self.candidate.reference not in text:
+            text = f"{self.candidate.reference}: {text}"
         if self.other and self.state == "present":
             text = f"{text} ({self.digest}), which is not what the ledger has for the release"
-        return Tried(self.step.rung, self.step.reference, self.state, text)
+        return TriedRung(self.candidate.rung, self.candidate.reference, self.state, text)
 
 
-def _look(step: Step, answers: Mapping[str, Answer], running: Sequence[Running]) -> _Found:
-    if not step.reference:
-        return _Found(step, None)
-    not_asked = Answer(step.reference, "unknown", text=f"{step.reference}: the registry was not asked")
-    answer = answers.get(step.reference, not_asked)
-    digest = answer.digest or digest_of(step.reference)
-    runs = any(same_image((digest, *answer.digests, *step.digests), r.image_id) for r in running)
-    held = (digest if runs else "") if digest else step.running
-    return _Found(step, answer, digest or step.running, held, step.reference in answers)
+def _look(candidate: Candidate, answers: Mapping[str, Answer], running: Sequence[Running]) -> _Found:
+    if not candidate.reference:
+        return _Found(candidate, None)
+    not_asked = Answer(candidate.reference, "unknown", text=f"{candidate.reference}: the registry was not asked")
+    answer = answers.get(candidate.reference, not_asked)
+    digest = answer.digest or digest_of(candidate.reference)
+    runs = any(same_image((digest, *answer.digests, *candidate.digests), r.image_id) for r in running)
+    held = (digest if runs else "") if digest else candidate.running
+    return _Found(candidate, answer, digest or candidate.running, held, candidate.reference in answers)
 
 
 class _Taking:
@@ -194,13 +174,13 @@ class _Taking:
         self.wanted, self.release, self.own, self.found = wanted, release, own, found
         self.usable = [f for f in found if not f.other]
         # What we write for an own image is pinned, and for a digest the API server's default is IfNotPresent.
-        latest = not own and found[0].step.tag in ("", "latest") and not digest_of(wanted.image)
+        latest = not own and found[0].candidate.tag in ("", "latest") and not digest_of(wanted.image)
         self.from_nodes = (wanted.pull_policy or ("Always" if latest else "IfNotPresent")) != "Always"
 
     def proven(self, may_reference: bool) -> Choice | None:
         """The best rung that the registry has."""
         for f in self.usable:
-            if f.state == "present" and self._may_stand_in(f) and (may_reference or f.step.rung != "reference"):
+            if f.state == "present" and self._may_stand_in(f) and (may_reference or f.candidate.rung != "reference"):
                 return self._choice(f)
         return None
 
@@ -209,7 +189,7 @@ class _Taking:
         if not self.from_nodes:
             return None
         for f in self.usable:
-            if f.state == "unknown" and f.held and f.step.rung != "reference" and self._may_stand_in(f):
+            if f.state == "unknown" and f.held and f.candidate.rung != "reference" and self._may_stand_in(f):
                 return self._choice(f, "the registry cannot tell, but pods run this digest: the nodes have it")
         return None
 
@@ -217,14 +197,14 @@ class _Taking:
         """Accepted: the registry cannot tell. A known digest before a tag; never a tag that moves."""
         warning = "the registry could not tell whether this image exists (accepted)"
         for f in self.usable:
-            if f.step.rung == "reference":
+            if f.candidate.rung == "reference":
                 continue
             if f.state == "present":
                 return self._choice(f)
-            if f.state == "unknown" and (f.digest or f.step.rung == "as-is"):
+            if f.state == "unknown" and (f.digest or f.candidate.rung == "as-is"):
                 return self._choice(f, warning)
         for f in self.usable:
-            if f.state == "unknown" and f.step.tag:
+            if f.state == "unknown" and f.candidate.tag:
                 return self._choice(f, warning + "; the text has no digest, so nothing proves what will run")
         last = [f for f in self.usable if f.state == "present" and may_reference]
         return self._choice(last[0]) if last else None
@@ -245,50 +225,41 @@ class _Taking:
 
     def _may_stand_in(self, found: _Found) -> bool:
         """History and reference may only stand in for the release once every rung that names it was looked at."""
-        if found.step.rung not in ("history", "reference"):
+        if found.candidate.rung not in ("history", "reference"):
             return True
         return not any(f.state == "unknown" for f in self.found[: self.found.index(found)])
 
     def _choice(self, found: _Found, *warnings: str) -> Choice:
-        w, step, digest = self.wanted, found.step, found.digest
+        w, candidate, digest = self.wanted, found.candidate, found.digest
         resolves = found.answer is not None and found.answer.digest != "" and found.state != "absent"
         if not self.own:
             image = w.image
         elif not digest:
-            image = f"{step.repository}:{step.tag}"
-        elif step.rung == "release-tag" and resolves:
-            image = f"{step.repository}:{step.tag}@{digest}"
+            image = f"{candidate.repository}:{candidate.tag}"
+        elif candidate.rung == "release-tag" and resolves:
+            image = f"{candidate.repository}:{candidate.tag}@{digest}"
         else:
-            image = f"{step.repository}@{digest}"
+            image = f"{candidate.repository}@{digest}"
         digests = found.answer.digests if found.answer and found.answer.digest == digest else ()
-        digests = (*digests, *step.digests)
-        return Choice(
-            service=w.service,
-            workload=w.workload,
-            container=w.container,
-            init=w.init,
-            own=self.own,
-            before=w.image,
-            image=image,
-            digest=digest,
+        digests = (*digests, *candidate.digests)
+        chosen = msgspec.structs.replace(
+            unproven(w, own=self.own), to=image, digest=digest, rung=candidate.rung, tried=self._tried(found),
             digests=tuple(dict.fromkeys(digests or (digest,))) if digest else (),
-            rung=step.rung,
-            tried=self._tried(found),
-            warnings=(*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests)),
-        )
+        )  # fmt: skip
+        return chosen, (*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests))
 
-    def _tried(self, last: _Found) -> tuple[Tried, ...]:
+    def _tried(self, last: _Found) -> tuple[TriedRung, ...]:
         end = self.found.index(last)
         return tuple(f.tried for i, f in enumerate(self.found) if i <= end or f.asked)
 
     def _warnings(self, found: _Found, digests: Sequence[str]) -> tuple[str, ...]:
-        place, rung = self.wanted.place, found.step.rung
+        place, rung = self.wanted.place, found.candidate.rung
         said = []
-        if rung == "history" and not found.step.restored:
+        if rung == "history" and not found.candidate.restored:
             said.append(f"the digest is that of pods of an older revision; nothing proves that it is {self.release}")
         if rung == "reference":
-            said.append(f"{found.step.reference} is the last resort; nothing proves that it is {self.release}")
-        if rung == "as-is" and found.step.tag in ("", "latest") and not digest_of(self.wanted.image):
+            said.append(f"{found.candidate.reference} is the last resort; nothing proves that it is {self.release}")
+        if rung == "as-is" and found.candidate.tag in ("", "latest") and not digest_of(self.wanted.image):
             said.append(
                 f"{self.wanted.image} is not the team's and its tag moves: what it was at {self.release} is not known"
             )
@@ -305,18 +276,24 @@ class _Taking:
     def refusal(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> Refusal:
         code, fix = self._way_out(may_unknown, may_nodes, may_reference)
         text = f"{self.wanted.place}: no image for {self.wanted.image or '(empty)'} at {self.release}."
-        return Refusal(text, code, fix, "; ".join(str(f.tried) for f in self.found))
+        w = self.wanted
+        return Refusal(
+            text, code, fix, "; ".join(str(f.tried) for f in self.found),
+            reason=Reason.NO_IMAGE, subject=str(w.ref.workload),
+            facts=(field_of(w.ref.init), w.ref.name, w.image, self.release),
+        )  # fmt: skip
 
     def _way_out(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> tuple[str, str]:
         """(what ``--accept`` takes, what to do)."""
         unknown = any(
-            f.state == "unknown" and not f.other and (f.step.rung != "reference" or may_reference) for f in self.found
+            f.state == "unknown" and not f.other and (f.candidate.rung != "reference" or may_reference)
+            for f in self.found
         )
         if unknown and not may_unknown and self.unproven(may_reference):
             return UNKNOWN, "The registry could not tell: mend that, or go on without its proof."
         if self._on_nodes() and not may_nodes:
             return ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them."
-        if not may_reference and self.found[-1].step.rung == "reference" and self.found[-1].state == "present":
+        if not may_reference and self.found[-1].candidate.rung == "reference" and self.found[-1].state == "present":
             return REFERENCE, "The reference tag exists, but nothing proves which release it is."
         if any(f.other and f.state == "present" for f in self.found):
             fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from rollback_lib.core.images.reference import ImageReference, digest_of, is_registry_tag, parse
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 
 Rung = Literal["ledger", "release-tag", "manifest", "history", "reference", "as-is"]
 
@@ -21,33 +22,41 @@ _WORD = re.compile(r"[A-Z]+(_[A-Z]+)+|TAG|VERSION|IMAGE|(?:replace|change)(?:Ima
 _SERVICE: Final = "{service}"
 
 
-class Recorded(msgspec.Struct, frozen=True):
-    """What the ledger has for a container at a release: how the image was named, its digest and its digest set."""
+class RecordedContainer(msgspec.Struct, frozen=True, kw_only=True):
+    """One container in the ledger: how its template named the image, and which image its pods ran.
 
-    image: str
-    digest: str
-    digests: tuple[str, ...]
+    ``digest`` is what a registry is asked for (the index, where there is one); ``digests`` is the set that an
+    ``imageID`` is compared with.
+    """
+
+    name: str
+    init: bool = False
+    own: bool = True
+    image: str = ""
+    digest: str = ""
+    digests: tuple[str, ...] = ()
+
+    @property
+    def digest_set(self) -> tuple[str, ...]:
+        return self.digests or (self.digest,)
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """One container of one workload, as the target release's manifest has it (placeholders too).
 
-    ``workload`` is ``Deployment/user-service``. ``pull_policy`` is empty where the manifest leaves it out.
-    ``recorded`` is what really ran for it at this release, where the ledger knows.
+    ``pull_policy`` is empty where the manifest leaves it out. ``recorded`` is what really ran for it at this release,
+    where the ledger knows.
     """
 
     service: str
-    workload: str
-    container: str
-    init: bool
+    ref: ContainerRef
     image: str
     pull_policy: str = ""
-    recorded: Recorded | None = None
+    recorded: RecordedContainer | None = None
 
     @property
     def place(self) -> str:
-        kind = "init container" if self.init else "container"
-        return f"{self.service}: {kind} {self.container} of {self.workload}"
+        return f"{self.service}: {self.ref}"
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -65,16 +74,54 @@ class Running(msgspec.Struct, frozen=True):
     restored: bool = False
 
 
-class Tried(msgspec.Struct, frozen=True):
+class TriedRung(msgspec.Struct, frozen=True):
     """One rung and what came of it. ``state`` is present, absent, unknown, or ``skipped``: there was nothing to ask."""
 
     rung: str
     reference: str
     state: str
-    text: str
+    text: str = ""
 
     def __str__(self) -> str:
         return f"{self.rung}: {self.text}"
+
+
+class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that one container gets (``to``), and the proof for it: how sure it is says the ``rung``.
+
+    ``digest`` is empty only where the registry could not tell and that was accepted; ``digests`` is the set to compare
+    running pods with.
+    """
+
+    service: str
+    kind: str
+    name: str
+    container: str
+    init: bool = False
+    own: bool
+    manifest: str  # as the release's manifest has it
+    live: str = ""  # as the live template has it
+    to: str
+    digest: str = ""
+    digests: tuple[str, ...] = ()
+    rung: str
+    tried: tuple[TriedRung, ...] = ()
+    ran: str = ""  # the digest that the newest pods report, where they agree
+    group: str = ""  # of the kind, where it is not the usual one
+    live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
+
+    @property
+    def ref(self) -> ContainerRef:
+        return ContainerRef(ObjectRef(self.kind, self.name, self.group), self.container, self.init)
+
+
+def unproven(wanted: Wanted, *, own: bool) -> ContainerImage:
+    """The manifest's own image, of which nobody was asked."""
+    workload = wanted.ref.workload
+    return ContainerImage(
+        service=wanted.service, kind=workload.kind, name=workload.name, group=workload.group, container=wanted.ref.name,
+        init=wanted.ref.init, own=own, manifest=wanted.image, to=wanted.image, rung="unproven",
+    )  # fmt: skip
 
 
 class ImageSettings(msgspec.Struct, frozen=True):
@@ -91,8 +138,8 @@ class ImageSettings(msgspec.Struct, frozen=True):
     services: tuple[str, ...] = ()
 
 
-class Step(msgspec.Struct, frozen=True):
-    """One thing to try. ``reference`` is empty where it cannot be asked; ``why`` says so.
+class Candidate(msgspec.Struct, frozen=True):
+    """What one rung would give. ``reference`` is empty where it cannot be asked; ``why`` says so.
 
     ``repository`` and ``tag`` are what would be written; ``running`` is a digest that pods prove for it; ``moves``
     says that the tag is no name for one image, ``restored`` that pods run it since a rollback to this very release.
@@ -167,89 +214,94 @@ def _repository_of(image: str) -> ImageReference | None:
     return _parsed(before if colon and "/" not in tag else image.partition("@")[0])
 
 
-def steps(
-    wanted: Wanted, release: str, settings: ImageSettings, running: Sequence[Running]
-) -> tuple[bool, tuple[Step, ...]]:
-    own = is_own(wanted, settings, running)
-    if not own:
-        return False, (_as_is(wanted, settings, running),)
+def candidates(
+    wanted: Wanted, release: str, settings: ImageSettings, running: Sequence[Running] = ()
+) -> tuple[Candidate, ...]:
+    """What could be tried, best rung first, also what cannot be asked."""
+    if not is_own(wanted, settings, running):
+        return (_as_is(wanted, settings, running),)
     found = _repository_of(wanted.image) or _parsed(settings.repository.replace(_SERVICE, wanted.service))
     if found is None and wanted.recorded:
         found = _parsed(wanted.recorded.image)
     if found is None:
-        return True, (
-            Step("manifest", why=f"{wanted.image or 'an empty text'} is no image, and images.repository is not set"),
+        return (
+            Candidate(
+                "manifest", why=f"{wanted.image or 'an empty text'} is no image, and images.repository is not set"
+            ),
         )
     repository = found.repository
-    ladder = [_ledger_step(repository, wanted.recorded, running)] if wanted.recorded else []
-    ladder += [_release_step(repository, t, wanted, release, settings, running) for t in settings.release_tags]
-    asked = {step.reference for step in ladder}
-    manifest = _manifest_step(repository, wanted, settings, running)
+    ladder = [_ledger(repository, wanted.recorded, running)] if wanted.recorded else []
+    ladder += [_release(repository, t, wanted, release, settings, running) for t in settings.release_tags]
+    asked = {candidate.reference for candidate in ladder}
+    manifest = _manifest(repository, wanted, settings, running)
     ladder += [] if manifest.reference and manifest.reference in asked else [manifest]
-    ladder.append(_history_step(repository, running))
+    ladder.append(_history(repository, running))
     if settings.reference_tag:
-        ladder.append(Step("reference", f"{repository}:{settings.reference_tag}", repository=repository))
-    return True, tuple(ladder)
+        ladder.append(Candidate("reference", f"{repository}:{settings.reference_tag}", repository=repository))
+    return tuple(ladder)
 
 
-def _ledger_step(repository: str, recorded: Recorded, running: Sequence[Running]) -> Step:
+def _ledger(repository: str, recorded: RecordedContainer, running: Sequence[Running]) -> Candidate:
     """The recorded digest, in the repository that it ran from."""
     named = _parsed(recorded.image)
     where = named.repository if named else repository
-    held = recorded.digest if any(same_image(recorded.digests, r.image_id) for r in running) else ""
-    return Step(
-        "ledger", f"{where}@{recorded.digest}", repository=where, running=held, digests=recorded.digests
-    )  # fmt: skip
+    held = recorded.digest if any(same_image(recorded.digest_set, r.image_id) for r in running) else ""
+    reference = f"{where}@{recorded.digest}"
+    return Candidate("ledger", reference, repository=where, running=held, digests=recorded.digest_set)
 
 
-def _release_step(
+def _release(
     repository: str, template: str, wanted: Wanted, release: str, settings: ImageSettings, running: Sequence[Running]
-) -> Step:
+) -> Candidate:
     tag = template.replace("{release}", release).replace(_SERVICE, wanted.service)
     if not is_registry_tag(tag):
-        return Step("release-tag", why=f"{tag} cannot be a registry tag")
+        return Candidate("release-tag", why=f"{tag} cannot be a registry tag")
     if tag in settings.mutable_tags:
-        return Step("release-tag", why=f"{tag} is a tag that moves (images.mutable_tags)")
+        return Candidate("release-tag", why=f"{tag} is a tag that moves (images.mutable_tags)")
     text = f"{repository}:{tag}"
-    return Step("release-tag", text, repository=repository, tag=tag, running=_pulled_as(text, running))
+    return Candidate("release-tag", text, repository=repository, tag=tag, running=_pulled_as(text, running))
 
 
-def _manifest_step(repository: str, wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Step:
+def _manifest(repository: str, wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Candidate:
     named = _parsed(wanted.image)
     if is_placeholder(wanted.image) or named is None:
-        return Step("manifest", why=f"{wanted.image or 'an empty text'} is a placeholder or no image")
+        return Candidate("manifest", why=f"{wanted.image or 'an empty text'} is a placeholder or no image")
     if named.digest:
         held = named.digest if any(same_image((named.digest,), r.image_id) for r in running) else ""
-        return Step("manifest", f"{repository}@{named.digest}", repository=repository, running=held)
+        return Candidate("manifest", f"{repository}@{named.digest}", repository=repository, running=held)
     if not named.tag or named.tag in settings.mutable_tags:
-        return Step("manifest", why=f"{wanted.image} names a tag that moves")
-    return Step(
+        return Candidate("manifest", why=f"{wanted.image} names a tag that moves")
+    return Candidate(
         "manifest", wanted.image, repository=repository, tag=named.tag, running=_pulled_as(wanted.image, running)
     )
 
 
-def _history_step(repository: str, running: Sequence[Running]) -> Step:
+def _history(repository: str, running: Sequence[Running]) -> Candidate:
     restored = {d for r in running if r.ready and r.newest and r.restored and (d := digest_of(r.image_id))}
     older = restored or {d for r in running if r.ready and not r.newest and (d := digest_of(r.image_id))}
     if not older:
-        return Step("history", why="no pod of an older revision is Ready")
+        return Candidate("history", why="no pod of an older revision is Ready")
     if len(older) > 1:
-        return Step(
+        return Candidate(
             "history", why="the Ready pods of older revisions run different images: " + ", ".join(sorted(older))
         )
     digest = older.pop()
-    return Step("history", f"{repository}@{digest}", repository=repository, running=digest, restored=bool(restored))
+    return Candidate(
+        "history", f"{repository}@{digest}", repository=repository, running=digest, restored=bool(restored)
+    )
 
 
-def _as_is(wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Step:
+def _as_is(wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Candidate:
     named = _parsed(wanted.image)
     if named is None or is_placeholder(wanted.image):
-        return Step("as-is", why=f"{wanted.image or 'an empty text'} is a placeholder or no image, and not the team's")
+        return Candidate(
+            "as-is", why=f"{wanted.image or 'an empty text'} is a placeholder or no image, and not the team's"
+        )
     held = _pulled_as(wanted.image, running)
     if named.digest and any(same_image((named.digest,), r.image_id) for r in running):
         held = named.digest
     moves = not named.digest and named.tag in ("", "latest", *settings.mutable_tags)
-    return Step("as-is", wanted.image, repository=named.repository, tag=named.tag, running=held, moves=moves)
+    return Candidate("as-is", wanted.image, repository=named.repository, tag=named.tag, running=held, moves=moves)
 
 
 def _pulled_as(text: str, running: Sequence[Running]) -> str:
@@ -262,10 +314,3 @@ def _pulled_as(text: str, running: Sequence[Running]) -> str:
         if not seen.digest or same_image((seen.digest,), r.image_id)
     } - {""}
     return digests.pop() if len(digests) == 1 else ""
-
-
-def candidates(
-    wanted: Wanted, release: str, settings: ImageSettings, running: Sequence[Running] = ()
-) -> tuple[tuple[Rung, str], ...]:
-    """Every (rung, reference) that could be asked about, best first."""
-    return tuple((s.rung, s.reference) for s in steps(wanted, release, settings, running)[1] if s.reference)

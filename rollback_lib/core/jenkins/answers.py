@@ -34,7 +34,7 @@ class QueueItem(msgspec.Struct, frozen=True, kw_only=True):
     gone: bool = False
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class BuildStage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage of a build, with Jenkins' word for how it stands (`SUCCESS`, `IN_PROGRESS`, `FAILED` …)."""
 
     name: str
@@ -78,9 +78,9 @@ def queue_item(data: Mapping[str, Any]) -> QueueItem:
     )
 
 
-def steps(data: Mapping[str, Any]) -> tuple[Step, ...]:
+def stages(data: Mapping[str, Any]) -> tuple[BuildStage, ...]:
     return tuple(
-        Step(name=str(s.get("name") or ""), status=str(s.get("status") or "")) for s in data.get("stages") or []
+        BuildStage(name=str(s.get("name") or ""), status=str(s.get("status") or "")) for s in data.get("stages") or []
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 from xml.sax.saxutils import escape
 
-from rollback_lib.core.settings.parameters import LAST_GOOD, OF_JENKINS
+from rollback_lib.core.settings.parameters import LAST_GOOD, OF_JENKINS, Parameter
 
 BEGIN: Final = "    // begin: written by `rollback jenkins render`, from the library's own schema"
 END: Final = "    // end: written by `rollback jenkins render`"
@@ -26,22 +26,20 @@ class JobParameter(NamedTuple):
 
 def parameters(environments: Sequence[str] = (), *, only_look: bool = False) -> tuple[JobParameter, ...]:
     """The job's parameters. ``environments``: their names, where the settings are known; ``only_look``: by default."""
-    return tuple(_parameter(p.name, p.jenkins, p.kind, p.help, environments, only_look) for p in OF_JENKINS)
+    return tuple(_parameter(p, environments, only_look) for p in OF_JENKINS)
 
 
-def _parameter(
-    name: str, jenkins: str, kind: str, text: str, environments: Sequence[str], only_look: bool
-) -> JobParameter:
-    text = text.replace(" (repeatable)", ", separated by blanks" if kind == "list" else "")
-    if name == "environment" and environments:
-        return JobParameter("choice", jenkins, "Which environment of rollback.yaml.", choices=tuple(environments))
-    if name == "dry_run":
-        return JobParameter("booleanParam", jenkins, text, "true" if only_look else "false")
-    if kind in ("flag", "switch"):  # nothing chosen: as rollback.yaml says
-        return JobParameter("choice", jenkins, text, choices=("", "true", "false"))
-    if name == "reason":
-        return JobParameter("text", jenkins, text)
-    return JobParameter("string", jenkins, text, LAST_GOOD if name == "to" else "")
+def _parameter(p: Parameter, environments: Sequence[str], only_look: bool) -> JobParameter:
+    text = p.jenkins_help or p.help
+    if p.name == "environment" and environments:
+        return JobParameter("choice", p.jenkins, "Which environment of rollback.yaml.", choices=tuple(environments))
+    if p.name == "dry_run":
+        return JobParameter("booleanParam", p.jenkins, text, "true" if only_look else "false")
+    if p.kind in ("flag", "switch"):  # nothing chosen: as rollback.yaml says
+        return JobParameter("choice", p.jenkins, text, choices=("", "true", "false"))
+    if p.name == "reason":
+        return JobParameter("text", p.jenkins, text)
+    return JobParameter("string", p.jenkins, text, LAST_GOOD if p.name == "to" else "")
 
 
 def given(values: Mapping[str, object]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.jenkins.answers import BAD, Build, Step
+from rollback_lib.core.jenkins.answers import BAD, Build, BuildStage
 from rollback_lib.core.redact import redact
 
 EVIDENCE: Final = "rollback-evidence.json"  # the artifact that `rollbackOnFailure` archives before the first kubectl
@@ -41,12 +41,13 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tell(
-    job: str, found: Build, steps: Sequence[Step], log: str, tests: Mapping[str, Any] | None, artifact: bytes | None
-) -> Upstream:
+    job: str, found: Build, stages: Sequence[BuildStage], log: str, tests: Mapping[str, Any] | None,
+    artifact: bytes | None,
+) -> Upstream:  # fmt: skip
     """All that is known. An artifact that does not read counts as none."""
     return Upstream(
         job=job, build=found.number, url=found.url, result=found.result,
-        failed_stages=tuple(redact(s.name) for s in steps if s.status in _FAILED),
+        failed_stages=tuple(redact(s.name) for s in stages if s.status in _FAILED),
         log_tail=tuple(redact(log).splitlines()[-_TAIL:]), failed_tests=tuple(_failed(tests or {}))[:20],
         deploy=_evidence(artifact),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import template_path
 from rollback_lib.core.record import canonical
 
@@ -22,8 +23,11 @@ Object = dict[str, Any]
 
 
 def kind_of(obj: Mapping[str, Any]) -> str:
-    """The object's kind, or an empty text."""
-    return str(obj.get("kind") or "")
+    """The object's kind as `core.kube.kinds` has it, or an empty text.
+
+    One of another group that has the name of one of those is none of them: ``Service.serving.knative.dev``.
+    """
+    return ObjectRef.of(str(obj.get("apiVersion") or ""), str(obj.get("kind") or ""), "").type
 
 
 def name_of(obj: Mapping[str, Any]) -> str:
@@ -31,9 +35,16 @@ def name_of(obj: Mapping[str, Any]) -> str:
     return str((obj.get("metadata") or {}).get("name") or "")
 
 
-def label(kind: str, name: str) -> str:
-    """How an object is named to people and in ``--accept``: ``Deployment/user-service``."""
-    return f"{kind}/{name}"
+def ref_of(obj: Mapping[str, Any], home: str = "") -> ObjectRef:
+    """What the object is called. ``home``: the environment's namespace, where the object may be of another one."""
+    own = str((obj.get("metadata") or {}).get("namespace") or "") if home else ""
+    kind, version = str(obj.get("kind") or ""), str(obj.get("apiVersion") or "")
+    return ObjectRef.of(version, kind, name_of(obj), own if own != home else "")
+
+
+def named(by: Mapping[str, Any]) -> ObjectRef:
+    """The object that an ownerReference or a scaleTargetRef names."""
+    return ObjectRef.of(str(by.get("apiVersion") or ""), str(by.get("kind") or ""), str(by.get("name") or ""))
 
 
 def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
@@ -59,6 +70,27 @@ def containers(pod_template: Mapping[str, Any] | None) -> list[tuple[bool, Objec
     spec = (pod_template or {}).get("spec") or {}
     init = [(True, c) for c in spec.get("initContainers") or [] if isinstance(c, dict)]
     return init + [(False, c) for c in spec.get("containers") or [] if isinstance(c, dict)]
+
+
+def named_containers(workload: Mapping[str, Any]) -> list[tuple[ContainerRef, Object]]:
+    """(which one it is, container) of a workload's pod template, in order."""
+    ref = ref_of(workload)
+    return [(ContainerRef(ref, str(c.get("name") or ""), init), c) for init, c in containers(template(workload))]
+
+
+def container_statuses(workload: Mapping[str, Any], pod: Mapping[str, Any]) -> list[tuple[ContainerRef, Object]]:
+    """(which one of the workload, what this pod of it reports for it), init containers first."""
+    ref, status = ref_of(workload), pod.get("status") or {}
+    return [
+        (ContainerRef(ref, str(one.get("name") or ""), init), one)
+        for field, init in (("initContainerStatuses", True), ("containerStatuses", False))
+        for one in status.get(field) or []
+    ]
+
+
+def field_of(init: bool) -> str:
+    """The field of a pod template that the container stands in."""
+    return "initContainers" if init else "containers"
 
 
 def decided(obj: Mapping[str, Any]) -> Object:

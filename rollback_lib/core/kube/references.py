@@ -7,20 +7,14 @@ from typing import Any
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import containers
-
-
-class Reference(msgspec.Struct, frozen=True, order=True):
-    """One object that a template names."""
-
-    kind: str
-    name: str
 
 
 class KeyReference(msgspec.Struct, frozen=True, order=True):
     """One key of an object that a template names, and where: a variable, or an item of a volume."""
 
-    of: Reference
+    of: ObjectRef
     key: str
     where: str
 
@@ -35,7 +29,7 @@ def _keys(template: Mapping[str, Any]) -> Iterable[KeyReference]:
         if isinstance(source, Mapping) and source.get(named) and not source.get("optional"):
             for item in items:
                 if key := item.get("key"):
-                    yield KeyReference(Reference(kind, str(source[named])), str(key), where)
+                    yield KeyReference(ObjectRef(kind, str(source[named])), str(key), where)
 
     for _, container in containers(template):
         for variable in container.get("env") or []:
@@ -53,14 +47,14 @@ def _keys(template: Mapping[str, Any]) -> Iterable[KeyReference]:
                 yield from of(kind, source, "name", source.get("items") or [], where)
 
 
-def references(template: Mapping[str, Any] | None) -> frozenset[Reference]:
+def references(template: Mapping[str, Any] | None) -> frozenset[ObjectRef]:
     """The ConfigMaps, Secrets, claims and the ServiceAccount without which the pod does not start."""
-    return frozenset(Reference(kind, name) for kind, name, optional in _named(template or {}) if name and not optional)
+    return frozenset(ObjectRef(kind, name) for kind, name, optional in _named(template or {}) if name and not optional)
 
 
-def uses(template: Mapping[str, Any] | None, kind: str, name: str) -> bool:
+def uses(template: Mapping[str, Any] | None, ref: ObjectRef) -> bool:
     """Whether the template names this object, optionally or not."""
-    return any((k, n) == (kind, name) for k, n, _ in _named(template or {}))
+    return any(ObjectRef(kind, name) == ref for kind, name, _ in _named(template or {}))
 
 
 def _named(template: Mapping[str, Any]) -> Iterable[tuple[str, str, bool]]:

@@ -19,6 +19,7 @@ import yaml
 from rollback_lib.core import encoding
 from rollback_lib.core.encoding import Text
 from rollback_lib.core.errors import Problem, Refusal, RefusedError
+from rollback_lib.core.reasons import Reason
 
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH: Final = 150
@@ -92,8 +93,15 @@ class Source(msgspec.Struct, frozen=True):
 def refused(problems: list[Problem]) -> RefusedError:
     """One refusal a problem, each with its place and its way out, in the order of the file and without repeats."""
     seen = dict.fromkeys(sorted(problems, key=lambda p: p.line))
-    said = [(str(msgspec.structs.replace(p, fix="")) + ("." if p.fix else ""), p.fix) for p in seen]
-    return RefusedError(*(Refusal(text, fix=fix) for text, fix in said))
+    return RefusedError(
+        *(
+            Refusal(
+                str(msgspec.structs.replace(p, fix="")) + ("." if p.fix else ""), fix=p.fix,
+                reason=Reason.BAD_MANIFEST, subject=p.place, facts=(p.key,),
+            )
+            for p in seen
+        )
+    )  # fmt: skip
 
 
 def decode(data: bytes, file: str) -> Text:

@@ -1,7 +1,7 @@
 """The one place that turns the text of manifests into Kubernetes objects, with kubectl's meaning, and back.
 
-Refused, each with file and line: what kubectl refuses, and what it would read while something silently vanishes
-(duplicate keys, a second document after ``...``).
+Refused, each with file and line: what kubectl refuses, and a second document after ``...``, which it does not read. Of
+a key that stands twice the last one counts, as for kubectl; `doubled` says which they are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import msgspec
 import yaml
 
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import ref_of
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import HELM_FIX, MAX_DEPTH, Chunk, Node, Source, compose, refused
 from rollback_lib.core.manifests.shapes import misshapen
@@ -20,7 +22,7 @@ from rollback_lib.core.manifests.shapes import misshapen
 MAX_NODES: Final = 2_000_000
 _MERGE: Final = scalars.TAG + "merge"
 _RENDER: Final = "Kustomize is not supported: render it first (kubectl kustomize) and keep the result in git."
-_MOVE: Final = "Keep only Kubernetes objects where manifests.path points, or move this file away."
+_MOVE: Final = "Keep only Kubernetes objects where manifests.path points."
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ class Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = []
+        self.doubled: list[Problem] = []
         self.count = 0
         self.aliased = 0
         self._too_much = False  # said once
@@ -67,19 +70,27 @@ class Reader:
             return known
         self._keyed[id(node)] = {}  # ends a merge that comes back to itself
         found: dict[str, tuple[Node, Node]] = {}
-        own: dict[str, Node] = {}
+        own: dict[str, tuple[Node, type]] = {}
         for key, value in node.pairs:
             if key.kind == "scalar" and key.text == "<<" and (key.tag == _MERGE or (not key.tag and key.style is None)):
                 for base in self._merged(value):
                     found.update(self.pairs(base))
                 continue
-            name = self._key(key)
-            if name is None:
+            known_as = self._key(key)
+            if known_as is None:
                 continue
+            name, of_type = known_as
             if name in own:
-                first = self.source.line(own[name].start)
-                self.say(key, f"duplicate key {name!r}, first on line {first}", "Keep the one that is meant.")
-            own[name] = key
+                first = self.source.line(own[name][0].start)
+                said = f"the key {name!r} stands on line {first} too: this one counts, as for kubectl"
+                if own[name][1] is of_type:
+                    self.doubled.append(self.source.problem(key.start, said))
+                else:  # 1 and "1" become one key only in JSON, in whichever order Go's map has them
+                    said = (
+                        f"the key {name!r} stands on line {first} too, as another type: kubectl takes either, by chance"
+                    )
+                    self.say(key, said, "Keep the one that is meant.")
+            own[name] = (key, of_type)
             found[name] = (key, value)
         self._keyed[id(node)] = found
         return found
@@ -93,14 +104,15 @@ class Reader:
             return []
         return [base for base in resolved if base is not None]
 
-    def _key(self, key: Node) -> str | None:
+    def _key(self, key: Node) -> tuple[str, type] | None:
         node = self.target(key)
         if node is None or node.kind != "scalar":
             template = self.source.text.startswith("{", key.start) and "{{" in self.source.text
             self.say(key, "a mapping key must be text", HELM_FIX if template else "")
             return None
         try:
-            return scalars.key(scalars.resolve(node.text, node.tag, node.style is None))
+            value = scalars.resolve(node.text, node.tag, node.style is None)
+            return scalars.key(value), type(value)
         except scalars.NotReadError as error:
             self.say(key, str(error))
             return None
@@ -185,12 +197,21 @@ def documents(source: Source) -> tuple[Document, ...]:
     return tuple(found)
 
 
-def line_of(manifest: Manifest, kind: str, name: str, path: Sequence[str | int]) -> int:
-    """The line, from 1, of a value within one object of a file; 0 where it is not there."""
+def doubled(manifest: Manifest) -> tuple[Problem, ...]:
+    """The keys that stand twice in one mapping, with their places."""
+    readers = [Reader(manifest.source) for _ in manifest.source.chunks]
+    for reader, chunk in zip(readers, manifest.source.chunks, strict=True):
+        if chunk.root is not None:
+            reader.value(chunk.root)
+    return tuple(problem for reader in readers for problem in reader.doubled)
+
+
+def line_of(manifest: Manifest, ref: ObjectRef, path: Sequence[str | int], home: str = "") -> int:
+    """The line, from 1, of a value within one object of a file; 0 where it is not there. ``home``: see `ref_of`."""
     source = manifest.source
     chunks = {chunk.index: chunk for chunk in source.chunks}
     for document in manifest.documents:
-        if (document.object["kind"], document.object["metadata"]["name"]) != (kind, name):
+        if ref_of(document.object, home) != ref:
             continue
         reader, node = Reader(source), chunks[document.index].root
         for part in (*(("items", document.part) if document.part >= 0 else ()), *path):

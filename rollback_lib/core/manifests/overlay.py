@@ -5,21 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Mapping, Sequence
 
+from rollback_lib.core.kube.identity import ContainerRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import Object, containers, kind_of, name_of, template
+from rollback_lib.core.kube.objects import Object, kind_of, named_containers
 from rollback_lib.core.manifests.manifest_objects import Manifest, dump
 
-Own = Collection[tuple[str, str, str]]  # (kind, name, container) whose image is the team's
 
-
-def set_env(workload: Object, variables: Mapping[str, str], own: Own) -> Object:
-    """The workload with the variables in the team's own containers, as the job's ``kubectl set env`` leaves them.
+def set_env(workload: Object, variables: Mapping[str, str], own: Collection[ContainerRef]) -> Object:
+    """The workload with the variables in the team's ``own`` containers, as the job's ``kubectl set env`` leaves them.
 
     Init containers have none, and neither have other people's images: the job sets its own services.
     """
     changed = copy.deepcopy(workload)
-    for init, container in containers(template(changed)):
-        if init or (kind_of(workload), name_of(workload), container.get("name")) not in own:
+    for ref, container in named_containers(changed):
+        if ref.init or ref not in own:
             continue
         env = [dict(e) for e in container.get("env") or []]
         for name, value in variables.items():
@@ -33,7 +32,7 @@ def set_env(workload: Object, variables: Mapping[str, str], own: Own) -> Object:
     return changed
 
 
-def merge(manifest: Manifest, variables: Mapping[str, str], own: Own) -> tuple[bytes, bool]:
+def merge(manifest: Manifest, variables: Mapping[str, str], own: Collection[ContainerRef]) -> tuple[bytes, bool]:
     """The file with the variables merged as data, and whether anything changed; without a change the bytes stay."""
     if not variables:
         return manifest.data, False

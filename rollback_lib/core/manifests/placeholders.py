@@ -2,13 +2,14 @@
 
 An image scalar is replaced whole, so a placeholder in it does not matter; anywhere else it must be given a value or the
 release is refused. Text that only looks alike is left alone: scripts and templates in ConfigMap and Secret data,
-``command``/``args``, values of several lines, Kubernetes' own ``$(VAR)``, ``$1``, and CustomResourceDefinitions.
+``command``/``args``, values of several lines, Kubernetes' own ``$(VAR)``, ``$1``, a template's ``{{ end }}`` and
+``{{ else }}``, and CustomResourceDefinitions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ from rollback_lib.core.manifests.splice import image_paths
 _PLACEHOLDER: Final = re.compile(
     r"\$\{(?P<braced>[A-Za-z_]\w*)(?::?[-+?=][^{}]*)?\}"
     r"|\$(?P<bare>[A-Z_][A-Z0-9_]+)\b"
-    r"|\{\{-?[ \t]*(?P<curly>[A-Za-z_]\w*)[ \t]*-?\}\}"
+    r"|\{\{-?[ \t]*(?!(?:end|else)\b)(?P<curly>[A-Za-z_]\w*)[ \t]*-?\}\}"
     r"|(?<![A-Za-z0-9_])__(?P<under>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__(?![A-Za-z0-9_])",
     re.ASCII,
 )
@@ -43,13 +44,18 @@ class Found(msgspec.Struct, frozen=True):
 
     def problem(self) -> Problem:
         """The refusal's words for it."""
-        fix = f"Give {self.name} a value under substitute:"
+        fix = f"Give {self.name} a value under substitute:, or keep the text with {self.name}: '{self.text}'"
         said = f"placeholder {self.text} has no value"
         return Problem(said, file=self.file, line=self.line, column=self.column, key=self.path, fix=fix)
 
 
-def find(manifest: Manifest) -> tuple[Found, ...]:
-    """Every placeholder outside images, in the order of the file."""
+def find(
+    manifest: Manifest, values: Mapping[str, str] = {}, wanted: Callable[[Document], bool] = lambda _: True
+) -> tuple[Found, ...]:
+    """Every placeholder outside images, in the order of the file, of the objects that are ``wanted``.
+
+    What is in ``values`` was filled in: where its name still stands, the value is that text.
+    """
     source = manifest.source
     found = [
         Found(
@@ -61,8 +67,9 @@ def find(manifest: Manifest) -> tuple[Found, ...]:
             document=chunk.index,
             path=path,
         )
-        for chunk, node, path in _scalars(manifest)
+        for chunk, node, path in _scalars(manifest, wanted)
         for match in _PLACEHOLDER.finditer(node.text)
+        if _name(match) not in values
     ]
     return tuple(sorted(found, key=lambda f: (f.line, f.column)))
 
@@ -135,7 +142,9 @@ def _differs(old: Node | None, new: Node | None, filled: Mapping[int, str]) -> N
     return next((bad for a, b in inner if (bad := _differs(a, b, filled))), None)
 
 
-def _scalars(manifest: Manifest) -> Iterator[tuple[Chunk, Node, str]]:
+def _scalars(
+    manifest: Manifest, wanted: Callable[[Document], bool] = lambda _: True
+) -> Iterator[tuple[Chunk, Node, str]]:
     """The scalars, keys too, that a deploy job may have templated; each node once."""
     source = manifest.source
     seen: set[int] = set()
@@ -147,7 +156,7 @@ def _scalars(manifest: Manifest) -> Iterator[tuple[Chunk, Node, str]]:
         if root is not None and document.part >= 0:
             items = reader.target(reader.pairs(root)["items"][1])
             root = reader.target(items.items[document.part]) if items else None
-        if root is None or document.object["kind"] == "CustomResourceDefinition":
+        if root is None or document.object["kind"] == "CustomResourceDefinition" or not wanted(document):
             continue
         images = {path for _, _, path in image_paths(document)}
         for node, path in _fields(document, reader, root, (), images):

@@ -15,14 +15,16 @@ import msgspec
 
 from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.kube.identity import ContainerRef
 from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import kind_of, ref_of
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
 from rollback_lib.core.manifests.manifest_objects import Document, Manifest, Reader, documents, dump, parse
 
 # Of other kinds too: an image is an image, whoever runs it.
 POD_SPECS: Final[dict[str, tuple[str, ...]]] = {
-    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "Rollout": ("spec", "template", "spec"),
+    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "Rollout.argoproj.io": ("spec", "template", "spec"),
     **{k.kind: (*k.template, "spec") for k in KINDS.values() if k.template},
 }  # fmt: skip
 _BLOCK_HEADER: Final = re.compile(r"[|>][^\s#]*([ \t]+#[^\r\n]*)?")
@@ -39,10 +41,7 @@ class ImageAt(msgspec.Struct, frozen=True):
     file: str
     document: int
     line: int
-    kind: str
-    name: str
-    container: str
-    init: bool
+    ref: ContainerRef
     image: str
     part: int = -1
 
@@ -150,7 +149,7 @@ def _at(reader: Reader, node: Node | None, path: tuple[str | int, ...]) -> Node 
 def image_paths(document: Document) -> Iterator[tuple[bool, dict[str, Any], tuple[str | int, ...]]]:
     """(init, container, path of its image) for each container of the object's pod template that has an ``image``."""
     pod: Any = document.object
-    steps = POD_SPECS.get(document.object["kind"])
+    steps = POD_SPECS.get(kind_of(document.object))
     for step in steps or ():
         pod = pod.get(step) if isinstance(pod, dict) else None
     if steps is None or not isinstance(pod, dict):
@@ -170,6 +169,7 @@ def _of_document(
     prefix: tuple[str | int, ...],
     problems: list[Problem],
 ) -> Iterator[_Found]:
+    workload = ref_of(document.object)
     for init, container, path in image_paths(document):
         node = _at(reader, chunk.root, prefix + path)
         scalar = reader.target(node) if node else None
@@ -184,10 +184,7 @@ def _of_document(
             file=source.file,
             document=document.index,
             line=source.line(node.start),
-            kind=document.object["kind"],
-            name=document.object["metadata"]["name"],
-            container=name if isinstance(name, str) else "",
-            init=init,
+            ref=ContainerRef(workload, name if isinstance(name, str) else "", init),
             image=image,
             part=document.part,
         )
@@ -208,7 +205,7 @@ def _edits(source: Source, found: list[_Found], new: dict[int, str]) -> dict[tup
         image = new.get(id(f), f.at.image)
         if want.setdefault(id(f.node), image) != image:
             said = f"one text is the image of two containers that need {want[id(f.node)]} and {image}"
-            problems.append(source.problem(f.node.start, said, _REWRITE_BY_HAND, key=f"container {f.at.container}"))
+            problems.append(source.problem(f.node.start, said, _REWRITE_BY_HAND, key=f"container {f.at.ref.name}"))
         holder[id(f.node)] = f
     if problems:
         raise refused(problems)

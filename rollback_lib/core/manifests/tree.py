@@ -7,7 +7,7 @@ is known: they never count as empty, or as taken away.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -57,6 +57,13 @@ class Files(msgspec.Struct, frozen=True):
     texts: Mapping[str, bytes] = {}
     links: Mapping[str, str] = {}
     unread: tuple[Unread, ...] = ()
+
+    def without(self, left_out: Callable[[str], bool]) -> Files:
+        """As if these files were not there."""
+        return Files(
+            {path: data for path, data in self.texts.items() if not left_out(path)}, self.links,
+            tuple(u for u in self.unread if not left_out(u.path)),
+        )  # fmt: skip
 
 
 def is_pointer(data: bytes) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.images.rungs import RecordedContainer
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.plan.model import LEFT, Plan, PlannedContainer, PlannedService
 from rollback_lib.core.redact import redact
-from rollback_lib.core.releases.ledger import LastRun, Quarantine, RecordedContainer, RecordedWorkload
+from rollback_lib.core.releases.ledger import LastRun, Quarantine, RecordedWorkload
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import UNKNOWN
@@ -23,15 +25,9 @@ def quarantine(request: Request, plan: Plan, live: Live, at: str) -> Quarantine 
     known = failed.release not in (UNKNOWN.release, MIXED)
     if known and failed.release == plan.target.release:
         return None
-    planned = {(c.workload, c.name, c.init): c for s in plan.services for c in s.containers if c.own}
+    planned = {c.ref: c for s in plan.services for c in s.containers if c.own}
     kept = {d for c in planned.values() for d in (c.digest, *c.digests)}
-    ran = {
-        digest_of(image_id)
-        for w in live.workloads
-        for c in w.containers
-        if (w.label, c.name, c.init) in planned
-        for image_id in (*c.newest, c.image)
-    }
+    ran = {digest_of(image_id) for ref, c in live.by_ref.items() if ref in planned for image_id in (*c.newest, c.image)}
     digests = tuple(sorted(ran - kept - {""}))
     if not known and not digests:
         return None
@@ -52,15 +48,14 @@ def last_run(request: Request, plan: Plan, at: str) -> LastRun:
 
 
 def _workloads(service: PlannedService) -> Iterable[RecordedWorkload]:
-    left = {f"{o.kind}/{o.name}" for o in service.objects if o.change == LEFT}
-    grouped: Mapping[str, list[PlannedContainer]] = {c.workload: [] for c in service.containers}
+    left = {o.ref for o in service.objects if o.change == LEFT}
+    grouped: Mapping[ObjectRef, list[PlannedContainer]] = {c.ref.workload: [] for c in service.containers}
     for c in service.containers:
-        grouped[c.workload].append(c)
+        grouped[c.ref.workload].append(c)
     for workload, containers in grouped.items():
         if workload not in left:
-            kind, _, name = workload.partition("/")
             yield RecordedWorkload(
-                service=service.name, kind=kind, name=name,
+                service=service.name, kind=workload.kind, name=workload.name,
                 containers=tuple(
                     RecordedContainer(
                         name=c.name, init=c.init, own=c.own, image=c.to, digest=c.digest, digests=c.digests

@@ -10,6 +10,7 @@ import msgspec
 
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import json_patch, owners
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.json_patch import Operation, pointer
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
 from rollback_lib.core.kube.marks import OURS, RELEASE, TEMPLATE, last_applied
@@ -17,12 +18,12 @@ from rollback_lib.core.kube.objects import (
     CHANGE_CAUSE,
     RESTARTED_AT,
     Object,
-    containers,
     decided,
     kind_of,
-    label,
-    name_of,
+    named,
+    named_containers,
     notes_of,
+    ref_of,
     replicas_of,
     template,
     template_hash,
@@ -31,6 +32,7 @@ from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.references import uses
 from rollback_lib.core.plan import differences, three_way
 from rollback_lib.core.plan.model import CREATE, LEFT, NONE, UPDATE
+from rollback_lib.core.reasons import Reason
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +53,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     applied: str | None = None  # the last-applied annotation that it gets; None: its manifest (`three_way.patch`)
     owner: Owner | None = None  # of the live object, where it is written
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
+    namespace: str = ""  # the target's own, where that is not the environment's
 
     @property
-    def label(self) -> str:
-        return label(kind_of(self.target), name_of(self.target))
+    def ref(self) -> ObjectRef:
+        return msgspec.structs.replace(ref_of(self.target), namespace=self.namespace)
 
 
 def never_written(target: Object, namespace: str) -> str:
@@ -104,8 +107,7 @@ def marked(draft: Draft, after: Object) -> Draft:
 def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:
     """Whether an HPA owns the workload's replicas."""
     for autoscaler in autoscalers:
-        goal = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
-        if (goal.get("kind"), goal.get("name")) == (kind_of(target), name_of(target)):
+        if named((autoscaler.get("spec") or {}).get("scaleTargetRef") or {}) == ref_of(target):
             return True
     return False
 
@@ -143,18 +145,20 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
     """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
         return ""
-    return next((c for c in sorted(config_maps) if uses(template(target), "ConfigMap", c)), "")
+    return next((c for c in sorted(config_maps) if uses(template(target), ObjectRef("ConfigMap", c))), "")
 
 
 def owned(draft: Draft, *, by_policy: bool) -> Refusal:
     """Why an object of another program's is not simply written. Only a person accepts that, told what undoes it."""
     assert draft.owner is not None
     advice = owners.advice(draft.owner)
-    said = f"{draft.label} is owned by {owners.who(draft.owner)}" + (f": {advice}. " if advice else ". ")
-    said += owners.undoes(draft.owner, [draft.label])
-    if by_policy:
-        return Refusal(said, fix="With `approval: auto` nobody hears that, so it is not acceptable there.")
-    return Refusal(said, code=f"owner:{name_of(draft.target)}")
+    said = f"{draft.ref} is owned by {owners.who(draft.owner)}" + (f": {advice}. " if advice else ". ")
+    said += owners.undoes(draft.owner, [str(draft.ref)])
+    fix = "With `approval: auto` nobody hears that, so it is not acceptable there." if by_policy else ""
+    return Refusal(
+        said, code="" if by_policy else f"owner:{draft.ref.name}", fix=fix,
+        reason=Reason.OWNED, subject=str(draft.ref), facts=(draft.owner.program, draft.owner.name),
+    )  # fmt: skip
 
 
 def replaces_pods(live: Object, after: Object) -> bool:
@@ -164,11 +168,11 @@ def replaces_pods(live: Object, after: Object) -> bool:
     return awaited and template(live) != template(after)
 
 
-def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, str, bool]]) -> bool:
+def already(draft: Draft, after: Object, live_is_target: Collection[ContainerRef]) -> bool:
     """Whether the server would store what it has, apart from what needs no new pod.
 
-    That is an image which is the same one under another name (``live_is_target``: (workload, container, init) whose
-    live reference still names the planned image, in the registry and in the pods), and the mark of a past restart.
+    That is an image which is the same one under another name (``live_is_target``: the containers whose live reference
+    still names the planned image, in the registry and in the pods), and the mark of a past restart.
     What makes no plan stale is still a change: a number of replicas.
     """
     assert draft.live is not None
@@ -178,7 +182,7 @@ def already(draft: Draft, after: Object, live_is_target: Collection[tuple[str, s
     return live in (decided(after), decided(_alike(after, draft, live_is_target, restarted_at(draft.live))))
 
 
-def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) -> Draft:
+def left_alone(draft: Draft, live_is_target: Collection[ContainerRef]) -> Draft:
     """The draft of an object that is right already: its manifest says what the last apply did, so that the next one
     changes nothing. A restart by hand is not in it: an apply leaves that alone anyway."""
     assert draft.live is not None
@@ -186,18 +190,18 @@ def left_alone(draft: Draft, live_is_target: Collection[tuple[str, str, bool]]) 
     return msgspec.structs.replace(draft, change=NONE, operations=(), target=target, merged=target != draft.target)
 
 
-def _alike(obj: Object, draft: Draft, live_is_target: Collection[tuple[str, str, bool]], restart: str) -> Object:
+def _alike(obj: Object, draft: Draft, live_is_target: Collection[ContainerRef], restart: str) -> Object:
     """``obj`` with what is no reason for a rollout: a restart, and the other name of an image."""
-    live = template(draft.live or {})
-    if template(obj) is None or live is None:
+    live = draft.live or {}
+    if template(obj) is None or template(live) is None:
         return obj
     twin = copy.deepcopy(obj)
     if restart and not restarted_at(twin):
         twin = restarted(twin, restart)
-    images = {(init, c.get("name")): c.get("image") for init, c in containers(live)}
-    for init, container in containers(template(twin)):
-        if (draft.label, container.get("name"), init) in live_is_target:
-            container["image"] = images.get((init, container.get("name")), container.get("image"))
+    images = {ref: c.get("image") for ref, c in named_containers(live)}
+    for ref, container in named_containers(twin):
+        if ref in live_is_target:
+            container["image"] = images.get(ref, container.get("image"))
     return twin
 
 

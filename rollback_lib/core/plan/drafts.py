@@ -8,6 +8,7 @@ import msgspec
 
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AUTOSCALER, KINDS, WORKLOADS
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import (
@@ -16,16 +17,16 @@ from rollback_lib.core.kube.objects import (
     fingerprint,
     is_leaving,
     kind_of,
-    label,
     name_of,
     notes_of,
+    ref_of,
     replicas_of,
     template,
 )
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
 from rollback_lib.core.manifests import grouping
 from rollback_lib.core.manifests.grouping import SourceObject
-from rollback_lib.core.manifests.inventory import Contents, Key
+from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.plan import decide, differences, leaving, orphans
 from rollback_lib.core.plan.beginnings import Failed
 from rollback_lib.core.plan.decide import Draft
@@ -44,6 +45,7 @@ from rollback_lib.core.plan.model import (
     PlannedService,
     StuckPod,
 )
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.records import Images, Request, Resolution
 
 
@@ -60,28 +62,34 @@ def drafts(
     asked = failed.bodies()
 
     def of(source: SourceObject, body: Object, autoscalers: Sequence[Object] = ()) -> Draft:
-        live = snapshot.get(source.kind, source.name)
+        live = snapshot.get(source.ref)
         draft = Draft(
             service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT,
+            namespace=source.namespace,
             applied=notes_of(body).get(LAST_APPLIED, "") if request.undo else None,
         )  # fmt: skip
-        skip = f"skip:{draft.label}"
+        skip = f"skip:{draft.ref}"
         if why := decide.never_written(body, namespace):
             draft = msgspec.structs.replace(draft, why=why)
         elif skip in request.accept:
             draft = msgspec.structs.replace(draft, why=f"--accept {skip}", accepted=skip)
-        elif why := snapshot.why_not(source.kind, source.name, source.api_version):
-            refused.append(Refusal(f"{draft.label} ({source.place}): {why}.", code=skip))
+        elif why := snapshot.why_not(source.ref, source.api_version):
+            refused.append(
+                Refusal(
+                    f"{draft.ref} ({source.place}): {why}.", code=skip,
+                    reason=Reason.OBJECT_UNREAD, subject=str(draft.ref), facts=(source.api_version,),
+                )
+            )  # fmt: skip
         elif live is not None and is_leaving(live):
             refused.append(leaving.refusal(live))
-        elif live is None and draft.label in request.undo_missing:
+        elif live is None and str(draft.ref) in request.undo_missing:
             draft = msgspec.structs.replace(draft, change=CREATE, why="the run that is undone has deleted it")
         elif live is None:
-            removed = failed.lacks((source.kind, source.name))
+            removed = failed.lacks(source.ref)
             change, why = decide.missing(body, removed)
             draft = msgspec.structs.replace(draft, change=change, why=why)
         else:
-            base = last_applied(live) or asked.get((source.kind, source.name))
+            base = last_applied(live) or asked.get(source.ref)
             draft = decide.put_back(
                 draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
                 stamp=decide.stamps(body, resolution.target.release, request.run),
@@ -89,7 +97,7 @@ def drafts(
         return draft
 
     # first, since one that comes back has the replicas of its workload from then on
-    scaling = {id(body): of(source, body) for source, body in targets if source.kind == AUTOSCALER}
+    scaling = {id(body): of(source, body) for source, body in targets if source.ref.type == AUTOSCALER}
     made = [d.target for d in scaling.values() if d.change == CREATE]
     autoscalers = (*snapshot.all(AUTOSCALER), *made)
     return [scaling.get(id(body)) or of(source, body, autoscalers) for source, body in targets]
@@ -99,7 +107,7 @@ def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
     """What a rollback of some services changes for the others too."""
     if not request.services:
         return []
-    changing = [d.label for d in drafts if d.service == grouping.SHARED and d.change in (CREATE, UPDATE, RESTART)]
+    changing = [d.ref for d in drafts if d.service == grouping.SHARED and d.change in (CREATE, UPDATE, RESTART)]
     return [f"{name} is shared: it changes for the services that stay as they are, too." for name in changing]
 
 
@@ -120,7 +128,7 @@ def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
 
 
 def orphans_of(
-    snapshot: Snapshot, gone: Mapping[Key, Object], there: Mapping[Key, bool | None], namespace: str,
+    snapshot: Snapshot, gone: Mapping[ObjectRef, Object], there: Mapping[ObjectRef, bool | None], namespace: str,
     failed: Failed | None = None, accepted: Collection[str] = (), drafts: Sequence[Draft] = (),
 ) -> tuple[Orphan, ...]:  # fmt: skip
     """What becomes of each object that only the failed release's manifests have (``gone``); ConfigMaps come last.
@@ -130,45 +138,43 @@ def orphans_of(
     is carried out, and well, before any of these goes.
     """
     coming = {
-        (kind_of(d.target), name_of(d.target)): d.after
+        d.ref: d.after
         for d in drafts
         if d.change in (CREATE, UPDATE, RESTART) and d.after is not None and template(d.after)
     }
     found: list[Orphan] = []
-    deleted: set[Key] = set()
+    deleted: set[ObjectRef] = set()
     staying: list[Object] = []
-    for key in sorted(gone, key=lambda k: (k[0] == "ConfigMap", k[0] not in WORKLOADS, k)):
-        live = snapshot.get(*key)
+    for key in sorted(gone, key=lambda r: (r.type == "ConfigMap", r.type not in WORKLOADS, r)):
+        live = snapshot.get(key)
         if why := orphans.elsewhere(gone[key], namespace):
-            found.append(orphans.left(gone[key], why))
-        elif live is None and key[0] not in KINDS:
-            found.append(orphans.left(gone[key], "whether it is there was not looked up"))
+            found.append(orphans.left(key, gone[key], why))
+        elif live is None and key.type not in KINDS:
+            found.append(orphans.left(key, gone[key], "whether it is there was not looked up"))
         elif live is None and key in there and there[key] is not False:
-            found.append(orphans.left(gone[key], "" if there[key] else "we may not see whether it is there"))
+            found.append(orphans.left(key, gone[key], "" if there[key] else "we may not see whether it is there"))
         elif live is None:
             continue
         else:
             found.append(orphans.orphan(live, _staying(snapshot, deleted, coming), failed, staying, accepted))
             deleted |= {key} if found[-1].change == DELETE else set()
-            staying += [live] if found[-1].change != DELETE and key[0] in WORKLOADS else []
+            staying += [live] if found[-1].change != DELETE and key.type in WORKLOADS else []
     return tuple(found)
 
 
-def _staying(snapshot: Snapshot, deleted: Collection[Key], coming: Mapping[Key, Object]) -> list[Object]:
+def _staying(snapshot: Snapshot, deleted: Collection[ObjectRef], coming: Mapping[ObjectRef, Object]) -> list[Object]:
     """Everything with a pod template that is there at the end: workloads as they will be, and the pods that stay.
 
     (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods. ``coming`` has the
     workloads that this plan changes: where their template is another one, their pods of now are replaced.)
     """
-    there = {(kind, name_of(w)): w for kind in WORKLOADS for w in snapshot.all(kind)}
+    there = {ref_of(w): w for kind in WORKLOADS for w in snapshot.all(kind)}
     gone = {*deleted, *(k for k, w in coming.items() if k in there and decide.replaces_pods(there[k], w))}
     sets = {name_of(r): r for r in snapshot.all("ReplicaSet")}
 
     def goes(pod: Object) -> bool:
         keys = orphans.owned_by(pod)
-        keys += [
-            k for kind, name in keys if kind == "ReplicaSet" and name in sets for k in orphans.owned_by(sets[name])
-        ]
+        keys += [o for r in keys if r.type == "ReplicaSet" and r.name in sets for o in orphans.owned_by(sets[r.name])]
         return any(k in gone for k in keys)
 
     workloads = [w for key, w in {**there, **coming}.items() if key not in deleted]
@@ -214,7 +220,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
         objects = tuple(_planned(d) for d in drafts if d.service == name)
         containers = tuple(
             PlannedContainer(
-                name=i.container, workload=label(i.kind, i.name), from_=i.live or i.manifest, to=i.to, digest=i.digest,
+                name=i.container, workload=str(i.ref.workload), from_=i.live or i.manifest, to=i.to, digest=i.digest,
                 digests=i.digests, rung=i.rung, init=i.init, own=i.own,
             )
             for i in images.images
@@ -228,7 +234,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
 def _planned(draft: Draft) -> PlannedObject:
     writing = draft.change in (CREATE, UPDATE, RESTART)
     return PlannedObject(
-        kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
+        kind=draft.ref.kind, name=draft.ref.name, namespace=draft.namespace, change=draft.change, file=draft.file,
         api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
@@ -263,6 +269,7 @@ def offline(
                 live=None,
                 change=change,
                 why=why,
+                namespace=source.namespace,
             )
         )
     said = "Offline: neither the cluster nor the registry was asked."

@@ -15,10 +15,11 @@ import msgspec
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.json_patch import Operation, covers, pointer
 from rollback_lib.core.kube.kinds import KINDS, template_path
-from rollback_lib.core.kube.objects import Object, containers, kind_of, name_of, template
+from rollback_lib.core.kube.objects import Object, containers, field_of, kind_of, name_of, named_containers, template
 from rollback_lib.core.kube.snapshot import DryRun
 from rollback_lib.core.plan import decide, recreate
 from rollback_lib.core.plan.decide import Draft
+from rollback_lib.core.reasons import Reason
 
 # The server's own words for what `duplicates` says with names in it.
 _TWICE: Final = re.compile(r"hides previous definition of|duplicate (port|name|environment variable)")
@@ -57,18 +58,18 @@ def read(
     if wanted is not None and anew is not None and (new is None or said.object is None or _helps(kept, new)):
         if new is not None:
             return _made_again(draft, said, wanted, anew, kept, accepted)
-        if f"recreate:{draft.label}" in accepted:
+        if f"recreate:{draft.ref}" in accepted:
             return Reading(draft, (refused_by_server(draft, anew, "create", services),))
     if said.object is None:
-        if anew is not None:
-            text = f"{said.refused}; nor does it take a new one: {anew.refused}"
-            said = msgspec.structs.replace(said, refused=text, taken=is_taken(said) or is_taken(anew))
-        return Reading(draft, (refused_by_server(draft, said, services=services),))
+        return Reading(draft, (refused_by_server(draft, said, services=services, anew=anew),))
     refusals = [*_policies(draft, said), *_images_changed(draft, said.object)]
     refusals += [
         Refusal(
-            f"{draft.label}: the server says yes to the old {_dotted(o)}, but keeps its own.",
-            code=f"skip:{draft.label}",
+            f"{draft.ref}: the server says yes to the old {_dotted(o)}, but keeps its own.",
+            code=f"skip:{draft.ref}",
+            reason=Reason.KEEPS_ITS_OWN,
+            subject=str(draft.ref),
+            facts=(_dotted(o),),
         )
         for o in kept
         if o.op != "remove"  # what a removed field gets by default may be what it was
@@ -85,17 +86,22 @@ def _made_again(
     assert draft.live is not None
     assert anew.object is not None
     if said.object is None:
+        seen: tuple[str, ...] = (said.refused,)
         why = f"the server refuses the release's manifest: {said.refused}"
     else:
-        fields = ", ".join(dict.fromkeys(map(_dotted, kept)))
-        why = f"the server says yes to the release's {fields} and does not do it"
+        seen = tuple(dict.fromkeys(map(_dotted, kept)))
+        why = f"the server says yes to the release's {', '.join(seen)} and does not do it"
     if blocked := recreate.blocked(draft.live):
-        text = f"{draft.label}: {why}; and it is not made again: {blocked}."
-        return Reading(draft, (Refusal(text, code=f"skip:{draft.label}"),))
-    code = f"recreate:{draft.label}"
+        text = f"{draft.ref}: {why}; and it is not made again: {blocked}."
+        refusal = Refusal(
+            text, code=f"skip:{draft.ref}", reason=Reason.NOT_MADE_AGAIN, subject=str(draft.ref), facts=seen
+        )
+        return Reading(draft, (refusal,))
+    code = f"recreate:{draft.ref}"
     refusal = Refusal(
-        f"{draft.label}: {why}. It would have to be {recreate.WHY[kind_of(draft.live)]}.",
-        code=code, fix=f"Or leave it as it is: --accept skip:{draft.label}.",
+        f"{draft.ref}: {why}. It would have to be {recreate.WHY[kind_of(draft.live)]}.",
+        code=code, fix=f"Or leave it as it is: --accept skip:{draft.ref}.",
+        reason=Reason.IMMUTABLE_FIELD, subject=str(draft.ref), facts=seen,
     )  # fmt: skip
     if code not in accepted:
         return Reading(draft, (refusal,))
@@ -155,29 +161,34 @@ def _at(obj: Any, path: str) -> Any:
 
 def _images_changed(draft: Draft, after: Object) -> Iterator[Refusal]:
     """An admission policy may add to the template; the image is the plan's, or the rollback proves nothing."""
-    wanted = template(draft.target)
-    images = {(init, c["name"]): c.get("image") for init, c in containers(template(after))}
-    for init, container in containers(wanted):
-        if (got := images.get((init, container["name"]))) != container.get("image"):
+    images = {ref: c.get("image") for ref, c in named_containers(after)}
+    for ref, container in named_containers(draft.target):
+        if (got := images.get(ref)) != container.get("image"):
             yield Refusal(
-                f"{draft.label}: an admission policy changes the image of container {container['name']} "
-                f"from {container.get('image')} to {got}."
+                f"{draft.ref}: an admission policy changes the image of container {ref.name} "
+                f"from {container.get('image')} to {got}.",
+                reason=Reason.IMAGE_CHANGED,
+                subject=str(draft.ref),
+                facts=(field_of(ref.init), ref.name, str(container.get("image")), str(got)),
             )
 
 
 def _policies(draft: Draft, said: DryRun) -> Iterator[Refusal]:
     for warning in said.warnings:
         if "PodSecurity" in warning:
-            yield Refusal(f"{draft.label}: {warning}", code=f"policy:{name_of(draft.target)}")
+            yield Refusal(
+                f"{draft.ref}: {warning}", code=f"policy:{name_of(draft.target)}",
+                reason=Reason.POLICY, subject=str(draft.ref), facts=(warning,),
+            )  # fmt: skip
 
 
 def _warnings(draft: Draft, said: DryRun) -> Iterator[str]:
     twice = list(duplicates(draft.target))
     for warning in said.warnings:
         if "PodSecurity" not in warning and not (twice and _TWICE.search(warning)):
-            yield f"{draft.label}: {warning}"
+            yield f"{draft.ref}: {warning}"
     for text in twice:
-        yield f"{draft.label}: {text}. The next `kubectl apply` may lose all but one: take one out of the manifest."
+        yield f"{draft.ref}: {text}. The next `kubectl apply` may lose all but one: take one out of the manifest."
 
 
 def duplicates(target: Mapping[str, Any]) -> Iterator[str]:
@@ -212,26 +223,38 @@ def is_taken(found: DryRun) -> bool:
     return found.taken or _TAKEN in found.refused
 
 
-def refused_by_server(draft: Draft, found: DryRun, verb: str = "", services: Collection[Object] = ()) -> Refusal:
-    """The refusal for a dry run that did not pass. ``services``: those of the namespace."""
+def refused_by_server(
+    draft: Draft, found: DryRun, verb: str = "", services: Collection[Object] = (), anew: DryRun | None = None
+) -> Refusal:
+    """The refusal for a dry run that did not pass, nor did one as a new object (``anew``), where that was tried.
+    ``services``: those of the namespace."""
     kind, name = kind_of(draft.target), name_of(draft.target)
-    status, said = found.status, found.refused
+    answers = [found] if anew is None else [found, anew]
+    status, said = found.status, "; nor does it take a new one: ".join(a.refused for a in answers)
+    taken = any(map(is_taken, answers))
     verb = verb or ("create" if draft.live is None else "patch")
     if status == 403 and "forbidden: User" in said:
         return Refusal(
             f"we may not {verb} {KINDS[kind].plural}/{name}.",
             code=f"permission:{name}",
             fix=f"Allow `get` and `{verb}` on {KINDS[kind].plural} in the Role.",
+            reason=Reason.NO_RIGHT,
+            subject=f"{KINDS[kind].plural}/{name}",
+            facts=(verb,),
         )
     fix = ""
-    if is_taken(found) and (held := recreate.holders(draft.target, services)):
+    if taken and (held := recreate.holders(draft.target, services)):
         held_by = "; ".join(held)
         fix = f"{held_by[0].upper()}{held_by[1:]}, and gives it up only after this one "
         fix += "would have it. Free it by hand; then plan again."
-    elif is_taken(found):
+    elif taken:
         fix = (
             "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "
             "is made again would not get it either. Free it; then plan again."
         )
-    text = f"{draft.label}: the server refuses the release's manifest: {said}"
-    return Refusal(f"{text}." if fix else text, code=f"skip:{kind}/{name}", fix=fix)
+    text = f"{draft.ref}: the server refuses the release's manifest: {said}"
+    return Refusal(
+        f"{text}." if fix else text, code=f"skip:{kind}/{name}", fix=fix,
+        reason=Reason.ADDRESS_TAKEN if taken else Reason.SERVER_REFUSES, subject=str(draft.ref),
+        facts=(str(status), *(a.refused for a in answers if not a.taken)),  # where we saw it, the words are ours
+    )  # fmt: skip

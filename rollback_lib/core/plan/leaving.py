@@ -12,13 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.objects import Object, is_leaving, kind_of, label, name_of, template
-from rollback_lib.core.kube.references import Reference, keys, references
+from rollback_lib.core.kube.objects import Object, is_leaving, kind_of, name_of, ref_of, template
+from rollback_lib.core.kube.references import keys, references
 from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import CREATE, RESTART, UPDATE
 from rollback_lib.core.plan.orphans import owned_by
+from rollback_lib.core.reasons import Reason
 
 CLAIM: Final = "PersistentVolumeClaim"
 # The server takes a patch of what is on its way out; with this it says 422. A member that is not there equals null.
@@ -37,8 +39,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[tuple[str, str], ...] = ()  # (key, whose and where)
 
     @property
-    def label(self) -> str:
-        return label(self.kind, self.name)
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
     @property
     def code(self) -> str:
@@ -48,16 +50,22 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 def since(live: Mapping[str, Any]) -> str:
     """When it was deleted and what holds it, in words."""
+    deleted, *held = since_and_by(live)
+    return f"it was deleted at {deleted}" + (f", and {', '.join(held)} still holds it" if held else "")
+
+
+def since_and_by(live: Mapping[str, Any]) -> tuple[str, ...]:
+    """When it was deleted, and the finalizers that hold it."""
     meta = live["metadata"]
-    held = ", ".join(map(str, meta.get("finalizers") or ()))
-    return f"it was deleted at {meta['deletionTimestamp']}" + (f", and {held} still holds it" if held else "")
+    return tuple(map(str, (meta["deletionTimestamp"], *(meta.get("finalizers") or ()))))
 
 
 def refusal(live: Object) -> Refusal:
     """Why nothing is written to an object on its way out."""
-    what = label(kind_of(live), name_of(live))
+    what = ref_of(live)
     return Refusal(
         f"{what} is on its way out: {since(live)}. What is written to it goes with it.", code=f"skip:{what}",
+        reason=Reason.LEAVING, subject=str(what), facts=since_and_by(live),
         fix=f"Wait until it is gone (`kubectl wait --for=delete {kind_of(live).lower()}/{name_of(live)}`), or let go "
         f"of it; then plan again.",
     )  # fmt: skip
@@ -69,31 +77,31 @@ def of_namespace(name: str) -> str:
 
 
 def needs(
-    drafts: Sequence[Draft], stuck: Collection[str], deleted: Sequence[Object], snapshot: Snapshot
+    drafts: Sequence[Draft], stuck: Collection[ObjectRef], deleted: Sequence[Object], snapshot: Snapshot
 ) -> tuple[Need, ...]:
     """What the pods need that will be made, and the claims of those that will be ended.
 
     ``stuck``: the StatefulSets whose pods are deleted; ``deleted``: the workloads that go.
     """
-    found: dict[Reference, tuple[list[str], bool]] = {}
-    keyed: dict[Reference, list[tuple[str, str]]] = {}
+    found: dict[ObjectRef, tuple[list[str], bool]] = {}
+    keyed: dict[ObjectRef, list[tuple[str, str]]] = {}
 
-    def add(reference: Reference, who: str, required: bool) -> None:
+    def add(reference: ObjectRef, who: ObjectRef, required: bool) -> None:
         whose, before = found.get(reference, ([], False))
-        found[reference] = ([*whose, who] if who not in whose else whose, before or required)
+        found[reference] = (list(dict.fromkeys([*whose, str(who)])), before or required)
 
     for draft in drafts:
         if draft.change in (CREATE, UPDATE, RESTART):
             for reference in sorted(references(template(draft.target))):
-                add(reference, draft.label, True)
+                add(reference, draft.ref, True)
             for needed in keys(template(draft.target)):
-                keyed.setdefault(needed.of, []).append((needed.key, f"{draft.label} ({needed.where})"))
-        if draft.change in (CREATE, UPDATE, RESTART) or draft.label in stuck:
+                keyed.setdefault(needed.of, []).append((needed.key, f"{draft.ref} ({needed.where})"))
+        if draft.change in (CREATE, UPDATE, RESTART) or draft.ref in stuck:
             for claim in claims(draft.live or draft.target, snapshot):
-                add(Reference(CLAIM, claim), draft.label, False)
+                add(ObjectRef(CLAIM, claim), draft.ref, False)
     for live in deleted:
         for claim in claims(live, snapshot):
-            add(Reference(CLAIM, claim), label(kind_of(live), name_of(live)), False)
+            add(ObjectRef(CLAIM, claim), ref_of(live), False)
     return tuple(
         Need(kind=r.kind, name=r.name, who=tuple(who), required=required, keys=tuple(keyed.get(r, ())))
         for r, (who, required) in found.items()
@@ -120,16 +128,16 @@ def claims(workload: Object, snapshot: Snapshot) -> Iterator[str]:
 def _is_its(pod: Object, workload: Object, sets: Mapping[str, Object]) -> bool:
     """By its owners; or by its labels, since a StatefulSet that was deleted without its pods takes them up again."""
     owners = owned_by(pod)
-    owners += [o for kind, name in owners if kind == "ReplicaSet" and name in sets for o in owned_by(sets[name])]
+    owners += [o for r in owners if r.type == "ReplicaSet" and r.name in sets for o in owned_by(sets[r.name])]
     if owners:
-        return (kind_of(workload), name_of(workload)) in owners
+        return ref_of(workload) in owners
     wanted = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
     return bool(wanted) and wanted.items() <= ((pod.get("metadata") or {}).get("labels") or {}).items()
 
 
 def of_snapshot(need: Need, snapshot: Snapshot) -> Presence | None:
     """Whether it is there by the snapshot; None where that does not say."""
-    found = snapshot.get(need.kind, need.name)
+    found = snapshot.get(need.ref)
     if found is None:
         return None
     return Presence.LEAVING if is_leaving(found) else Presence.THERE
@@ -145,7 +153,10 @@ def lacks(need: Need, has: Collection[str]) -> Refusal | None:
     if not (lacking := [(key, who) for key, who in need.keys if key not in has]):
         return None
     said = "; ".join(f"{key}, which {who} needs" for key, who in lacking[:3])
-    return Refusal(f"{need.kind} {need.name} lacks the key {said}.", code=need.code)
+    return Refusal(
+        f"{need.kind} {need.name} lacks the key {said}.", code=need.code,
+        reason=Reason.MISSING_KEY, subject=str(need.ref), facts=tuple(dict.fromkeys(key for key, _ in lacking)),
+    )  # fmt: skip
 
 
 def missing(need: Need, there: Presence) -> Refusal | None:
@@ -154,7 +165,10 @@ def missing(need: Need, there: Presence) -> Refusal | None:
     code = need.code
     if there is Presence.ABSENT and need.required:
         fix = f"{need.file} of the release has it: create it by hand, then plan again." if need.file else ""
-        return Refusal(f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code, fix=fix)
+        return Refusal(
+            f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code, fix=fix,
+            reason=Reason.MISSING_REFERENCE, subject=str(need.ref), facts=need.who,
+        )  # fmt: skip
     if there is not Presence.LEAVING:
         return None
     if need.kind == CLAIM:
@@ -163,9 +177,13 @@ def missing(need: Need, there: Presence) -> Refusal | None:
             f"Its data goes with the next pod that is replaced, and {who} would replace it.",
             code=code,
             fix="While that pod runs, copy the data, or keep the volume (persistentVolumeReclaimPolicy: Retain).",
+            reason=Reason.LEAVING,
+            subject=str(need.ref),
+            facts=need.who,
         )
     return Refusal(
         f"{need.kind} {need.name} is on its way out: somebody deleted it, and it is held for now. New pods of {who} "
         f"would need it.",
         code=code, fix="Make it again once it is gone; then plan again.",
+        reason=Reason.LEAVING, subject=str(need.ref), facts=need.who,
     )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
@@ -33,6 +34,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     change: str
     api_version: str = ""
+    namespace: str = ""  # where it is not the plan's
     file: str = ""
     before: str = ""
     after: str = ""
@@ -43,6 +45,10 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     diff: tuple[str, ...] = ()  # redacted
     owner: Owner | None = None  # another program's, and written all the same
     replicas: tuple[int | None, int | None] | None = None  # from, to: where the plan changes how many there are
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
     @property
     def change_key(self) -> str:
@@ -62,6 +68,10 @@ class PlannedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_
     rung: str = ""
     init: bool = False
     own: bool = True
+
+    @property
+    def ref(self) -> ContainerRef:
+        return ContainerRef(ObjectRef.parse(self.workload), self.name, self.init)
 
 
 class PlannedService(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +95,10 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     part: str = ""
     container: str = ""
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     """An object that only the failed release had. ``change`` is delete or left."""
@@ -94,8 +108,13 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     change: str
     why: str = ""
     api_version: str = ""
+    namespace: str = ""  # where it is not the plan's
     before: str = ""
     ran: Mapping[str, str] = msgspec.field(default_factory=dict)  # container → the digest of its pods, for `undo`
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -161,7 +180,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
     def sticks(self, planned: PlannedObject) -> bool:
         """Whether the object is a StatefulSet whose pods are to be deleted where they hold it up."""
-        if planned.kind != "StatefulSet":
+        if planned.ref.type != "StatefulSet":
             return False
         return planned.recreate or any(s.workload == planned.name for s in self.stuck)
 
@@ -173,8 +192,14 @@ class Plan(Record, frozen=True, kw_only=True):
 
 
 def freeze(plan: Plan) -> Plan:
-    """The plan with its hash: sha256 of the canonical JSON of the decisions."""
-    decisions = {
+    """The plan with its hash: sha256 of the canonical JSON of the decisions. Only for a plan that is made now: of one
+    that was stored the hash is believed, since what it is made of changes."""
+    return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions(plan))).hexdigest())
+
+
+def decisions(plan: Plan) -> dict[str, Any]:
+    """What the hash covers: codes, names and values, and no word of ours."""
+    return {
         "application": plan.application,
         "environment": plan.environment,
         "cluster": [plan.cluster.context, plan.cluster.server, plan.cluster.namespace, plan.cluster.namespace_uid],
@@ -187,9 +212,8 @@ def freeze(plan: Plan) -> Plan:
         "accepted": sorted(plan.accepted),
         "isolation": plan.isolation.decisions,
         "retag": [[t.reference, t.from_, t.to] for t in plan.retag],
-        "refusals": [[r.code, r.text] for r in plan.refusals],
+        "refusals": [r.decision for r in plan.refusals],
     }
-    return msgspec.structs.replace(plan, hash=hashlib.sha256(canonical(decisions)).hexdigest())
 
 
 def _decided(planned: PlannedObject) -> list[object]:

@@ -73,7 +73,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         yield "Only the failed release has these:"
         for orphan in sorted(plan.orphans, key=lambda o: (o.change != DELETE, *orphans.told_first(o))):
             fate = "deleted, once every service is healthy" if orphan.change == DELETE else f"left, {orphan.why}"
-            yield from wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
+            yield from wrapped(f"{orphan.ref}: {fate}", "  - ")
     if plan.retag:
         yield ""
         yield "Once it has proven itself, registry tags are moved:"
@@ -101,7 +101,7 @@ def _traffic(plan: Plan) -> Iterator[str]:
     if not plan.closes:
         yield f"  traffic  stays open; {ready}"
         return
-    names = ", ".join(f"{t.kind}/{t.name} ({t.healthy} Ready behind it now)" for t in closing.targets)
+    names = ", ".join(f"{t.ref} ({t.healthy} Ready behind it now)" for t in closing.targets)
     instead = f"; visitors get the maintenance page of {closing.maintenance}" if closing.maintenance else ""
     said = f"CLOSED while the shop is changed, at {names}, {closing.drain} to drain{instead}; {ready}"
     yield from wrapped(said, "  traffic  ")
@@ -117,7 +117,7 @@ def _service(plan: Plan, service: PlannedService, diff: bool) -> Iterator[str]:
 
 
 def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: bool) -> Iterator[str]:
-    name = f"{planned.kind}/{planned.name}"
+    name = str(planned.ref)
     if planned.change == LEFT:
         yield from wrapped(f"{name}: left, {planned.why}", "  ")
     elif planned.change != NONE:
@@ -213,7 +213,7 @@ def left_tag(reference: str) -> str:
 
 def cautions(plan: Plan) -> tuple[str, ...]:
     """What has to be known by whoever is asked to approve the plan, a sentence each."""
-    scaling = [f"{o.kind}/{o.name} {scaled(o)}" for s in plan.services for o in s.objects if o.replicas]
+    scaling = [f"{o.ref} {scaled(o)}" for s in plan.services for o in s.objects if o.replicas]
     return (*((f"Changes how many run: {some(scaling)}.",) if scaling else ()), *undone(plan))
 
 
@@ -222,7 +222,7 @@ def undone(plan: Plan) -> tuple[str, ...]:
     theirs: dict[Owner, list[str]] = {}
     for planned in (o for s in plan.services for o in s.objects):
         if planned.owner:
-            theirs.setdefault(planned.owner, []).append(f"{planned.kind}/{planned.name}")
+            theirs.setdefault(planned.owner, []).append(str(planned.ref))
     return tuple(owners.undoes(owner, labels) for owner, labels in sorted(theirs.items()))
 
 

@@ -10,7 +10,12 @@ from typing import Final
 from rollback_lib.core import health
 from rollback_lib.core.images.reference import digest_of, repository_of
 from rollback_lib.core.kube import go_json
-from rollback_lib.core.kube.objects import Object, containers, label, template
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.objects import (
+    Object,
+    container_statuses,
+    named_containers,
+)
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan
 from rollback_lib.core.releases.tags import Tag
@@ -25,23 +30,28 @@ def release(run: str) -> str:
     return _PREFIX + run
 
 
-def file_of(kind: str, name: str) -> str:
+def kept(ref: ObjectRef) -> str:
+    """How the files in the run directory begin that keep what is to be known of an object before it is changed."""
+    return f"before/{ref.type.lower()}-{ref.name}"
+
+
+def file_of(ref: ObjectRef) -> str:
     """Where in the run directory an object is kept as it was before."""
-    return f"before/{kind.lower()}-{name}.json"
+    return f"{kept(ref)}.json"
 
 
-def changed(plan: Plan) -> list[tuple[str, str, str]]:
-    """(file of the manifests, kind, name) of what the plan changes or deletes: it is kept, and can be put back."""
+def changed(plan: Plan) -> list[tuple[str, ObjectRef]]:
+    """(file of the manifests, object) of what the plan changes or deletes: it is kept, and can be put back."""
     found = [
-        (o.file, o.kind, o.name) for s in plan.services for o in s.objects if o.change in (UPDATE, RESTART)
+        (o.file, o.ref) for s in plan.services for o in s.objects if o.change in (UPDATE, RESTART)
     ]  # fmt: skip
     files = [o.file for s in plan.services for o in s.objects if o.file]
-    return found + [(files[-1], o.kind, o.name) for o in plan.orphans if o.change == DELETE and files]
+    return found + [(files[-1], o.ref) for o in plan.orphans if o.change == DELETE and files]
 
 
 def created(plan: Plan) -> tuple[str, ...]:
     """What the plan creates, which the state before has not."""
-    return tuple(label(o.kind, o.name) for s in plan.services for o in s.objects if o.change == CREATE)
+    return tuple(str(o.ref) for s in plan.services for o in s.objects if o.change == CREATE)
 
 
 def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
@@ -49,9 +59,8 @@ def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
     view = health.View(workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"))
     found: dict[str, set[str]] = {}
     for pod in health.newest_pods(view):
-        status = pod.get("status") or {}
-        for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-            found.setdefault(str(one.get("name")), set()).add(digest_of(str(one.get("imageID") or "")))
+        for ref, status in container_statuses(workload, pod):
+            found.setdefault(ref.name, set()).add(digest_of(str(status.get("imageID") or "")))
     return {name: digests.pop() for name, digests in found.items() if len(digests) == 1}
 
 
@@ -61,8 +70,13 @@ def tree(objects: Sequence[tuple[str, Object]], plan: Plan, images: Images) -> d
     Each keeps its own last-applied annotation, or has none: that comes back with it. The whole live object in its place
     would make the team's next apply take away what others own.
     """
-    digests = {(label(i.kind, i.name), i.container): i.ran for i in images.images}
-    digests |= {(label(o.kind, o.name), container): d for o in plan.orphans for container, d in o.ran.items()}
+    digests = {i.ref: i.ran for i in images.images}
+    digests |= {
+        ContainerRef(o.ref, name, init): digest
+        for o in plan.orphans
+        for name, digest in o.ran.items()
+        for init in (False, True)  # which of both it is, the plan does not say
+    }
     files: dict[str, list[bytes]] = {}
     for file, body in objects:
         files.setdefault(file, []).append(b"---\n" + go_json.in_yaml(_manifest(body, digests)) + b"\n")
@@ -77,15 +91,14 @@ def tag(run: str, files: Mapping[str, bytes], date: str) -> Tag:
     return Tag(release(run), digest.hexdigest(), "commit", date)
 
 
-def _manifest(live: Object, digests: Mapping[tuple[str, str], str]) -> Object:
+def _manifest(live: Object, digests: Mapping[ContainerRef, str]) -> Object:
     body = copy.deepcopy(live)
     meta = body["metadata"]
     notes = {k: v for k, v in (meta.get("annotations") or {}).items() if not k.startswith(_OF_CONTROLLERS)}
     kept = {"name": meta["name"], "labels": meta.get("labels"), "annotations": notes}
     body["metadata"] = {key: value for key, value in kept.items() if value}
     body.pop("status", None)
-    for _, container in containers(template(body)):
-        digest = digests.get((label(body["kind"], meta["name"]), str(container.get("name"))))
-        if digest:
+    for ref, container in named_containers(body):
+        if digest := digests.get(ref):
             container["image"] = f"{repository_of(str(container['image']))}@{digest}"
     return body

@@ -1,12 +1,14 @@
-"""What `rollback init` guessed, for the person who has to go through it: what it is, what is open, what comes next."""
+"""What `rollback init` guessed, for the person who has to go through it: the file, and what it says in a few lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
+from rollback_lib.core.readouts.guesses import Guess, said
 from rollback_lib.core.redact import visible
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.wording import wrapped
@@ -28,6 +30,88 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
     no_tags: str = ""
     open: tuple[str, ...] = ()
+
+
+def of_variable(name: str) -> str:
+    """What a person has to do about a variable of `Guess.open`."""
+    return f"the Jenkinsfile sets {said(name)} with `kubectl set env`, to a value not seen here."
+
+
+def text(guess: Guess) -> str:
+    """A rollback.yaml that `settings.load` reads as these settings, with comments for whoever goes through it."""
+    return "\n".join(_file(guess)) + "\n"
+
+
+def _file(guess: Guess) -> Iterator[str]:
+    settings, why = guess.settings, guess.why
+    yield "# Proposed by `rollback init` from what the repository shows. Read it once: every guess says why."
+    yield f"application: {_quoted(settings.application)}"
+    yield from _comment(why["releases"])
+    yield "releases:"
+    yield f"  tag: {_quoted(settings.releases.tag)}"
+    yield from _comment(why["manifests"])
+    yield "manifests:"
+    yield f"  path: {_quoted(settings.manifests.path)}"
+    if settings.manifests.shared:
+        yield "  # ConfigMaps beside the services; applied before them."
+        yield f"  shared: {_list(settings.manifests.shared)}"
+    yield "# What must be up before the others, wave by wave; what is not named comes last, together."
+    if settings.services.ignore:
+        yield "services:"
+        yield "  # order: [[service-discovery], [cloud-config]]"
+        yield "  # No services, though the path fits them."
+        yield f"  ignore: {_list(settings.services.ignore)}"
+    else:
+        yield "# services:"
+        yield "#   order: [[service-discovery], [cloud-config]]"
+    yield "images:"
+    if settings.images.repository:
+        yield "  # Images in the manifests that are named like their service."
+        yield f"  repository: {_quoted(settings.images.repository)}"
+    else:
+        yield "  # No common name was seen, so images are looked for as each manifest names them. Else, such as:"
+        yield '  # repository: "team/{service}"'
+    yield from _comment(why["images"], "  ")
+    yield f"  mutable_tags: {_list(settings.images.mutable_tags)}"
+    yield "environments:"
+    for name, where in settings.environments.items():
+        yield f"  {name}:"
+        yield from _comment(why["environments"], "    ")
+        yield f"    namespace: {_quoted(where.namespace)}"
+        yield "    # The kubeconfig context; without it the kubeconfig must leave no choice."
+        yield "    # context: my-cluster"
+        if where.overlay.env:
+            yield "    # The Jenkinsfile sets this after `kubectl apply`; the manifests do not have it."
+            yield "    overlay:"
+            yield "      env:"
+            yield from (f"        {_quoted(n)}: {_quoted(v)}" for n, v in where.overlay.env.items())
+        for variable in guess.open:
+            yield f"    # TO DO: {of_variable(variable)}"
+            write = "Write it so: overlay: {env: {NAME: value}}"
+            yield f"    # Without it a rollback restores what the manifests say. {write}"
+        yield f"    approval: {where.approval}   # auto lets Jenkins roll back without asking a person"
+    yield "verify:"
+    timeout = settings.verify.rollout_timeout
+    yield f"  rollout_timeout: {timeout}   # the least that a workload is given; slow probes extend it by themselves"
+    yield "  # smoke: [{service: api-gateway, path: /actuator/health, json: {status: UP}}]"
+
+
+def _comment(lines: Iterable[str], indent: str = "") -> Iterator[str]:
+    return (f"{indent}# {line}" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    """A YAML scalar: plain where nothing can read it as anything but this text, else in double quotes."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", text) and text.lower() not in _WORDS:
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+
+
+def _list(items: Iterable[str]) -> str:
+    return "[" + ", ".join(_quoted(i) for i in items) + "]"
 
 
 def summary(proposal: Proposal) -> str:
@@ -63,9 +147,9 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     for name, where in settings.environments.items():
         overlay = f", with {', '.join(where.overlay.env)} set" if where.overlay.env else ""
         yield from _row("environment", f"{name}: namespace {where.namespace}{overlay}")
-    for said in proposal.open:
-        yield from _row("TO DO", said)
+    for what in proposal.open:
+        yield from _row("TO DO", what)
 
 
-def _row(name: str, said: str) -> list[str]:
-    return wrapped(said, f"  {name:<12} ", " " * 15)
+def _row(name: str, text: str) -> list[str]:
+    return wrapped(text, f"  {name:<12} ", " " * 15)

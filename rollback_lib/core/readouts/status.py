@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core import errors
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases.current import MutableTag
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run.journal import Ending
-from rollback_lib.core.run.records import Request
+from rollback_lib.core.run.records import Request, WorkloadState
 from rollback_lib.core.wording import wrapped
 
 _DIGITS: Final = 12  # of a digest, for people; `--output json` has it whole
@@ -47,16 +48,14 @@ class RunningImage(msgspec.Struct, frozen=True, kw_only=True):
     older: tuple[str, ...] = ()
 
 
-class RunningWorkload(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload. ``health`` is that of `core.health`, or ``missing``: the release has it and the cluster has not."""
+class RunningWorkload(WorkloadState, frozen=True, kw_only=True):
+    """One workload. Its health may be ``missing``, too: the release has it and the cluster has not."""
 
-    kind: str
-    name: str
-    health: str
-    ready: int = 0
-    desired: int = 0
-    message: str = ""
     images: tuple[RunningImage, ...] = ()
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
     @property
     def is_well(self) -> bool:
@@ -158,7 +157,7 @@ def _workload(workload: RunningWorkload) -> Iterator[str]:
     word = {"healthy": "ok", "progressing": "wait", "failed": "FAIL", "missing": "GONE"}.get(workload.health, "?")
     if workload.health == "unproven" and not workload.desired:
         word = "off"
-    yield f"{word:<4} {f'{workload.ready}/{workload.desired}':>5}  {workload.kind}/{workload.name}"
+    yield f"{word:<4} {f'{workload.ready}/{workload.desired}':>5}  {workload.ref}"
     many = len(workload.images) > 1
     for image in workload.images:
         name = f"{'init ' if image.init else ''}{image.container}: " if many else ""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from rollback_lib.core.images.ladder import Choice, ImageSettings, same_image
 from rollback_lib.core.images.reference import is_registry_tag, repository_of
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import ContainerImage, ImageSettings, same_image
 from rollback_lib.core.releases.tags import REGISTRY_TAGS, UNKNOWN, ReleaseRef
 
 
@@ -24,31 +24,31 @@ class MutableTag(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
 
 
-__all__ = ["UNKNOWN", "Seen", "release_of", "runs", "still_failed", "tags", "tells"]
+__all__ = ["UNKNOWN", "TeamContainer", "release_of", "runs", "still_failed", "tags", "tells"]
 
 
-class Seen(msgspec.Struct, frozen=True):
+class TeamContainer(msgspec.Struct, frozen=True):
     """One of the team's containers: where its images are, and what its newest pods run."""
 
     service: str
     repository: str
-    image_ids: tuple[str, ...]
+    image_ids: tuple[str, ...] = ()
 
 
-def tags(one: Seen, release: str, settings: ImageSettings) -> tuple[str, ...]:
+def tags(one: TeamContainer, release: str, settings: ImageSettings) -> tuple[str, ...]:
     """The registry tags that would be this container's image at a release."""
     found = (t.replace("{release}", release).replace("{service}", one.service) for t in settings.release_tags)
     return tuple(f"{one.repository}:{t}" for t in found if is_registry_tag(t) and t not in settings.mutable_tags)
 
 
-def runs(one: Seen, release: str, settings: ImageSettings, answers: Mapping[str, Answer]) -> bool:
+def runs(one: TeamContainer, release: str, settings: ImageSettings, answers: Mapping[str, Answer]) -> bool:
     """Whether all the newest pods of the container run the image that the release's tag names."""
     known = [a for t in tags(one, release, settings) if (a := answers.get(t)) and a.digest]
     return any(all(same_image((a.digest, *a.digests), i) for i in one.image_ids) for a in known)
 
 
 def tells(
-    one: Seen, release: str, settings: ImageSettings, answers: Mapping[str, Answer], mutable: Iterable[str]
+    one: TeamContainer, release: str, settings: ImageSettings, answers: Mapping[str, Answer], mutable: Iterable[str]
 ) -> bool:
     """Whether it is worth asking about this release for every container: one runs it, or a mutable tag names it."""
     moved = {a.digest for m in mutable if (a := answers.get(m)) and a.digest}
@@ -57,7 +57,10 @@ def tells(
 
 
 def release_of(
-    seen: Sequence[Seen], releases: Iterable[ReleaseRef], settings: ImageSettings, answers: Mapping[str, Answer]
+    seen: Sequence[TeamContainer],
+    releases: Iterable[ReleaseRef],
+    settings: ImageSettings,
+    answers: Mapping[str, Answer],
 ) -> ReleaseRef:
     """The release that every container runs; ``unknown`` where none is, or nothing runs."""
     for release in releases:
@@ -68,7 +71,7 @@ def release_of(
 
 
 def still_failed(
-    choices: Sequence[Choice],
+    images: Sequence[ContainerImage],
     references: Iterable[str],
     releases: Iterable[str],
     settings: ImageSettings,
@@ -80,10 +83,10 @@ def still_failed(
     for reference in sorted(references):
         answer = answers.get(reference)
         repository = repository_of(reference)
-        theirs = [c for c in choices if c.own and c.digest and repository_of(c.image) == repository]
-        if answer is None or not answer.digest or not theirs or any(answer.digest in c.digests for c in theirs):
+        theirs = [i for i in images if i.own and i.digest and repository_of(i.to) == repository]
+        if answer is None or not answer.digest or not theirs or any(answer.digest in i.digests for i in theirs):
             continue
-        one = Seen(theirs[0].service, repository, ())
+        one = TeamContainer(theirs[0].service, repository)
         release = next(
             (
                 r

@@ -11,14 +11,26 @@ import msgspec
 
 from rollback_lib.core import health
 from rollback_lib.core.health.pods.newest import desired_pods
-from rollback_lib.core.images.rungs import Running
+from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import ContainerImage, Running, same_image
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
 from rollback_lib.core.kube.marks import restored_release
-from rollback_lib.core.kube.objects import RESTARTED_AT, Object, containers, decided, label, name_of, template
+from rollback_lib.core.kube.objects import (
+    RESTARTED_AT,
+    Object,
+    container_statuses,
+    containers,
+    decided,
+    name_of,
+    named_containers,
+    template,
+)
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.record import Record, canonical
 
-Pods = Mapping[tuple[str, str, bool], tuple[Running, ...]]  # (workload, container, init)
+Pods = Mapping[ContainerRef, tuple[Running, ...]]
 KINDS_READ: Final = (*WORKLOADS, "ReplicaSet", "ControllerRevision", "Pod")
 
 
@@ -47,8 +59,16 @@ class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[LiveContainer, ...] = ()
 
     @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
+    @property
     def label(self) -> str:
-        return label(self.kind, self.name)
+        return str(self.ref)
+
+    @property
+    def by_ref(self) -> dict[ContainerRef, LiveContainer]:
+        return {ContainerRef(self.ref, c.name, c.init): c for c in self.containers}
 
 
 class Live(Record, frozen=True, kw_only=True):
@@ -57,8 +77,12 @@ class Live(Record, frozen=True, kw_only=True):
     workloads: tuple[LiveWorkload, ...] = ()
     no_pods: str = ""
 
-    def get(self, kind: str, name: str) -> LiveWorkload | None:
-        return next((w for w in self.workloads if (w.kind, w.name) == (kind, name)), None)
+    def get(self, ref: ObjectRef) -> LiveWorkload | None:
+        return next((w for w in self.workloads if w.ref == ref), None)
+
+    @property
+    def by_ref(self) -> dict[ContainerRef, LiveContainer]:
+        return {ref: c for w in self.workloads for ref, c in w.by_ref.items()}
 
 
 def live(snapshot: Snapshot) -> Live:
@@ -70,56 +94,61 @@ def live(snapshot: Snapshot) -> Live:
 def running(now: Live, release: str) -> Pods:
     """What pods report for each container of each workload; ``restored`` where a rollback to this release stands."""
     return {
-        (w.label, c.name, c.init): tuple(msgspec.structs.replace(r, restored=w.mark == release) for r in c.running)
+        ref: tuple(msgspec.structs.replace(r, restored=w.mark == release) for r in c.running)
         for w in now.workloads
-        for c in w.containers
+        for ref, c in w.by_ref.items()
         if c.running
     }
 
 
-def images(now: Live) -> dict[tuple[str, str, bool], str]:
-    """The image of each container of each workload, as the live template names it."""
-    return {(w.label, c.name, c.init): c.image for w in now.workloads for c in w.containers if c.image}
+def beside(image: ContainerImage, live: LiveContainer | None, answers: Mapping[str, Answer]) -> ContainerImage:
+    """What a container gets, with what it has live, and whether that is this image already."""
+    if live is None:
+        return image
+    newest = [r for r in live.running if r.newest]
+    answer = answers.get(live.image)
+    ran = {digest_of(r.image_id) for r in newest}
+    still = bool(
+        newest
+        and all(same_image(image.digests, r.image_id) for r in newest)
+        and (digest_of(live.image) in image.digests or (answer and answer.digest and answer.digest in image.digests))
+    )
+    return msgspec.structs.replace(
+        image, live=live.image, live_is_target=still, ran=ran.pop() if len(ran) == 1 else ""
+    )  # fmt: skip
 
 
 def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
+    named = {ref: str(c.get("image") or "") for ref, c in named_containers(workload)}
+    # and those of an older revision, or put into the pods by somebody else
     found = _running(workload, snapshot) if kind in AWAITED else {}
-    named = [(init, str(c.get("name") or ""), str(c.get("image") or "")) for init, c in containers(template(workload))]
-    there = {(init, name) for init, name, _ in named}
     return LiveWorkload(
         kind=kind, name=name_of(workload), desired=desired_pods(workload) if kind in AWAITED else 0,
         template=template_shape(workload), mark=restored_release(workload),
-        containers=(
-            *(
-                LiveContainer(name=name, init=init, image=image, running=found.get((init, name), ()))
-                for init, name, image in named
-            ),
-            # of an older revision, or put into the pods by somebody else
-            *(LiveContainer(name=n, init=i, running=r) for (i, n), r in found.items() if (i, n) not in there),
+        containers=tuple(
+            LiveContainer(name=ref.name, init=ref.init, image=named.get(ref, ""), running=found.get(ref, ()))
+            for ref in dict.fromkeys((*named, *found))
         ),
     )  # fmt: skip
 
 
-def _running(workload: Object, snapshot: Snapshot) -> Mapping[tuple[bool, str], tuple[Running, ...]]:
+def _running(workload: Object, snapshot: Snapshot) -> Pods:
     view = health.View(
         workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"),
         revisions=snapshot.all("ControllerRevision"),
     )  # fmt: skip
     newest = {name_of(p) for p in health.newest_pods(view)}
-    found: dict[tuple[bool, str], list[Running]] = {}
+    found: dict[ContainerRef, list[Running]] = {}
     for pod in health.owned(view):
         images = {c.get("name"): str(c.get("image") or "") for _, c in containers(pod)}
-        status = pod.get("status") or {}
-        for field, init in (("initContainerStatuses", True), ("containerStatuses", False)):
-            for one in status.get(field) or []:
-                name = str(one.get("name") or "")
-                found.setdefault((init, name), []).append(
-                    Running(
-                        image_id=str(one.get("imageID") or ""), image=images.get(name, ""),
-                        ready=health.is_ready(pod), newest=name_of(pod) in newest,
-                        node=str((pod.get("spec") or {}).get("nodeName") or ""),
-                    )
-                )  # fmt: skip
+        for ref, status in container_statuses(workload, pod):
+            found.setdefault(ref, []).append(
+                Running(
+                    image_id=str(status.get("imageID") or ""), image=images.get(ref.name, ""),
+                    ready=health.is_ready(pod), newest=name_of(pod) in newest,
+                    node=str((pod.get("spec") or {}).get("nodeName") or ""),
+                )
+            )  # fmt: skip
     return {key: tuple(values) for key, values in found.items()}
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.settings.model import Migrations
+from rollback_lib.core.settings.places import as_glob
 from rollback_lib.core.wording import some
 
 Trees = Sequence[tuple[str, Mapping[str, str]]]  # releases, oldest first, each with its files' blobs
@@ -171,7 +172,11 @@ def refusal(migration: Migration, current: str, target: str) -> Refusal:
     else:
         text = f"{what} came with {by}: {target} was not written for that schema."
         fix = f"If {target} runs on it, {copes}; else undo it in the database first."
-    return Refusal(text, code=f"schema:{migration.name}", fix=fix)
+    return Refusal(
+        text, code=f"schema:{migration.name}", fix=fix,
+        reason=Reason.UNKNOWN_MIGRATION, subject=migration.name,
+        facts=("edited" if migration.edited else "new", migration.path),
+    )  # fmt: skip
 
 
 def unknown_warning(found: Sequence[Migration], target: str, newest: str) -> str:
@@ -190,9 +195,9 @@ class _Known(NamedTuple):
 
 
 def _named(path: str, settings: Migrations) -> _Known | None:
-    if any(_glob(g).fullmatch(path) for g in settings.ignore):
+    if any(as_glob(g).fullmatch(path) for g in settings.ignore):
         return None
-    if any(_glob(g).fullmatch(path) for globs in settings.paths.values() for g in globs):
+    if any(as_glob(g).fullmatch(path) for globs in settings.paths.values() for g in globs):
         return _Known("rollback.yaml", _stem(path))
     if _NOT_OURS.search(path):
         return None
@@ -201,12 +206,12 @@ def _named(path: str, settings: Migrations) -> _Known | None:
 
 
 def _listed(path: str, name: str, patterns: Iterable[str]) -> bool:
-    return any(_glob(p).fullmatch(path) or _glob(p).fullmatch(_plain(name)) for p in patterns)
+    return any(as_glob(p).fullmatch(path) or as_glob(p).fullmatch(_plain(name)) for p in patterns)
 
 
 def _service(path: str, services: Collection[str], settings: Migrations) -> str:
     for service, globs in settings.paths.items():
-        if any(_glob(g).fullmatch(path) for g in globs):
+        if any(as_glob(g).fullmatch(path) for g in globs):
             return "" if service == "*" else service
     return next((part for part in path.split("/")[:-1] if part in services), "")
 
@@ -225,12 +230,3 @@ def _without_includes(text: bytes) -> bytes:
 def _plain(name: str) -> str:
     """A name that `--accept` takes: blanks and commas separate there, and it does not begin like an option."""
     return re.sub(r"[\s,]", "_", name).lstrip(":-") or "_"
-
-
-@lru_cache(maxsize=256)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """A glob of git's kind: ``*`` and ``?`` stay within a folder, ``**`` spans any number of them."""
-    made = ""
-    for piece in re.findall(r"\*\*/|\*\*|.", pattern):
-        made += {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece))
-    return re.compile(made)

@@ -13,17 +13,22 @@ import msgspec
 from rollback_lib.core.images.ladder import ImageSettings, Wanted, is_own, is_placeholder, same_image
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import RecordedContainer
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.json_patch import covers
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
-from rollback_lib.core.kube.objects import Object, containers, kind_of, label, name_of, template
+from rollback_lib.core.kube.objects import (
+    Object,
+    named_containers,
+    ref_of,
+    template,
+)
 from rollback_lib.core.manifests import overlay
 from rollback_lib.core.redact import is_secret_name, redact
 from rollback_lib.core.releases import current
-from rollback_lib.core.releases.ledger import Entry, RecordedContainer, RecordedWorkload
+from rollback_lib.core.releases.ledger import Entry, RecordedWorkload
 from rollback_lib.core.releases.live import LiveContainer, LiveWorkload
 from rollback_lib.core.settings.model import Settings
-
-Key = tuple[str, str]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +47,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     freed: bool = False
 
 
-def own(service: str, workload: LiveWorkload, container: LiveContainer, settings: ImageSettings) -> bool:
+def own(service: str, ref: ContainerRef, container: LiveContainer, settings: ImageSettings) -> bool:
     """Whether a container that runs is the team's."""
-    wanted = Wanted(service, workload.label, container.name, container.init, container.image)
-    return is_own(wanted, settings, container.running)
+    return is_own(Wanted(service, ref, container.image), settings, container.running)
 
 
 def references(container: LiveContainer) -> tuple[str, ...]:
@@ -87,9 +91,9 @@ def contradicted(
     service: str, release: str, container: LiveContainer, settings: ImageSettings, answers: Mapping[str, Answer]
 ) -> str:
     """Why this cannot be the release: its own registry tag names other bits than the pods run. Empty where not so."""
-    seen = current.Seen(service, repository_of(container.image), container.newest)
-    tags = [a for t in current.tags(seen, release, settings) if (a := answers.get(t)) and a.digest]
-    if not tags or not container.newest or current.runs(seen, release, settings, answers):
+    one = current.TeamContainer(service, repository_of(container.image), container.newest)
+    tags = [a for t in current.tags(one, release, settings) if (a := answers.get(t)) and a.digest]
+    if not tags or not container.newest or current.runs(one, release, settings, answers):
         return ""
     return f"{service}: its pods run {digest_of(container.newest[0])}, and {tags[0].reference} is {tags[0].digest}."
 
@@ -98,16 +102,16 @@ def release_tags(
     service: str, release: str, container: LiveContainer, settings: ImageSettings
 ) -> tuple[str, ...]:  # fmt: skip
     """The registry tags that would be this container at the release."""
-    return current.tags(current.Seen(service, repository_of(container.image), ()), release, settings)
+    return current.tags(current.TeamContainer(service, repository_of(container.image)), release, settings)
 
 
 def found_overlay(manifest: Object, live: Object) -> tuple[str, ...]:
     """What was set on a workload after its manifest was applied: images and variables, one line each, redacted."""
-    where = label(kind_of(manifest), name_of(manifest))
-    now = {(init, c.get("name")): c for init, c in containers(template(live))}
+    where = ref_of(manifest)
+    now = dict(named_containers(live))
     said: list[str] = []
-    for init, wanted in containers(template(manifest)):
-        there = now.get((init, wanted.get("name")))
+    for ref, wanted in named_containers(manifest):
+        there = now.get(ref)
         if there is None:
             continue
         place = f"{where} {wanted.get('name')}"
@@ -130,19 +134,19 @@ def _shown(name: str, entry: Mapping[str, Any]) -> str:
 
 
 def unlike(
-    bodies: Mapping[Key, Object], live: Mapping[Key, Object], settings: Settings, environment: str
+    bodies: Mapping[ObjectRef, Object], live: Mapping[ObjectRef, Object], settings: Settings, environment: str
 ) -> tuple[str, ...]:
     """The objects of a release that are not as its manifests have them, images that a deploy fills in aside."""
     variables = settings.environments[environment].overlay.env
     differing = []
-    for key, body in bodies.items():
-        if key[0] not in (*WORKLOADS, "ConfigMap"):
+    for ref, body in bodies.items():
+        if ref.type not in (*WORKLOADS, "ConfigMap"):
             continue
-        now = live.get(key)
-        every = {(key[0], key[1], str(c.get("name"))) for _, c in containers(template(body))}
-        variants = [body, overlay.set_env(body, variables, every)] if key[0] in AWAITED and variables else [body]
+        now = live.get(ref)
+        every = dict(named_containers(body))
+        variants = [body, overlay.set_env(body, variables, every)] if ref.type in AWAITED and variables else [body]
         if now is None or not any(_alike(v, now, settings) for v in variants):
-            differing.append(label(*key))
+            differing.append(str(ref))
     return tuple(differing)
 
 
@@ -151,15 +155,14 @@ def _alike(body: Object, now: Object, settings: Settings) -> bool:
         return covers(now.get("data") or {}, body.get("data") or {}) and len(now.get("data") or {}) == len(
             body.get("data") or {}
         )
-    asked, has = copy.deepcopy(template(body)), copy.deepcopy(template(now))
-    images = {(init, c.get("name")): str(c.get("image") or "") for init, c in containers(has)}
-    for init, container in containers(asked):
+    asked, there = copy.deepcopy(body), dict(named_containers(now))
+    for ref, container in named_containers(asked):
         image = str(container.pop("image", "") or "")
-        live = images.get((init, container.get("name")), "")
+        live = str(there.get(ref, {}).get("image") or "")
         fixed = image and not is_placeholder(image) and tag_of(image) not in ("", *settings.images.mutable_tags)
         if fixed and tag_of(live) and tag_of(live) != tag_of(image):
             return False
-    return covers(has, asked)
+    return covers(template(now), template(asked))
 
 
 class KeepTag(NamedTuple):

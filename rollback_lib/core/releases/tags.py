@@ -17,6 +17,7 @@ from typing import Final, Literal
 import msgspec
 
 from rollback_lib.core.errors import Problem, Refusal, RefusedError, UsageError
+from rollback_lib.core.reasons import Reason
 
 
 class ReleaseRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +176,12 @@ def propose_previous(tags: Sequence[Tag], pattern: str, current: str | None) -> 
     after = ordered[place].name if place >= 0 else running
     earlier = [tag for tag in ordered[place + 1 :] if tag.commit != running]
     if not earlier:
-        raise RefusedError(Refusal(f"No release is older than {after}.", fix="Name the one to go back to with --to."))
+        raise RefusedError(
+            Refusal(
+                f"No release is older than {after}.", fix="Name the one to go back to with --to.",
+                reason=Reason.NO_OLDER_RELEASE, subject=after,
+            )
+        )  # fmt: skip
     tag = earlier[0]
     tie = tuple(other.name for other in ordered if other.commit == tag.commit and other.name != tag.name)
     return Proposal(tag=tag, tie=tie, after=after, assumed=not current)
@@ -185,7 +191,10 @@ def no_releases(tags: Sequence[Tag], pattern: str) -> Refusal:
     """Why there is nothing to choose from: tags exist, but none that the release pattern matches."""
     some = ", ".join(tag.name for tag in releases(tags, "*")[:_NEWEST_SHOWN])
     there = f"; the newest tags are {some}" if some else ""
-    return Refusal(f"No tag matches the release pattern {pattern!r}{there}.", fix="Set releases.tag in rollback.yaml.")
+    return Refusal(
+        f"No tag matches the release pattern {pattern!r}{there}.", fix="Set releases.tag in rollback.yaml.",
+        reason=Reason.NO_RELEASE, subject=pattern,
+    )  # fmt: skip
 
 
 def find(tags: Sequence[Tag], name: str) -> Tag:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import Entry, Ledger
 from rollback_lib.core.releases.matching import Matched
@@ -28,7 +29,7 @@ MOVED: Final = "moved-tag"
 QUARANTINED: Final = "quarantined"
 
 
-class Choice(msgspec.Struct, frozen=True):
+class TargetChoice(msgspec.Struct, frozen=True):
     """The target, what stands against it, and what the ledger has of it."""
 
     target: ReleaseRef
@@ -40,7 +41,7 @@ class Choice(msgspec.Struct, frozen=True):
 def choose(
     to: str, tags: Sequence[Tag], pattern: str, ledger: Ledger, matched: Matched, accepted: Collection[str] = (), *,
     undo: str = "",
-) -> Choice:  # fmt: skip
+) -> TargetChoice:  # fmt: skip
     """The release to go back to; ``undo``: the run whose beginning it is.
 
     Raises RefusedError where there is none of that name, or nothing to propose.
@@ -69,7 +70,7 @@ def choose(
         entry = None
     target = ReleaseRef(release=chosen.name, commit=chosen.commit, date=chosen.date,
                         chosen_by=_WORDS.get(how) or f"undo of run {undo}", chosen_how=how)  # fmt: skip
-    return Choice(target, entry, tuple(refusals), tuple(warnings))
+    return TargetChoice(target, entry, tuple(refusals), tuple(warnings))
 
 
 def again(ledger: Ledger, matched: Matched) -> str:
@@ -99,6 +100,9 @@ def _moved(tag: Tag, ledger: Ledger) -> list[Refusal]:
             f"has moved.",
             f"{MOVED}:{tag.name}",
             "Put it back, or take the release as it is tagged now.",
+            reason=Reason.TAG_MOVED,
+            subject=tag.name,
+            facts=(tag.commit, was),
         )
     ]
 
@@ -110,7 +114,20 @@ def _quarantined(tag: Tag, ledger: Ledger) -> list[Refusal]:
     same = "" if mark.release == tag.name else f" (as {mark.release or 'its commit'})"
     why = f": {mark.reason}" if mark.reason else ""
     fix = f"`rollback quarantine {mark.release or mark.run} --lift` frees it."
-    return [Refusal(f"{tag.name} is quarantined{same} since {mark.at} by {mark.by}{why}.", QUARANTINED, fix)]
+    return [
+        Refusal(
+            f"{tag.name} is quarantined{same} since {mark.at} by {mark.by}{why}.", QUARANTINED, fix,
+            reason=Reason.QUARANTINED, subject=tag.name, facts=(mark.at, mark.by),
+        )
+    ]  # fmt: skip
+
+
+def proposed(target: ReleaseRef) -> Refusal:
+    """Why a release that was only proposed is not gone back to by itself."""
+    return Refusal(
+        f"{target.release} is only a proposal by date: nothing proves that it ever ran well.",
+        code="unproven-target", fix="Name the release with --to.", reason=Reason.ONLY_PROPOSED, subject=target.release,
+    )  # fmt: skip
 
 
 def _proposal(tags: Sequence[Tag], pattern: str, ledger: Ledger, matched: Matched) -> tuple[Tag, str]:

@@ -6,10 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.plan.model import PlannedContainer, PlannedObject, PlannedTag
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.report.followups import FollowUp
-from rollback_lib.core.run.records import Approval, CheckResult, Finding
+from rollback_lib.core.run.records import Approval, Finding, Verification
 
 VERSION: Final = 1  # raised when something is taken away or changes its meaning; more may come at any time
 
@@ -52,40 +54,32 @@ class Took(msgspec.Struct, frozen=True, kw_only=True):
     restore: float | None = None
 
 
-class ChangedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+class ChangedContainer(PlannedContainer, frozen=True, kw_only=True):
     """Which image a container had and got. ``rung``: how we know (README, "Images").
 
     ``from_digest``: what the tag that it had names in the registry, where a mutable tag names another image.
     """
 
-    name: str
-    from_: str
     from_digest: str = ""
-    to: str
-    digest: str = ""
-    rung: str = ""
 
 
-class ChangedObject(msgspec.Struct, frozen=True, kw_only=True):
+class ChangedObject(PlannedObject, frozen=True, kw_only=True):
     """One object of the plan that was to change, stay, or be deleted. ``done``: the journal has it."""
 
     service: str
-    kind: str
-    name: str
-    change: str
     done: bool
-    why: str = ""
-    kept: tuple[str, ...] = ()
     containers: tuple[ChangedContainer, ...] = ()
-    replicas: tuple[int | None, int | None] | None = None  # from, to: where that was to change
+    api_version: str = ""
+    namespace: str = ""  # where it is not the run's
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
 
-class MovedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+class MovedTag(PlannedTag, frozen=True, kw_only=True):
     """A registry tag that was to be pointed at the restored image."""
 
-    reference: str
-    from_: str
-    to: str
     done: bool
 
 
@@ -95,31 +89,6 @@ class StageTime(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     seconds: float
     failed: str = ""
-
-
-class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload at the end."""
-
-    service: str
-    kind: str
-    name: str
-    health: str
-    ready: int = 0
-    desired: int = 0
-    message: str = ""
-    digests: tuple[str, ...] = ()
-    logs: tuple[str, ...] = ()
-
-
-class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """What `verify` saw."""
-
-    healthy: bool
-    at: str = ""
-    workloads: tuple[Workload, ...] = ()
-    smoke: tuple[str, ...] = ()
-    checks: tuple[CheckResult, ...] = ()
-    problems: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +132,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     orphans: tuple[str, ...] = ()
     tags: tuple[MovedTag, ...] = ()
     left_tags: tuple[str, ...] = ()
-    verification: Verified | None = None
+    verification: Verification | None = None
     stages: tuple[StageTime, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from rollback_lib.core.manifests.grouping import is_shared
 from rollback_lib.core.plan.model import LEFT, WRITING, Plan
@@ -25,8 +26,6 @@ from rollback_lib.core.report.model import (
     StageTime,
     Times,
     Took,
-    Verified,
-    Workload,
 )
 from rollback_lib.core.run.journal import CLOSES, OPENS, Ending, Event, Mark, done_keys
 from rollback_lib.core.run.records import Approval, Detection, Images, Incident, Request, Resolution, Verification
@@ -62,7 +61,7 @@ def made(story: Story, zone: tzinfo | None) -> Report:
         restored=bool(found and found.healthy), left_tags=ending.left_tags,
         to_release=story.resolution.target if story.resolution else None, approved=story.approval,
         times=times, timeline=tuple(_timeline(story, times, zone))[-_MOST:], stages=_stages(story.events),
-        affected=_affected(detection, plan),
+        affected=_affected(detection, plan), verification=found,
         warnings=(*(plan.warnings if plan else ()), *(f"{name} does not read." for name in story.unread)),
         took=Took(
             detect=_between(times.first_evidence, times.started), decide=_between(times.started, times.approved),
@@ -79,19 +78,14 @@ def made(story: Story, zone: tzinfo | None) -> Report:
         more |= {
             "from_release": plan.current, "to_release": plan.target, "plan_hash": plan.hash, "cluster": plan.cluster,
             "namespace": plan.namespace, "accepted": plan.accepted, "objects": tuple(_objects(plan, story.events)),
-            "leftovers": tuple(f"{x.kind}/{x.name}: {x.what}" for x in plan.leftovers),
-            "orphans": tuple(f"{o.kind}/{o.name} ({o.change})" + (f": {o.why}" if o.why else "") for o in plan.orphans),
-            "tags": tuple(
-                MovedTag(reference=t.reference, from_=t.from_, to=t.to, done=t.reference in ending.moved_tags)
-                for t in plan.retag
-            ),
+            "leftovers": tuple(f"{x.ref}: {x.what}" for x in plan.leftovers),
+            "orphans": tuple(f"{o.ref} ({o.change})" + (f": {o.why}" if o.why else "") for o in plan.orphans),
+            "tags": tuple(MovedTag(done=t.reference in ending.moved_tags, **asdict(t)) for t in plan.retag),
         }  # fmt: skip
     if detection:
         more |= {"verdict": detection.verdict, "reasons": detection.reasons, "findings": detection.findings[:_MOST]}
     if incident:
         more |= {"incident": incident.id, "evidence": incident.evidence, "not_saved": incident.missing}
-    if found:
-        more["verification"] = _verified(found)
     return cleaned(msgspec.structs.replace(report, **more), Report)
 
 
@@ -214,29 +208,12 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
         for planned in service.objects:
             if planned.change not in (*WRITING, LEFT) and not planned.kept:
                 continue
-            key = f"{planned.kind}/{planned.name}"
+            key = str(planned.ref)
             yield ChangedObject(
-                service=service.name, kind=planned.kind, name=planned.name, change=planned.change,
-                done=not done.isdisjoint(done_keys(planned.change_key)), why=planned.why, kept=planned.kept,
-                replicas=planned.replicas,
+                **asdict(planned), service=service.name,
+                done=not done.isdisjoint(done_keys(planned.change_key)),
                 containers=tuple(
-                    ChangedContainer(
-                        name=c.name, from_=c.from_, from_digest=named.get(c.from_, ""), to=c.to, digest=c.digest,
-                        rung=c.rung,
-                    )
+                    ChangedContainer(**asdict(c), from_digest=named.get(c.from_, ""))
                     for c in service.containers if c.workload == key
                 ),
             )  # fmt: skip
-
-
-def _verified(found: Verification) -> Verified:
-    return Verified(
-        healthy=found.healthy, at=found.at, smoke=found.smoke, checks=found.checks, problems=found.problems,
-        workloads=tuple(
-            Workload(
-                service=w.service, kind=w.kind, name=w.name, health=w.health, ready=w.ready, desired=w.desired,
-                message=w.message or w.unproven, digests=w.digests, logs=w.logs,
-            )
-            for w in found.workloads
-        ),
-    )  # fmt: skip

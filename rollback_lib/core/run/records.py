@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.images.rungs import ContainerImage
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.record import Record
@@ -126,35 +128,6 @@ class Resolution(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung of the ladder that was asked, and its answer."""
-
-    rung: str
-    reference: str
-    state: str
-    text: str = ""
-
-
-class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
-    """The image that one container gets, and the proof for it."""
-
-    service: str
-    kind: str
-    name: str
-    container: str
-    init: bool = False
-    own: bool
-    manifest: str  # as the release's manifest has it
-    live: str = ""  # as the live template has it
-    to: str
-    digest: str = ""
-    digests: tuple[str, ...] = ()
-    rung: str
-    tried: tuple[Tried, ...] = ()
-    ran: str = ""  # the digest that the newest pods report, where they agree
-    live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
-
-
 class Images(Record, frozen=True, kw_only=True):
     """What `images` proved."""
 
@@ -183,20 +156,29 @@ class Approval(Record, frozen=True, kw_only=True):
     at: str
 
 
-class VerifiedWorkload(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload after the change."""
+class WorkloadState(msgspec.Struct, frozen=True, kw_only=True):
+    """How one workload is: its health by `core.health`, and how many of the pods that it wants are ready."""
 
-    service: str
     kind: str
     name: str
     health: str
     message: str = ""
     ready: int = 0
     desired: int = 0
+
+
+class VerifiedWorkload(WorkloadState, frozen=True, kw_only=True):
+    """One workload after the change."""
+
+    service: str
     causes: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()  # what its pods report
     logs: tuple[str, ...] = ()  # redacted last lines of what failed
     unproven: str = ""
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.journal import CLOSED, LOCK_RELEASED, LOCK_TAKEN, Event, Mark, ending
 from rollback_lib.core.run.lock import Held
@@ -41,7 +42,7 @@ class Standing(enum.StrEnum):
     OUTDATED = "outdated"  # somebody deployed or rolled back after it
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What was found beside the journal.
 
     ``copy``: its copy is in the cluster. ``own``: its directory was made on this machine, by a run. ``later``: runs
@@ -60,7 +61,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(key for key, state in self.objects if state in states)
 
 
-def standing(run: str, events: Sequence[Event], seen: Seen, *, approved: bool = False) -> Standing:
+def standing(run: str, events: Sequence[Event], seen: Circumstances, *, approved: bool = False) -> Standing:
     """Where the run stands. ``approved``: somebody has said yes to it, so that it would go on without a question."""
     has, touched = _lock_by(events), ending(events).touched
     if has is _Lock.UNDONE:
@@ -122,7 +123,7 @@ def _lock_by(events: Sequence[Event]) -> _Lock:
 
 
 def refusal(
-    standing: Standing, run: str, events: Sequence[Event], seen: Seen, accepted: Collection[str] = ()
+    standing: Standing, run: str, events: Sequence[Event], seen: Circumstances, accepted: Collection[str] = ()
 ) -> Refusal | None:
     """Why the run does not go on, and what to do instead; None where it may."""
     code = f"{CODE}:{run}"
@@ -133,6 +134,8 @@ def refusal(
             f"applied with the approval that lies in it.",
             code=code,
             fix="Start a new run with `rollback run`, unless you know that nothing came after it.",
+            reason=Reason.RUN_UNKNOWN,
+            subject=run,
         )
     if standing not in (Standing.ABANDONED, Standing.OUTDATED):
         return None
@@ -143,10 +146,13 @@ def refusal(
     return Refusal(
         f"run {run} does not go on: {why}.{traffic}",
         fix=f"Look with `rollback status`; then a new run, `rollback run`{undo}.",
+        reason=Reason.RUN_IS_OVER,
+        subject=run,
+        facts=(standing,),
     )
 
 
-def _why(standing: Standing, run: str, events: Sequence[Event], seen: Seen) -> str:
+def _why(standing: Standing, run: str, events: Sequence[Event], seen: Circumstances) -> str:
     if seen.later:
         return f"run {some(seen.later)} came after it, and what was decided before that is not decided now"
     if standing is Standing.OUTDATED:

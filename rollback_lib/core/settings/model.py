@@ -19,7 +19,7 @@ from rollback_lib.core.errors import Problem, UsageError
 from rollback_lib.core.settings import local_time, reading
 from rollback_lib.core.settings.checks import Detect, Flow, Smoke
 from rollback_lib.core.settings.notify import Announce, Notify
-from rollback_lib.core.settings.places import path_rules, placeholder_rules, repository_rules, url_problem
+from rollback_lib.core.settings.places import as_glob, path_rules, placeholder_rules, repository_rules, url_problem
 from rollback_lib.core.settings.types import Application, Duration, EnvName, Label, Section, ServiceOrAll, seconds, word
 
 __all__ = ["Smoke", "seconds"]  # for whoever reads settings; all else of this module is its own
@@ -48,16 +48,27 @@ class Releases(Section, frozen=True, kw_only=True):
 
 
 class Manifests(Section, frozen=True, kw_only=True):
-    """Where manifests are, relative to the repository: a folder or file, with ``{service}`` where services differ."""
+    """Where manifests are, relative to the repository: a folder or file, with ``{service}`` where services differ.
+
+    ``ignore``: files there that are no manifests of ours, as globs: ``*`` stays within a folder, ``**`` spans folders.
+    They count for every release as if they were not there.
+    """
 
     path: str
     shared: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     substitute: Mapping[EnvName, str] = {}
 
     def rules(self) -> Iterator[Problem]:
         yield from path_rules(self.path, "path", ("service",))
         for i, path in enumerate(self.shared):
             yield from path_rules(path, f"shared[{i}]", ())
+        for i, pattern in enumerate(self.ignore):
+            yield from path_rules(pattern, f"ignore[{i}]", ())
+
+    def ignores(self, path: str) -> bool:
+        """Whether a file of the repository is left out."""
+        return any(as_glob(pattern).fullmatch(path) for pattern in self.ignore)
 
     def path_of(self, service: str) -> str:
         """The folder or file of one service; the same for all where ``path`` has no ``{service}``."""

@@ -51,7 +51,8 @@ class Parameter(NamedTuple):
     ``commands`` are those that take it. A ``list`` is separated by spaces or commas in the environment, and given by
     repeating the option on the command line. ``default`` is for help; None means that the command decides.
     A ``switch`` has a ``--no-`` form as well; not given, settings decide. ``jenkins``: the parameter of Jenkins' job
-    that gives it, if one does (`core.jenkins.job` makes the job from these).
+    that gives it, if one does (`core.jenkins.job` makes the job from these), and ``jenkins_help`` what is said there,
+    if not the same.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Parameter(NamedTuple):
     from_environment: bool = True
     empty_is_error: bool = False
     jenkins: str = ""
+    jenkins_help: str = ""
 
 
 _V = "ROLLBACK_"
@@ -79,7 +81,8 @@ PARAMETERS: Final = (
     Parameter("to", "--to", _V + "TO", "text", "The release to go back to, or last-good.",
         (*PLANS, "verify", "retag", TRIGGER), LAST_GOOD, jenkins="RELEASE"),
     Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).",
-        (*PLANS, "verify", "retag", TRIGGER), jenkins="SERVICES"),
+        (*PLANS, "verify", "retag", TRIGGER), jenkins="SERVICES",
+        jenkins_help="Only this service, separated by blanks."),
     Parameter("reason", "--reason", _V + "REASON", "text", "Why, for the incident.", (*RUNS, "quarantine", TRIGGER),
         jenkins="REASON"),
     Parameter("run_dir", "--run-dir", _V + "RUN_DIR", "path", "Where the run keeps its files.",
@@ -103,7 +106,8 @@ PARAMETERS: Final = (
         ("plan", *RUNS)),
     Parameter("plan_hash", "--plan-hash", _V + "PLAN_HASH", "text", "Refuse any other plan.", RUNS),
     Parameter("accept", "--accept", _V + "ACCEPT", "list", "Accept a refusal: CODE[:NAME] (repeatable).",
-        (*KEEPS, "guard", TRIGGER), jenkins="ACCEPT"),
+        (*KEEPS, "guard", TRIGGER), jenkins="ACCEPT",
+        jenkins_help="Accept a refusal: CODE[:NAME], separated by blanks."),
     Parameter("upstream_job", "--upstream-job", _V + "UPSTREAM_JOB", "text",
         "The deploy job that failed; it is asked itself.", BY_PIPELINE, jenkins="UPSTREAM_JOB"),
     Parameter("upstream_build", "--upstream-build", _V + "UPSTREAM_BUILD", "text", "The number of its failed build.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from rollback_lib.core import names
 from rollback_lib.core.errors import Problem
@@ -36,6 +37,15 @@ def path_rules(path: str, key: str, known: tuple[str, ...]) -> Iterator[Problem]
         yield Problem(f"begins with {path[0]!r}, which git would not take for a path", key=key, fix=fix)
     elif ".." in path.split("/"):
         yield Problem("leads out with '..'", key=key, fix=fix)
+
+
+@lru_cache(maxsize=256)
+def as_glob(pattern: str) -> re.Pattern[str]:
+    """A glob of git's kind: ``*`` and ``?`` stay within a folder, ``**`` spans any number of them."""
+    made = ""
+    for piece in re.findall(r"\*\*/|\*\*|.", pattern):
+        made += {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece))
+    return re.compile(made)
 
 
 def repository_rules(repository: str) -> Iterator[Problem]:

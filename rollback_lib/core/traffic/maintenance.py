@@ -8,15 +8,19 @@ that name has no endpoint at all.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from rollback_lib.core.kube.kinds import KINDS as SERVED
 from rollback_lib.core.kube.objects import Object, name_of
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.run.changes import DeleteObject
 from rollback_lib.core.settings.model import Maintenance, seconds
 from rollback_lib.core.traffic.slots import Page
 
 LABEL: Final = "rollback-lib/maintenance"  # on all its objects and pods: the run that made it
 APPLICATION: Final = "rollback-lib/application"
+DELETES: Final = "page/delete/"  # how the keys of taking it away begin
 KINDS: Final = ("Deployment", "Service", "ConfigMap")  # in the order in which they are taken away
 READY: Final = "/rollback-lib/ready"  # 200 where all else is 503: probes, and load balancers that go by them (GCE)
 PORT: Final = 8080
@@ -43,6 +47,20 @@ def page(run: str, maintenance: Maintenance | None, team: Mapping[str, Any] | No
             port=int(ports[0].get("port") or 80),
         )  # fmt: skip
     return Page(selector={LABEL: run}, service=name(run), port=80)
+
+
+def there(snapshot: Snapshot, runs: Collection[str]) -> list[Object]:
+    """What is there of the pages of these runs."""
+    found = [o for kind in KINDS for o in snapshot.all(kind)]
+    return [o for o in found if ((o.get("metadata") or {}).get("labels") or {}).get(LABEL) in runs]
+
+
+def deletion(kind: str, uid: str, name: str) -> DeleteObject:
+    """Taking one of its objects away."""
+    return DeleteObject(
+        key=f"{DELETES}{kind.lower()}/{uid}", kind=kind, name=name, api_version=SERVED[kind].api, before="", after="",
+        uid=uid,
+    )  # fmt: skip
 
 
 def target_ports(services: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, ...], tuple[str, ...]]:

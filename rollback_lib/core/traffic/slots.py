@@ -15,9 +15,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import json_patch
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label, name_of, notes_of
+from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, notes_of, ref_of
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.record import canonical
 
 ORIGINAL: Final = "rollback-lib/original"  # annotation: what was changed, as `Closing`
@@ -163,13 +166,13 @@ def holds(live: Mapping[str, Any] | None) -> bool:
     )
 
 
-def undone(live: Mapping[str, Any] | None, kind: str, name: str) -> str:
+def undone(live: Mapping[str, Any] | None, ref: ObjectRef) -> str:
     """Who opened again what we had closed, in a sentence; empty where it is closed still."""
     if live is None:
-        return f"{label(kind, name)} was closed, and is gone."
+        return f"{ref} was closed, and is gone."
     if holds(live):
         return ""
-    return f"{label(kind, name)} was closed, but {_manager(live)} opened it again."
+    return f"{ref} was closed, but {_manager(live)} opened it again."
 
 
 def _manager(live: Mapping[str, Any]) -> str:
@@ -185,31 +188,38 @@ def _manager(live: Mapping[str, Any]) -> str:
 _FIELDS: Final = ("f:selector", "f:rules", "f:defaultBackend")
 
 
-def cannot_close(kind: str, name: str, live: Mapping[str, Any] | None, runs: Sequence[str]) -> str:
-    """Why this object cannot be closed, and what to do; empty where it can. What ``runs`` have closed is ours."""
-    what = label(kind, name)
-    if live is None:
-        return f"{what} does not exist, so it cannot be closed. Correct isolation.targets, or use --no-isolate."
+def cannot_close(live: Mapping[str, Any], runs: Sequence[str]) -> Refusal | None:
+    """Why this object cannot be closed, and what to do; None where it can. What ``runs`` have closed is ours."""
+    ref = ref_of(live)
+    what = str(ref)
+
+    def no(reason: Reason, text: str) -> Refusal:
+        return Refusal(f"{what} {text}", reason=reason, subject=what)
+
     if closed_by_another(live, runs):
-        return closed_already(live)
+        return by_another(live)
     spec = live.get("spec") or {}
-    if kind != "Service":
+    if ref.type != "Service":
         if not any(_get(live, place) for place in _places(live, ()).values()):
-            return f"{what} names no backend, so there is nothing to close. Take it out of isolation.targets."
-        return ""
+            text = "names no backend, so there is nothing to close. Take it out of isolation.targets."
+            return no(Reason.NO_BACKEND, text)
+        return None
     if spec.get("type") == "ExternalName":
-        return f"{what} is an ExternalName: it names an outside host and selects nothing. Close what points at it."
+        text = "is an ExternalName: it names an outside host and selects nothing. Close what points at it."
+        return no(Reason.EXTERNAL_NAME, text)
     if not spec.get("selector"):
-        return (
-            f"{what} has no selector: closing it would destroy the Endpoints that somebody made by hand. "
-            f"Close it where requests come in (isolation mode ingress)."
+        return no(
+            Reason.NO_SELECTOR,
+            "has no selector: closing it would destroy the Endpoints that somebody made by hand. "
+            "Close it where requests come in (isolation mode ingress).",
         )
     if spec.get("clusterIP") == "None":
-        return (
-            f"{what} is headless: its clients have the pods' own addresses, so closing it stops nobody. "
-            f"Close the Service that they go through."
+        return no(
+            Reason.HEADLESS,
+            "is headless: its clients have the pods' own addresses, so closing it stops nobody. "
+            "Close the Service that they go through.",
         )
-    return ""
+    return None
 
 
 def closed_by_another(live: Mapping[str, Any], runs: Sequence[str]) -> bool:
@@ -218,9 +228,15 @@ def closed_by_another(live: Mapping[str, Any], runs: Sequence[str]) -> bool:
     return record.run not in runs if record else bool(closed_by(live))
 
 
+def by_another(live: Mapping[str, Any]) -> Refusal:
+    """The refusal to touch what another run or a person has closed."""
+    what = str(ref_of(live))
+    return Refusal(closed_already(live), reason=Reason.CLOSED_ALREADY, subject=what, facts=(closed_by(live),))
+
+
 def closed_already(live: Mapping[str, Any]) -> str:
     """By which run and since when an object is closed, and what to do about it."""
-    what, record = label(kind_of(live), name_of(live)), closing(live)
+    what, record = ref_of(live), closing(live)
     if record is None:
         return (
             f"{what} has the label {CLOSED} and nothing readable that says how it was: somebody changed it by hand. "

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from rollback_lib.core.health import Health, Patience, Seen, View, assess, look
+from rollback_lib.core.health import EarlierRounds, Health, Patience, View, assess, look
 from tests.core.health.states import PATCHED, after, state
 
 
@@ -19,7 +19,7 @@ def at(seconds, *, ours=True, **more):
 
 def rounds(*looks, **more):
     """The reports of a series of (seconds after the patch, view)."""
-    seen, reports = Seen(), []
+    seen, reports = EarlierRounds(), []
     for seconds, view in looks:
         patience = after(seconds, seen=seen, **more)
         reports.append(assess(view, patience))

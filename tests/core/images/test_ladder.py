@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.images.ladder import (
     Choice,
+    ContainerImage,
     ImageSettings,
     Running,
     Wanted,
@@ -19,17 +20,23 @@ from rollback_lib.core.images.ladder import (
     to_ask,
 )
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 
 A, B, C, D = ("sha256:" + x * 64 for x in "abcd")
 REPO = "sanjodb/user-service"
 SHOP = ImageSettings(
     repository="sanjodb/{service}", mutable_tags=("latest", "prod", "dev", "stage"), reference_tag="latest"
 )
-PROD = Wanted("user-service", "Deployment/user-service", "user-service", False, f"{REPO}:prod")
+SERVICE = ObjectRef("Deployment", "user-service")
+PROD = Wanted("user-service", ContainerRef(SERVICE, "user-service"), f"{REPO}:prod")
 
 
 def want(image: str, **more: Any) -> Wanted:
     return msgspec.structs.replace(PROD, image=image, **more)
+
+
+def askable(wanted: Wanted, release: str) -> tuple[tuple[str, str], ...]:
+    return tuple((c.rung, c.reference) for c in candidates(wanted, release, SHOP) if c.reference)
 
 
 def present(reference: str, digest: str, *more: str) -> dict[str, Answer]:
@@ -44,12 +51,16 @@ def unknown(reference: str, digest: str = "") -> dict[str, Answer]:
     return {reference: Answer(reference, "unknown", digest, (digest,) if digest else (), text=f"{reference}: 429")}
 
 
-def chosen(wanted: Wanted, answers: dict[str, Answer], *running: Running, accept: str = "", **more: Any) -> Choice:
+def took(wanted: Wanted, answers: dict[str, Answer], *running: Running, accept: str = "", **more: Any) -> Choice:
     settings = msgspec.structs.replace(SHOP, **more)
     choice, refusals = choose(wanted, "v1.1.0", settings, answers, running, frozenset(accept.split()))
     assert choice is not None, refusals
     assert refusals == ()
     return choice
+
+
+def chosen(wanted: Wanted, answers: dict[str, Answer], *running: Running, **more: Any) -> ContainerImage:
+    return took(wanted, answers, *running, **more)[0]
 
 
 def refused(wanted: Wanted, answers: dict[str, Answer], *running: Running, accept: str = "", **more: Any) -> Refusal:
@@ -66,30 +77,30 @@ RELEASE, LATEST = f"{REPO}:v1.1.0", f"{REPO}:latest"
 
 
 def test_the_release_tag_comes_first_and_is_pinned_readably() -> None:
-    choice = chosen(PROD, present(RELEASE, A, B), OLD)
-    assert (choice.rung, choice.image) == ("release-tag", f"{REPO}:v1.1.0@{A}")
-    assert (choice.digest, choice.digests, choice.own, choice.before) == (A, (A, B), True, f"{REPO}:prod")
-    assert choice.warnings == ()
+    choice, warnings = took(PROD, present(RELEASE, A, B), OLD)
+    assert (choice.rung, choice.to) == ("release-tag", f"{REPO}:v1.1.0@{A}")
+    assert (choice.digest, choice.digests, choice.own, choice.manifest) == (A, (A, B), True, f"{REPO}:prod")
+    assert warnings == ()
 
 
 def test_the_manifest_comes_next_by_digest_or_by_a_tag_that_does_not_move() -> None:
     pinned = chosen(want(f"{REPO}:v9@{B}"), absent(RELEASE) | present(f"{REPO}@{B}", B))
-    assert (pinned.rung, pinned.image) == ("manifest", f"{REPO}@{B}")
+    assert (pinned.rung, pinned.to) == ("manifest", f"{REPO}@{B}")
     tagged = chosen(want(f"{REPO}:build-7"), absent(RELEASE) | present(f"{REPO}:build-7", B))
-    assert (tagged.rung, tagged.image) == ("manifest", f"{REPO}@{B}")
+    assert (tagged.rung, tagged.to) == ("manifest", f"{REPO}@{B}")
     assert [t.state for t in tagged.tried] == ["absent", "present"]
 
 
 def test_a_manifest_that_names_another_digest_than_the_release_tag_is_said() -> None:
-    choice = chosen(want(f"{REPO}@{B}"), present(RELEASE, A))
-    assert any(A in w and B in w for w in choice.warnings)
+    _, warnings = took(want(f"{REPO}@{B}"), present(RELEASE, A))
+    assert any(A in w and B in w for w in warnings)
 
 
 def test_history_is_the_digest_of_older_pods_that_are_ready_and_says_that_it_proves_little() -> None:
     asked = f"{REPO}@{C}"
-    choice = chosen(PROD, absent(RELEASE) | present(asked, C), OLD)
-    assert (choice.rung, choice.image) == ("history", asked)
-    assert any("nothing proves" in w for w in choice.warnings)
+    choice, warnings = took(PROD, absent(RELEASE) | present(asked, C), OLD)
+    assert (choice.rung, choice.to) == ("history", asked)
+    assert any("nothing proves" in w for w in warnings)
     newest, dead = (msgspec.structs.replace(OLD, **change) for change in ({"newest": True}, {"ready": False}))
     assert refused(PROD, absent(RELEASE, LATEST), newest, dead).code == ""
 
@@ -104,9 +115,9 @@ def test_older_pods_that_run_different_images_prove_nothing() -> None:
 def test_the_reference_tag_only_if_accepted_and_marked() -> None:
     answers = absent(RELEASE) | present(LATEST, D)
     assert refused(PROD, answers).code == "reference-image"
-    choice = chosen(PROD, answers, accept="reference-image")
-    assert (choice.rung, choice.image) == ("reference", f"{REPO}@{D}")
-    assert any("last resort" in w for w in choice.warnings)
+    choice, warnings = took(PROD, answers, accept="reference-image")
+    assert (choice.rung, choice.to) == ("reference", f"{REPO}@{D}")
+    assert any("last resort" in w for w in warnings)
 
 
 def test_absent_everywhere_is_refused_without_a_code_and_names_all_that_was_tried() -> None:
@@ -119,15 +130,15 @@ def test_absent_everywhere_is_refused_without_a_code_and_names_all_that_was_trie
 def test_a_release_that_is_no_registry_tag_is_said_and_never_asked() -> None:
     wanted = want(f"{REPO}:build-7")
     for release in ("v1.4.0+a3", "release/1.4.0", "v1.4.0-año"):
-        assert [rung for rung, _ in candidates(wanted, release, SHOP)] == ["manifest", "reference"]
+        assert [rung for rung, _ in askable(wanted, release)] == ["manifest", "reference"]
         choice, _ = choose(wanted, release, SHOP, present(f"{REPO}:build-7", B))
         assert choice is not None
-        assert choice.tried[0].text == f"{release} cannot be a registry tag"
-        assert choice.rung == "manifest"
+        assert choice[0].tried[0].text == f"{release} cannot be a registry tag"
+        assert choice[0].rung == "manifest"
 
 
 def test_a_release_named_like_a_moving_tag_is_not_looked_up() -> None:
-    assert candidates(PROD, "prod", SHOP) == (("reference", LATEST),)
+    assert askable(PROD, "prod") == (("reference", LATEST),)
 
 
 # Cannot tell
@@ -145,17 +156,17 @@ def test_what_was_not_asked_counts_as_cannot_tell() -> None:
 
 def test_a_digest_that_runs_makes_it_a_warning() -> None:
     runs = Running(f"docker.io/{REPO}@{A}", newest=True)
-    choice = chosen(PROD, unknown(RELEASE, A), runs)
-    assert (choice.rung, choice.image) == ("release-tag", f"{REPO}:v1.1.0@{A}")
-    assert any("pods run this digest" in w for w in choice.warnings)
+    choice, warnings = took(PROD, unknown(RELEASE, A), runs)
+    assert (choice.rung, choice.to) == ("release-tag", f"{REPO}:v1.1.0@{A}")
+    assert any("pods run this digest" in w for w in warnings)
     pinned = chosen(want(f"{REPO}@{A}"), unknown(RELEASE) | unknown(f"{REPO}@{A}"), runs)
-    assert (pinned.rung, pinned.image) == ("manifest", f"{REPO}@{A}")
+    assert (pinned.rung, pinned.to) == ("manifest", f"{REPO}@{A}")
 
 
 def test_pods_that_were_pulled_by_the_release_tag_tell_its_digest() -> None:
     runs = Running(f"docker.io/{REPO}@{A}", f"docker.io/{RELEASE}", ready=True)
     choice = chosen(PROD, unknown(RELEASE), runs)
-    assert (choice.rung, choice.image) == ("release-tag", f"{REPO}@{A}")  # the tag was not seen to resolve now
+    assert (choice.rung, choice.to) == ("release-tag", f"{REPO}@{A}")  # the tag was not seen to resolve now
 
 
 def test_pull_policy_always_does_not_start_from_the_node() -> None:
@@ -170,16 +181,16 @@ def test_history_does_not_stand_in_for_a_release_tag_that_was_not_looked_at(hist
     answers = unknown(RELEASE) | history
     assert refused(PROD, answers, OLD).code == "registry-unknown"
     choice = chosen(PROD, answers, OLD, accept="registry-unknown")
-    assert (choice.rung, choice.image) == ("history", f"{REPO}@{C}")
+    assert (choice.rung, choice.to) == ("history", f"{REPO}@{C}")
 
 
 def test_accepted_and_unknown_takes_a_known_digest_before_a_tag_and_says_what_is_not_proven() -> None:
     accept = "registry-unknown"
-    assert chosen(want(f"{REPO}@{B}"), unknown(RELEASE) | unknown(f"{REPO}@{B}"), accept=accept).image == f"{REPO}@{B}"
+    assert chosen(want(f"{REPO}@{B}"), unknown(RELEASE) | unknown(f"{REPO}@{B}"), accept=accept).to == f"{REPO}@{B}"
     assert chosen(PROD, unknown(RELEASE, A) | present(f"{REPO}@{C}", C), OLD, accept=accept).digest == A
-    bare = chosen(PROD, unknown(RELEASE) | present(LATEST, D), accept=f"{accept} reference-image")
-    assert (bare.image, bare.digest, bare.digests) == (RELEASE, "", ())
-    assert any("no digest" in w for w in bare.warnings)
+    bare, warnings = took(PROD, unknown(RELEASE) | present(LATEST, D), accept=f"{accept} reference-image")
+    assert (bare.to, bare.digest, bare.digests) == (RELEASE, "", ())
+    assert any("no digest" in w for w in warnings)
 
 
 def test_a_moving_tag_is_never_written_even_if_accepted() -> None:
@@ -188,9 +199,9 @@ def test_a_moving_tag_is_never_written_even_if_accepted() -> None:
 
 
 def test_a_proven_manifest_does_when_the_release_tag_could_not_be_looked_at() -> None:
-    choice = chosen(want(f"{REPO}:build-7"), unknown(RELEASE) | present(f"{REPO}:build-7", B))
+    choice, warnings = took(want(f"{REPO}:build-7"), unknown(RELEASE) | present(f"{REPO}:build-7", B))
     assert choice.rung == "manifest"
-    assert any("could not be looked at" in w for w in choice.warnings)
+    assert any("could not be looked at" in w for w in warnings)
 
 
 # Gone from the registry, still on nodes
@@ -200,9 +211,9 @@ def test_only_on_nodes_is_refused_with_its_code_and_used_if_accepted() -> None:
     wanted, runs = want(f"{REPO}@{A}"), Running(f"docker.io/{REPO}@{A}")
     answers = absent(RELEASE, f"{REPO}@{A}", LATEST)
     assert refused(wanted, answers, runs).code == "image-on-nodes-only"
-    choice = chosen(wanted, answers, runs, accept="image-on-nodes-only:user-service")
-    assert (choice.rung, choice.image, choice.digests) == ("manifest", f"{REPO}@{A}", (A,))
-    assert any("only on nodes" in w for w in choice.warnings)
+    choice, warnings = took(wanted, answers, runs, accept="image-on-nodes-only:user-service")
+    assert (choice.rung, choice.to, choice.digests) == ("manifest", f"{REPO}@{A}", (A,))
+    assert any("only on nodes" in w for w in warnings)
     always = want(wanted.image, pull_policy="Always")
     assert refused(always, answers, runs, accept="image-on-nodes-only").code == ""
 
@@ -217,13 +228,15 @@ def test_an_index_without_the_platform_of_the_nodes_is_not_acceptable() -> None:
 
 # Other people's images
 
-REDIS = Wanted("user-service", "Deployment/user-service", "wait", True, "bitnami/redis:7.0.11")
+REDIS = Wanted("user-service", ContainerRef(SERVICE, "wait", init=True), "bitnami/redis:7.0.11")
 
 
 def test_other_peoples_images_stay_as_they_are_and_are_proven() -> None:
-    assert candidates(REDIS, "v1.1.0", SHOP) == (("as-is", REDIS.image),)
+    assert askable(REDIS, "v1.1.0") == (("as-is", REDIS.image),)
     choice = chosen(REDIS, present(REDIS.image, A))
-    assert (choice.own, choice.rung, choice.image, choice.digest, choice.init) == (False, "as-is", REDIS.image, A, True)
+    assert (choice.ref, choice.own, choice.rung, choice.to, choice.digest) == (
+        REDIS.ref, False, "as-is", REDIS.image, A,
+    )  # fmt: skip
 
 
 def test_other_peoples_image_that_left_the_hub() -> None:
@@ -234,21 +247,21 @@ def test_other_peoples_image_that_left_the_hub() -> None:
     assert "init container wait" in refusal.text
     assert refused(REDIS, gone, runs).code == "image-on-nodes-only"
     choice = chosen(REDIS, gone, runs, accept="image-on-nodes-only")
-    assert (choice.image, choice.digest) == (REDIS.image, A)
+    assert (choice.to, choice.digest) == (REDIS.image, A)
 
 
 def test_other_peoples_moving_tag_stays_and_is_said() -> None:
-    zipkin = Wanted("zipkin", "Deployment/zipkin", "zipkin", False, "openzipkin/zipkin")
-    choice = chosen(zipkin, present(zipkin.image, A))
-    assert choice.image == "openzipkin/zipkin"
-    assert any("tag moves" in w for w in choice.warnings)
+    zipkin = Wanted("zipkin", ContainerRef(ObjectRef("Deployment", "zipkin"), "zipkin"), "openzipkin/zipkin")
+    choice, warnings = took(zipkin, present(zipkin.image, A))
+    assert choice.to == "openzipkin/zipkin"
+    assert any("tag moves" in w for w in warnings)
 
 
 def test_other_peoples_image_that_cannot_be_looked_at() -> None:
     assert refused(REDIS, unknown(REDIS.image)).code == "registry-unknown"
-    assert chosen(REDIS, unknown(REDIS.image), accept="registry-unknown").image == REDIS.image
+    assert chosen(REDIS, unknown(REDIS.image), accept="registry-unknown").to == REDIS.image
     runs = Running(f"docker.io/bitnami/redis@{A}", "docker.io/bitnami/redis:7.0.11")
-    assert chosen(REDIS, unknown(REDIS.image), runs).image == REDIS.image
+    assert chosen(REDIS, unknown(REDIS.image), runs).to == REDIS.image
     latest = msgspec.structs.replace(REDIS, image="bitnami/redis")  # without a tag the default policy is Always
     assert refused(latest, unknown("bitnami/redis"), runs).code == "registry-unknown"
 
@@ -290,7 +303,7 @@ def test_services_limit_the_pattern() -> None:
 )
 def test_a_placeholder_is_replaced_whole(image: str) -> None:
     assert is_placeholder(image)
-    assert chosen(want(image), present(RELEASE, A)).image == f"{REPO}:v1.1.0@{A}"
+    assert chosen(want(image), present(RELEASE, A)).to == f"{REPO}:v1.1.0@{A}"
 
 
 def test_a_sidecars_placeholder_does_not_become_the_service() -> None:
@@ -337,7 +350,7 @@ def test_a_worse_rung_is_asked_only_when_the_better_one_is_not_there() -> None:
 
 
 def test_a_tag_that_manifest_and_release_share_is_tried_once() -> None:
-    assert candidates(want(RELEASE), "v1.1.0", SHOP) == (("release-tag", RELEASE), ("reference", LATEST))
+    assert askable(want(RELEASE), "v1.1.0") == (("release-tag", RELEASE), ("reference", LATEST))
 
 
 def test_an_image_is_the_same_by_membership_whatever_its_repository() -> None:

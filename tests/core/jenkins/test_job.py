@@ -45,11 +45,6 @@ def test_what_is_shipped_was_rendered_from_the_schema(file: str) -> None:
     assert jenkins_job.with_parameters(text, jenkins_job.parameters()) == text, "run `make jenkins`"
 
 
-def test_the_shipped_config_xml_was_made_from_the_schema() -> None:
-    text = (ROOT / "jenkins/config.xml").read_text(encoding="utf-8")
-    assert text == jenkins_job.config_xml(jenkins_job.parameters(), Source("https://git.example.com/shop.git"))
-
-
 def test_where_nobody_has_to_approve_a_job_only_looks_unless_told() -> None:
     by_default = {only: jenkins_job.parameters(("prod",), only_look=only) for only in (True, False)}
     found = {only: {p.name: p.default for p in each}["DRY_RUN"] for only, each in by_default.items()}

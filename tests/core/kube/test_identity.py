@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.objects import container_statuses, named_containers
 
 
 @pytest.mark.parametrize("version", ["apps/v1", "apps/v1beta2", ""])
@@ -31,3 +32,14 @@ def test_an_init_container_is_another_one_than_a_container_of_its_name() -> None
     web = ObjectRef("Deployment", "web")
     assert ContainerRef(web, "app", init=True) != ContainerRef(web, "app")
     assert str(ContainerRef(web, "app", init=True)) == "init container app of Deployment/web"
+
+
+def test_what_a_pod_reports_has_the_reference_of_the_container_that_its_workload_names() -> None:
+    spec = {"initContainers": [{"name": "wait"}], "containers": [{"name": "app"}]}
+    web = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"template": {"spec": spec}}}
+    pod = {"status": {"containerStatuses": [{"name": "app"}], "initContainerStatuses": [{"name": "wait"}]}}
+    ref = ObjectRef("Deployment", "web")
+    named = [ContainerRef(ref, "wait", init=True), ContainerRef(ref, "app")]
+    assert [ref for ref, _ in named_containers(web)] == named
+    assert [ref for ref, _ in container_statuses(web, pod)] == named
+    assert container_statuses(web, {}) == []

@@ -10,6 +10,7 @@ import pytest
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.plan.model import Orphan, Plan, PlannedContainer, PlannedObject, PlannedService, freeze
+from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases.tags import ReleaseRef
 
 OBJECT = PlannedObject(kind="Deployment", name="a", change="update", before="1", after="2")
@@ -20,6 +21,7 @@ PLAN = Plan(
     current=ReleaseRef(release="v2"), target=ReleaseRef(release="v1", commit="abc"),
     services=(PlannedService(name="a", wave=1, objects=(OBJECT,), containers=(CONTAINER,)),),
 )  # fmt: skip
+REFUSED = Refusal("no", code="skip:Service/a", reason=Reason.LEAVING, subject="Service/a", facts=("1",))
 
 
 def changed(**values: Any) -> str:
@@ -43,7 +45,7 @@ def test_who_runs_it_and_when_does_not_change_the_hash(values: dict[str, Any]) -
         {"cluster": ClusterIdentity(context="c", server="s", namespace="ns", namespace_uid="u2")},
         {"accepted": ("registry-unknown",)},
         {"orphans": (Orphan(kind="Service", name="b", change="delete"),)},
-        {"refusals": (Refusal("no"),)},
+        {"refusals": (REFUSED,)},
         {"services": (PlannedService(name="a", wave=2, objects=(OBJECT,), containers=(CONTAINER,)),)},
         {"services": (PlannedService(name="a", wave=1, objects=(OBJECT,), containers=()),)},
         {
@@ -57,6 +59,37 @@ def test_who_runs_it_and_when_does_not_change_the_hash(values: dict[str, Any]) -
 )
 def test_every_decision_changes_the_hash(values: dict[str, Any]) -> None:
     assert changed(**values) != freeze(PLAN).hash
+
+
+@pytest.mark.parametrize(
+    "values", [{"text": "nein"}, {"fix": "mend it"}, {"tried": "this"}], ids=lambda v: next(iter(v))
+)
+def test_no_word_of_a_refusal_changes_the_hash(values: dict[str, str]) -> None:
+    assert changed(refusals=(msgspec.structs.replace(REFUSED, **values),)) == changed(refusals=(REFUSED,))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"reason": Reason.OWNED}, {"subject": "Service/b"}, {"facts": ("2",)}, {"code": ""}],
+    ids=lambda v: next(iter(v)),
+)
+def test_what_a_refusal_is_of_and_why_changes_the_hash(values: dict[str, Any]) -> None:
+    assert changed(refusals=(msgspec.structs.replace(REFUSED, **values),)) != changed(refusals=(REFUSED,))
+
+
+def test_a_stored_plan_of_before_keeps_its_hash_although_its_refusals_have_words_only() -> None:
+    stored = msgspec.to_builtins(msgspec.structs.replace(PLAN, hash="of before"))
+    stored["refusals"] = [{"text": "no", "code": "skip:Service/a", "fix": "", "tried": ""}]
+    read = msgspec.convert(stored, Plan)
+    assert (read.hash, read.refusals) == ("of before", (Refusal("no", code="skip:Service/a"),))
+
+
+def test_a_stored_refusal_reads_as_the_decision_that_it_was() -> None:
+    frozen = freeze(msgspec.structs.replace(PLAN, refusals=(REFUSED,)))
+    read = msgspec.json.decode(msgspec.json.encode(frozen), type=Plan)
+    assert read == frozen
+    assert freeze(read).hash == frozen.hash
+    assert {"reason", "subject", "facts"} <= set(msgspec.to_builtins(frozen)["refusals"][0])
 
 
 def test_the_file_has_the_names_that_others_rely_on() -> None:

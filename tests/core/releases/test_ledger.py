@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollback_lib.core.images.rungs import RecordedContainer
 from rollback_lib.core.releases import ledger
-from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, Quarantine, RecordedContainer, RecordedWorkload
+from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, Quarantine, RecordedWorkload
 
 A, B, C = ("sha256:" + letter * 64 for letter in "abc")
 

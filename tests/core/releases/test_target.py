@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.images.rungs import Running
+from rollback_lib.core.images.rungs import RecordedContainer, Running
 from rollback_lib.core.releases import ledger, matching, target
-from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, Quarantine, RecordedContainer, RecordedWorkload
+from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, Quarantine, RecordedWorkload
 from rollback_lib.core.releases.live import Live, LiveContainer, LiveWorkload
 from rollback_lib.core.releases.matching import Matched
 from rollback_lib.core.releases.tags import AGAIN, BY_LEDGER, PROPOSED, ReleaseRef, Tag
@@ -71,7 +71,7 @@ def read(*kept: ledger.AnyKept) -> Ledger:
     return ledger.read([ledger.encode(k) for k in kept], "shop", "prod")
 
 
-def choose(known: Ledger, now: Live, to: str = "last-good", tags: Sequence[Tag] = TAGS) -> target.Choice:
+def choose(known: Ledger, now: Live, to: str = "last-good", tags: Sequence[Tag] = TAGS) -> target.TargetChoice:
     return target.choose(to, tags, "v*", known, matching.match(known, now, MADE))
 
 

@@ -8,7 +8,6 @@ import time
 import xml.etree.ElementTree as ET
 from datetime import UTC
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import rollback_lib
 from rollback_lib.core.plan.model import PlannedObject, PlannedService
 from rollback_lib.core.releases import ledger
 from rollback_lib.core.report import junit, model, page, pages
@@ -239,12 +237,11 @@ def test_a_record_of_every_part_but_one(left_out: str, failed: bool) -> None:
 # Its shape
 
 
-def test_the_shipped_schema_is_the_generated_one_and_holds_for_records() -> None:
-    shipped = json.loads((Path(rollback_lib.__file__).parent / "report.schema.json").read_text(encoding="utf-8"))
-    assert shipped == model.schema()
+def test_the_schema_holds_for_records() -> None:
+    schema = model.schema()
     for failed in (False, True):
-        jsonschema.validate(json.loads(msgspec.json.encode(made("x", failed=failed))), shipped)
-    jsonschema.validate(json.loads(msgspec.json.encode(reporting.made(Story(ending=ending(())), UTC))), shipped)
+        jsonschema.validate(json.loads(msgspec.json.encode(made("x", failed=failed))), schema)
+    jsonschema.validate(json.loads(msgspec.json.encode(reporting.made(Story(ending=ending(())), UTC))), schema)
 
 
 def test_junit_has_a_case_a_stage_a_workload_and_a_check() -> None:

@@ -9,7 +9,7 @@ import pytest
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.journal import LOCK_RELEASED, LOCK_TAKEN, Event, Mark
 from rollback_lib.core.run.lock import Claim, Held
-from rollback_lib.core.run.states import Is, Seen, Standing, has_begun, refusal, standing
+from rollback_lib.core.run.states import Circumstances, Is, Standing, has_begun, refusal, standing
 
 RUN = "20260301-0900-prod-a"
 OTHER = "20260301-1000-prod-b"
@@ -91,7 +91,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], Standing]] = {
 def test_where_a_run_stands(case: str) -> None:
     happened, seen, expected = CASES[case]
     approved = seen.get("approved", False)
-    found = Seen(**{k: v for k, v in seen.items() if k != "approved"})
+    found = Circumstances(**{k: v for k, v in seen.items() if k != "approved"})
     stands = standing(RUN, journal(*happened), found, approved=approved)
     assert stands is expected
     refused = refusal(stands, RUN, journal(*happened), found)
@@ -100,23 +100,23 @@ def test_where_a_run_stands(case: str) -> None:
 
 def test_a_refusal_names_the_ways_on() -> None:
     events = journal(*HALF, (Mark.ANNOUNCED, "close/service/cart/1"), (Mark.DONE, "close/service/cart/1"))
-    found = refusal(Standing.ABANDONED, RUN, events, Seen(objects=MIXED))
+    found = refusal(Standing.ABANDONED, RUN, events, Circumstances(objects=MIXED))
     assert found is not None
     assert found.code == "", "nothing makes it right"
     for way in ("`rollback reopen`", f"`rollback undo {RUN}`", "`rollback run`"):
         assert way in str(found)
-    untouched = refusal(Standing.OUTDATED, RUN, journal(*TAKEN), Seen(later=(OTHER,)))
+    untouched = refusal(Standing.OUTDATED, RUN, journal(*TAKEN), Circumstances(later=(OTHER,)))
     assert "undo" not in str(untouched), "there is nothing to undo"
     assert OTHER in str(untouched)
 
 
 def test_an_unknown_run_is_accepted_by_its_own_name_only() -> None:
-    found = refusal(Standing.UNKNOWN, RUN, (), Seen(own=False))
+    found = refusal(Standing.UNKNOWN, RUN, (), Circumstances(own=False))
     assert found is not None
     assert found.code == f"unknown-run:{RUN}"
-    assert refusal(Standing.UNKNOWN, RUN, (), Seen(own=False), (found.code,)) is None
-    assert refusal(Standing.UNKNOWN, RUN, (), Seen(own=False), (f"unknown-run:{OTHER}",)) is not None
-    assert refusal(Standing.ABANDONED, RUN, (), Seen(), (found.code,)) is not None
+    assert refusal(Standing.UNKNOWN, RUN, (), Circumstances(own=False), (found.code,)) is None
+    assert refusal(Standing.UNKNOWN, RUN, (), Circumstances(own=False), (f"unknown-run:{OTHER}",)) is not None
+    assert refusal(Standing.ABANDONED, RUN, (), Circumstances(), (found.code,)) is not None
 
 
 def test_a_run_has_begun_once_its_lock_may_be_there() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,7 +13,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import rollback_lib
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.settings import model
 
@@ -291,12 +289,6 @@ def test_anything_else_is_no_duration(text: str) -> None:
 def validator() -> Any:
     jsonschema.Draft202012Validator.check_schema(model.schema())
     return jsonschema.Draft202012Validator(model.schema())
-
-
-def test_the_shipped_schema_is_the_generated_one() -> None:
-    shipped = Path(rollback_lib.__file__).with_name("rollback.schema.json").read_text(encoding="utf-8")
-    assert json.loads(shipped) == model.schema(), "run: make schema"
-    assert shipped == json.dumps(model.schema(), indent=2, ensure_ascii=False) + "\n", "run: make schema"
 
 
 def test_the_schema_accepts_what_is_read() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
+
 
 class Health(enum.StrEnum):
     HEALTHY = "healthy"
@@ -49,6 +51,10 @@ class Report(msgspec.Struct, frozen=True):
     updated: int = 0
     pods: tuple[str, ...] = ()
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
 
 class View(msgspec.Struct, frozen=True):
     """One snapshot of one workload, as the API returns the objects.
@@ -76,7 +82,7 @@ class Crash(msgspec.Struct, frozen=True):
     line: str
 
 
-class Seen(msgspec.Struct, frozen=True):
+class EarlierRounds(msgspec.Struct, frozen=True):
     """What earlier rounds saw; `look` makes the next one. Keys are ours: uid of the pod, name of the container."""
 
     since: Mapping[str, datetime] = {}  # symptom → when it was first seen of those times that it stood without a break
@@ -100,7 +106,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     crash_restarts: int = 3
     quick_crash: bool = False
     steady: float = 3.0
-    seen: Seen = Seen()
+    seen: EarlierRounds = EarlierRounds()
 
     def fresh(self, stamp: datetime | None) -> bool:
         """Whether something with this time was said after our patch. The API's times have whole seconds."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from rollback_lib.core.health.pods import pods, troubles
 from rollback_lib.core.health.pods.reading import Json, condition, number, part, parts, text, when
-from rollback_lib.core.health.pods.report import Crash, Patience, Seen, View
+from rollback_lib.core.health.pods.report import Crash, EarlierRounds, Patience, View
 
 KEPT: Final = 3
 _CLOCK: Final = re.compile(
@@ -18,7 +18,7 @@ _CLOCK: Final = re.compile(
 )
 
 
-def look(view: View, patience: Patience) -> Seen:
+def look(view: View, patience: Patience) -> EarlierRounds:
     """What ``patience.seen`` becomes after this snapshot. Looking twice at the same one changes nothing."""
     before = patience.seen
     since = {key: before.since.get(key, patience.now) for key in _symptoms(view, patience)}
@@ -31,14 +31,14 @@ def look(view: View, patience: Patience) -> Seen:
             crashes[key] = _with_ended_runs(before.crashes.get(key, ()), pod, status, view)
             if older:
                 restarts[key] = before.restarts_before.get(key, number(status, "restartCount"))
-    return Seen(since, {key: runs for key, runs in crashes.items() if runs}, restarts)
+    return EarlierRounds(since, {key: runs for key, runs in crashes.items() if runs}, restarts)
 
 
 def statuses(pod: object) -> tuple[Json, ...]:
     return (*parts(pod, "status", "initContainerStatuses"), *parts(pod, "status", "containerStatuses"))
 
 
-def restarts_since(pod: object, status: object, seen: Seen) -> int:
+def restarts_since(pod: object, status: object, seen: EarlierRounds) -> int:
     """Restarts that our patch can have to do with: those of a pod from before it are not counted."""
     return max(0, number(status, "restartCount") - seen.restarts_before.get(pods.key_of(pod, status), 0))
 

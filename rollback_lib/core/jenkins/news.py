@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rollback_lib.core.jenkins.answers import Question, Step
+from rollback_lib.core.jenkins.answers import BuildStage, Question
 
 RUNNING: Final = ("IN_PROGRESS", "PAUSED_PENDING_INPUT")
 _WORDS: Final = {
@@ -14,17 +14,17 @@ _WORDS: Final = {
 }  # fmt: skip
 
 
-def news(before: Sequence[Step], now: Sequence[Step]) -> tuple[str, ...]:
+def of_stages(before: Sequence[BuildStage], now: Sequence[BuildStage]) -> tuple[str, ...]:
     """A line for each stage that stands otherwise than before."""
-    known = {step.name: step.status for step in before}
+    known = {stage.name: stage.status for stage in before}
     return tuple(
-        f"  {step.name}: {_WORDS.get(step.status, step.status.lower())}"
-        for step in now
-        if known.get(step.name) != step.status
+        f"  {stage.name}: {_WORDS.get(stage.status, stage.status.lower())}"
+        for stage in now
+        if known.get(stage.name) != stage.status
     )
 
 
-def asked(before: Sequence[Question], now: Sequence[Question], url: str) -> tuple[str, ...]:
+def of_questions(before: Sequence[Question], now: Sequence[Question], url: str) -> tuple[str, ...]:
     """A line for each question that is new, with the page that answers it."""
     known = {question.id for question in before}
     return tuple(f"  {q.message} Answer at {url}input/" for q in now if q.id not in known)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rollback_lib.collectors.asking import each, gather
+from rollback_lib.collectors.threads import each, gather
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.evidence.findings import finding
 from rollback_lib.core.run.records import Finding

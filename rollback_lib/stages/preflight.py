@@ -18,7 +18,7 @@ from rollback_lib.core.kube.snapshot import Presence
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.inventory import Contents
-from rollback_lib.core.plan import decide, leaving, retag, rights, undo
+from rollback_lib.core.plan import decide, leaving, retag, rights, undo, unproven
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan import orphans as core_orphans
 from rollback_lib.core.plan.decide import Draft
@@ -108,7 +108,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += resolution.refusals
     if resolution.target.is_proposal and not request.dry_run:
         refused.append(target.proposed(resolution.target))
-    if stuck or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found):
+    changes = bool(stuck) or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found)
+    refused += unproven.of_images(images.images, resolution.target.release, changes=changes, warnings=warnings)
+    if changes:
         mine = {name for d in drafts for name in (d.service, name_of(d.target))}
         if detection := run.find(Detection):
             weighed = findings.weighed(detection, request, mine, approved=bool(approval.given(ports)))

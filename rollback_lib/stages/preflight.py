@@ -12,13 +12,14 @@ from rollback_lib.collectors import approval, closing, migrations, needs, orphan
 from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
+from rollback_lib.core.images import unproven
 from rollback_lib.core.kube.kinds import KINDS, WRITTEN
 from rollback_lib.core.kube.objects import kind_of, label, name_of
 from rollback_lib.core.kube.snapshot import Presence
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.inventory import Contents
-from rollback_lib.core.plan import decide, leaving, retag, rights, undo, unproven
+from rollback_lib.core.plan import decide, leaving, retag, rights, undo
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan import orphans as core_orphans
 from rollback_lib.core.plan.decide import Draft

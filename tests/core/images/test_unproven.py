@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rollback_lib.core.images import unproven
 from rollback_lib.core.images.rungs import ContainerImage
-from rollback_lib.core.plan import unproven
 
 
 def image(**more: Any) -> ContainerImage:

@@ -11,9 +11,10 @@ from typing import Any
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, StaleError
 from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import LAST_APPLIED, Object, fingerprint, kind_of, name_of, notes_of
-from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot, Versions
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.releases.tags import Tag
@@ -103,14 +104,14 @@ class FakeCluster:
     def version(self) -> str:
         return "v1.36.3"
 
-    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
+    def snapshot(self, kinds: Sequence[str], versions: Versions | None = None) -> Snapshot:
         return Snapshot({k: {n: copy.deepcopy(o) for (kind, n), o in self.objects.items() if kind == k} for k in kinds})
 
-    def exists(self, kind: str, name: str) -> bool | None:
-        return (kind, name) in self.objects
+    def exists(self, ref: ObjectRef) -> bool | None:
+        return (ref.type, ref.name) in self.objects
 
-    def presence(self, kind: str, name: str) -> Presence:
-        found = self.objects.get((kind, name))
+    def presence(self, ref: ObjectRef) -> Presence:
+        found = self.objects.get((ref.type, ref.name))
         if found is None:
             return Presence.ABSENT
         return Presence.LEAVING if "deletionTimestamp" in found["metadata"] else Presence.THERE

@@ -64,7 +64,7 @@ BAD_MANIFESTS = [
     b"[" * 5000,
     b"kind: Deployment\n",
     b"- just\n- a list\n",
-    GOOD.replace(b"image:", b"image: x, image:"),
+    GOOD.replace(b"image:", b"image: [x, image:"),
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ñ}\n".encode("latin-1"),
     b"%YAML 9.9\n---\n!!python/object:os.system x\n",
 ]

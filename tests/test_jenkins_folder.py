@@ -13,6 +13,7 @@ from rollback_lib import __version__
 from rollback_lib.core.jenkins import job
 from rollback_lib.core.jenkins.loop_guard import KEPT
 from rollback_lib.core.jenkins.upstream import EVIDENCE
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.rights.permissions import allows, needs
 from rollback_lib.operations.run import STAGES
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.inventory
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "jenkins"
-SHOP = (("Deployment", "cart"), ("Service", "cart"), ("ConfigMap", "common"))
+SHOP = (ObjectRef("Deployment", "cart"), ObjectRef("Service", "cart"), ObjectRef("ConfigMap", "common"))
 LOOP_GUARD = [(verb, "", "configmaps", "rollback-automatic-shop-prod") for verb in ("get", "create", "update")]
 
 

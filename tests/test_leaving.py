@@ -121,7 +121,7 @@ def test_the_claims_of_a_workload_that_is_deleted_count() -> None:
     live = named("Deployment", "worker", spec={"selector": {"matchLabels": {"app": "web"}}, "template": template()})
     pod = {"kind": "Pod", "metadata": {"name": "x", "labels": {"app": "web"}}, "spec": template("cart-data")["spec"]}
     (need,) = leaving.needs([], (), [live], Snapshot({"Pod": {"x": pod}}))
-    assert (need.label, need.who) == ("PersistentVolumeClaim/cart-data", ("Deployment/worker",))
+    assert (str(need.ref), need.who) == ("PersistentVolumeClaim/cart-data", ("Deployment/worker",))
     assert leaving.missing(need, Presence.ABSENT) is None, "it may never have been there"
     said = leaving.missing(need, Presence.LEAVING)
     assert said is not None

@@ -47,8 +47,8 @@ def fate(plan: Plan, name: str) -> tuple[str, str]:
         ("Job", "batch/v1", "", "a Job is not run again"),
         ("PersistentVolumeClaim", "v1", "", "a PersistentVolumeClaim is never written"),
         ("Namespace", "v1", "", "a Namespace is never written"),
-        ("CustomResourceDefinition", "apiextensions.k8s.io/v1", "", "a CustomResourceDefinition is never written"),
-        ("ClusterRole", "rbac.authorization.k8s.io/v1", "", "a ClusterRole is never written"),
+        ("CustomResourceDefinition", "apiextensions.k8s.io/v1", "", "a CustomResourceDefinition.apiextensions.k8s.io"),
+        ("ClusterRole", "rbac.authorization.k8s.io/v1", "", "a ClusterRole.rbac.authorization.k8s.io is never written"),
         ("ConfigMap", "v1", ", namespace: elsewhere", "it belongs to namespace elsewhere"),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import FailedError, RefusedError
+from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.kube.snapshot import DryRun, Snapshot
 from rollback_lib.core.manifests.grouping import SourceObject
@@ -151,9 +152,10 @@ def test_what_the_undone_run_deleted_comes_back_though_it_does_not_run(world: Wo
     """Its pods may run on without it: it is no workload that nobody had started."""
     run = world.run(accept=(CODE,))
     assert loop.advance(run, world.ports(), until="preflight").code == 0
-    body: Object = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {}}
+    version = KINDS[kind].api
+    body: Object = {"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, "spec": {}}
     of = SourceObject(
-        service="web", wave=1, file="k8s/web.yaml", document=0, kind=kind, name="web", api_version="apps/v1"
+        service="web", wave=1, file="k8s/web.yaml", document=0, kind=kind, name="web", api_version=version
     )
 
     def change(missing: tuple[str, ...]) -> str:

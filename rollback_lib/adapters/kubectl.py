@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from rollback_lib.adapters import calls, process
 from rollback_lib.adapters.bounded import LargerError, again
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, path_of
 from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving
 from rollback_lib.core.kube.server_answers import told
@@ -47,9 +48,9 @@ class _NoAnswer(NamedTuple):
 class Reader(Protocol):
     """What this needs to read an object back, and to delete with a precondition."""
 
-    def get(self, kind: str, name: str) -> Object | None: ...
+    def get(self, ref: ObjectRef) -> Object | None: ...
 
-    def delete(self, kind: str, name: str, uid: str, *, orphan: bool = False) -> None: ...
+    def delete(self, ref: ObjectRef, uid: str, *, orphan: bool = False) -> None: ...
 
 
 def resource(kind: str, api_version: str) -> str:
@@ -133,13 +134,13 @@ class Kubectl:
         raise TypeError(type(change))
 
     def _delete(self, change: DeleteObject) -> None:
-        now = self._reader.get(change.kind, change.name)
+        now = self._reader.get(change.ref)
         if now is None or now["metadata"].get("uid") != change.uid:
             return  # gone already, or another object of this name: nothing of ours to delete
         if change.before and fingerprint(now) != change.before:
-            raise StaleError(f"{change.kind}/{change.name} has changed since the plan was made; it is not deleted.")
+            raise StaleError(f"{change.ref} has changed since the plan was made; it is not deleted.")
         try:
-            self._reader.delete(change.kind, change.name, change.uid, orphan=change.keep_pods)
+            self._reader.delete(change.ref, change.uid, orphan=change.keep_pods)
         except RefusedError as error:
             now = self._now(change, str(error))
             there = now["metadata"] if now else {}
@@ -218,23 +219,22 @@ class Kubectl:
         now = self._now(change, said)
         is_now = fingerprint(now)
         if now is not None and is_leaving(now) and type(change) is PatchObject:  # of traffic, what is told decides
-            raise StaleError(f"{change.kind}/{change.name} was deleted since the plan was made, and is on its way out.")
+            raise StaleError(f"{change.ref} was deleted since the plan was made, and is on its way out.")
         if is_now == change.after:
             return now
         if is_now == change.before:
             not_done = "created" if isinstance(change, CreateObject) else "changed"
-            raise RefusedError(f"{change.kind}/{change.name} was not {not_done}: {said}")
+            raise RefusedError(f"{change.ref} was not {not_done}: {said}")
         raise StaleError(
-            f"{change.kind}/{change.name} was changed by someone else since the plan was made; it is left as it is. "
-            f"Plan again."
+            f"{change.ref} was changed by someone else since the plan was made; it is left as it is. Plan again."
         )
 
     def _now(self, change: Change, said: str) -> Object | None:
         try:
-            return self._reader.get(change.kind, change.name)
+            return self._reader.get(change.ref)
         except Exception as error:
             unknown = UnreachableError if isinstance(error, UnreachableError) else FailedError
             raise unknown(
-                f"{change.kind}/{change.name}: {said}; and it could not be read back ({error}), so whether it was "
+                f"{change.ref}: {said}; and it could not be read back ({error}), so whether it was "
                 f"changed is not known."
             ) from error

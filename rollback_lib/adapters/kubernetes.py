@@ -13,10 +13,11 @@ from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.adapters.kubernetes_http import BUSY, LIST_TIMEOUT, TROUBLED, Answer, KubernetesHttp, good, reason
 from rollback_lib.core.errors import ForbiddenError, InterruptedRunError, Refusal, RefusedError
 from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.kinds import CLUSTER_SCOPED, KINDS, path_of
 from rollback_lib.core.kube.objects import Object, is_leaving, name_of
-from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot, Versions
 from rollback_lib.core.run.changes import patch_text
 
 _LOG: Final = 1 << 20  # bytes: more than we ask for
@@ -95,16 +96,16 @@ class KubernetesCluster:
     def doubts(self) -> Sequence[str]:
         return self.access.doubts()
 
-    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
+    def snapshot(self, kinds: Sequence[str], versions: Versions | None = None) -> Snapshot:
         """One list a kind and apiVersion, in parallel; what we may not list, or is not served, is in ``refused``."""
-        asked = versions or {}
+        asked: Mapping[Any, str] = versions or {}
         usual = {k: asked.get(k, KINDS[k].api) for k in kinds}
-        own = {key: api for key, api in asked.items() if "/" in key and usual.get(key.partition("/")[0], api) != api}
-        lists = dict.fromkeys([*usual.items(), *((key.partition("/")[0], api) for key, api in own.items())])
+        own = {r: api for r, api in asked.items() if isinstance(r, ObjectRef) and usual.get(r.type, api) != api}
+        lists = dict.fromkeys([*usual.items(), *((ref.type, api) for ref, api in own.items())])
         answers = dict(zip(lists, self._all(self._list, list(lists)), strict=True))
         found: dict[str, dict[str, Object]] = {}
-        refused: dict[str, str] = {}
-        unserved: set[str] = set()
+        refused: dict[str | ObjectRef, str] = {}
+        unserved: set[str | ObjectRef] = set()
         for kind, api in usual.items():
             result = answers[kind, api]
             if isinstance(result, _Unread):
@@ -112,16 +113,16 @@ class KubernetesCluster:
                 unserved |= {kind} if result.unserved else set()
             else:
                 found[kind] = dict(result)
-        for key, api in own.items():
-            kind, _, name = key.partition("/")
-            result = answers[kind, api]
+        for ref, api in own.items():
+            result = answers[ref.type, api]
             if isinstance(result, _Unread):
-                refused[key] = result.why + (f", but {usual[kind]}" if kind in found and result.unserved else "")
-                unserved |= {key} if result.unserved else set()
+                served = f", but {usual[ref.type]}" if ref.type in found and result.unserved else ""
+                refused[ref] = result.why + served
+                unserved |= {ref} if result.unserved else set()
                 continue
-            found.setdefault(kind, {}).pop(name, None)
-            if name in result:
-                found[kind][name] = result[name]
+            found.setdefault(ref.type, {}).pop(ref.name, None)
+            if ref.name in result:
+                found[ref.type][ref.name] = result[ref.name]
         return Snapshot(found, refused, frozenset(unserved))
 
     def _list(self, asked: tuple[str, str]) -> dict[str, Object] | _Unread:
@@ -137,19 +138,19 @@ class KubernetesCluster:
         self._http.connect()
         return [answer.result() for answer in bounded.begin_each(ask, items, CONNECTIONS)]  # each has its own end
 
-    def get(self, kind: str, name: str, api_version: str = "") -> Object | None:
+    def get(self, ref: ObjectRef, api_version: str = "") -> Object | None:
         """One object, or None."""
-        api = api_version or KINDS[kind].api
-        answer = self._http.ask("GET", path_of(api, KINDS[kind].plural, self._namespace, quote(name)))
-        return None if answer.status == 404 else {"apiVersion": api, "kind": kind, **good(answer)}
+        api = api_version or KINDS[ref.type].api
+        answer = self._http.ask("GET", path_of(api, KINDS[ref.type].plural, self._namespace, quote(ref.name)))
+        return None if answer.status == 404 else {"apiVersion": api, "kind": ref.kind, **good(answer)}
 
-    def exists(self, kind: str, name: str) -> bool | None:
-        found = self.presence(kind, name)
+    def exists(self, ref: ObjectRef) -> bool | None:
+        found = self.presence(ref)
         return None if found is Presence.UNKNOWN else found is not Presence.ABSENT
 
-    def presence(self, kind: str, name: str) -> Presence:
-        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
-        if kind in CLUSTER_SCOPED:
+    def presence(self, ref: ObjectRef) -> Presence:
+        path = path_of(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, quote(ref.name))
+        if ref.type in CLUSTER_SCOPED:
             path = path.replace(f"/namespaces/{self._namespace}", "", 1)
         answer = self._http.ask(
             "GET",
@@ -267,7 +268,7 @@ class KubernetesCluster:
 
     # -- for the writer
 
-    def delete(self, kind: str, name: str, uid: str, *, orphan: bool = False) -> None:
+    def delete(self, ref: ObjectRef, uid: str, *, orphan: bool = False) -> None:
         """Delete this very object. kubectl cannot say which uid it means; a name alone may be another's by now.
 
         ``orphan``: what it owns stays.
@@ -277,7 +278,7 @@ class KubernetesCluster:
             # here and not in the query: the server reads no query where there is a body, and takes the pods along
             "propagationPolicy": "Orphan" if orphan else "Background",
         }  # fmt: skip
-        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
+        path = path_of(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, quote(ref.name))
         answer = self._http.ask("DELETE", path, None, body)
         if answer.status not in (200, 202, 404):
-            raise RefusedError(f"{kind}/{name} was not deleted: {answer.message()}")
+            raise RefusedError(f"{ref} was not deleted: {answer.message()}")

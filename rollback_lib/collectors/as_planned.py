@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rollback_lib.collectors import needs
 from rollback_lib.core.errors import StaleError
-from rollback_lib.core.kube.objects import fingerprint, is_leaving, label
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import fingerprint, is_leaving
 from rollback_lib.core.kube.snapshot import Presence
 from rollback_lib.core.plan import leaving
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan, PlannedObject
@@ -24,24 +25,24 @@ def check(run: RunStore, ports: Ports, plan: Plan) -> None:
             f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at "
             f"{plan.cluster.server}, and this is {identity.namespace_uid} at {identity.server}."
         )
-    if ports.cluster.presence("Namespace", plan.cluster.namespace) is Presence.LEAVING:
+    if ports.cluster.presence(ObjectRef("Namespace", plan.cluster.namespace)) is Presence.LEAVING:
         raise StaleError(leaving.of_namespace(plan.cluster.namespace))
     planned = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART, NONE)]
-    versions = {label(o.kind, o.name): o.api_version for o in planned}
+    versions = {o.ref: o.api_version for o in planned}
     snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
     done = run.events()
     moved = [
-        label(o.kind, o.name)
+        str(o.ref)
         for o in planned
-        if not _begun(o, done) and fingerprint(slots.as_open(snapshot.get(o.kind, o.name))) not in (o.before, o.after)
+        if not _begun(o, done) and fingerprint(slots.as_open(snapshot.get(o.ref))) not in (o.before, o.after)
     ]
     if moved:
         raise StaleError(
             f"{', '.join(moved[:5])} changed since the plan was made, so the plan is stale. Plan again: someone else "
             f"is at work here."
         )
-    seen = ((o, snapshot.get(o.kind, o.name)) for o in planned if not _begun(o, done))
-    going = [label(o.kind, o.name) for o, live in seen if live is not None and is_leaving(live)]
+    seen = ((o, snapshot.get(o.ref)) for o in planned if not _begun(o, done))
+    going = [str(o.ref) for o, live in seen if live is not None and is_leaving(live)]
     if going := [*going, *needs.lost(ports.cluster, plan.needs)]:
         raise StaleError(
             f"{', '.join(going[:5])}: deleted since the plan was made, so the plan is stale. Plan again: it says what "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.kube.objects import label
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.records import Request
@@ -22,12 +21,12 @@ def look(request: Request, snapshot: Snapshot, ports: Ports, now: str, refused: 
     for live in found.live:
         change = isolation.closing_change(live, found.page, run=request.run, since=now, key="")
         answer = ports.cluster.dry_run_patch(change.kind, change.api_version, change.name, change.operations)
-        what = label(change.kind, change.name)
+        what = change.ref
         if answer.object is None:
             text = f"{what} cannot be closed: the server answered {answer.status}: {answer.refused}"
             facts = (str(answer.status), answer.refused)
-            refused.append(Refusal(text, reason=Reason.CLOSING_REFUSED, subject=what, facts=facts))
+            refused.append(Refusal(text, reason=Reason.CLOSING_REFUSED, subject=str(what), facts=facts))
         elif not slots.holds(answer.object):
             text = f"{what} cannot be closed: the server says yes and keeps it open."
-            refused.append(Refusal(text, reason=Reason.STAYS_OPEN, subject=what))
+            refused.append(Refusal(text, reason=Reason.STAYS_OPEN, subject=str(what)))
     return found

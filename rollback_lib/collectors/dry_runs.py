@@ -11,9 +11,9 @@ from rollback_lib.collectors import threads
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import server_answers
-from rollback_lib.core.kube.identity import ContainerRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.marks import last_applied
-from rollback_lib.core.kube.objects import Object, kind_of, name_of
+from rollback_lib.core.kube.objects import Object, name_of
 from rollback_lib.core.kube.owners import owner
 from rollback_lib.core.kube.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.plan import decide, dry_run, recreate
@@ -32,20 +32,20 @@ def as_new(cluster: Cluster, wanted: Object, live: Object, services: Collection[
     """
     address = recreate.address(wanted, live)
     others = recreate.holders({"kind": "Service", "spec": {"clusterIP": address}}, services) if address else ()
-    if address and (others or cluster.presence("IPAddress", address) is Presence.THERE):
+    if address and (others or cluster.presence(ObjectRef("IPAddress", address)) is Presence.THERE):
         return DryRun(None, (), f"spec.clusterIP: {address} is already allocated", 422, taken=True)
     return cluster.dry_run_create(recreate.to_try(wanted, live))
 
 
 Stamp = Callable[[Mapping[str, Any]], Mapping[str, str]]
-LineOf = Callable[[str, str, str, Sequence[str | int]], int]
+LineOf = Callable[[str, ObjectRef, Sequence[str | int]], int]
 
 
 class DryRuns:
     """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
 
     ``same``: the containers whose live image is the target's already. ``stamp``: the marks of a
-    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, kind, name, path.
+    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, object, path.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class DryRuns:
             for planned, draft in zip(drafts, first, strict=True)
             if draft.change == NONE and draft.why and draft.live is not None
         ]
-        twice = {_key(d): d for d in self._round(again)}
+        twice = {d.ref: d for d in self._round(again)}
         restarts = {key: msgspec.structs.replace(d, change=RESTART) for key, d in twice.items() if d.change == UPDATE}
-        return [restarts.get(_key(draft), draft) for draft in first]
+        return [restarts.get(draft.ref, draft) for draft in first]
 
     def _round(self, asked: Sequence[Draft]) -> list[Draft]:
         writing = [d for d in asked if d.change in (CREATE, UPDATE)]
@@ -97,14 +97,14 @@ class DryRuns:
     def _wrong(self, draft: Draft) -> Iterator[tuple[str, str, str]]:
         """What stands without quotes in the manifest where only text is taken, with its place."""
         for path, what in server_answers.not_text(draft.target):
-            line = self._line_of(draft.file, kind_of(draft.target), name_of(draft.target), path)
+            line = self._line_of(draft.file, draft.ref, path)
             yield f"{draft.file}:{line}" if line else draft.file, server_answers.dotted(path), what
 
     def _as_patched(self, draft: Draft) -> DryRun:
         """What the server would make of the live object; one that is closed is asked about as it will be, closed."""
         assert draft.live is not None
-        kind, name, version = kind_of(draft.target), name_of(draft.target), draft.live["apiVersion"]
-        there = self._snapshot.get(kind, name)
+        kind, name, version = draft.ref.kind, draft.ref.name, draft.live["apiVersion"]
+        there = self._snapshot.get(draft.ref)
         closed = slots.while_closed(there, draft.operations, "") if there else None
         if there is None or closed is None:
             return self._cluster.dry_run_patch(kind, version, name, draft.operations)
@@ -124,19 +124,15 @@ class DryRuns:
         if draft.live is not None and (who := owner(draft.live)):
             self.refused.append(
                 Refusal(
-                    f"{draft.label} is owned by {who.said}.", code=f"owner:{name_of(draft.target)}",
-                    reason=Reason.OWNED, subject=draft.label, facts=(who.program, who.name),
+                    f"{draft.ref} is owned by {who.said}.", code=f"owner:{name_of(draft.target)}",
+                    reason=Reason.OWNED, subject=str(draft.ref), facts=(who.program, who.name),
                 )
             )  # fmt: skip
         if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
             self.refused.append(
                 Refusal(
-                    f"{draft.label}: {paused}", code=f"skip:{draft.label}",
-                    reason=Reason.NO_ROLLOUT, subject=draft.label,
+                    f"{draft.ref}: {paused}", code=f"skip:{draft.ref}",
+                    reason=Reason.NO_ROLLOUT, subject=str(draft.ref),
                 )
             )  # fmt: skip
         return draft
-
-
-def _key(draft: Draft) -> tuple[str, str]:
-    return kind_of(draft.target), name_of(draft.target)

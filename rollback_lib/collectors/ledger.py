@@ -9,6 +9,7 @@ import msgspec
 
 from rollback_lib.collectors import threads
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.releases import ledger, live, matching
 from rollback_lib.core.releases.ledger import AnyKept, Ledger
@@ -49,8 +50,10 @@ def with_configuration(matched: Matched, known: Ledger, ports: Ports) -> Matched
     snapshot = ports.cluster.snapshot(["ConfigMap"])
     if "ConfigMap" in snapshot.refused:
         return matched
-    hashes = {("ConfigMap", name): live.object_hash(o) for name, o in snapshot.objects.get("ConfigMap", {}).items()}
-    hashes = hashes or {("ConfigMap", ""): ""}  # none is there: each recorded one is missing
+    hashes = {
+        ObjectRef("ConfigMap", name): live.object_hash(o) for name, o in snapshot.objects.get("ConfigMap", {}).items()
+    }
+    hashes = hashes or {ObjectRef("ConfigMap", ""): ""}  # none is there: each recorded one is missing
     other = {e.release for e in entries if matching.changed_objects(e, hashes)}
     return msgspec.structs.replace(matched, same=tuple(r for r in matched.same if r not in other))
 

@@ -10,6 +10,7 @@ from rollback_lib.collectors.workloads import Look
 from rollback_lib.core import health
 from rollback_lib.core.evidence import workloads
 from rollback_lib.core.evidence.logs import signs
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import name_of
 from rollback_lib.core.run.records import Finding
 from rollback_lib.core.settings.checks import Logs
@@ -22,7 +23,7 @@ MOST: Final = 80  # logs in all
 class Log(NamedTuple):
     """One log that is to be read. ``new``: of a pod of the newest template."""
 
-    key: str
+    key: ObjectRef
     pod: str
     container: str
     previous: bool
@@ -43,7 +44,7 @@ def chosen(looked: Look) -> list[Log]:
     return found[:MOST]
 
 
-def _of_pod(key: str, pod: dict[str, Any], *, new: bool) -> Iterator[Log]:
+def _of_pod(key: ObjectRef, pod: dict[str, Any], *, new: bool) -> Iterator[Log]:
     status = pod.get("status") or {}
     for kind in ("containerStatuses", "initContainerStatuses"):
         for one in status.get(kind) or []:
@@ -69,6 +70,6 @@ def findings(looked: Look, cluster: Cluster, settings: Logs, *, compared: bool =
     for key in looked.views:
         mine = [(log, text) for log, text in texts if log.key == key and not text.startswith("unable to retrieve")]
         yield from workloads.of_logs(
-            key.partition("/")[2], [t for log, t in mine if log.new], [t for log, t in mine if not log.new], known,
+            key.name, [t for log, t in mine if log.new], [t for log, t in mine if not log.new], known,
             settings, healthy=looked.healthy(key),
         )  # fmt: skip

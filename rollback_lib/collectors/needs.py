@@ -8,8 +8,8 @@ import msgspec
 
 from rollback_lib.collectors import threads
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import label
 from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan import leaving
 from rollback_lib.core.plan.decide import Draft
@@ -28,15 +28,15 @@ class Found(msgspec.Struct, frozen=True):
 
 def look(cluster: Cluster, snapshot: Snapshot, needs: Sequence[Need]) -> Found:
     """Whether what is needed is there, and not on its way out. The snapshot's own word counts; the rest is asked."""
-    known = {n.label: p for n in needs if (p := leaving.of_snapshot(n, snapshot))}
-    presence = known | _ask(cluster, [n.label for n in needs if n.label not in known])
-    refusals = [r for n in needs if (r := leaving.missing(n, presence[n.label]))]
+    known = {n.ref: p for n in needs if (p := leaving.of_snapshot(n, snapshot))}
+    presence = known | _ask(cluster, [n.ref for n in needs if n.ref not in known])
+    refusals = [r for n in needs if (r := leaving.missing(n, presence[n.ref]))]
     warnings = [
         f"We may not see {n.kind} {n.name}, which {', '.join(n.who[:3])} needs: nothing says that it is there."
         for n in needs
-        if presence[n.label] is Presence.UNKNOWN
+        if presence[n.ref] is Presence.UNKNOWN
     ]
-    there = tuple(sorted(n.label for n in needs if presence[n.label] is Presence.THERE))
+    there = tuple(sorted(str(n.ref) for n in needs if presence[n.ref] is Presence.THERE))
     return Found(there, tuple(refusals), tuple(warnings))
 
 
@@ -44,20 +44,19 @@ def of_plan(
     drafts: Sequence[Draft], stuck: Sequence[StuckPod], found: Sequence[Orphan], snapshot: Snapshot, cluster: Cluster
 ) -> Found:
     """Whether what pods need is there and stays; of what this run makes itself, it says so itself."""
-    made = {d.label for d in drafts if d.change == CREATE or d.anew}
-    gone = [live for o in found if o.change == DELETE and (live := snapshot.get(o.kind, o.name))]
-    ends = {label("StatefulSet", s.workload) for s in stuck}
+    made = {d.ref for d in drafts if d.change == CREATE or d.anew}
+    gone = [live for o in found if o.change == DELETE and (live := snapshot.get(o.ref))]
+    ends = {ObjectRef("StatefulSet", s.workload) for s in stuck}
     needed = leaving.needs(drafts, ends, gone, snapshot)
-    return look(cluster, snapshot, [n for n in needed if n.label not in made])
+    return look(cluster, snapshot, [n for n in needed if n.ref not in made])
 
 
 def lost(cluster: Cluster, there: Iterable[str]) -> list[str]:
     """What was there when the plan was made (`Found.there`) and is not any more, or is on its way out."""
-    now = _ask(cluster, list(there))
-    return [what for what, presence in now.items() if presence in (Presence.ABSENT, Presence.LEAVING)]
+    now = _ask(cluster, [ObjectRef.parse(text) for text in there])
+    return [str(what) for what, presence in now.items() if presence in (Presence.ABSENT, Presence.LEAVING)]
 
 
-def _ask(cluster: Cluster, labels: Sequence[str]) -> dict[str, Presence]:
-    keys = [tuple(what.split("/", 1)) for what in labels]
-    found = threads.each(lambda key: cluster.presence(*key) if key[0] in KINDS else Presence.UNKNOWN, keys)
-    return dict(zip(labels, found, strict=True))
+def _ask(cluster: Cluster, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Presence]:
+    found = threads.each(lambda ref: cluster.presence(ref) if ref.type in KINDS else Presence.UNKNOWN, refs)
+    return dict(zip(refs, found, strict=True))

@@ -9,11 +9,12 @@ import msgspec
 
 from rollback_lib.collectors import threads
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import Object, kind_of, template
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.manifests import naming
-from rollback_lib.core.manifests.inventory import Contents, Key
+from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.plan import beginnings, undo
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan.beginnings import Failed
@@ -25,9 +26,9 @@ from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports
 
 
-def created(request: Request) -> list[Key]:
+def created(request: Request) -> list[ObjectRef]:
     """What the run that is undone created, whatever runs now."""
-    return [(kind, name) for kind, _, name in (c.partition("/") for c in request.undo_created)]
+    return [ObjectRef.parse(text) for text in request.undo_created]
 
 
 def look(
@@ -39,11 +40,12 @@ def look(
     Kinds that are never written are only asked for by name, never read.
     """
     if request.undo:
-        gone = {key: live for key in created(request) if (live := snapshot.get(*key))}
+        gone = {key: live for key in created(request) if (live := snapshot.get(key))}
     else:
         gone = {key: body for key, body in failed.bodies(request.services).items() if key not in kept.objects}
-    unread = [key for key in sorted(gone) if key[0] in KINDS and key[0] not in snapshot.objects]
-    there = dict(zip(unread, threads.each(lambda key: ports.cluster.exists(*key), unread), strict=True))
+    ours = [key for key in sorted(gone) if key.type in KINDS and not key.namespace]
+    unread = [key for key in ours if key.type not in snapshot.objects]
+    there = dict(zip(unread, threads.each(ports.cluster.exists, unread), strict=True))
     namespace = request.target_environment.namespace
     found = planning.orphans_of(snapshot, gone, there, namespace)
     if not request.undo and any(o.change == DELETE for o in found):
@@ -52,7 +54,7 @@ def look(
         found = planning.orphans_of(snapshot, gone, there, namespace, proof, request.accept)
     return tuple(
         msgspec.structs.replace(o, ran=undo.ran(live, snapshot))
-        if o.change == DELETE and (live := snapshot.get(o.kind, o.name)) and template(live)
+        if o.change == DELETE and (live := snapshot.get(o.ref)) and template(live)
         else o
         for o in found
     )

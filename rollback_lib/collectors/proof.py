@@ -13,17 +13,18 @@ from rollback_lib.core.errors import InterruptedRunError, RefusedError, Rollback
 from rollback_lib.core.evidence import monitoring
 from rollback_lib.core.evidence.findings import plain, sentence
 from rollback_lib.core.health import Health, Report, View
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.run.records import CheckResult, Finding, Measure
 from rollback_lib.core.settings.model import Settings, Smoke, seconds
 from rollback_lib.ports import Ports
 
-Whose = Callable[[str], list[str]]  # a service's workloads, as ``Deployment/cart``
+Whose = Callable[[str], list[ObjectRef]]  # a service's workloads
 ROUND: Final = 5.0  # seconds between two looks while it soaks
 _TIMEOUT: Final = 3.0
 
 
-def requests(settings: Settings, whose: Whose, views: Mapping[str, View], ports: Ports) -> list[CheckResult]:
+def requests(settings: Settings, whose: Whose, views: Mapping[ObjectRef, View], ports: Ports) -> list[CheckResult]:
     """Every smoke test, side by side; then every flow. A flow is not begun while a smoke test fails."""
 
     def ask(test: Smoke) -> CheckResult:
@@ -38,7 +39,7 @@ def requests(settings: Settings, whose: Whose, views: Mapping[str, View], ports:
 
 
 def log_signs(
-    settings: Settings, views: Mapping[str, View], reports: Mapping[str, Report], ports: Ports
+    settings: Settings, views: Mapping[ObjectRef, View], reports: Mapping[ObjectRef, Report], ports: Ports
 ) -> list[CheckResult]:
     """Signs of failure in the new pods' logs, a result for each service. Good where they are only to be told."""
     if settings.verify.logs == "off":
@@ -54,7 +55,7 @@ def log_signs(
         told = str(error) if isinstance(error, RollbackError) else f"{type(error).__name__}: {error}"
         text = f"the logs could not be read: {plain(told, 200)}"
         return [CheckResult(service="", kind="logs", name="logs", good=settings.verify.logs != "fail", text=text)]
-    return [_of_logs(key.partition("/")[2], found, settings.verify.logs == "fail") for key in sorted(views)]
+    return [_of_logs(key.name, found, settings.verify.logs == "fail") for key in sorted(views)]
 
 
 def _of_logs(service: str, found: Sequence[Finding], strict: bool) -> CheckResult:

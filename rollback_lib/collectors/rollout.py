@@ -12,8 +12,9 @@ from rollback_lib.collectors.outage import through
 from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import EarlierRounds, Health, Patience, Report, View
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, told_by
-from rollback_lib.core.kube.objects import Object, label, name_of
+from rollback_lib.core.kube.objects import Object, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan
 from rollback_lib.core.redact import redact
@@ -28,23 +29,18 @@ OURS: Final = "kubectl-client-side-apply"
 class Watched(msgspec.Struct, frozen=True):
     """One workload to watch. ``patched``: this run changed its template. ``wave``: when its turn was."""
 
-    kind: str
-    name: str
+    ref: ObjectRef
     wave: int = 0
     patched: bool = True
-
-    @property
-    def label(self) -> str:
-        return label(self.kind, self.name)
 
 
 def watched(plan: Plan) -> list[Watched]:
     """The workloads of the plan that are waited for."""
     return [
-        Watched(o.kind, o.name, s.wave, o.change in (CREATE, UPDATE, RESTART))
+        Watched(o.ref, s.wave, o.change in (CREATE, UPDATE, RESTART))
         for s in plan.services
         for o in s.objects
-        if o.kind in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE)
+        if o.ref.type in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE)
     ]
 
 
@@ -55,20 +51,20 @@ class Rollouts:
         self, ports: Ports, watched: Sequence[Watched], *, rollout_timeout: float, crash_restarts: int
     ) -> None:
         self._ports = ports
-        self._watched = tuple(w for w in watched if w.kind in AWAITED)
+        self._watched = tuple(w for w in watched if w.ref.kind in AWAITED)
         self._timeout, self._crash_restarts = rollout_timeout, crash_restarts
-        self._seen: dict[str, EarlierRounds] = {}
-        self._began: dict[str, datetime] = {}
+        self._seen: dict[ObjectRef, EarlierRounds] = {}
+        self._began: dict[ObjectRef, datetime] = {}
         self._rounds = 0
         self._nodes: Mapping[str, bool] | None = None
         self._events: Sequence[Object] = ()
-        self._healthy: set[str] = set()
-        self.views: dict[str, View] = {}
+        self._healthy: set[ObjectRef] = set()
+        self.views: dict[ObjectRef, View] = {}
         self.snapshot: Snapshot | None = None
 
-    def look(self) -> dict[str, Report]:
+    def look(self) -> dict[ObjectRef, Report]:
         """One round: a report for each workload that exists."""
-        kinds = sorted({w.kind for w in self._watched})
+        kinds = sorted({w.ref.kind for w in self._watched})
         workloads = self._ports.cluster.snapshot(kinds)  # first: what is read later may be newer, never older
         rest = self._ports.cluster.snapshot(told_by(kinds))
         self.snapshot = Snapshot(
@@ -85,33 +81,33 @@ class Rollouts:
         if self._rounds and self._rounds % _EVENTS_EVERY == 0:
             self._events = self._ports.cluster.events()
         self._rounds += 1
-        reports: dict[str, Report] = {}
+        reports: dict[ObjectRef, Report] = {}
         for one in self._watched:
-            workload = self.snapshot.get(one.kind, one.name)
+            workload = self.snapshot.get(one.ref)
             if workload is not None:
-                reports[one.label] = self._judge(one, workload, now)
+                reports[one.ref] = self._judge(one, workload, now)
         self._healthy = {k for k, r in reports.items() if r.health is Health.HEALTHY}
         return reports
 
     def _judge(self, one: Watched, workload: Object, now: datetime) -> Report:
         assert self.snapshot is not None
-        began = self._began.setdefault(one.label, now)
+        began = self._began.setdefault(one.ref, now)
         view = View(
             workload, replica_sets=self.snapshot.all("ReplicaSet"), pods=self.snapshot.all("Pod"), nodes=self._nodes,
             revisions=self.snapshot.all("ControllerRevision"), events=tuple(self._events),
         )  # fmt: skip
-        others = {w.label for w in self._watched if w.label != one.label}
+        others = {w.ref for w in self._watched if w.ref != one.ref}
         patience = Patience(
             now=now, patched_at=_patched_at(workload) if one.patched else None,
             deadline=began + timedelta(seconds=health.limit(workload, self._timeout)),
             crash_restarts=self._crash_restarts, quick_crash=bool(others) and others <= self._healthy,
-            seen=self._seen.get(one.label, EarlierRounds()),
+            seen=self._seen.get(one.ref, EarlierRounds()),
         )  # fmt: skip
         if patience.quick_crash:
             view = msgspec.structs.replace(view, lines=self._last_lines(view))
-        self.views[one.label] = view
+        self.views[one.ref] = view
         report = health.assess(view, patience)
-        self._seen[one.label] = health.look(view, patience)
+        self._seen[one.ref] = health.look(view, patience)
         return report
 
     def _last_lines(self, view: View) -> Mapping[str, str]:
@@ -124,7 +120,7 @@ class Rollouts:
                     lines[f"{name_of(pod)}/{status['name']}"] = redact(text)
         return lines
 
-    def until(self, enough: Callable[[Mapping[str, Report]], bool], what: str) -> dict[str, Report]:
+    def until(self, enough: Callable[[Mapping[ObjectRef, Report]], bool], what: str) -> dict[ObjectRef, Report]:
         """Rounds until ``enough`` says so, or a workload has failed for good. The last reports."""
         while True:
             reports = through(self._ports, self.look)
@@ -133,17 +129,17 @@ class Rollouts:
             self._ports.progress.waiting(f"{what}: {waiting_for(reports)}")
             self._ports.clock.sleep(INTERVAL)
 
-    def until_over(self, what: str = "Waiting for the pods") -> dict[str, Report]:
+    def until_over(self, what: str = "Waiting for the pods") -> dict[ObjectRef, Report]:
         """Rounds until nothing is left to wait for."""
         return self.until(all_well, what)
 
 
-def all_well(reports: Mapping[str, Report]) -> bool:
+def all_well(reports: Mapping[ObjectRef, Report]) -> bool:
     """Whether each workload is healthy, or nothing of it can be proven (0 replicas)."""
     return all(r.health is Health.HEALTHY or (r.health is Health.UNPROVEN and not r.desired) for r in reports.values())
 
 
-def waiting_for(reports: Mapping[str, Report]) -> str:
+def waiting_for(reports: Mapping[ObjectRef, Report]) -> str:
     """What is still waited for, short: the first few names and the most telling sentence."""
     open_ones = [r for r in reports.values() if r.health not in (Health.HEALTHY, Health.UNPROVEN)]
     well = len(reports) - len(open_ones)

@@ -17,6 +17,7 @@ from rollback_lib.core.evidence import smoke
 from rollback_lib.core.evidence.findings import finding, stamp
 from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.health import View
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import containers, name_of, template
 from rollback_lib.core.run.records import CheckResult, Finding, Try
 from rollback_lib.core.settings.checks import Ask, Flow
@@ -31,13 +32,13 @@ _LONG: Final = 2.0  # seconds after which two of them are enough
 _TRIES_KEPT: Final = 20
 
 
-def ask(test: Smoke, workloads: Iterable[str], views: Mapping[str, View], ports: Ports) -> tuple[str, bool]:
-    """(a sentence, whether it is good). ``workloads``: those of the service, as ``Deployment/cart``."""
+def ask(test: Smoke, workloads: Iterable[ObjectRef], views: Mapping[ObjectRef, View], ports: Ports) -> tuple[str, bool]:
+    """(a sentence, whether it is good). ``workloads``: those of the service."""
     found = check(test, list(workloads), views, ports)
     return found.text, found.good
 
 
-def check(test: Smoke, workloads: Iterable[str], views: Mapping[str, View], ports: Ports) -> CheckResult:
+def check(test: Smoke, workloads: Iterable[ObjectRef], views: Mapping[ObjectRef, View], ports: Ports) -> CheckResult:
     """Ask until it is good or the test's patience is over. Each try is kept, with its time."""
     keys = list(workloads)
     began = ports.clock.now()
@@ -56,7 +57,9 @@ def check(test: Smoke, workloads: Iterable[str], views: Mapping[str, View], port
     )  # fmt: skip
 
 
-def flow(asked: Flow, workloads: Mapping[str, list[str]], views: Mapping[str, View], ports: Ports) -> CheckResult:
+def flow(
+    asked: Flow, workloads: Mapping[str, list[ObjectRef]], views: Mapping[ObjectRef, View], ports: Ports
+) -> CheckResult:
     """The steps in their order, each with what those before captured; it ends with the first that is not good."""
     began = ports.clock.now()
     values: dict[str, str] = {}
@@ -86,7 +89,9 @@ def flow(asked: Flow, workloads: Mapping[str, list[str]], views: Mapping[str, Vi
     )  # fmt: skip
 
 
-def findings(test: Smoke, workloads: Iterable[str], views: Mapping[str, View], ports: Ports) -> Iterator[Finding]:
+def findings(
+    test: Smoke, workloads: Iterable[ObjectRef], views: Mapping[ObjectRef, View], ports: Ports
+) -> Iterator[Finding]:
     """For detect: what several tries say. Only what fails each time is a suspicion, and each try stands in it.
 
     What could change something (another method, a command) is not asked: detect only looks.
@@ -121,7 +126,9 @@ def findings(test: Smoke, workloads: Iterable[str], views: Mapping[str, View], p
     )  # fmt: skip
 
 
-def _once(asked: Ask, workloads: Iterable[str], views: Mapping[str, View], ports: Ports, cluster: Cluster) -> Answered:
+def _once(
+    asked: Ask, workloads: Iterable[ObjectRef], views: Mapping[ObjectRef, View], ports: Ports, cluster: Cluster
+) -> Answered:
     try:
         secret = headers(asked.credentials, ports.environ)
     except RefusedError as error:
@@ -141,7 +148,7 @@ def _once(asked: Ask, workloads: Iterable[str], views: Mapping[str, View], ports
     return cluster.pod_ask(pod, port, asked.path, method=asked.method, headers=sent, body=body, timeout=timeout)
 
 
-def _pod(asked: Ask, workloads: Iterable[str], views: Mapping[str, View]) -> tuple[str, str, int] | None:
+def _pod(asked: Ask, workloads: Iterable[ObjectRef], views: Mapping[ObjectRef, View]) -> tuple[str, str, int] | None:
     for key in workloads:
         view = views.get(key)
         for pod in health.newest_pods(view) if view else ():

@@ -9,21 +9,22 @@ from rollback_lib.core import health
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.evidence import workloads as detect
 from rollback_lib.core.health import Health, Patience, Report, View
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, told_by
-from rollback_lib.core.kube.objects import Object, label, name_of
+from rollback_lib.core.kube.objects import Object, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.run.records import Finding
 from rollback_lib.ports import Ports
 
 
 class Look(NamedTuple):
-    """One look: views and reports by ``Deployment/cart``."""
+    """One look: views and reports by their workload."""
 
-    views: Mapping[str, View]
-    reports: Mapping[str, Report]
+    views: Mapping[ObjectRef, View]
+    reports: Mapping[ObjectRef, Report]
     snapshot: Snapshot
 
-    def healthy(self, key: str) -> bool:
+    def healthy(self, key: ObjectRef) -> bool:
         return self.reports[key].health in (Health.HEALTHY, Health.UNPROVEN)
 
 
@@ -43,7 +44,7 @@ def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()
     )
     now = ports.clock.now()
     views = {
-        label(kind, name_of(w)): View(
+        ObjectRef(kind, name_of(w)): View(
             {**w, "kind": kind}, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"), nodes=nodes,
             revisions=snapshot.all("ControllerRevision"), events=events,
         )

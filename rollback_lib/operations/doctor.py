@@ -136,7 +136,7 @@ def _server(known: Session) -> str:
 def _permissions(known: Session, resolution: Resolution) -> Iterable[Check]:
     where = known.settings.environments[known.environment]
     needed = permissions.needs(
-        ((o.kind, o.name) for o in resolution.objects), where.namespace,
+        (o.ref for o in resolution.objects), where.namespace,
         lease=lock.name(known.settings.application), smoke=False,
     )  # fmt: skip
     verify = known.settings.verify

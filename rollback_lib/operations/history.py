@@ -9,6 +9,7 @@ import msgspec
 from rollback_lib.collectors import ledger as collector
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core.errors import RefusedError, RollbackError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.readouts import history
 from rollback_lib.core.readouts.history import History, Release
 from rollback_lib.core.readouts.status import LastRun, last_run
@@ -34,7 +35,7 @@ def look(session: Session) -> History:
     kinds = list(dict.fromkeys(o.kind for e in known.entries for o in e.objects))
     snapshot = ports.cluster.snapshot(kinds) if kinds else None
     hashes = {
-        (kind, name): live.object_hash(obj)
+        ObjectRef(kind, name): live.object_hash(obj)
         for kind, found in (snapshot.objects.items() if snapshot else ())
         for name, obj in found.items()
     }

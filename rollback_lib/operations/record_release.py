@@ -13,8 +13,9 @@ from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core.errors import CheckError, FailedError, Problem, Refusal, RefusedError, StaleError, UsageError
 from rollback_lib.core.health import Health
 from rollback_lib.core.images.ladder import ladder_settings
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
-from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label
+from rollback_lib.core.kube.objects import Object, fingerprint, ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.releases import ledger, live, matching, recording
@@ -65,7 +66,7 @@ def record(asked: Options, ports: Ports) -> Result:
             f"{tag.name} is quarantined since {mark.at} by {mark.by}: {mark.reason}. Nothing was recorded. "
             f"`rollback quarantine {mark.release} --lift` frees it."
         )
-    held = _contents(asked.settings, tag, ports)
+    held = _contents(asked.settings, asked.environment, tag, ports)
     if not held.objects:
         raise RefusedError(f"{tag.name} has no manifests at {asked.settings.manifests.path}.")
     rollouts, smoked, warnings = _proven(asked, tag, held, ports)
@@ -101,8 +102,8 @@ def _tag(entry: Entry, pattern: str, ports: Ports) -> tuple[tuple[str, ...], tup
     return tuple(tagged), tuple(failed)
 
 
-def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:
-    held = reading.contents(ports, settings, tag.commit)
+def _contents(settings: Settings, environment: str, tag: Tag, ports: Ports) -> Contents:
+    held = reading.contents(ports, settings, settings.environments[environment].namespace, tag.commit)
     if held.beyond:
         raise RefusedError(f"At {tag.name} {held.beyond[0]}. Nothing was recorded: a record is of a whole release.")
     return held
@@ -111,60 +112,60 @@ def _contents(settings: Settings, tag: Tag, ports: Ports) -> Contents:
 def _proven(asked: Options, tag: Tag, held: Contents, ports: Ports) -> tuple[Rollouts, tuple[str, ...], list[str]]:
     """The rollouts, all healthy by verify's rules; what the smoke tests said; what is not proven."""
     verify = asked.settings.verify
-    wanted = [k for k in held.objects if k[0] in AWAITED]
-    there = ports.cluster.snapshot(sorted({k for k, _ in wanted})) if wanted else Snapshot({})
-    running = [k for k in wanted if there.get(*k)]
-    warnings = [f"{label(*k)} of {tag.name} is not in the cluster: not recorded." for k in wanted if k not in running]
+    wanted = [r for r in held.objects if r.type in AWAITED and not r.namespace]
+    there = ports.cluster.snapshot(sorted({r.kind for r in wanted})) if wanted else Snapshot({})
+    running = [r for r in wanted if there.get(r)]
+    warnings = [f"{r} of {tag.name} is not in the cluster: not recorded." for r in wanted if r not in running]
     if not running:
         raise CheckError(f"No workload of {tag.name} runs in {asked.environment}. Nothing was recorded.")
     rollouts = Rollouts(
-        ports, [Watched(kind, name, patched=False) for kind, name in running],
+        ports, [Watched(ref, patched=False) for ref in running],
         rollout_timeout=seconds(verify.rollout_timeout), crash_restarts=verify.crash_restarts,
     )  # fmt: skip
     reports = rollouts.until_over()
-    sick = [f"{k[0]}/{k[1]} is gone." for k in running if label(*k) not in reports]
+    sick = [f"{r} is gone." for r in running if r not in reports]
     sick += [r.message for r in reports.values() if r.health is not Health.HEALTHY and r.desired]
     if not sick and not any(r.health is Health.HEALTHY for r in reports.values()):
         sick.append("every workload is at 0 replicas, so nothing is proven.")
     smoked: list[str] = []
     for test in verify.smoke if not sick else ():
-        mine = [label(*k) for k in running if held.objects[k][0] == test.service]
+        mine = [r for r in running if held.objects[r][0] == test.service]
         said, good = smoke.ask(test, mine, rollouts.views, ports)
         smoked.append(said)
         sick += [] if good else [said]
     if sick:
         raise CheckError("\n".join([f"{tag.name} is not healthy, so it is not recorded as good:", *sick]))
-    warnings += [f"{r.kind}/{r.name} is at 0 replicas: unproven." for r in reports.values() if not r.desired]
+    warnings += [f"{r.ref} is at 0 replicas: unproven." for r in reports.values() if not r.desired]
     return rollouts, tuple(smoked), warnings
 
 
 def _entry(asked: Options, tag: Tag, held: Contents, rollouts: Rollouts, ports: Ports) -> tuple[Entry, list[str]]:
     """The entry of what runs. Raises CheckError where pods of one workload run different bits, or another release."""
-    kinds = [k for k in WRITTEN if any(kind == k for kind, _ in held.objects)]
+    kinds = [k for k in WRITTEN if any(r.type == k for r in held.objects)]
     snapshot = ports.cluster.snapshot(list(dict.fromkeys([*live.KINDS_READ, *kinds])))
     if "Pod" in snapshot.refused:
         raise RefusedError(snapshot.refused["Pod"])
     for view in rollouts.views.values():
-        key = kind_of(view.workload), str(view.workload["metadata"]["name"])
-        if fingerprint(snapshot.get(*key)) != fingerprint(view.workload):
-            raise CheckError(f"{label(*key)} was changed while it was looked at. Nothing was recorded; try again.")
+        ref = ref_of(view.workload)
+        if fingerprint(snapshot.get(ref)) != fingerprint(view.workload):
+            raise CheckError(f"{ref} was changed while it was looked at. Nothing was recorded; try again.")
     now = live.live(snapshot)
     workloads, problems, warnings = _workloads(asked.settings, tag, held, now, ports)
     if problems:
         raise CheckError("\n".join([f"{tag.name} is not recorded:", *problems]))
-    known = {f"{w.kind}/{w.name}" for w in workloads}
-    objects = [(key, found) for key in sorted(held.objects) if (found := snapshot.get(*key)) and key[0] in WRITTEN]
+    known = {str(w.ref) for w in workloads}
+    objects = [(ref, found) for ref in sorted(held.objects) if (found := snapshot.get(ref)) and ref.type in WRITTEN]
     return Entry(
         application=asked.settings.application, environment=asked.environment, release=tag.name, commit=tag.commit,
         recorded_at=ports.clock.now().isoformat(timespec="milliseconds"), by=ports.user,
         build=ports.environ.get("BUILD_URL", ""), workloads=workloads, pinned=asked.pin, verified=True,
-        objects=tuple(RecordedObject(kind=k, name=n, hash=live.object_hash(found)) for (k, n), found in objects),
+        objects=tuple(RecordedObject(kind=r.kind, name=r.name, hash=live.object_hash(found)) for r, found in objects),
         others=tuple(w for w in matching.own_workloads(now, asked.settings) if w not in known),
         overlay=tuple(
             line
-            for (kind, name), found in objects
-            if kind in WORKLOADS
-            for line in recording.found_overlay(held.objects[kind, name][1], found)
+            for ref, found in objects
+            if ref.type in WORKLOADS
+            for line in recording.found_overlay(held.objects[ref][1], found)
         ),
     ), warnings  # fmt: skip
 
@@ -173,7 +174,7 @@ def _workloads(
     settings: Settings, tag: Tag, held: Contents, now: live.Live, ports: Ports
 ) -> tuple[tuple[RecordedWorkload, ...], list[str], list[str]]:
     """(the workloads with their digests, what is wrong, what is not proven); the registry is asked once."""
-    mine = [(held.objects[w.kind, w.name][0], w) for w in now.workloads if (w.kind, w.name) in held.objects]
+    mine = [(held.objects[w.ref][0], w) for w in now.workloads if w.ref in held.objects]
     ladder = ladder_settings(settings, [s for s, _ in mine])
     each = [(s, w, c, recording.own(s, ref, c, ladder)) for s, w in mine for ref, c in w.by_ref.items() if c.image]
     asked = {r for _, _, c, own in each if own for r in recording.references(c)}
@@ -225,12 +226,13 @@ def _identify(asked: Options, tags: Sequence[Tag], ports: Ports) -> tuple[Tag, s
     if not newest:
         raise RefusedError(release.no_releases(tags, asked.settings.releases.tag))
     snapshot = ports.cluster.snapshot([*WORKLOADS, "ConfigMap"])
-    now: Mapping[tuple[str, str], Object] = {
-        (k, n): o for k, found in snapshot.objects.items() for n, o in found.items()
+    now: Mapping[ObjectRef, Object] = {
+        ObjectRef(k, n): o for k, found in snapshot.objects.items() for n, o in found.items()
     }
     compared: list[tuple[Tag, tuple[str, ...], int]] = []
     for tag in newest:
-        bodies = {k: b for k, b in _contents(asked.settings, tag, ports).bodies().items() if k[0] in snapshot.objects}
+        held = _contents(asked.settings, asked.environment, tag, ports).bodies()
+        bodies = {r: b for r, b in held.items() if r.type in snapshot.objects and not r.namespace}
         if bodies:
             compared.append((tag, recording.unlike(bodies, now, asked.settings, asked.environment), len(bodies)))
     same = [tag for tag, differing, _ in compared if not differing]

@@ -14,7 +14,8 @@ from rollback_lib.core.errors import (
     RollbackError,
     UsageError,
 )
-from rollback_lib.core.kube.objects import kind_of, label, name_of
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import name_of, ref_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.operations import run as operation
@@ -31,8 +32,12 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     problem: str = ""
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
     def __str__(self) -> str:
-        return f"{label(self.kind, self.name)}, closed since {self.since or 'an unknown time'} by run {self.run}"
+        return f"{self.ref}, closed since {self.since or 'an unknown time'} by run {self.run}"
 
 
 class Reopened(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +91,9 @@ def reopen(session: Session, *, yes: bool) -> Reopened:
         try:
             kept += traffic.until_current(partial(_open, one, ports, scratch))
         except RollbackError as error:
-            failed.append(f"{label(one.kind, one.name)} is still closed: {error}")
+            failed.append(f"{one.ref} is still closed: {error}")
         else:
-            opened.append(label(one.kind, one.name))
+            opened.append(str(one.ref))
             runs.add(one.run)
             ports.progress.say(f"  {opened[-1]} opened")
     removed = _take_pages_away(runs, snapshot, ports, scratch) if not failed else ()
@@ -114,7 +119,7 @@ def _sure(found: Sequence[Closed], identity: ClusterIdentity, ports: Ports, *, y
 
 
 def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
-    live = ports.cluster.snapshot([one.kind]).get(one.kind, one.name)
+    live = ports.cluster.snapshot([one.kind]).get(one.ref)
     if live is None or slots.closing(live) is None:
         return ()  # opened by somebody else a moment ago
     change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
@@ -129,12 +134,12 @@ def _take_pages_away(runs: set[str], snapshot: Snapshot, ports: Ports, scratch: 
         ports.clock.sleep(traffic.SETTLED)
     removed = []
     for page in pages:
-        kind, name = kind_of(page), name_of(page)
+        ref = ref_of(page)
         try:
-            ports.acts.act(maintenance.deletion(kind, str(page["metadata"]["uid"]), name), scratch)
-            removed.append(label(kind, name))
+            ports.acts.act(maintenance.deletion(ref.kind, str(page["metadata"]["uid"]), ref.name), scratch)
+            removed.append(str(ref))
         except RollbackError as error:
-            ports.progress.say(f"  {label(kind, name)} stays: {error}")
+            ports.progress.say(f"  {ref} stays: {error}")
     return tuple(removed)
 
 

@@ -155,5 +155,5 @@ def _arrived(event: Event, run: RunStore, planned: Mapping[str, PlannedObject | 
     of = planned.get(event.key)
     if of is None or not event.after:
         return False
-    live: Object | None = ports.cluster.snapshot([of.kind], {of.kind: of.api_version}).get(of.kind, of.name)
+    live: Object | None = ports.cluster.snapshot([of.kind], {of.kind: of.api_version}).get(of.ref)
     return fingerprint(live) == event.after

@@ -137,7 +137,7 @@ def verify(run: RunStore, ports: Ports) -> Outcome:
     if looked.code != EXIT_DONE or found is None:
         return _outcome(run, ports, looked)
     if found.writes:
-        differs = [f"{o.kind}/{o.name}" for s in found.services for o in s.objects if o.change not in ("none", "left")]
+        differs = [str(o.ref) for s in found.services for o in s.objects if o.change not in ("none", "left")]
         raise CheckError(
             f"{found.environment} does not run {found.target.release}: {len(differs)} objects differ "
             f"({', '.join(differs[:6])}{' …' if len(differs) > 6 else ''}). `rollback plan` shows how."

@@ -9,7 +9,8 @@ import msgspec
 
 from rollback_lib.collectors import ledger
 from rollback_lib.core.errors import NotApprovedError, RefusedError
-from rollback_lib.core.kube.objects import Object, fingerprint, label
+from rollback_lib.core.kube.objects import Object, fingerprint
+from rollback_lib.core.plan import undo
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan, PlannedObject
 from rollback_lib.core.run import cluster_copy, lock, states
 from rollback_lib.core.run.records import Approval, Request
@@ -74,22 +75,22 @@ def _with_objects(seen: Circumstances, run: RunStore, plan: Plan, ports: Ports) 
     objects = [o for s in plan.services for o in s.objects if o.change in (CREATE, UPDATE, RESTART)]
     orphans = [o for o in plan.orphans if o.change == DELETE]
     targets = plan.isolation.targets if plan.closes else ()
-    versions = {label(o.kind, o.name): o.api_version for o in objects}
+    versions = {o.ref: o.api_version for o in objects}
     kinds = list(dict.fromkeys([*(o.kind for o in objects), *(o.kind for o in orphans), *(t.kind for t in targets)]))
     if not kinds:
         return seen
     live = ports.cluster.snapshot(kinds, versions)
     found: list[tuple[str, Is]] = []
     for planned in objects:
-        now = live.get(planned.kind, planned.name)
+        now = live.get(planned.ref)
         if planned.recreate and now is None:
             continue  # between its end and its new beginning
         key = planned.change_key + ("/create" if planned.recreate else "")
         found.append((key, _is(now, planned.before, planned.after, run, planned)))
     for orphan in orphans:
-        now = live.get(orphan.kind, orphan.name)
-        found.append((f"delete/{label(orphan.kind, orphan.name).lower()}", _is(now, orphan.before, "", run)))
-    closings = [slots.closing(live.get(t.kind, t.name) or {}) for t in targets]
+        now = live.get(orphan.ref)
+        found.append((f"delete/{str(orphan.ref).lower()}", _is(now, orphan.before, "", run)))
+    closings = [slots.closing(live.get(t.ref) or {}) for t in targets]
     closed = any(c is not None and c.run == plan.run for c in closings)
     return msgspec.structs.replace(seen, objects=tuple(found), closed=closed)
 
@@ -105,7 +106,7 @@ def _is(now: Object | None, before: str, after: str, run: RunStore, planned: Pla
 
 def _rolled_out_since(now: Object, run: RunStore, planned: PlannedObject) -> bool:
     """Whether it is as before by another rollout: what the plan saw was deployed again, or gone back to."""
-    name = f"before/{planned.kind.lower()}-{planned.name}.json"
+    name = undo.file_of(planned.ref)
     if planned.kind != "Deployment" or name not in run.files():
         return False
     was: Mapping[str, Any] = msgspec.json.decode(run.read(name))

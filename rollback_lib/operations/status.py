@@ -12,9 +12,9 @@ from rollback_lib.core.health import Report, View
 from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
-from rollback_lib.core.kube.identity import ContainerRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import container_statuses, label, name_of, named_containers
+from rollback_lib.core.kube.objects import container_statuses, name_of, named_containers
 from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Status
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
@@ -41,10 +41,12 @@ def look(session: Session) -> Status:
     identity = ports.cluster.identity()
     found = _current(session)
     running = ports.cluster.snapshot(AWAITED)
-    live = [(kind, name_of(w)) for kind in AWAITED for w in running.all(kind)]
-    wanted = [(o.kind, o.name) for o in found.resolution.objects if o.kind in AWAITED] if found.resolution else live
+    live = [ObjectRef(kind, name_of(w)) for kind in AWAITED for w in running.all(kind)]
+    wanted = live
+    if found.resolution:
+        wanted = [o.ref for o in found.resolution.objects if o.ref.type in AWAITED and not o.namespace]
     rollouts = Rollouts(
-        ports, [Watched(kind, name, patched=False) for kind, name in dict.fromkeys(wanted)],
+        ports, [Watched(ref, patched=False) for ref in dict.fromkeys(wanted)],
         rollout_timeout=seconds(settings.verify.rollout_timeout), crash_restarts=settings.verify.crash_restarts,
     )  # fmt: skip
     reports = rollouts.look() if wanted else {}
@@ -52,10 +54,10 @@ def look(session: Session) -> Status:
         application=settings.application, environment=environment, cluster=identity, current=found.current,
         why_unknown=found.why, mutable_tags=found.mutable_tags,
         workloads=tuple(
-            _workload(kind, name, reports.get(label(kind, name)), rollouts.views)
-            for kind, name in dict.fromkeys(wanted)
+            _workload(ref, reports.get(ref), rollouts.views)
+            for ref in dict.fromkeys(wanted)
         ),
-        others=tuple(label(*w) for w in live if w not in wanted),
+        others=tuple(str(w) for w in live if w not in wanted),
         last_run=next(iter(history.past_runs(session).runs), None), lock=_lock(settings.application, ports),
         closed=tuple(map(str, reopen.closed(ports.cluster.snapshot(slots.CLOSABLE)))),
     )  # fmt: skip
@@ -134,10 +136,10 @@ def _first_lines(text: str) -> str:
     return lines[0] + (f" (and {len(lines) - 1} more like it)" if len(lines) > 1 else "")
 
 
-def _workload(kind: str, name: str, report: Report | None, views: Mapping[str, View]) -> RunningWorkload:
+def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, View]) -> RunningWorkload:
     if report is None:
-        return RunningWorkload(kind=kind, name=name, health="missing", message="It is not in the cluster.")
-    view = views[label(kind, name)]
+        return RunningWorkload(kind=ref.kind, name=ref.name, health="missing", message="It is not in the cluster.")
+    view = views[ref]
     newest_pods = health.newest_pods(view)
     newest_names = {name_of(p) for p in newest_pods}
     older = [p for p in health.owned(view) if health.is_ready(p) and name_of(p) not in newest_names]
@@ -149,7 +151,7 @@ def _workload(kind: str, name: str, report: Report | None, views: Mapping[str, V
         for ref, c in named_containers(view.workload)
     )  # fmt: skip
     return RunningWorkload(
-        kind=kind, name=name, health=str(report.health), ready=report.ready, desired=report.desired,
+        kind=ref.kind, name=ref.name, health=str(report.health), ready=report.ready, desired=report.desired,
         message=report.message, images=images,
     )  # fmt: skip
 

@@ -83,7 +83,7 @@ def request(new: Request, of: RunStore) -> Request:
 def undo(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
     """Go back to the state before the run ``of``. That run is over when this one ends well."""
     plan, images = of.get(Plan), of.get(Images)
-    objects = [(file, msgspec.json.decode(of.read(before.file_of(*key)))) for file, *key in before.changed(plan)]
+    objects = [(file, msgspec.json.decode(of.read(before.file_of(ref)))) for file, ref in before.changed(plan)]
     tree = before.tree(objects, plan, images)
     tag = before.tag(of.get(Request).run, tree, plan.made_at)
     git = StateBefore(ports.git, tag, tree, plan.current.commit)

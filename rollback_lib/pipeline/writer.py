@@ -71,7 +71,7 @@ class JournalledWriter:
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
         if change.after and result["fingerprint"] != change.after:
             raise errors.FailedError(
-                f"{change.kind}/{change.name} was written, but is not what the plan says: another program changes it "
+                f"{change.ref} was written, but is not what the plan says: another program changes it "
                 f"as it is stored. See `kubectl get {change.kind.lower()} {change.name} -o yaml`."
             )
         return result

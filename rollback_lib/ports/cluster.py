@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object
-from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot, Versions
 from rollback_lib.core.run.changes import Change
 from rollback_lib.ports.store import RunStore
 
@@ -18,16 +19,16 @@ class Cluster(Protocol):
 
     def identity(self) -> ClusterIdentity: ...
 
-    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] = ...) -> Snapshot:
-        """All objects of these kinds. ``versions``: the apiVersion for a kind, or for one object (``Kind/name``), where
-        it is not the usual one. What cannot be read stands in ``refused`` under the same names."""
+    def snapshot(self, kinds: Sequence[str], versions: Versions = ...) -> Snapshot:
+        """All objects of these kinds. ``versions``: the apiVersion for a kind, or for one object, where it is not the
+        usual one. What cannot be read stands in ``refused`` under the same names."""
         ...
 
-    def exists(self, kind: str, name: str) -> bool | None:
+    def exists(self, ref: ObjectRef) -> bool | None:
         """Whether the object is there; None: we may not know. Never reads a Secret's content."""
         ...
 
-    def presence(self, kind: str, name: str) -> Presence:
+    def presence(self, ref: ObjectRef) -> Presence:
         """Whether the object is there and stays. Never reads a Secret's content."""
         ...
 

@@ -116,13 +116,15 @@ def _to_read(
 
 def _images(request: Request, ports: Ports, release: ReleaseRef) -> dict[ContainerRef, str]:
     try:
-        held = reading.contents(ports, request.settings, release.commit)
+        home = request.target_environment.namespace
+        held = reading.contents(ports, request.settings, home, release.commit)
     except RefusedError:
         return {}
     return {
         ref: str(container.get("image") or "")
-        for body in held.bodies().values()
+        for named, body in held.bodies().items()
         for ref, container in named_containers(body)
+        if not named.namespace
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
-from rollback_lib.core.kube.identity import ContainerRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.objects import kind_of, named_containers
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
 from rollback_lib.core.manifests.inventory import Contents
@@ -38,9 +38,9 @@ class Release:
         filled = ("filled", file, data, tuple(sorted(values.items())))
         return self._once.of(filled, lambda: placeholders.substitute(parsed(self._once, data, file), values))
 
-    def contents(self, *, ignored: bool = False) -> Contents:
-        """Its objects by kind and name. ``ignored``: with the services that settings leave out."""
-        return inventory.contents(self.held, self.settings, self.manifest, ignored=ignored)
+    def contents(self, home: str, *, ignored: bool = False) -> Contents:
+        """Its objects, for the environment whose namespace is ``home``. ``ignored``: with what settings leave out."""
+        return inventory.contents(self.held, self.settings, self.manifest, home, ignored=ignored)
 
 
 def release(ports: Ports, settings: Settings, commit: str) -> Release:
@@ -50,9 +50,9 @@ def release(ports: Ports, settings: Settings, commit: str) -> Release:
     return Release(commit, held.without(settings.manifests.ignores), settings, ports.once)
 
 
-def contents(ports: Ports, settings: Settings, commit: str, *, ignored: bool = False) -> Contents:
+def contents(ports: Ports, settings: Settings, home: str, commit: str, *, ignored: bool = False) -> Contents:
     """The objects of a commit; none where the commit is not known (empty)."""
-    return release(ports, settings, commit).contents(ignored=ignored) if commit else Contents()
+    return release(ports, settings, commit).contents(home, ignored=ignored) if commit else Contents()
 
 
 def parsed(once: Once, data: bytes, file: str) -> Manifest:
@@ -68,7 +68,8 @@ def known(once: Once, manifest: Manifest) -> None:
 def containers_of(request: Request, ports: Ports, resolution: Resolution) -> list[Wanted]:
     """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
     target = release(ports, request.settings, resolution.target.commit)
-    whose = {(o.file, o.document, o.part): o.service for o in resolution.objects}
+    # what is of another namespace is never written, so no image of it is needed
+    whose = {(o.file, o.document, o.part): o.service for o in resolution.objects if not o.namespace}
     found: dict[ContainerRef, Wanted] = {}
     for file in resolution.files:
         for document in target.manifest(file).documents:
@@ -84,10 +85,10 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
 
 
 def line_of(
-    request: Request, resolution: Resolution, ports: Ports, file: str, kind: str, name: str, path: Sequence[str | int]
+    request: Request, resolution: Resolution, ports: Ports, file: str, ref: ObjectRef, path: Sequence[str | int]
 ) -> int:
     """The line of a value in a file of the target as git has it; 0 where it is not there."""
     with contextlib.suppress(KeyError, RefusedError):
         target = release(ports, request.settings, resolution.target.commit)
-        return manifest_objects.line_of(target.manifest(file), kind, name, path)
+        return manifest_objects.line_of(target.manifest(file), ref, path, request.target_environment.namespace)
     return 0

@@ -69,14 +69,7 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
             continue
         read[file] = documents = manifest.documents
         doubled += [str(problem) for problem in manifest_objects.doubled(manifest)]
-        objects += [
-            SourceObject(
-                service=service, wave=wave, file=file, document=d.index, part=d.part,
-                kind=d.object["kind"], name=d.object["metadata"]["name"], api_version=d.object["apiVersion"],
-                line=d.line,
-            )
-            for d in documents
-        ]  # fmt: skip
+        objects += [grouping.source(d, service, wave, request.target_environment.namespace) for d in documents]
     if refused:
         raise RefusedError(*refused)
     if not objects:

@@ -10,8 +10,9 @@ from rollback_lib.collectors.rollout import Rollouts, all_well, watched
 from rollback_lib.core import health
 from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.health import Report
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
-from rollback_lib.core.kube.objects import fingerprint, label
+from rollback_lib.core.kube.objects import fingerprint
 from rollback_lib.core.plan import aftermath
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan, PlannedObject, PlannedService
 from rollback_lib.core.releases.ledger import AnyKept, Quarantine
@@ -75,8 +76,8 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
                 _wave_line(number, len(waves), [s for s in wave if any(o in objects for o in s.objects)])
             )
         for group in (
-            [o for o in objects if o.kind not in WORKLOADS],
-            [o for o in objects if o.kind in WORKLOADS],
+            [o for o in objects if o.ref.type not in WORKLOADS],
+            [o for o in objects if o.ref.type in WORKLOADS],
         ):
             all_at_once([partial(put, run, ports, write, o) for o in group])
         stuck_pods.free(ports, write, plan, wave, rollouts)
@@ -92,11 +93,11 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
             put(run, ports, write, planned)
         live = ports.cluster.snapshot([o.kind for o in orphans]) if orphans else None
         for orphan in orphans:
-            found = live.get(orphan.kind, orphan.name) if live else None
+            found = live.get(orphan.ref) if live else None
             if found is not None:
                 as_planned = fingerprint(slots.as_open(found)) == orphan.before
                 before = fingerprint(found) if as_planned else orphan.before
-                write.do(deletion(orphan.kind, orphan.name, found, before))
+                write.do(deletion(orphan.ref, found, before))
 
 
 def _has_a_turn(plan: Plan, planned: PlannedObject) -> bool:
@@ -110,9 +111,9 @@ def _wave_line(number: int, count: int, wave: Sequence[PlannedService]) -> str:
 
 def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedService]], wait_for: str) -> None:
     """Every earlier service has a Ready pod, old or new; with ``order_wait: updated`` its rollout is done."""
-    mine = {label(o.kind, o.name) for w in waves for s in w for o in s.objects if o.kind in AWAITED}
+    mine = {o.ref for w in waves for s in w for o in s.objects if o.ref.type in AWAITED}
 
-    def enough(reports: Mapping[str, Report]) -> bool:
+    def enough(reports: Mapping[ObjectRef, Report]) -> bool:
         if wait_for == "updated":
             return all_well({k: r for k, r in reports.items() if k in mine})
         return all(health.ready_now(view) for key, view in rollouts.views.items() if key in mine)

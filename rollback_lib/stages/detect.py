@@ -55,12 +55,13 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     ask = settings.detect
     deadline = seconds(ask.deadline)
     timeout = min(MONITORING_TIMEOUT, deadline)
+    held = partial(reading.contents, ports, settings, request.target_environment.namespace)
     look = threads.begin(lambda: workloads.look(ports, settings.services.ignore, request.services))
 
     def smoked(test: Smoke) -> Callable[[], Iterable[Finding]]:
         def ask_it() -> Iterable[Finding]:
             looked = look.result()
-            keys = [k for k in looked.views if k.partition("/")[2] == test.service and looked.healthy(k)]
+            keys = [k for k in looked.views if k.name == test.service and looked.healthy(k)]
             # of a workload that is not healthy its own state says more
             return smoke.findings(test, keys, looked.views, ports) if keys or test.url else ()
 
@@ -69,7 +70,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
     questions: dict[str, Callable[[], Iterable[Finding]]] = {
         WORKLOADS: lambda: workloads.findings(look.result(), ports),
         LOGS: lambda: logs.findings(look.result(), ports.evidence.cluster, ask.logs),
-        VERSIONS: lambda: versions.findings(look.result(), request, ports, partial(reading.contents, ports, settings)),
+        VERSIONS: lambda: versions.findings(look.result(), request, ports, held),
         "person": lambda: _told(request),
     }
     for number, test in enumerate(settings.verify.smoke):
@@ -89,7 +90,7 @@ def _gathered(request: Request, ports: Ports, measures: list[Measure]) -> dict[s
         questions[PROMETHEUS] = measured
     if ask.reports.junit or ask.reports.locust:
         questions["reports"] = lambda: reports.findings(
-            ask.reports, ports.evidence.files, [k.partition("/")[2] for k in look.result().views]
+            ask.reports, ports.evidence.files, [k.name for k in look.result().views]
         )
     server, job, build = ports.evidence.jenkins, request.upstream_job, request.upstream_build
     if server is not None and job and build.isdecimal():

@@ -8,7 +8,8 @@ from typing import Final
 from rollback_lib.collectors.outage import through
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
 from rollback_lib.core.errors import FailedError, RefusedError, RollbackError, StaleError, UnreachableError
-from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label, name_of
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, name_of, ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.run import lock
@@ -48,7 +49,7 @@ def _close(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:
     if found.refusals:
         raise RefusedError(*found.refusals)
     if found.plan.decisions != plan.isolation.decisions:
-        names = ", ".join(label(t.kind, t.name) for t in plan.isolation.targets)
+        names = ", ".join(str(t.ref) for t in plan.isolation.targets)
         raise StaleError(f"{names}: what is to be closed changed since the plan was made. Plan again.")
     since = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
@@ -82,10 +83,10 @@ def _page_ready(
         gce=any(isolation.is_gce(o) for o in found.live), announced=told.text if told else "",
     )  # fmt: skip
     for body in made:
-        write.do(_creation(body, snapshot.get(kind_of(body), name_of(body))))
+        write.do(_creation(body, snapshot.get(ref_of(body))))
     verify = request.settings.verify
     rollouts = Rollouts(
-        ports, [Watched("Deployment", maintenance.name(request.run))],
+        ports, [Watched(ObjectRef("Deployment", maintenance.name(request.run)))],
         rollout_timeout=seconds(verify.rollout_timeout), crash_restarts=verify.crash_restarts,
     )  # fmt: skip
     reports = rollouts.until_over("Waiting for the maintenance page")
@@ -119,5 +120,5 @@ def _drain(ports: Ports, plan: Plan, patience: float) -> None:
 def _undone(ports: Ports, plan: Plan) -> list[str]:
     targets = plan.isolation.targets
     snapshot = traffic.look(ports, targets)
-    said = (slots.undone(snapshot.get(t.kind, t.name), t.kind, t.name) for t in targets)
+    said = (slots.undone(snapshot.get(t.ref), t.ref) for t in targets)
     return [s for s in said if s]

@@ -13,8 +13,9 @@ from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
 from rollback_lib.core.images import unproven
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, WRITTEN
-from rollback_lib.core.kube.objects import kind_of, label, name_of
+from rollback_lib.core.kube.objects import name_of
 from rollback_lib.core.kube.snapshot import Presence
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.manifests.bots import Bot
@@ -56,18 +57,19 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         run.put(plan)
         return plan
     identity = ports.cluster.identity()
-    if ports.cluster.presence("Namespace", identity.namespace) is Presence.LEAVING:
+    if ports.cluster.presence(ObjectRef("Namespace", identity.namespace)) is Presence.LEAVING:
         raise RefusedError(leaving.of_namespace(identity.namespace))
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+    home = request.target_environment.namespace
     # what runs now, as far as that is known
     failed = (
-        reading.release(ports, request.settings, images.current.commit).contents()
+        reading.release(ports, request.settings, images.current.commit).contents(home)
         if images.current.commit
         else Contents()
     )
-    wanted = {label(s.kind, s.name): s.api_version for s, _ in targets if s.kind in KINDS}
+    wanted = {s.ref: s.api_version for s, _ in targets if s.ref.type in KINDS and not s.namespace}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
-    named = (*(s.kind for s, _ in targets), *(k for k, _ in (*failed.objects, *orphans.created(request))))
+    named = (*(s.ref.type for s, _ in targets), *(r.type for r in (*failed.objects, *orphans.created(request))))
     kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
     snapshot = ports.cluster.snapshot(kinds, wanted)
     accepted = frozenset(request.accept)
@@ -86,7 +88,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += planning.shared_changes(request, drafts)
     kept = Contents()
     if failed.objects and not request.undo:
-        kept = reading.contents(ports, request.settings, resolution.target.commit, ignored=True)
+        kept = reading.contents(ports, request.settings, home, resolution.target.commit, ignored=True)
     found = orphans.look(request, resolution, images.current, failed, kept, drafts, snapshot, ports)
     stuck = planning.stuck(drafts, snapshot)
     needed = needs.of_plan(drafts, stuck, found, snapshot, ports.cluster)
@@ -94,13 +96,13 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += needed.warnings
     isolating = closing.look(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
-    closed = {(t.kind, t.name) for t in isolating.plan.targets}
+    closed = {t.ref for t in isolating.plan.targets}
     refused += [
-        Refusal(f"{d.label} would be made again, and traffic is closed at it: it would open with that.",
-                code=f"skip:{d.label}", fix="Or go without --isolate.",
-                reason=Reason.OPENS_WHEN_MADE_AGAIN, subject=d.label)
+        Refusal(f"{d.ref} would be made again, and traffic is closed at it: it would open with that.",
+                code=f"skip:{d.ref}", fix="Or go without --isolate.",
+                reason=Reason.OPENS_WHEN_MADE_AGAIN, subject=str(d.ref))
         for d in drafts
-        if d.anew and (kind_of(d.target), name_of(d.target)) in closed
+        if d.anew and d.ref in closed
     ]  # fmt: skip
     refused += permissions.lacking(rights.needed(request, drafts, found, isolating.plan), ports.cluster)
     refused += migrations.unknown_to_target(request, resolution, images, ports, warnings)
@@ -124,7 +126,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         warnings += left
     open_refusals = tuple(r for r in refused if not r.code or r.code not in accepted)
     used = {r.code for r in refused if r.code in accepted} | set(images.accepted) | planning.skipped(drafts)
-    used |= {core_orphans.code(o.kind, o.name) for o in found if o.change == DELETE} & accepted
+    used |= {core_orphans.code(o.ref) for o in found if o.change == DELETE} & accepted
     plan = freeze(
         Plan(
             run=request.run, application=request.application, environment=request.environment,
@@ -143,9 +145,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     rewritten.keep(run, ports.once, drafts)
     for orphan in found:
         if orphan.change == DELETE:
-            run.write(
-                undo.file_of(orphan.kind, orphan.name), msgspec.json.encode(snapshot.get(orphan.kind, orphan.name))
-            )
+            run.write(undo.file_of(orphan.ref), msgspec.json.encode(snapshot.get(orphan.ref)))
     files = {name: run.read(name) for name in run.files()}
     if sum(map(len, files.values())) > cluster_copy.LIMIT and len(cluster_copy.pack(files)) > cluster_copy.LIMIT:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."

@@ -12,8 +12,9 @@ from rollback_lib.core.errors import CheckError
 from rollback_lib.core.health import Health, Report, View
 from rollback_lib.core.images.ladder import same_image
 from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import container_statuses, fingerprint, label, name_of
+from rollback_lib.core.kube.objects import container_statuses, fingerprint, name_of
 from rollback_lib.core.plan.model import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run.records import CheckResult, Detection, Measure, Request, Verification, VerifiedWorkload
@@ -61,22 +62,20 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
 def _rolled_out(workload: VerifiedWorkload) -> CheckResult:
     text = workload.unproven or workload.message
     good = (workload.health == Health.HEALTHY and not workload.unproven) or not workload.desired
-    return CheckResult(
-        service=workload.service, kind="rollout", name=label(workload.kind, workload.name), good=good, text=text
-    )
+    return CheckResult(service=workload.service, kind="rollout", name=str(workload.ref), good=good, text=text)
 
 
 def _proven(
     settings: Settings,
     plan: Plan,
     rollouts: Rollouts,
-    reports: Mapping[str, Report],
+    reports: Mapping[ObjectRef, Report],
     before: Sequence[Measure],
     ports: Ports,
 ) -> list[CheckResult]:
     """Requests first: they are what users do. What needs time comes last, and only while all else is good."""
 
-    def whose(service: str) -> list[str]:
+    def whose(service: str) -> list[ObjectRef]:
         return _workloads_of(plan, service)
 
     found = proof.requests(settings, whose, rollouts.views, ports)
@@ -86,18 +85,18 @@ def _proven(
     return found + proof.metrics(settings, ports, before, binding=bool(settings.verify.soak))
 
 
-def _missing(plan: Plan, reports: Mapping[str, Report]) -> list[str]:
+def _missing(plan: Plan, reports: Mapping[ObjectRef, Report]) -> list[str]:
     return [
-        f"{label(o.kind, o.name)} is gone."
+        f"{o.ref} is gone."
         for s in plan.services
         for o in s.objects
-        if o.kind in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE) and label(o.kind, o.name) not in reports
+        if o.ref.type in AWAITED and o.change in (CREATE, UPDATE, RESTART, NONE) and o.ref not in reports
     ]
 
 
-def _verified(plan: Plan, key: str, report: Report, view: View, ports: Ports) -> VerifiedWorkload:
-    service = next(s for s in plan.services if any(label(o.kind, o.name) == key for o in s.objects))
-    wanted = [c for c in service.containers if c.workload == key]
+def _verified(plan: Plan, key: ObjectRef, report: Report, view: View, ports: Ports) -> VerifiedWorkload:
+    service = next(s for s in plan.services if any(o.ref == key for o in s.objects))
+    wanted = [c for c in service.containers if c.workload == str(key)]
     digests, unproven = _digests(wanted, view)
     logs: list[str] = []
     if report.health is Health.FAILED:
@@ -138,14 +137,14 @@ def _digests(wanted: Sequence[PlannedContainer], view: View) -> tuple[tuple[str,
 
 def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
     planned = [o for s in plan.services for o in s.objects if o.change not in (LEFT,)]
-    versions = {label(o.kind, o.name): o.api_version for o in planned}
+    versions = {o.ref: o.api_version for o in planned}
     snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
     return [
-        f"{label(o.kind, o.name)} is not what the plan says any more: something changed it after the rollback."
+        f"{o.ref} is not what the plan says any more: something changed it after the rollback."
         for o in planned
-        if fingerprint(slots.as_open(snapshot.get(o.kind, o.name))) != o.after
+        if fingerprint(slots.as_open(snapshot.get(o.ref))) != o.after
     ]
 
 
-def _workloads_of(plan: Plan, service: str) -> list[str]:
-    return [label(o.kind, o.name) for s in plan.services if s.name == service for o in s.objects if o.kind in AWAITED]
+def _workloads_of(plan: Plan, service: str) -> list[ObjectRef]:
+    return [o.ref for s in plan.services if s.name == service for o in s.objects if o.ref.type in AWAITED]

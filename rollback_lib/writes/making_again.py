@@ -13,7 +13,7 @@ import msgspec
 
 from rollback_lib.collectors.dry_runs import as_new
 from rollback_lib.core.errors import FailedError, RefusedError, UnreachableError
-from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving, label
+from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving
 from rollback_lib.core.plan import recreate, undo
 from rollback_lib.core.plan.model import PlannedObject
 from rollback_lib.core.run import journal
@@ -32,7 +32,7 @@ def make_again(run: RunStore, ports: Ports, write: Writer, planned: PlannedObjec
     """
     if journal.result_of(run.events(), journal.made_key(key)) is not None:
         return
-    kept = f"before/{planned.kind.lower()}-{planned.name}"
+    kept = undo.kept(planned.ref)
     old: Object = msgspec.json.decode(run.read(f"{kept}.json"))
     wanted: Object = msgspec.json.decode(run.read(f"{kept}.anew.json"))
     live = _live(ports, planned)
@@ -64,7 +64,7 @@ def _creation(planned: PlannedObject, key: str, after: str, manifest: Object) ->
 
 
 def _live(ports: Ports, planned: PlannedObject) -> Object | None:
-    return ports.cluster.snapshot([planned.kind]).get(planned.kind, planned.name)
+    return ports.cluster.snapshot([planned.kind]).get(planned.ref)
 
 
 def _meant(events: Sequence[Event], key: str, planned: PlannedObject, first: str, live: Object | None) -> str:
@@ -82,14 +82,14 @@ def _must_be_taken(run: RunStore, ports: Ports, planned: PlannedObject, wanted: 
     if said.object is None:
         held = "".join(f" {text[0].upper()}{text[1:]}." for text in recreate.holders(wanted, services))
         raise RefusedError(
-            f"{label(planned.kind, planned.name)} is not deleted, since the server would not take the new one: "
+            f"{planned.ref} is not deleted, since the server would not take the new one: "
             f"{said.refused}.{held} Mend that, and `rollback resume {run.get(Request).run}` goes on; or go without it: "
-            f"`rollback undo`, and a run with --accept skip:{label(planned.kind, planned.name)}."
+            f"`rollback undo`, and a run with --accept skip:{planned.ref}."
         )
 
 
 def _until_gone(run: RunStore, ports: Ports, planned: PlannedObject, uid: str) -> None:
-    what = label(planned.kind, planned.name)
+    what = planned.ref
     ends = ports.clock.now() + timedelta(seconds=seconds(run.get(Request).settings.verify.rollout_timeout))
     while True:
         live = _live(ports, planned)
@@ -106,7 +106,7 @@ def _until_gone(run: RunStore, ports: Ports, planned: PlannedObject, uid: str) -
 
 def _put_back(run: RunStore, write: Writer, planned: PlannedObject, key: str, old: Object, error: RefusedError) -> None:
     """Create the old object again, with its own addresses or, where they are gone, with others; then fail."""
-    what, name = label(planned.kind, planned.name), run.get(Request).run
+    what, name = planned.ref, run.get(Request).run
     last: RefusedError = error
     for number, manifest in enumerate(recreate.as_it_was(old)):
         try:
@@ -123,5 +123,5 @@ def _put_back(run: RunStore, write: Writer, planned: PlannedObject, key: str, ol
         )
     raise FailedError(
         f"{what} IS GONE: it was deleted to be made again. The new one: {error} The old one: {last} Mend that, and "
-        f"`rollback resume {name}` makes it again; as it was, it is in {undo.file_of(planned.kind, planned.name)}."
+        f"`rollback resume {name}` makes it again; as it was, it is in {undo.file_of(planned.ref)}."
     )

@@ -9,10 +9,11 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import StaleError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import Object, fingerprint, label
-from rollback_lib.core.plan import leaving
+from rollback_lib.core.kube.objects import Object, fingerprint
+from rollback_lib.core.plan import leaving, undo
 from rollback_lib.core.plan.model import CREATE, Plan, PlannedObject
 from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.run.records import Request
@@ -44,14 +45,14 @@ def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
 
 
 def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
-    data = run.read(f"before/{planned.kind.lower()}-{planned.name}.patch.json")
+    data = run.read(f"{undo.kept(planned.ref)}.patch.json")
     change = PatchObject(
         key=planned.change_key, kind=planned.kind, name=planned.name, api_version=planned.api_version,
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
     )  # fmt: skip
     if planned.kind not in slots.CLOSABLE or not run.get(Plan).isolation.closes:
         return change
-    live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.kind, planned.name)
+    live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.ref)
     return change if live is None or slots.closing(live) is None else _while_closed(change, live)
 
 
@@ -59,16 +60,17 @@ def _while_closed(change: PatchObject, live: Object) -> PatchObject:
     """The same change to an object that is closed: it stays closed, and opens as the plan has it."""
     wanted = slots.while_closed(live, change.operations, change.after)
     if wanted is None:
-        raise StaleError(f"{label(change.kind, change.name)} changed while traffic was closed, so the plan is stale.")
+        raise StaleError(f"{change.ref} changed while traffic was closed, so the plan is stale.")
     return msgspec.structs.replace(
         change, before=fingerprint(live), after=fingerprint(wanted), operations=slots.operations(live, wanted)
     )
 
 
-def deletion(kind: str, name: str, live: Object, before: str = "") -> DeleteObject:
+def deletion(ref: ObjectRef, live: Object, before: str = "") -> DeleteObject:
     uid = str(live["metadata"]["uid"])
     return DeleteObject(
-        key=f"delete/{kind.lower()}/{name}/{uid}", kind=kind, name=name, api_version=KINDS[kind].api,
+        key=f"delete/{ref.kind.lower()}/{ref.name}/{uid}", kind=ref.kind, name=ref.name,
+        api_version=KINDS[ref.type].api,
         before=before, after="", uid=uid,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from rollback_lib.collectors.outage import through
 from rollback_lib.core.errors import FailedError, StaleError
-from rollback_lib.core.kube.objects import kind_of, label, name_of
+from rollback_lib.core.kube.objects import kind_of, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.run.journal import OPENS, Mark, closed_targets, traffic_key, unconfirmed
@@ -41,8 +41,8 @@ def until_current(attempt: Callable[[], T]) -> T:
 
 
 def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
-    what = label(target.kind, target.name)
-    live = look(ports, [target]).get(target.kind, target.name)
+    what = target.ref
+    live = look(ports, [target]).get(target.ref)
     record = slots.closing(live or {})
     key = traffic_key(OPENS, target.kind, target.name, run.events())
     if live is None or record is None or record.run != run.get(Request).run:
@@ -53,7 +53,7 @@ def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
         elif target in still_closed(run, run.get(Plan)):
             found_open(run, target, _OPENING, f"{what} was opened by somebody else.")
         return
-    if undone := slots.undone(live, target.kind, target.name):
+    if undone := slots.undone(live, target.ref):
         ports.progress.say(f"  {undone}")
     change, kept = isolation.opening_change(live, key=key)
     write.do(change)
@@ -103,7 +103,7 @@ def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Seq
     snapshot = look(ports, targets)
     said = []
     for target in targets:
-        if undone := slots.undone(snapshot.get(target.kind, target.name), target.kind, target.name):
+        if undone := slots.undone(snapshot.get(target.ref), target.ref):
             said.append(undone)
             found_open(run, target, stage, undone)
     return said

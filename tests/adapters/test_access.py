@@ -24,6 +24,7 @@ from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube import kubeconfig
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.run.changes import CreateObject
 from rollback_lib.sandbox.cluster import ADMIN, Sandbox
 from tests.tls_front import TlsFront, certificate
@@ -440,7 +441,7 @@ def test_in_a_pod_without_a_kubeconfig_kubectl_writes_where_we_read(
         key="note", kind="ConfigMap", api_version="v1", name="note", manifest=made, before="", after=""
     )
     assert hand.act(change, Scratch(tmp_path)) is not None  # type: ignore[arg-type]
-    assert cluster.exists("ConfigMap", "note")
+    assert cluster.exists(ObjectRef("ConfigMap", "note"))
     (file,) = tmp_path.glob("rollback-access-*/kubeconfig")
     assert ADMIN.token not in file.read_text()  # only where it lies: the next one is read there too
     if os.name != "nt":

@@ -13,6 +13,7 @@ import pytest
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError, StaleError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.run.changes import DeleteObject, PatchObject
@@ -31,10 +32,10 @@ class Eyes:
         self.now = now
         self.deleted: list[str] = []
 
-    def get(self, kind: str, name: str) -> Object | None:
+    def get(self, ref: ObjectRef) -> Object | None:
         return self.now
 
-    def delete(self, kind: str, name: str, uid: str, *, orphan: bool = False) -> None:
+    def delete(self, ref: ObjectRef, uid: str, *, orphan: bool = False) -> None:
         self.deleted.append(uid)
 
 

@@ -14,6 +14,7 @@ from rollback_lib.collectors import proof, smoke
 from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core.errors import CheckError, UsageError
 from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.run.records import Measure
 from rollback_lib.core.settings import model as core_settings
@@ -21,7 +22,7 @@ from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Ports
 from tests.fakes import FakeCluster, FakeGit, FakeInside, FakeRegistry, FakeWeb, ports
 
-CART = "Deployment/cart"
+CART = ObjectRef("Deployment", "cart")
 UP = Answered(200, b'{"status": "UP", "id": 7}', {"X-Version": "v1"}, 0.1)
 DOWN = Answered(503, b"no healthy upstream")
 START = "application: shop\nmanifests: {path: k8s}\nenvironments: {prod: {namespace: shop}}\n"
@@ -48,10 +49,10 @@ class World:
         self.cluster.answers = list(answers or [UP])
         made: Ports = ports(self.cluster, FakeGit({}), FakeRegistry(), environ=environ or {})
         self.ports = replace(made, evidence=replace(made.evidence, **evidence))
-        self.rollouts = Rollouts(self.ports, [Watched("Deployment", "cart")], rollout_timeout=60, crash_restarts=3)
+        self.rollouts = Rollouts(self.ports, [Watched(CART)], rollout_timeout=60, crash_restarts=3)
         self.reports = self.rollouts.look()
 
-    def whose(self, service: str) -> list[str]:
+    def whose(self, service: str) -> list[ObjectRef]:
         return [CART] if service == "cart" else []
 
     def requests(self) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import FailedError, NotApprovedError, StaleError, UsageError
 from rollback_lib.core.kube.objects import Object
-from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.kube.snapshot import Snapshot, Versions
 from rollback_lib.core.run.changes import Change
 from rollback_lib.core.settings.model import Environment, Maintenance, Manifests, Settings
 from rollback_lib.core.traffic import maintenance, slots
@@ -149,7 +149,7 @@ def test_what_could_not_be_opened_is_5_with_the_reason(tmp_path: Path, error: Ex
 class Limited(FakeCluster):
     """A role that may not list Ingresses, in a cluster without the Gateway API."""
 
-    def snapshot(self, kinds: Sequence[str], versions: Mapping[str, str] | None = None) -> Snapshot:
+    def snapshot(self, kinds: Sequence[str], versions: Versions | None = None) -> Snapshot:
         found = super().snapshot([k for k in kinds if k not in ("Ingress", "HTTPRoute")], versions)
         refused = {
             "Ingress": "cannot list ingresses in shop (forbidden)",

@@ -119,15 +119,15 @@ def test_a_file_that_does_not_read_is_refused_each_time_and_by_the_same_words() 
 def test_nothing_that_a_run_does_changes_what_others_have_read(world: World) -> None:
     store, ports = world.run(), world.ports()
     before = {
-        (k, n): msgspec.json.encode(body)
+        ref: msgspec.json.encode(body)
         for v in ("v1", "v2")
-        for (k, n), body in reading.contents(ports, model.load(SETTINGS), world.git.commit(v)).bodies().items()
+        for ref, body in reading.contents(ports, model.load(SETTINGS), "shop", world.git.commit(v)).bodies().items()
     }
     assert operation.execute(store, ports).ending.code == 0
     after = {
-        (k, n): msgspec.json.encode(body)
+        ref: msgspec.json.encode(body)
         for v in ("v1", "v2")
-        for (k, n), body in reading.contents(ports, model.load(SETTINGS), world.git.commit(v)).bodies().items()
+        for ref, body in reading.contents(ports, model.load(SETTINGS), "shop", world.git.commit(v)).bodies().items()
     }
     assert before == after
 

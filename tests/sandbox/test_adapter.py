@@ -7,6 +7,7 @@ import pytest
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.sandbox.access import User
 from rollback_lib.sandbox.cluster import ADMIN, Sandbox
 from tests.sandbox.pictures import Pictures
@@ -37,7 +38,7 @@ def test_what_the_adapter_reads(cluster: KubernetesCluster, world: World, pictur
     assert ask(1, "/") == 503
     assert "v1.1.0" in cluster.logs(name, "main")
     assert cluster.logs(name, "main", previous=True) == ""
-    assert cluster.exists("Secret", "no-such") is False
+    assert cluster.exists(ObjectRef("Secret", "no-such")) is False
     assert list(cluster.nodes() or {}) == ["sandbox-1"]
     assert any(e["reason"] == "ScalingReplicaSet" for e in cluster.events())
     assert cluster.may("delete", "Pod", name)
@@ -63,17 +64,16 @@ def test_objects_are_read_in_the_version_that_each_manifest_speaks(cluster: Kube
     for name in ("old", "new"):
         spec = {"selector": {"matchLabels": {"app": name}}, "minAvailable": 0}
         world.create("policy/v1 poddisruptionbudgets", {"metadata": {"name": name}, "spec": spec})
-    seen = cluster.snapshot(
-        ["PodDisruptionBudget", "ConfigMap"],
-        {"PodDisruptionBudget/old": "policy/v1beta1", "PodDisruptionBudget/new": "policy/v1", "ConfigMap/x": "v1"},
-    )
+    old, new = ObjectRef("PodDisruptionBudget", "old"), ObjectRef("PodDisruptionBudget", "new")
+    versions = {old: "policy/v1beta1", new: "policy/v1", ObjectRef("ConfigMap", "x"): "v1"}
+    seen = cluster.snapshot(["PodDisruptionBudget", "ConfigMap"], versions)
     gone = "the cluster does not serve policy/v1beta1 PodDisruptionBudget, but policy/v1"
-    assert seen.refused == {"PodDisruptionBudget/old": gone}
-    assert seen.unserved == {"PodDisruptionBudget/old"}
-    assert seen.why_not("PodDisruptionBudget", "old", "policy/v1beta1") == gone
-    assert seen.why_not("PodDisruptionBudget", "new", "policy/v1") == ""
+    assert seen.refused == {old: gone}
+    assert seen.unserved == {old}
+    assert seen.why_not(old, "policy/v1beta1") == gone
+    assert seen.why_not(new, "policy/v1") == ""
     assert {o["apiVersion"] for o in seen.all("PodDisruptionBudget")} == {"policy/v1"}
-    assert seen.get("PodDisruptionBudget", "old") is not None, "what is there is still known"
+    assert seen.get(old) is not None, "what is there is still known"
     other = cluster.snapshot(["CronJob"], {"CronJob": "batch/v2alpha1"})
     assert set(other.refused) == other.unserved == {"CronJob"}
     cluster.close()
@@ -167,11 +167,11 @@ def test_a_stateful_set_that_is_made_again_keeps_its_pods(
     world.create("apps/v1 statefulsets", workload("s", good, kind="StatefulSet"))
     world.until("v1 pods/s-0", lambda p: p["status"].get("phase") == "Running")
     there = world.get("apps/v1 statefulsets/s")
-    cluster.delete("StatefulSet", "s", there["metadata"]["uid"], orphan=orphan)
+    cluster.delete(ObjectRef("StatefulSet", "s"), there["metadata"]["uid"], orphan=orphan)
     if orphan:
         pod = world.until("v1 pods/s-0", lambda p: "ownerReferences" not in p["metadata"])
         assert "deletionTimestamp" not in pod["metadata"]
     else:
         world.until("v1 pods", lambda f: not f["items"])
-    assert cluster.get("StatefulSet", "s") is None
+    assert cluster.get(ObjectRef("StatefulSet", "s")) is None
     cluster.close()

@@ -14,6 +14,7 @@ from rollback_lib.core.health import Cause, Health, Report, View
 from rollback_lib.core.health.pods.events import about, flat
 from rollback_lib.core.health.pods.reading import condition, number, part, parts, text, when
 from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import Object, containers, name_of, template
 from rollback_lib.core.run.records import Finding
 from rollback_lib.core.settings.checks import Logs
@@ -134,17 +135,16 @@ def _last_line(texts: Iterable[str]) -> str:
 
 
 def wrong_images(
-    views: Mapping[str, View], bodies: Mapping[tuple[str, str], Object], release: str
+    views: Mapping[ObjectRef, View], bodies: Mapping[ObjectRef, Object], release: str
 ) -> Iterator[Finding]:
     """Containers that run another image than the release names, whatever its tag and wherever it was pulled from."""
     for key, view in views.items():
-        kind, _, name = key.partition("/")
-        said = _images(bodies.get((kind, name), {}))
+        said = _images(bodies.get(key, {}))
         for container, image in _images(dict(view.workload)).items():
             wanted, runs = _base(said.get(container, "")), _base(image)
             if wanted and runs and wanted != runs:
                 words = f"container {container} runs {_short(image)}, and {release} says {said[container]}"
-                yield finding("suspect", VERSIONS, words, service=name, cause="WrongImage")
+                yield finding("suspect", VERSIONS, words, service=key.name, cause="WrongImage")
 
 
 def _images(workload: Object) -> dict[str, str]:
@@ -169,12 +169,11 @@ def _short(image: str) -> str:
 
 
 def wrong_settings(
-    views: Mapping[str, View], bodies: Mapping[tuple[str, str], Object], release: str, set_by_deploy: Collection[str]
+    views: Mapping[ObjectRef, View], bodies: Mapping[ObjectRef, Object], release: str, set_by_deploy: Collection[str]
 ) -> Iterator[Finding]:
     """Variables that live pods have otherwise than the release says. Names only: a value may be a secret."""
     for key, view in views.items():
-        kind, _, name = key.partition("/")
-        body = bodies.get((kind, name))
+        body = bodies.get(key)
         if body is None:
             continue
         said, live = _variables(body), _variables(dict(view.workload))
@@ -188,7 +187,7 @@ def wrong_settings(
         if differ:
             names = ", ".join(differ[:6]) + (" …" if len(differ) > 6 else "")
             words = f"variables are not what {release} says ({names})"
-            yield finding("note", VERSIONS, words, service=name, cause="ConfigurationDiffers")
+            yield finding("note", VERSIONS, words, service=key.name, cause="ConfigurationDiffers")
 
 
 def _variables(workload: Object) -> dict[str, dict[str, Any]]:
@@ -198,10 +197,8 @@ def _variables(workload: Object) -> dict[str, dict[str, Any]]:
     }
 
 
-def own_services(views: Mapping[str, View], ignore: Collection[str], asked: Collection[str]) -> dict[str, View]:
+def own_services(
+    views: Mapping[ObjectRef, View], ignore: Collection[str], asked: Collection[str]
+) -> dict[ObjectRef, View]:
     """The workloads that are looked at: not those of services that settings leave out; only those asked for, if any."""
-    return {
-        key: view
-        for key, view in views.items()
-        if (name := key.partition("/")[2]) not in ignore and (not asked or name in asked)
-    }
+    return {key: view for key, view in views.items() if key.name not in ignore and (not asked or key.name in asked)}

@@ -110,18 +110,19 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
     tried: tuple[TriedRung, ...] = ()
     ran: str = ""  # the digest that the newest pods report, where they agree
     same_elsewhere: bool = False  # its manifest names it as the other release's does, so that proves nothing
+    group: str = ""  # of the kind, where it is not the usual one
     live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
 
     @property
     def ref(self) -> ContainerRef:
-        return ContainerRef(ObjectRef(self.kind, self.name), self.container, self.init)
+        return ContainerRef(ObjectRef(self.kind, self.name, self.group), self.container, self.init)
 
 
 def unproven(wanted: Wanted, *, own: bool) -> ContainerImage:
     """The manifest's own image, of which nobody was asked."""
     workload = wanted.ref.workload
     return ContainerImage(
-        service=wanted.service, kind=workload.kind, name=workload.name, container=wanted.ref.name,
+        service=wanted.service, kind=workload.kind, name=workload.name, group=workload.group, container=wanted.ref.name,
         init=wanted.ref.init, own=own, manifest=wanted.image, to=wanted.image, rung="unproven",
     )  # fmt: skip
 

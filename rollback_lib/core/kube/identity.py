@@ -6,37 +6,47 @@ from typing import Self
 
 import msgspec
 
-from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.kinds import FORMER_GROUP, KINDS
 
 
 class ObjectRef(msgspec.Struct, frozen=True, order=True):
-    """One object of the namespace: its group, kind and name (design §6).
+    """One object: its group, kind, namespace and name (design §6).
 
     ``group`` is empty for the kind's usual group (`core.kube.kinds`), so that a reference to one of those needs no
     version; of another group that has a kind of the same name it is that group. As text it is ``Deployment/web``, or as
     kubectl names a kind of a group ``NetworkPolicy.crd.projectcalico.org/web``.
+
+    ``namespace`` is empty for the environment's own; of an object that manifests put into another one it is that one,
+    and stands in the text before the name: ``Role/monitoring/reader``.
     """
 
     kind: str
     name: str
     group: str = ""
+    namespace: str = ""
+
+    @property
+    def type(self) -> str:
+        """The kind as `core.kube.kinds` and kubectl name it: one of another group than the usual with that group."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
 
     @classmethod
-    def of(cls, api_version: str, kind: str, name: str) -> Self:
+    def of(cls, api_version: str, kind: str, name: str, namespace: str = "") -> Self:
         """The reference of an object with this apiVersion; without one it is the kind's usual group."""
         group = api_version.partition("/")[0] if "/" in api_version else ""
-        usual = not api_version or (kind in KINDS and group == KINDS[kind].group)
-        return cls(kind, name, "" if usual else group)
+        usual = not api_version or (kind in KINDS and group in (KINDS[kind].group, FORMER_GROUP))
+        return cls(kind, name, "" if usual else group, namespace)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The reference that `str` made this text of."""
-        what, _, name = text.partition("/")
+        what, _, called = text.partition("/")
         kind, _, group = what.partition(".")
-        return cls(kind, name, group)
+        namespace, _, name = called.rpartition("/")
+        return cls(kind, name, group, namespace)
 
     def __str__(self) -> str:
-        return f"{self.kind}.{self.group}/{self.name}" if self.group else f"{self.kind}/{self.name}"
+        return "/".join(part for part in (self.type, self.namespace, self.name) if part)
 
 
 class ContainerRef(msgspec.Struct, frozen=True, order=True):

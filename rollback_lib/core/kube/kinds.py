@@ -64,6 +64,8 @@ _KINDS: Final = (
     Kind("IPAddress", "networking.k8s.io/v1", "ipaddresses", namespaced=False),
     Kind("Lease", "coordination.k8s.io/v1", "leases"),
 )  # fmt: skip
+# Where Deployments, DaemonSets, Ingresses and NetworkPolicies were served before: the same objects.
+FORMER_GROUP: Final = "extensions"
 KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
 AWAITED: Final = tuple(k.kind for k in _KINDS if k.awaited)
 WRITTEN: Final = tuple(k.kind for k in _KINDS if k.written)

@@ -23,8 +23,11 @@ Object = dict[str, Any]
 
 
 def kind_of(obj: Mapping[str, Any]) -> str:
-    """The object's kind, or an empty text."""
-    return str(obj.get("kind") or "")
+    """The object's kind as `core.kube.kinds` has it, or an empty text.
+
+    One of another group that has the name of one of those is none of them: ``Service.serving.knative.dev``.
+    """
+    return ObjectRef.of(str(obj.get("apiVersion") or ""), str(obj.get("kind") or ""), "").type
 
 
 def name_of(obj: Mapping[str, Any]) -> str:
@@ -32,9 +35,16 @@ def name_of(obj: Mapping[str, Any]) -> str:
     return str((obj.get("metadata") or {}).get("name") or "")
 
 
-def label(kind: str, name: str) -> str:
-    """How an object is named to people and in ``--accept``: ``Deployment/user-service``."""
-    return f"{kind}/{name}"
+def ref_of(obj: Mapping[str, Any], home: str = "") -> ObjectRef:
+    """What the object is called. ``home``: the environment's namespace, where the object may be of another one."""
+    own = str((obj.get("metadata") or {}).get("namespace") or "") if home else ""
+    kind, version = str(obj.get("kind") or ""), str(obj.get("apiVersion") or "")
+    return ObjectRef.of(version, kind, name_of(obj), own if own != home else "")
+
+
+def named(by: Mapping[str, Any]) -> ObjectRef:
+    """The object that an ownerReference or a scaleTargetRef names."""
+    return ObjectRef.of(str(by.get("apiVersion") or ""), str(by.get("kind") or ""), str(by.get("name") or ""))
 
 
 def notes_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
@@ -64,13 +74,13 @@ def containers(pod_template: Mapping[str, Any] | None) -> list[tuple[bool, Objec
 
 def named_containers(workload: Mapping[str, Any]) -> list[tuple[ContainerRef, Object]]:
     """(which one it is, container) of a workload's pod template, in order."""
-    ref = ObjectRef(kind_of(workload), name_of(workload))
+    ref = ref_of(workload)
     return [(ContainerRef(ref, str(c.get("name") or ""), init), c) for init, c in containers(template(workload))]
 
 
 def container_statuses(workload: Mapping[str, Any], pod: Mapping[str, Any]) -> list[tuple[ContainerRef, Object]]:
     """(which one of the workload, what this pod of it reports for it), init containers first."""
-    ref, status = ObjectRef(kind_of(workload), name_of(workload)), pod.get("status") or {}
+    ref, status = ref_of(workload), pod.get("status") or {}
     return [
         (ContainerRef(ref, str(one.get("name") or ""), init), one)
         for field, init in (("initContainerStatuses", True), ("containerStatuses", False))

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import containers
 
 
-class Reference(msgspec.Struct, frozen=True, order=True):
-    """One object that a template names."""
-
-    kind: str
-    name: str
-
-
-def references(template: Mapping[str, Any] | None) -> frozenset[Reference]:
+def references(template: Mapping[str, Any] | None) -> frozenset[ObjectRef]:
     """The ConfigMaps, Secrets, claims and the ServiceAccount without which the pod does not start."""
-    return frozenset(Reference(kind, name) for kind, name, optional in _named(template or {}) if name and not optional)
+    return frozenset(ObjectRef(kind, name) for kind, name, optional in _named(template or {}) if name and not optional)
 
 
-def uses(template: Mapping[str, Any] | None, kind: str, name: str) -> bool:
+def uses(template: Mapping[str, Any] | None, ref: ObjectRef) -> bool:
     """Whether the template names this object, optionally or not."""
-    return any((k, n) == (kind, name) for k, n, _ in _named(template or {}))
+    return any(ObjectRef(kind, name) == ref for kind, name, _ in _named(template or {}))
 
 
 def _named(template: Mapping[str, Any]) -> Iterable[tuple[str, str, bool]]:

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import Object, label
+from rollback_lib.core.kube.objects import Object
+
+# The apiVersion for a kind, or for one object.
+Versions = Mapping[str, str] | Mapping[ObjectRef, str]
 
 
 class ClusterIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,21 +28,21 @@ class ClusterIdentity(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True):
     """Objects of the namespace at one time, by kind and name.
 
-    ``refused`` has the kinds that cannot be listed, and why; objects (``Kind/name``) whose apiVersion is not served.
+    ``refused`` has the kinds that cannot be listed, and why; single objects whose apiVersion is not served.
     ``unserved`` names those among them of which the cluster has none, since it does not know what they are.
     """
 
     objects: Mapping[str, Mapping[str, Object]]
-    refused: Mapping[str, str] = {}
-    unserved: frozenset[str] = frozenset()
+    refused: Mapping[str | ObjectRef, str] = {}
+    unserved: frozenset[str | ObjectRef] = frozenset()
 
-    def get(self, kind: str, name: str) -> Object | None:
-        return self.objects.get(kind, {}).get(name)
+    def get(self, ref: ObjectRef) -> Object | None:
+        return None if ref.namespace else self.objects.get(ref.type, {}).get(ref.name)
 
-    def why_not(self, kind: str, name: str, api_version: str) -> str:
+    def why_not(self, ref: ObjectRef, api_version: str) -> str:
         """Why the object could not be read in this version; empty where it could, there or not."""
-        usual = kind not in KINDS or api_version == KINDS[kind].api
-        return self.refused.get(label(kind, name), "") or (self.refused.get(kind, "") if usual else "")
+        usual = ref.type not in KINDS or api_version == KINDS[ref.type].api
+        return self.refused.get(ref, "") or (self.refused.get(ref.type, "") if usual else "")
 
     def all(self, kind: str) -> tuple[Object, ...]:
         return tuple(self.objects.get(kind, {}).values())

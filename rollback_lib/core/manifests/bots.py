@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core.kube.objects import kind_of, label, name_of, notes_of, template
+from rollback_lib.core.kube.objects import notes_of, ref_of, template
 from rollback_lib.core.manifests import splice
 from rollback_lib.core.manifests.manifest_objects import Manifest
 from rollback_lib.core.wording import some
@@ -62,7 +62,7 @@ def on_object(obj: Mapping[str, Any]) -> Iterator[Bot]:
         marks = {**((part.get("metadata") or {}).get("labels") or {}), **notes_of(part)}
         for prefix, name in _MARKS:
             if any(k.startswith(prefix) and str(v) not in _SILENT for k, v in marks.items()):
-                yield Bot(name, label(kind_of(obj), name_of(obj)))
+                yield Bot(name, str(ref_of(obj)))
 
 
 def warning(bots: Sequence[Bot]) -> str:

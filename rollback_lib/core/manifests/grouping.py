@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal, RefusedError, UsageError
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import WORKLOADS
-from rollback_lib.core.kube.objects import Object, label, template
+from rollback_lib.core.kube.objects import Object, named, ref_of, template
 from rollback_lib.core.manifests.manifest_objects import Document
 from rollback_lib.core.reasons import Reason
 
@@ -25,7 +26,12 @@ class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     api_version: str
+    namespace: str = ""  # the one that it names, where that is not the environment's
     line: int = 0
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
     @property
     def place(self) -> str:
@@ -34,6 +40,15 @@ class SourceObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SHARED: Final = "(shared)"  # no service can be called so
+
+
+def source(document: Document, service: str, wave: int, home: str) -> SourceObject:
+    """One object of a service's files. ``home``: the environment's namespace."""
+    ref = ref_of(document.object, home)
+    return SourceObject(
+        service=service, wave=wave, file=document.file, document=document.index, part=document.part, kind=ref.kind,
+        name=ref.name, api_version=str(document.object["apiVersion"]), namespace=ref.namespace, line=document.line,
+    )  # fmt: skip
 
 
 def is_shared(service: str) -> bool:
@@ -55,7 +70,7 @@ def by_workload(
     """
     waves = {name: number for number, names in enumerate(order, start=1) for name in names}
     bodies = {(o.file, o.document, o.part): _body(read, o) for o in objects}
-    workloads = {o.name: bodies[o.file, o.document, o.part] for o in objects if o.kind in WORKLOADS}
+    workloads = {o.name: bodies[o.file, o.document, o.part] for o in objects if _is_workload(o)}
     unknown = [name for name in only if name not in workloads]
     if unknown:
         raise UsageError(f"this release has no service {unknown[0]!r}; there are {', '.join(sorted(workloads))}")
@@ -69,21 +84,25 @@ def by_workload(
     return grouped
 
 
+def _is_workload(o: SourceObject) -> bool:
+    return o.ref.type in WORKLOADS and not o.namespace
+
+
 def _body(read: Mapping[str, Sequence[Document]], o: SourceObject) -> Object:
     return next(d.object for d in read[o.file] if (d.index, d.part) == (o.document, o.part))
 
 
 def _owner(o: SourceObject, body: Object, workloads: Mapping[str, Object]) -> str:
-    if o.kind in WORKLOADS or o.name in workloads:
+    if _is_workload(o) or o.name in workloads:
         return o.name
     spec = body.get("spec")
     if not isinstance(spec, Mapping):
         return SHARED
-    target = str((spec.get("scaleTargetRef") or {}).get("name") or "") if o.kind == "HorizontalPodAutoscaler" else ""
-    if target in workloads:
-        return target
+    target = named(spec.get("scaleTargetRef") or {}) if o.ref.type == "HorizontalPodAutoscaler" else None
+    if target and target.type in WORKLOADS and target.name in workloads:
+        return target.name
     selector = spec.get("selector") or {}
-    selector = selector.get("matchLabels") if o.kind == "PodDisruptionBudget" else selector
+    selector = selector.get("matchLabels") if o.ref.type == "PodDisruptionBudget" else selector
     if isinstance(selector, Mapping) and selector:
         matching = [name for name, w in workloads.items() if _selects(selector, w)]
         if len(matching) == 1:
@@ -106,22 +125,20 @@ def unique(
 ) -> list[tuple[SourceObject, Object]]:
     """Each object once. The same object twice is fine when it says the same; else RefusedError names both places.
 
-    ``is_left``: whether one is not written anyway, be it of another namespace: there may be two of those.
+    ``is_left``: whether one is not written anyway.
     """
-    seen: dict[tuple[str, str, str], tuple[SourceObject, Object]] = {}
+    seen: dict[ObjectRef, tuple[SourceObject, Object]] = {}
     refused = []
     for source, body in documents:
-        left = bool(is_left(body))
-        namespace = str((body.get("metadata") or {}).get("namespace") or "") if left else ""
-        first = seen.setdefault((source.kind, source.name, namespace), (source, body))
-        if first[1] != body and not left:
+        first = seen.setdefault(source.ref, (source, body))
+        if first[1] != body and not is_left(body):
             same_file = first[0].file == source.file
             refused.append(
                 Refusal(
-                    f"{label(source.kind, source.name)} stands in {first[0].file} and {source.file}, and they differ.",
+                    f"{source.ref} stands in {first[0].file} and {source.file}, and they differ.",
                     fix="Take one of them out." if same_file else leave_out(source.file),
                     reason=Reason.FILES_DIFFER,
-                    subject=label(source.kind, source.name),
+                    subject=str(source.ref),
                     facts=(first[0].file, source.file),
                 )
             )

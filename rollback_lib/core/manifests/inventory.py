@@ -11,40 +11,39 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.kube.objects import Object, kind_of, name_of
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.manifests import grouping, services
-from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.manifest_objects import Document, Manifest
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.settings.model import Settings
 
-Key = tuple[str, str]  # kind, name
-
 
 class Contents(msgspec.Struct, frozen=True):
-    """The objects by kind and name, each with its service; ``unread``: files that did not read.
+    """The objects by what they are called, each with its service; ``unread``: files that did not read.
 
     ``beyond``: places that this repository does not hold (a submodule, Git LFS, a link out of it), and why in words.
     """
 
-    objects: Mapping[Key, tuple[str, Object]] = {}
+    objects: Mapping[ObjectRef, tuple[str, Object]] = {}
     unread: tuple[str, ...] = ()
     beyond: tuple[str, ...] = ()
 
-    def bodies(self, of: Collection[str] = ()) -> dict[Key, Object]:
+    def bodies(self, of: Collection[str] = ()) -> dict[ObjectRef, Object]:
         """The objects of these services and the shared ones; of all without a name."""
         wanted = {*of, grouping.SHARED}
         return {key: body for key, (service, body) in self.objects.items() if not of or service in wanted}
 
-    def lacks(self, key: Key) -> bool:
+    def lacks(self, key: ObjectRef) -> bool:
         """Whether the release is known not to have this object: never where a file did not read, or none did."""
         return bool(self.objects) and not self.unread and not self.beyond and key not in self.objects
 
 
 def contents(
-    held: Files, settings: Settings, read_file: Callable[[str], Manifest], *, ignored: bool = False
+    held: Files, settings: Settings, read_file: Callable[[str], Manifest], home: str, *, ignored: bool = False
 ) -> Contents:
-    """What is in the files of a release. ``ignored``: with the services that settings leave out.
+    """What is in the files of a release. ``home``: the environment's namespace; ``ignored``: with the services that
+    settings leave out.
 
     ``read_file`` gives one of the files, its placeholders filled in; it raises RefusedError for one that does not read.
     """
@@ -59,16 +58,9 @@ def contents(
             read[file] = read_file(file).documents
         except RefusedError:
             continue
-    sources = [
-        SourceObject(
-            service=whose[file], wave=0, file=file, document=d.index, part=d.part,
-            kind=kind_of(d.object), name=name_of(d.object), api_version=str(d.object.get("apiVersion", "")),
-        )
-        for file, documents in read.items()
-        for d in documents
-    ]  # fmt: skip
+    sources = [grouping.source(d, whose[file], 0, home) for file, documents in read.items() for d in documents]
     if any(not s.service for s in sources):
         sources = grouping.by_workload(sources, read, (), ignore, ())
     bodies = {(file, d.index, d.part): d.object for file, documents in read.items() for d in documents}
-    objects = {(s.kind, s.name): (s.service, bodies[s.file, s.document, s.part]) for s in sources}
+    objects = {s.ref: (s.service, bodies[s.file, s.document, s.part]) for s in sources}
     return Contents(objects, tuple(file for file in whose if file not in read), beyond)

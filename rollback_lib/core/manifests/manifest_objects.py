@@ -13,6 +13,8 @@ import msgspec
 import yaml
 
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import ref_of
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import HELM_FIX, MAX_DEPTH, Chunk, Node, Source, compose, refused
 from rollback_lib.core.manifests.shapes import misshapen
@@ -204,12 +206,12 @@ def doubled(manifest: Manifest) -> tuple[Problem, ...]:
     return tuple(problem for reader in readers for problem in reader.doubled)
 
 
-def line_of(manifest: Manifest, kind: str, name: str, path: Sequence[str | int]) -> int:
-    """The line, from 1, of a value within one object of a file; 0 where it is not there."""
+def line_of(manifest: Manifest, ref: ObjectRef, path: Sequence[str | int], home: str = "") -> int:
+    """The line, from 1, of a value within one object of a file; 0 where it is not there. ``home``: see `ref_of`."""
     source = manifest.source
     chunks = {chunk.index: chunk for chunk in source.chunks}
     for document in manifest.documents:
-        if (document.object["kind"], document.object["metadata"]["name"]) != (kind, name):
+        if ref_of(document.object, home) != ref:
             continue
         reader, node = Reader(source), chunks[document.index].root
         for part in (*(("items", document.part) if document.part >= 0 else ()), *path):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import kind_of
 
 # {…}: a mapping, [x]: a list of x, _ONE: one value (a number may stand where text is meant: it may be replaced)
 _ONE: Final = ""
@@ -52,7 +53,7 @@ def misshapen(obj: Mapping[str, Any]) -> Iterator[str]:
     name = obj["metadata"]["name"]
     if not is_object_name(name):
         yield f"metadata.name {name!r} cannot be the name of an object"
-    yield from _wrong(obj, {**_ANY, **_OF_KIND.get(obj["kind"], {})}, "")
+    yield from _wrong(obj, {**_ANY, **_OF_KIND.get(kind_of(obj), {})}, "")
 
 
 def is_object_name(name: str) -> bool:

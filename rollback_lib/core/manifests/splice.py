@@ -15,15 +15,16 @@ import msgspec
 
 from rollback_lib.core.encoding import encode
 from rollback_lib.core.errors import Problem
-from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.identity import ContainerRef
 from rollback_lib.core.kube.kinds import KINDS
+from rollback_lib.core.kube.objects import kind_of, ref_of
 from rollback_lib.core.manifests import scalars
 from rollback_lib.core.manifests.documents import Chunk, Node, Source, compose, refused
 from rollback_lib.core.manifests.manifest_objects import Document, Manifest, Reader, documents, dump, parse
 
 # Of other kinds too: an image is an image, whoever runs it.
 POD_SPECS: Final[dict[str, tuple[str, ...]]] = {
-    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "Rollout": ("spec", "template", "spec"),
+    "Pod": ("spec",), "PodTemplate": ("template", "spec"), "Rollout.argoproj.io": ("spec", "template", "spec"),
     **{k.kind: (*k.template, "spec") for k in KINDS.values() if k.template},
 }  # fmt: skip
 _BLOCK_HEADER: Final = re.compile(r"[|>][^\s#]*([ \t]+#[^\r\n]*)?")
@@ -148,7 +149,7 @@ def _at(reader: Reader, node: Node | None, path: tuple[str | int, ...]) -> Node 
 def image_paths(document: Document) -> Iterator[tuple[bool, dict[str, Any], tuple[str | int, ...]]]:
     """(init, container, path of its image) for each container of the object's pod template that has an ``image``."""
     pod: Any = document.object
-    steps = POD_SPECS.get(document.object["kind"])
+    steps = POD_SPECS.get(kind_of(document.object))
     for step in steps or ():
         pod = pod.get(step) if isinstance(pod, dict) else None
     if steps is None or not isinstance(pod, dict):
@@ -168,7 +169,7 @@ def _of_document(
     prefix: tuple[str | int, ...],
     problems: list[Problem],
 ) -> Iterator[_Found]:
-    workload = ObjectRef(document.object["kind"], document.object["metadata"]["name"])
+    workload = ref_of(document.object)
     for init, container, path in image_paths(document):
         node = _at(reader, chunk.root, prefix + path)
         scalar = reader.target(node) if node else None

@@ -48,7 +48,7 @@ def last_run(request: Request, plan: Plan, at: str) -> LastRun:
 
 
 def _workloads(service: PlannedService) -> Iterable[RecordedWorkload]:
-    left = {ObjectRef(o.kind, o.name) for o in service.objects if o.change == LEFT}
+    left = {o.ref for o in service.objects if o.change == LEFT}
     grouped: Mapping[ObjectRef, list[PlannedContainer]] = {c.ref.workload: [] for c in service.containers}
     for c in service.containers:
         grouped[c.ref.workload].append(c)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rollback_lib.core.kube import json_patch
-from rollback_lib.core.kube.identity import ContainerRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.json_patch import Operation, pointer
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
 from rollback_lib.core.kube.marks import OURS, RELEASE, TEMPLATE, last_applied
@@ -19,10 +19,10 @@ from rollback_lib.core.kube.objects import (
     Object,
     decided,
     kind_of,
-    label,
-    name_of,
+    named,
     named_containers,
     notes_of,
+    ref_of,
     template,
     template_hash,
 )
@@ -48,10 +48,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     merged: bool = False  # target is no longer what its file says: the file is written anew
     applied: str | None = None  # the last-applied annotation that it gets; None: its manifest (`three_way.patch`)
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
+    namespace: str = ""  # the target's own, where that is not the environment's
 
     @property
-    def label(self) -> str:
-        return label(kind_of(self.target), name_of(self.target))
+    def ref(self) -> ObjectRef:
+        return msgspec.structs.replace(ref_of(self.target), namespace=self.namespace)
 
 
 def never_written(target: Object, namespace: str) -> str:
@@ -102,8 +103,7 @@ def marked(draft: Draft, after: Object) -> Draft:
 def scaled_by_autoscaler(target: Object, autoscalers: Sequence[Object]) -> bool:
     """Whether an HPA owns the workload's replicas."""
     for autoscaler in autoscalers:
-        goal = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
-        if (goal.get("kind"), goal.get("name")) == (kind_of(target), name_of(target)):
+        if named((autoscaler.get("spec") or {}).get("scaleTargetRef") or {}) == ref_of(target):
             return True
     return False
 
@@ -141,7 +141,7 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
     """The first of these ConfigMaps that the workload's pods read; empty where none (a CronJob reads anew)."""
     if kind_of(target) not in AWAITED:
         return ""
-    return next((c for c in sorted(config_maps) if uses(template(target), "ConfigMap", c)), "")
+    return next((c for c in sorted(config_maps) if uses(template(target), ObjectRef("ConfigMap", c))), "")
 
 
 def already(draft: Draft, after: Object, live_is_target: Collection[ContainerRef]) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, WORKLOADS
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import (
@@ -16,15 +17,15 @@ from rollback_lib.core.kube.objects import (
     fingerprint,
     is_leaving,
     kind_of,
-    label,
     name_of,
     notes_of,
+    ref_of,
     template,
 )
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
 from rollback_lib.core.manifests import grouping
 from rollback_lib.core.manifests.grouping import SourceObject
-from rollback_lib.core.manifests.inventory import Contents, Key
+from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.plan import decide, differences, leaving, orphans
 from rollback_lib.core.plan.beginnings import Failed
 from rollback_lib.core.plan.decide import Draft
@@ -57,39 +58,40 @@ def drafts(
     failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
 ) -> list[Draft]:  # fmt: skip
     namespace = request.target_environment.namespace
-    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.kind, s.name)}
+    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.ref)}
     running.add(grouping.SHARED)
     autoscalers = snapshot.all("HorizontalPodAutoscaler")
     asked = failed.bodies()
     drafts = []
     for source, body in targets:
-        live = snapshot.get(source.kind, source.name)
+        live = snapshot.get(source.ref)
         draft = Draft(
             service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT,
+            namespace=source.namespace,
             applied=notes_of(body).get(LAST_APPLIED, "") if request.undo else None,
         )  # fmt: skip
-        skip = f"skip:{draft.label}"
+        skip = f"skip:{draft.ref}"
         if why := decide.never_written(body, namespace):
             draft = msgspec.structs.replace(draft, why=why)
         elif skip in request.accept:
             draft = msgspec.structs.replace(draft, why=f"--accept {skip}", accepted=skip)
-        elif why := snapshot.why_not(source.kind, source.name, source.api_version):
+        elif why := snapshot.why_not(source.ref, source.api_version):
             refused.append(
                 Refusal(
-                    f"{draft.label} ({source.place}): {why}.", code=skip,
-                    reason=Reason.OBJECT_UNREAD, subject=draft.label, facts=(source.api_version,),
+                    f"{draft.ref} ({source.place}): {why}.", code=skip,
+                    reason=Reason.OBJECT_UNREAD, subject=str(draft.ref), facts=(source.api_version,),
                 )
             )  # fmt: skip
         elif live is not None and is_leaving(live):
             refused.append(leaving.refusal(live))
-        elif live is None and draft.label in request.undo_missing:
+        elif live is None and str(draft.ref) in request.undo_missing:
             draft = msgspec.structs.replace(draft, change=CREATE, why="the run that is undone has deleted it")
         elif live is None:
-            removed = failed.lacks((source.kind, source.name))
+            removed = failed.lacks(source.ref)
             change, why = decide.missing(body, source.service in running, removed)
             draft = msgspec.structs.replace(draft, change=change, why=why)
         else:
-            base = last_applied(live) or asked.get((source.kind, source.name))
+            base = last_applied(live) or asked.get(source.ref)
             draft = decide.put_back(
                 draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
                 stamp=decide.stamps(body, resolution.target.release, request.run),
@@ -102,7 +104,7 @@ def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
     """What a rollback of some services changes for the others too."""
     if not request.services:
         return []
-    changing = [d.label for d in drafts if d.service == grouping.SHARED and d.change in (CREATE, UPDATE, RESTART)]
+    changing = [d.ref for d in drafts if d.service == grouping.SHARED and d.change in (CREATE, UPDATE, RESTART)]
     return [f"{name} is shared: it changes for the services that stay as they are, too." for name in changing]
 
 
@@ -118,7 +120,7 @@ def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
 
 
 def orphans_of(
-    snapshot: Snapshot, gone: Mapping[Key, Object], there: Mapping[Key, bool | None], namespace: str,
+    snapshot: Snapshot, gone: Mapping[ObjectRef, Object], there: Mapping[ObjectRef, bool | None], namespace: str,
     failed: Failed | None = None, accepted: Collection[str] = (),
 ) -> tuple[Orphan, ...]:  # fmt: skip
     """What becomes of each object that only the failed release's manifests have (``gone``); ConfigMaps come last.
@@ -127,26 +129,26 @@ def orphans_of(
     began with it; None where that is not asked, since a run of ours created them.
     """
     found: list[Orphan] = []
-    deleted: set[Key] = set()
+    deleted: set[ObjectRef] = set()
     staying: list[Object] = []
-    for key in sorted(gone, key=lambda k: (k[0] == "ConfigMap", k[0] not in WORKLOADS, k)):
-        live = snapshot.get(*key)
+    for key in sorted(gone, key=lambda r: (r.type == "ConfigMap", r.type not in WORKLOADS, r)):
+        live = snapshot.get(key)
         if why := orphans.elsewhere(gone[key], namespace):
-            found.append(orphans.left(gone[key], why))
-        elif live is None and key[0] not in KINDS:
-            found.append(orphans.left(gone[key], "whether it is there was not looked up"))
+            found.append(orphans.left(key, gone[key], why))
+        elif live is None and key.type not in KINDS:
+            found.append(orphans.left(key, gone[key], "whether it is there was not looked up"))
         elif live is None and key in there and there[key] is not False:
-            found.append(orphans.left(gone[key], "" if there[key] else "we may not see whether it is there"))
+            found.append(orphans.left(key, gone[key], "" if there[key] else "we may not see whether it is there"))
         elif live is None:
             continue
         else:
             found.append(orphans.orphan(live, _staying(snapshot, deleted), failed, staying, accepted))
             deleted |= {key} if found[-1].change == DELETE else set()
-            staying += [live] if found[-1].change != DELETE and key[0] in WORKLOADS else []
+            staying += [live] if found[-1].change != DELETE and key.type in WORKLOADS else []
     return tuple(found)
 
 
-def _staying(snapshot: Snapshot, deleted: Collection[Key]) -> list[Object]:
+def _staying(snapshot: Snapshot, deleted: Collection[ObjectRef]) -> list[Object]:
     """Everything with a pod template that is there after the deletions: workloads, and pods of no deleted one.
 
     (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods.)
@@ -155,12 +157,10 @@ def _staying(snapshot: Snapshot, deleted: Collection[Key]) -> list[Object]:
 
     def goes(pod: Object) -> bool:
         keys = orphans.owned_by(pod)
-        keys += [
-            k for kind, name in keys if kind == "ReplicaSet" and name in sets for k in orphans.owned_by(sets[name])
-        ]
+        keys += [o for r in keys if r.type == "ReplicaSet" and r.name in sets for o in orphans.owned_by(sets[r.name])]
         return any(k in deleted for k in keys)
 
-    workloads = [w for kind in WORKLOADS for w in snapshot.all(kind) if (kind, name_of(w)) not in deleted]
+    workloads = [w for kind in WORKLOADS for w in snapshot.all(kind) if ref_of(w) not in deleted]
     return workloads + [orphans.as_template(p) for p in snapshot.all("Pod") if not goes(p)]
 
 
@@ -203,7 +203,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
         objects = tuple(_planned(d) for d in drafts if d.service == name)
         containers = tuple(
             PlannedContainer(
-                name=i.container, workload=label(i.kind, i.name), from_=i.live or i.manifest, to=i.to, digest=i.digest,
+                name=i.container, workload=str(i.ref.workload), from_=i.live or i.manifest, to=i.to, digest=i.digest,
                 digests=i.digests, rung=i.rung, init=i.init, own=i.own,
             )
             for i in images.images
@@ -217,7 +217,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
 def _planned(draft: Draft) -> PlannedObject:
     writing = draft.change in (CREATE, UPDATE, RESTART)
     return PlannedObject(
-        kind=kind_of(draft.target), name=name_of(draft.target), change=draft.change, file=draft.file,
+        kind=draft.ref.kind, name=draft.ref.name, namespace=draft.namespace, change=draft.change, file=draft.file,
         api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
@@ -243,6 +243,7 @@ def offline(
                 live=None,
                 change=change,
                 why=why,
+                namespace=source.namespace,
             )
         )
     said = "Offline: neither the cluster nor the registry was asked."

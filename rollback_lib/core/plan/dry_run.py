@@ -58,17 +58,17 @@ def read(
     if wanted is not None and anew is not None and (new is None or said.object is None or _helps(kept, new)):
         if new is not None:
             return _made_again(draft, said, wanted, anew, kept, accepted)
-        if f"recreate:{draft.label}" in accepted:
+        if f"recreate:{draft.ref}" in accepted:
             return Reading(draft, (refused_by_server(draft, anew, "create", services),))
     if said.object is None:
         return Reading(draft, (refused_by_server(draft, said, services=services, anew=anew),))
     refusals = [*_policies(draft, said), *_images_changed(draft, said.object)]
     refusals += [
         Refusal(
-            f"{draft.label}: the server says yes to the old {_dotted(o)}, but keeps its own.",
-            code=f"skip:{draft.label}",
+            f"{draft.ref}: the server says yes to the old {_dotted(o)}, but keeps its own.",
+            code=f"skip:{draft.ref}",
             reason=Reason.KEEPS_ITS_OWN,
-            subject=draft.label,
+            subject=str(draft.ref),
             facts=(_dotted(o),),
         )
         for o in kept
@@ -92,16 +92,16 @@ def _made_again(
         seen = tuple(dict.fromkeys(map(_dotted, kept)))
         why = f"the server says yes to the release's {', '.join(seen)} and does not do it"
     if blocked := recreate.blocked(draft.live):
-        text = f"{draft.label}: {why}; and it is not made again: {blocked}."
+        text = f"{draft.ref}: {why}; and it is not made again: {blocked}."
         refusal = Refusal(
-            text, code=f"skip:{draft.label}", reason=Reason.NOT_MADE_AGAIN, subject=draft.label, facts=seen
+            text, code=f"skip:{draft.ref}", reason=Reason.NOT_MADE_AGAIN, subject=str(draft.ref), facts=seen
         )
         return Reading(draft, (refusal,))
-    code = f"recreate:{draft.label}"
+    code = f"recreate:{draft.ref}"
     refusal = Refusal(
-        f"{draft.label}: {why}. It would have to be {recreate.WHY[kind_of(draft.live)]}.",
-        code=code, fix=f"Or leave it as it is: --accept skip:{draft.label}.",
-        reason=Reason.IMMUTABLE_FIELD, subject=draft.label, facts=seen,
+        f"{draft.ref}: {why}. It would have to be {recreate.WHY[kind_of(draft.live)]}.",
+        code=code, fix=f"Or leave it as it is: --accept skip:{draft.ref}.",
+        reason=Reason.IMMUTABLE_FIELD, subject=str(draft.ref), facts=seen,
     )  # fmt: skip
     if code not in accepted:
         return Reading(draft, (refusal,))
@@ -165,10 +165,10 @@ def _images_changed(draft: Draft, after: Object) -> Iterator[Refusal]:
     for ref, container in named_containers(draft.target):
         if (got := images.get(ref)) != container.get("image"):
             yield Refusal(
-                f"{draft.label}: an admission policy changes the image of container {ref.name} "
+                f"{draft.ref}: an admission policy changes the image of container {ref.name} "
                 f"from {container.get('image')} to {got}.",
                 reason=Reason.IMAGE_CHANGED,
-                subject=draft.label,
+                subject=str(draft.ref),
                 facts=(field_of(ref.init), ref.name, str(container.get("image")), str(got)),
             )
 
@@ -177,8 +177,8 @@ def _policies(draft: Draft, said: DryRun) -> Iterator[Refusal]:
     for warning in said.warnings:
         if "PodSecurity" in warning:
             yield Refusal(
-                f"{draft.label}: {warning}", code=f"policy:{name_of(draft.target)}",
-                reason=Reason.POLICY, subject=draft.label, facts=(warning,),
+                f"{draft.ref}: {warning}", code=f"policy:{name_of(draft.target)}",
+                reason=Reason.POLICY, subject=str(draft.ref), facts=(warning,),
             )  # fmt: skip
 
 
@@ -186,9 +186,9 @@ def _warnings(draft: Draft, said: DryRun) -> Iterator[str]:
     twice = list(duplicates(draft.target))
     for warning in said.warnings:
         if "PodSecurity" not in warning and not (twice and _TWICE.search(warning)):
-            yield f"{draft.label}: {warning}"
+            yield f"{draft.ref}: {warning}"
     for text in twice:
-        yield f"{draft.label}: {text}. The next `kubectl apply` may lose all but one: take one out of the manifest."
+        yield f"{draft.ref}: {text}. The next `kubectl apply` may lose all but one: take one out of the manifest."
 
 
 def duplicates(target: Mapping[str, Any]) -> Iterator[str]:
@@ -252,9 +252,9 @@ def refused_by_server(
             "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "
             "is made again would not get it either. Free it; then plan again."
         )
-    text = f"{draft.label}: the server refuses the release's manifest: {said}"
+    text = f"{draft.ref}: the server refuses the release's manifest: {said}"
     return Refusal(
         f"{text}." if fix else text, code=f"skip:{kind}/{name}", fix=fix,
-        reason=Reason.ADDRESS_TAKEN if taken else Reason.SERVER_REFUSES, subject=draft.label,
+        reason=Reason.ADDRESS_TAKEN if taken else Reason.SERVER_REFUSES, subject=str(draft.ref),
         facts=(str(status), *(a.refused for a in answers if not a.taken)),  # where we saw it, the words are ours
     )  # fmt: skip

@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.objects import Object, is_leaving, kind_of, label, name_of, template
-from rollback_lib.core.kube.references import Reference, references
+from rollback_lib.core.kube.objects import Object, is_leaving, kind_of, name_of, ref_of, template
+from rollback_lib.core.kube.references import references
 from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import CREATE, RESTART, UPDATE
@@ -35,8 +36,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = True
 
     @property
-    def label(self) -> str:
-        return label(self.kind, self.name)
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 def since(live: Mapping[str, Any]) -> str:
@@ -53,10 +54,10 @@ def since_and_by(live: Mapping[str, Any]) -> tuple[str, ...]:
 
 def refusal(live: Object) -> Refusal:
     """Why nothing is written to an object on its way out."""
-    what = label(kind_of(live), name_of(live))
+    what = ref_of(live)
     return Refusal(
         f"{what} is on its way out: {since(live)}. What is written to it goes with it.", code=f"skip:{what}",
-        reason=Reason.LEAVING, subject=what, facts=since_and_by(live),
+        reason=Reason.LEAVING, subject=str(what), facts=since_and_by(live),
         fix=f"Wait until it is gone (`kubectl wait --for=delete {kind_of(live).lower()}/{name_of(live)}`), or let go "
         f"of it; then plan again.",
     )  # fmt: skip
@@ -68,28 +69,28 @@ def of_namespace(name: str) -> str:
 
 
 def needs(
-    drafts: Sequence[Draft], stuck: Collection[str], deleted: Sequence[Object], snapshot: Snapshot
+    drafts: Sequence[Draft], stuck: Collection[ObjectRef], deleted: Sequence[Object], snapshot: Snapshot
 ) -> tuple[Need, ...]:
     """What the pods need that will be made, and the claims of those that will be ended.
 
     ``stuck``: the StatefulSets whose pods are deleted; ``deleted``: the workloads that go.
     """
-    found: dict[Reference, tuple[list[str], bool]] = {}
+    found: dict[ObjectRef, tuple[list[str], bool]] = {}
 
-    def add(reference: Reference, who: str, required: bool) -> None:
+    def add(reference: ObjectRef, who: ObjectRef, required: bool) -> None:
         whose, before = found.get(reference, ([], False))
-        found[reference] = ([*whose, who] if who not in whose else whose, before or required)
+        found[reference] = (list(dict.fromkeys([*whose, str(who)])), before or required)
 
     for draft in drafts:
         if draft.change in (CREATE, UPDATE, RESTART):
             for reference in sorted(references(template(draft.target))):
-                add(reference, draft.label, True)
-        if draft.change in (CREATE, UPDATE, RESTART) or draft.label in stuck:
+                add(reference, draft.ref, True)
+        if draft.change in (CREATE, UPDATE, RESTART) or draft.ref in stuck:
             for claim in claims(draft.live or draft.target, snapshot):
-                add(Reference(CLAIM, claim), draft.label, False)
+                add(ObjectRef(CLAIM, claim), draft.ref, False)
     for live in deleted:
         for claim in claims(live, snapshot):
-            add(Reference(CLAIM, claim), label(kind_of(live), name_of(live)), False)
+            add(ObjectRef(CLAIM, claim), ref_of(live), False)
     return tuple(
         Need(kind=r.kind, name=r.name, who=tuple(who), required=required) for r, (who, required) in found.items()
     )
@@ -115,16 +116,16 @@ def claims(workload: Object, snapshot: Snapshot) -> Iterator[str]:
 def _is_its(pod: Object, workload: Object, sets: Mapping[str, Object]) -> bool:
     """By its owners; or by its labels, since a StatefulSet that was deleted without its pods takes them up again."""
     owners = owned_by(pod)
-    owners += [o for kind, name in owners if kind == "ReplicaSet" and name in sets for o in owned_by(sets[name])]
+    owners += [o for r in owners if r.type == "ReplicaSet" and r.name in sets for o in owned_by(sets[r.name])]
     if owners:
-        return (kind_of(workload), name_of(workload)) in owners
+        return ref_of(workload) in owners
     wanted = (workload["spec"].get("selector") or {}).get("matchLabels") or {}
     return bool(wanted) and wanted.items() <= ((pod.get("metadata") or {}).get("labels") or {}).items()
 
 
 def of_snapshot(need: Need, snapshot: Snapshot) -> Presence | None:
     """Whether it is there by the snapshot; None where that does not say."""
-    found = snapshot.get(need.kind, need.name)
+    found = snapshot.get(need.ref)
     if found is None:
         return None
     return Presence.LEAVING if is_leaving(found) else Presence.THERE
@@ -137,7 +138,7 @@ def missing(need: Need, there: Presence) -> Refusal | None:
     if there is Presence.ABSENT and need.required:
         return Refusal(
             f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code,
-            reason=Reason.MISSING_REFERENCE, subject=need.label, facts=need.who,
+            reason=Reason.MISSING_REFERENCE, subject=str(need.ref), facts=need.who,
         )  # fmt: skip
     if there is not Presence.LEAVING:
         return None
@@ -148,12 +149,12 @@ def missing(need: Need, there: Presence) -> Refusal | None:
             code=code,
             fix="While that pod runs, copy the data, or keep the volume (persistentVolumeReclaimPolicy: Retain).",
             reason=Reason.LEAVING,
-            subject=need.label,
+            subject=str(need.ref),
             facts=need.who,
         )
     return Refusal(
         f"{need.kind} {need.name} is on its way out: somebody deleted it, and it is held for now. New pods of {who} "
         f"would need it.",
         code=code, fix="Make it again once it is gone; then plan again.",
-        reason=Reason.LEAVING, subject=need.label, facts=need.who,
+        reason=Reason.LEAVING, subject=str(need.ref), facts=need.who,
     )  # fmt: skip

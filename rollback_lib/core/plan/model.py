@@ -33,6 +33,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     change: str
     api_version: str = ""
+    namespace: str = ""  # where it is not the plan's
     file: str = ""
     before: str = ""
     after: str = ""
@@ -41,6 +42,10 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
     @property
     def change_key(self) -> str:
@@ -87,6 +92,10 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     part: str = ""
     container: str = ""
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     """An object that only the failed release had. ``change`` is delete or left."""
@@ -96,8 +105,13 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     change: str
     why: str = ""
     api_version: str = ""
+    namespace: str = ""  # where it is not the plan's
     before: str = ""
     ran: Mapping[str, str] = msgspec.field(default_factory=dict)  # container → the digest of its pods, for `undo`
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -163,7 +177,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
     def sticks(self, planned: PlannedObject) -> bool:
         """Whether the object is a StatefulSet whose pods are to be deleted where they hold it up."""
-        if planned.kind != "StatefulSet":
+        if planned.ref.type != "StatefulSet":
             return False
         return planned.recreate or any(s.workload == planned.name for s in self.stuck)
 

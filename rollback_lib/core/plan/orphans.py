@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, ORPHANS
 from rollback_lib.core.kube.objects import (
     LAST_APPLIED,
@@ -12,9 +13,9 @@ from rollback_lib.core.kube.objects import (
     fingerprint,
     is_leaving,
     kind_of,
-    label,
-    name_of,
+    named,
     notes_of,
+    ref_of,
     template,
 )
 from rollback_lib.core.kube.owners import owner
@@ -36,20 +37,20 @@ def orphan(
     ``staying``: those of the failed release's own workloads that stay. ``failed`` is None where the proof is another:
     the journal of the run that created it.
     """
-    kind, name = kind_of(live), name_of(live)
+    ref = ref_of(live)
     why = _why_left(live) or (doubt(live, failed) if failed else "")
     why = why or _referred(live, workloads) or _needed(live, staying)
-    if failed and not why and _is_ready(live) and code(kind, name) not in accepted:
-        why = f"pods of it are Ready: it goes only with --accept {code(kind, name)}"
+    if failed and not why and _is_ready(live) and code(ref) not in accepted:
+        why = f"pods of it are Ready: it goes only with --accept {code(ref)}"
     return Orphan(
-        kind=kind, name=name, api_version=live.get("apiVersion", ""), change=LEFT if why else DELETE,
+        kind=ref.kind, name=ref.name, api_version=live.get("apiVersion", ""), change=LEFT if why else DELETE,
         why=why or "only the failed release had it", before=fingerprint(live),
     )  # fmt: skip
 
 
-def code(kind: str, name: str) -> str:
+def code(ref: ObjectRef) -> str:
     """What ``--accept`` takes to delete a workload of the failed release that is Ready."""
-    return f"orphan:{label(kind, name)}"
+    return f"orphan:{ref}"
 
 
 def told_first(orphan: Orphan) -> tuple[int, str, str]:
@@ -65,7 +66,7 @@ def _is_ready(live: Object) -> bool:
 
 def _needed(live: Object, staying: Sequence[Object]) -> str:
     """Which workload of the failed release stays and needs the Service, budget or autoscaler; empty where none."""
-    return next((f"{label(kind_of(w), name_of(w))} stays and needs it" for w in staying if _serves(live, w)), "")
+    return next((f"{ref_of(w)} stays and needs it" for w in staying if _serves(live, w)), "")
 
 
 def _serves(live: Object, workload: Object) -> bool:
@@ -74,8 +75,7 @@ def _serves(live: Object, workload: Object) -> bool:
     labels = ((template(workload) or {}).get("metadata") or {}).get("labels") or {}
     match kind_of(live):
         case "HorizontalPodAutoscaler":
-            goal = spec.get("scaleTargetRef") or {}
-            return (goal.get("kind"), goal.get("name")) == (kind_of(workload), name_of(workload))
+            return named(spec.get("scaleTargetRef") or {}) == ref_of(workload)
         case "Service":
             return bool(selector) and selector.items() <= labels.items()
         case "PodDisruptionBudget":  # expressions are not worked out: it may
@@ -85,12 +85,11 @@ def _serves(live: Object, workload: Object) -> bool:
     return False
 
 
-def left(manifest: Object, why: str = "") -> Orphan:
+def left(ref: ObjectRef, manifest: Object, why: str = "") -> Orphan:
     """An object of the failed release that is not read, or is out of reach: it stays."""
-    kind = kind_of(manifest)
     return Orphan(
-        kind=kind, name=name_of(manifest), api_version=manifest.get("apiVersion", ""), change=LEFT,
-        why=why or f"a {kind} is never deleted by a rollback",
+        kind=ref.kind, name=ref.name, namespace=ref.namespace, api_version=manifest.get("apiVersion", ""), change=LEFT,
+        why=why or f"a {ref.type} is never deleted by a rollback",
     )  # fmt: skip
 
 
@@ -102,10 +101,10 @@ def elsewhere(manifest: Object, namespace: str) -> str:
     )
 
 
-def owned_by(obj: Object) -> list[tuple[str, str]]:
-    """Kind and name of the object's owners: a pod's ReplicaSet, a ReplicaSet's Deployment."""
+def owned_by(obj: Object) -> list[ObjectRef]:
+    """The object's owners: a pod's ReplicaSet, a ReplicaSet's Deployment."""
     references = (obj.get("metadata") or {}).get("ownerReferences") or []
-    return [(str(r.get("kind")), str(r.get("name"))) for r in references]
+    return [named(r) for r in references]
 
 
 def _why_left(live: Object) -> str:
@@ -127,8 +126,8 @@ def _why_left(live: Object) -> str:
 def _referred(live: Object, workloads: Sequence[Object]) -> str:
     """What that stays reads the ConfigMap; empty where nothing does."""
     for workload in workloads if kind_of(live) == "ConfigMap" else ():
-        if uses(template(workload), "ConfigMap", name_of(live)):
-            return f"{label(kind_of(workload), name_of(workload))} refers to it"
+        if uses(template(workload), ref_of(live)):
+            return f"{ref_of(workload)} refers to it"
     return ""
 
 

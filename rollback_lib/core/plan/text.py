@@ -72,7 +72,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
         yield "Only the failed release has these:"
         for orphan in sorted(plan.orphans, key=lambda o: (o.change != DELETE, *orphans.told_first(o))):
             fate = "deleted, once every service is healthy" if orphan.change == DELETE else f"left, {orphan.why}"
-            yield from wrapped(f"{orphan.kind}/{orphan.name}: {fate}", "  - ")
+            yield from wrapped(f"{orphan.ref}: {fate}", "  - ")
     if plan.retag:
         yield ""
         yield "Once it has proven itself, registry tags are moved:"
@@ -100,7 +100,7 @@ def _traffic(plan: Plan) -> Iterator[str]:
     if not plan.closes:
         yield f"  traffic  stays open; {ready}"
         return
-    names = ", ".join(f"{t.kind}/{t.name} ({t.healthy} Ready behind it now)" for t in closing.targets)
+    names = ", ".join(f"{t.ref} ({t.healthy} Ready behind it now)" for t in closing.targets)
     instead = f"; visitors get the maintenance page of {closing.maintenance}" if closing.maintenance else ""
     said = f"CLOSED while the shop is changed, at {names}, {closing.drain} to drain{instead}; {ready}"
     yield from wrapped(said, "  traffic  ")
@@ -116,7 +116,7 @@ def _service(plan: Plan, service: PlannedService, diff: bool) -> Iterator[str]:
 
 
 def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: bool) -> Iterator[str]:
-    name = f"{planned.kind}/{planned.name}"
+    name = str(planned.ref)
     if planned.change == LEFT:
         yield from wrapped(f"{name}: left, {planned.why}", "  ")
     elif planned.change != NONE:

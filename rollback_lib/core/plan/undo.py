@@ -11,7 +11,11 @@ from rollback_lib.core import health
 from rollback_lib.core.images.reference import digest_of, repository_of
 from rollback_lib.core.kube import go_json
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
-from rollback_lib.core.kube.objects import Object, container_statuses, label, named_containers
+from rollback_lib.core.kube.objects import (
+    Object,
+    container_statuses,
+    named_containers,
+)
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan
 from rollback_lib.core.releases.tags import Tag
@@ -26,23 +30,28 @@ def release(run: str) -> str:
     return _PREFIX + run
 
 
-def file_of(kind: str, name: str) -> str:
+def kept(ref: ObjectRef) -> str:
+    """How the files in the run directory begin that keep what is to be known of an object before it is changed."""
+    return f"before/{ref.type.lower()}-{ref.name}"
+
+
+def file_of(ref: ObjectRef) -> str:
     """Where in the run directory an object is kept as it was before."""
-    return f"before/{kind.lower()}-{name}.json"
+    return f"{kept(ref)}.json"
 
 
-def changed(plan: Plan) -> list[tuple[str, str, str]]:
-    """(file of the manifests, kind, name) of what the plan changes or deletes: it is kept, and can be put back."""
+def changed(plan: Plan) -> list[tuple[str, ObjectRef]]:
+    """(file of the manifests, object) of what the plan changes or deletes: it is kept, and can be put back."""
     found = [
-        (o.file, o.kind, o.name) for s in plan.services for o in s.objects if o.change in (UPDATE, RESTART)
+        (o.file, o.ref) for s in plan.services for o in s.objects if o.change in (UPDATE, RESTART)
     ]  # fmt: skip
     files = [o.file for s in plan.services for o in s.objects if o.file]
-    return found + [(files[-1], o.kind, o.name) for o in plan.orphans if o.change == DELETE and files]
+    return found + [(files[-1], o.ref) for o in plan.orphans if o.change == DELETE and files]
 
 
 def created(plan: Plan) -> tuple[str, ...]:
     """What the plan creates, which the state before has not."""
-    return tuple(label(o.kind, o.name) for s in plan.services for o in s.objects if o.change == CREATE)
+    return tuple(str(o.ref) for s in plan.services for o in s.objects if o.change == CREATE)
 
 
 def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
@@ -63,7 +72,7 @@ def tree(objects: Sequence[tuple[str, Object]], plan: Plan, images: Images) -> d
     """
     digests = {i.ref: i.ran for i in images.images}
     digests |= {
-        ContainerRef(ObjectRef(o.kind, o.name), name, init): digest
+        ContainerRef(o.ref, name, init): digest
         for o in plan.orphans
         for name, digest in o.ran.items()
         for init in (False, True)  # which of both it is, the plan does not say

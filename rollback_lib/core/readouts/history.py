@@ -10,6 +10,7 @@ import msgspec
 
 from rollback_lib.core.images.reference import repository_of
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.readouts.status import LastRun, told
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import matching
@@ -77,7 +78,7 @@ def _images(entry: Entry) -> list[tuple[str, str]]:
 
 def releases(
     ledger: Ledger, matched: Matched, tags: Sequence[Tag], answers: Mapping[str, Answer],
-    hashes: Mapping[tuple[str, str], str],
+    hashes: Mapping[ObjectRef, str],
 ) -> tuple[Release, ...]:  # fmt: skip
     """The recorded and the quarantined, newest record first, then the newest tags that are neither.
 
@@ -96,7 +97,7 @@ def releases(
 
 def _recorded(
     entry: Entry, ledger: Ledger, matched: Matched, commits: Mapping[str, str], answers: Mapping[str, Answer],
-    hashes: Mapping[tuple[str, str], str],
+    hashes: Mapping[ObjectRef, str],
 ) -> Release:  # fmt: skip
     images: dict[str, tuple[str, ...]] = {}
     for service, reference in _images(entry):

@@ -15,6 +15,7 @@ import msgspec
 from rollback_lib.core import names
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.kinds import WORKLOADS, template_path
+from rollback_lib.core.kube.objects import kind_of
 from rollback_lib.core.manifests import manifest_objects
 
 DEFAULT_MUTABLE: Final = ("latest", "prod", "dev", "stage")
@@ -60,7 +61,7 @@ def read_manifest(path: str, data: bytes) -> Manifest | None:
         return None
     if not objects:
         return None
-    workloads = [o for o in objects if o["kind"] in WORKLOADS]
+    workloads = [o for o in objects if kind_of(o) in WORKLOADS]
     return Manifest(
         path,
         kinds=tuple(o["kind"] for o in objects),
@@ -239,7 +240,7 @@ def _text(node: Any, *keys: str) -> str:
 
 
 def _images(workload: Any) -> Iterable[str]:
-    spec = _inside(workload, *template_path(workload["kind"]), "spec")
+    spec = _inside(workload, *template_path(kind_of(workload)), "spec")
     for key in ("initContainers", "containers"):
         containers = _inside(spec, key)
         for container in containers if isinstance(containers, list) else ():

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core import errors
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases.current import MutableTag
@@ -51,6 +52,10 @@ class RunningWorkload(WorkloadState, frozen=True, kw_only=True):
     """One workload. Its health may be ``missing``, too: the release has it and the cluster has not."""
 
     images: tuple[RunningImage, ...] = ()
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
     @property
     def is_well(self) -> bool:
@@ -152,7 +157,7 @@ def _workload(workload: RunningWorkload) -> Iterator[str]:
     word = {"healthy": "ok", "progressing": "wait", "failed": "FAIL", "missing": "GONE"}.get(workload.health, "?")
     if workload.health == "unproven" and not workload.desired:
         word = "off"
-    yield f"{word:<4} {f'{workload.ready}/{workload.desired}':>5}  {workload.kind}/{workload.name}"
+    yield f"{word:<4} {f'{workload.ready}/{workload.desired}':>5}  {workload.ref}"
     many = len(workload.images) > 1
     for image in workload.images:
         name = f"{'init ' if image.init else ''}{image.container}: " if many else ""

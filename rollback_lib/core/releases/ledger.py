@@ -35,8 +35,12 @@ class RecordedWorkload(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[RecordedContainer, ...] = ()
 
     @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
+    @property
     def by_ref(self) -> dict[ContainerRef, RecordedContainer]:
-        return {ContainerRef(ObjectRef(self.kind, self.name), c.name, c.init): c for c in self.containers}
+        return {ContainerRef(self.ref, c.name, c.init): c for c in self.containers}
 
 
 class RecordedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,10 @@ class RecordedObject(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     hash: str
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 class LedgerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kept"):

@@ -89,8 +89,8 @@ class Live(Record, frozen=True, kw_only=True):
     workloads: tuple[LiveWorkload, ...] = ()
     no_pods: str = ""
 
-    def get(self, kind: str, name: str) -> LiveWorkload | None:
-        return next((w for w in self.workloads if (w.kind, w.name) == (kind, name)), None)
+    def get(self, ref: ObjectRef) -> LiveWorkload | None:
+        return next((w for w in self.workloads if w.ref == ref), None)
 
     @property
     def by_ref(self) -> dict[ContainerRef, LiveContainer]:

@@ -14,6 +14,7 @@ import msgspec
 
 from rollback_lib.core.images.reference import digest_of, repository_of
 from rollback_lib.core.images.rungs import RecordedContainer, same_image
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.releases.ledger import Entry, LastRun, Ledger, RecordedWorkload
 from rollback_lib.core.releases.live import Live, LiveContainer, LiveWorkload
 from rollback_lib.core.releases.tags import BY_LEDGER, LAST_RUN, SERVICES, UNKNOWN, ReleaseRef
@@ -75,10 +76,10 @@ def _of(workloads: Sequence[RecordedWorkload], only: Collection[str]) -> list[Re
 
 
 def _runs_whole(entry: Entry, live: Live, settings: Settings, only: Collection[str]) -> bool:
-    said = [_runs(w, live.get(w.kind, w.name)) for w in _of(entry.workloads, only)]
+    said = [_runs(w, live.get(w.ref)) for w in _of(entry.workloads, only)]
     if False in said or True not in said:
         return False
-    known = {f"{w.kind}/{w.name}" for w in entry.workloads} | set(entry.others)
+    known = {str(w.ref) for w in entry.workloads} | set(entry.others)
     return bool(only) or not [w for w in own_workloads(live, settings) if w not in known]
 
 
@@ -86,7 +87,7 @@ def _last_runs(last: LastRun, live: Live, only: Collection[str]) -> bool:
     """Whether what the last rollback brought is what runs, for all that is asked about."""
     asked = _of(last.workloads, only)
     covers = last.whole or (bool(only) and set(only) <= {w.service for w in last.workloads})
-    said = [_runs(w, live.get(w.kind, w.name)) for w in asked]
+    said = [_runs(w, live.get(w.ref)) for w in asked]
     return covers and False not in said and True in said
 
 
@@ -116,7 +117,7 @@ def _container_runs(recorded: RecordedContainer, live: LiveContainer | None, des
 
 
 def _same_templates(workloads: Sequence[RecordedWorkload], live: Live) -> bool:
-    found = [(w.template, live.get(w.kind, w.name)) for w in workloads]
+    found = [(w.template, live.get(w.ref)) for w in workloads]
     return all(now is not None and (not template or template == now.template) for template, now in found)
 
 
@@ -126,7 +127,7 @@ def ahead(ledger: Ledger, target: Entry | None, live: Live, others: Collection[s
     Without those that run what the target had for them anyway.
     """
     back = {w.service for w in target.workloads} if target else set()
-    back -= {w.service for w in (target.workloads if target else ()) if _runs(w, live.get(w.kind, w.name)) is not True}
+    back -= {w.service for w in (target.workloads if target else ()) if _runs(w, live.get(w.ref)) is not True}
     known = dict(_by_service(ledger, live, ()))
     return tuple((service, known.get(service, "")) for service in sorted(set(others) - back))
 
@@ -138,9 +139,9 @@ def _by_service(ledger: Ledger, live: Live, only: Collection[str]) -> tuple[tupl
         for service in entry.services:
             if (only and service not in only) or found.get(service):
                 continue
-            said = [_runs(w, live.get(w.kind, w.name)) for w in entry.workloads if w.service == service]
+            said = [_runs(w, live.get(w.ref)) for w in entry.workloads if w.service == service]
             found[service] = entry.release if True in said and False not in said else ""
-    there = {w.service for e in ledger.entries for w in e.workloads if live.get(w.kind, w.name)}
+    there = {w.service for e in ledger.entries for w in e.workloads if live.get(w.ref)}
     return tuple(sorted((s, r) for s, r in found.items() if s in there))
 
 
@@ -158,9 +159,7 @@ def _is_ours(container: LiveContainer, ours: re.Pattern[str], settings: Settings
     return found is not None and found.groupdict().get("service") not in settings.services.ignore
 
 
-def changed_objects(entry: Entry, hashes: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
+def changed_objects(entry: Entry, hashes: Mapping[ObjectRef, str]) -> tuple[str, ...]:
     """The recorded objects of these kinds that are not as they were: ``hashes`` has what is live, by kind and name."""
-    kinds = {kind for kind, _ in hashes}
-    return tuple(
-        f"{o.kind}/{o.name}" for o in entry.objects if o.kind in kinds and hashes.get((o.kind, o.name)) != o.hash
-    )
+    kinds = {ref.kind for ref in hashes}
+    return tuple(str(o.ref) for o in entry.objects if o.kind in kinds and hashes.get(o.ref) != o.hash)

@@ -14,18 +14,21 @@ from rollback_lib.core.images.ladder import ImageSettings, Wanted, is_own, is_pl
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import RecordedContainer
-from rollback_lib.core.kube.identity import ContainerRef
+from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.json_patch import covers
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
-from rollback_lib.core.kube.objects import Object, kind_of, label, name_of, named_containers, template
+from rollback_lib.core.kube.objects import (
+    Object,
+    named_containers,
+    ref_of,
+    template,
+)
 from rollback_lib.core.manifests import overlay
 from rollback_lib.core.redact import is_secret_name, redact
 from rollback_lib.core.releases import current
 from rollback_lib.core.releases.ledger import Entry, RecordedWorkload
 from rollback_lib.core.releases.live import LiveContainer, LiveWorkload
 from rollback_lib.core.settings.model import Settings
-
-Key = tuple[str, str]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +107,7 @@ def release_tags(
 
 def found_overlay(manifest: Object, live: Object) -> tuple[str, ...]:
     """What was set on a workload after its manifest was applied: images and variables, one line each, redacted."""
-    where = label(kind_of(manifest), name_of(manifest))
+    where = ref_of(manifest)
     now = dict(named_containers(live))
     said: list[str] = []
     for ref, wanted in named_containers(manifest):
@@ -131,19 +134,19 @@ def _shown(name: str, entry: Mapping[str, Any]) -> str:
 
 
 def unlike(
-    bodies: Mapping[Key, Object], live: Mapping[Key, Object], settings: Settings, environment: str
+    bodies: Mapping[ObjectRef, Object], live: Mapping[ObjectRef, Object], settings: Settings, environment: str
 ) -> tuple[str, ...]:
     """The objects of a release that are not as its manifests have them, images that a deploy fills in aside."""
     variables = settings.environments[environment].overlay.env
     differing = []
-    for key, body in bodies.items():
-        if key[0] not in (*WORKLOADS, "ConfigMap"):
+    for ref, body in bodies.items():
+        if ref.type not in (*WORKLOADS, "ConfigMap"):
             continue
-        now = live.get(key)
+        now = live.get(ref)
         every = dict(named_containers(body))
-        variants = [body, overlay.set_env(body, variables, every)] if key[0] in AWAITED and variables else [body]
+        variants = [body, overlay.set_env(body, variables, every)] if ref.type in AWAITED and variables else [body]
         if now is None or not any(_alike(v, now, settings) for v in variants):
-            differing.append(label(*key))
+            differing.append(str(ref))
     return tuple(differing)
 
 

@@ -44,7 +44,7 @@ def derive(
         yield from _tags(plan, ending)
         yield from _images(plan)
     if verification:
-        at_zero = [f"{w.kind}/{w.name}" for w in verification.workloads if not w.desired]
+        at_zero = [str(w.ref) for w in verification.workloads if not w.desired]
         if at_zero:
             yield _said("at-zero", names=_list(at_zero))
     if plan and request and (untested := _untested(plan, request)):
@@ -78,7 +78,7 @@ def _images(plan: Plan) -> Iterator[FollowUp]:
         yield _said("reference-image", names=_list(by_reference), release=plan.target.release)
     if any(a in plan.accepted for a in ("image-on-nodes-only", "registry-unknown")):
         yield _said("image-on-nodes")
-    kept = [f"{o.kind}/{o.name}" for s in plan.services for o in s.objects if o.kept]
+    kept = [str(o.ref) for s in plan.services for o in s.objects if o.kept]
     if kept:
         yield _said("kept", names=_list(kept))
 
@@ -88,7 +88,7 @@ def _untested(plan: Plan, request: Request) -> list[str]:
     return [
         s.name
         for s in plan.services
-        if s.name not in tested and any(o.kind in AWAITED and o.change != LEFT for o in s.objects)
+        if s.name not in tested and any(o.ref.type in AWAITED and o.change != LEFT for o in s.objects)
     ]
 
 

@@ -40,7 +40,7 @@ def _cases(report: Report) -> Iterator[str]:
         bad = w.desired > 0 and w.health != "healthy"
         text = "\n".join((w.message or w.health, *w.logs))
         yield _case(
-            w.service or w.name, f"{w.kind}/{w.name}", failure=text if bad else "",
+            w.service or w.name, str(w.ref), failure=text if bad else "",
             skipped="" if w.desired else "at 0 replicas: not proven",
         )  # fmt: skip
     for check in found.checks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from rollback_lib.core import errors
-from rollback_lib.core.kube.objects import label
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.plan import orphans
 from rollback_lib.core.plan.model import DELETE, Plan
@@ -71,7 +70,7 @@ def _stays(plan: Plan) -> str:
     """What of the failed release is still there, first what may hold up what was restored; empty where nothing is."""
     left = sorted((o for o in plan.orphans if o.change != DELETE), key=orphans.told_first)
     verb = "stays" if len(left) == 1 else "stay"
-    return f"Of the failed release {some([label(o.kind, o.name) for o in left])} {verb}." if left else ""
+    return f"Of the failed release {some([str(o.ref) for o in left])} {verb}." if left else ""
 
 
 def _runs(plan: Plan, verification: Verification, again: str = "") -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.plan.model import PlannedContainer, PlannedObject, PlannedTag
 from rollback_lib.core.releases.tags import ReleaseRef
@@ -68,6 +69,12 @@ class ChangedObject(PlannedObject, frozen=True, kw_only=True):
     service: str
     done: bool
     containers: tuple[ChangedContainer, ...] = ()
+    api_version: str = ""
+    namespace: str = ""  # where it is not the run's
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name, self.namespace)
 
 
 class MovedTag(PlannedTag, frozen=True, kw_only=True):

@@ -171,7 +171,7 @@ def _causes(report: Report, said: Words) -> Iterator[Block]:
 def _actions(report: Report, said: Words) -> Iterator[Block]:
     changed = [o for o in report.objects if o.change not in (LEFT, "none")]
     if report.wrote and changed:
-        rows = tuple((o.service, f"{o.kind}/{o.name}", _change(o, said)) for o in changed)
+        rows = tuple((o.service, str(o.ref), _change(o, said)) for o in changed)
         yield Table((said["service"], said["object"], said["change"]), rows)
         if images := tuple(row for o in changed for row in _images(o)):
             yield Table(tuple(said[key] for key in ("container", "from", "to", "known-by")), images)
@@ -181,8 +181,8 @@ def _actions(report: Report, said: Words) -> Iterator[Block]:
         ("unclear-changes", report.unclear),
         ("tags", tuple((Code(t.reference), f"{t.from_} → {t.to}", *(() if t.done else (f"({said['not-done']})",)))
                        for t in report.tags)),
-        ("kept", tuple(f"{o.kind}/{o.name}: {', '.join(o.kept)}" for o in report.objects if o.kept)),
-        ("left", tuple(f"{o.kind}/{o.name}: {o.why}" for o in report.objects if o.change == LEFT)),
+        ("kept", tuple(f"{o.ref}: {', '.join(o.kept)}" for o in report.objects if o.kept)),
+        ("left", tuple(f"{o.ref}: {o.why}" for o in report.objects if o.change == LEFT)),
         ("leftovers", report.leftovers),
         ("orphans", report.orphans),
     )  # fmt: skip
@@ -218,7 +218,7 @@ def _verification(report: Report, said: Words) -> Iterator[Block]:
         tuple(said[key] for key in head),
         tuple(
             (
-                f"{w.kind}/{w.name}", said.get(w.health, w.health), f"{w.ready}/{w.desired}",
+                str(w.ref), said.get(w.health, w.health), f"{w.ready}/{w.desired}",
                 tuple(Code(d[:19]) for d in w.digests), w.message,
             )
             for w in found.workloads
@@ -230,7 +230,7 @@ def _verification(report: Report, said: Words) -> Iterator[Block]:
             yield Bullets(tuple(lines))
     for w in found.workloads:
         if w.logs:
-            yield Log(f"{said['log-of']}: {w.kind}/{w.name}", w.logs)
+            yield Log(f"{said['log-of']}: {w.ref}", w.logs)
 
 
 def _slow(report: Report, said: Words) -> Iterator[Block]:

@@ -78,8 +78,8 @@ def made(story: Story, zone: tzinfo | None) -> Report:
         more |= {
             "from_release": plan.current, "to_release": plan.target, "plan_hash": plan.hash, "cluster": plan.cluster,
             "namespace": plan.namespace, "accepted": plan.accepted, "objects": tuple(_objects(plan, story.events)),
-            "leftovers": tuple(f"{x.kind}/{x.name}: {x.what}" for x in plan.leftovers),
-            "orphans": tuple(f"{o.kind}/{o.name} ({o.change})" + (f": {o.why}" if o.why else "") for o in plan.orphans),
+            "leftovers": tuple(f"{x.ref}: {x.what}" for x in plan.leftovers),
+            "orphans": tuple(f"{o.ref} ({o.change})" + (f": {o.why}" if o.why else "") for o in plan.orphans),
             "tags": tuple(MovedTag(done=t.reference in ending.moved_tags, **asdict(t)) for t in plan.retag),
         }  # fmt: skip
     if detection:
@@ -208,7 +208,7 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
         for planned in service.objects:
             if planned.change not in (*WRITING, LEFT) and not planned.kept:
                 continue
-            key = f"{planned.kind}/{planned.name}"
+            key = str(planned.ref)
             yield ChangedObject(
                 **asdict(planned), service=service.name, done=any(d.endswith(f"/{key.lower()}") for d in done),
                 containers=tuple(

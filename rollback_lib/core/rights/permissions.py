@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, ORPHANS, WRITTEN
 from rollback_lib.core.settings.checks import Ask
 
@@ -82,15 +83,15 @@ def of_requests(asks: Iterable[Ask]) -> tuple[Need, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def needs(objects: Iterable[tuple[str, str]], namespace: str, *, lease: str, smoke: bool) -> tuple[Need, ...]:
-    """What a rollback of these objects, (kind, name), needs. ``smoke``: there are smoke tests, asked through pods.
+def needs(objects: Iterable[ObjectRef], namespace: str, *, lease: str, smoke: bool) -> tuple[Need, ...]:
+    """What a rollback of these objects needs. ``smoke``: there are smoke tests, asked through pods.
     ``lease``: the lock's name.
     """
-    named = [(k, n) for k, n in dict.fromkeys(objects) if k in WRITTEN]
-    kinds = sorted({k for k, _ in named}, key=WRITTEN.index)
+    named = [ref for ref in dict.fromkeys(objects) if ref.type in WRITTEN and not ref.namespace]
+    kinds = sorted({ref.kind for ref in named}, key=WRITTEN.index)
     found = [Need(verb="get", kind="Namespace", name=namespace)]
     for kind in kinds:
-        mine = [n for k, n in named if k == kind]
+        mine = [ref.name for ref in named if ref.kind == kind]
         found += [Need(verb="get", kind=kind, name=n) for n in mine]
         found.append(Need(verb="list", kind=kind))
         found += [Need(verb="patch", kind=kind, name=n) for n in mine]

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.kube import go_json
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.releases import ledger
@@ -36,9 +37,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):
     after: str
 
     @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name)
+
+    @property
     def what(self) -> str:
         """The change in words, for the journal and for people."""
-        return f"{self.kind}/{self.name}"
+        return str(self.ref)
 
     @property
     def code(self) -> str:
@@ -47,7 +52,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):
 
     @property
     def subject(self) -> str:
-        return f"{self.kind}/{self.name}"
+        return str(self.ref)
 
 
 class PatchObject(Change, frozen=True, kw_only=True, tag="patch"):
@@ -57,7 +62,7 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch"):
 
     @property
     def what(self) -> str:
-        return f"{self.kind}/{self.name} put back"
+        return f"{self.ref} put back"
 
 
 class CloseTraffic(PatchObject, frozen=True, kw_only=True, tag="close-traffic"):
@@ -65,7 +70,7 @@ class CloseTraffic(PatchObject, frozen=True, kw_only=True, tag="close-traffic"):
 
     @property
     def what(self) -> str:
-        return f"{self.kind}/{self.name} closed"
+        return f"{self.ref} closed"
 
 
 class OpenTraffic(PatchObject, frozen=True, kw_only=True, tag="open-traffic"):
@@ -73,7 +78,7 @@ class OpenTraffic(PatchObject, frozen=True, kw_only=True, tag="open-traffic"):
 
     @property
     def what(self) -> str:
-        return f"{self.kind}/{self.name} opened"
+        return f"{self.ref} opened"
 
 
 class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
@@ -84,7 +89,7 @@ class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
 
     @property
     def what(self) -> str:
-        return f"{self.kind}/{self.name} created"
+        return f"{self.ref} created"
 
 
 class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
@@ -95,7 +100,7 @@ class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
 
     @property
     def what(self) -> str:
-        return f"{self.kind}/{self.name} deleted"
+        return f"{self.ref} deleted"
 
 
 class TakeLock(Change, frozen=True, kw_only=True, tag="take-lock"):

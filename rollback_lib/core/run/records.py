@@ -8,6 +8,7 @@ import msgspec
 
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.images.rungs import ContainerImage
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.record import Record
@@ -174,6 +175,10 @@ class VerifiedWorkload(WorkloadState, frozen=True, kw_only=True):
     digests: tuple[str, ...] = ()  # what its pods report
     logs: tuple[str, ...] = ()  # redacted last lines of what failed
     unproven: str = ""
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,9 @@ import msgspec
 
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label, name_of
+from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, name_of, ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.run.changes import CloseTraffic, OpenTraffic
@@ -30,6 +31,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str
     before: str
     healthy: int = 0
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.api_version, self.kind, self.name)
 
 
 class PlannedIsolation(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,16 +78,16 @@ def decide(settings: Isolation, snapshot: Snapshot, runs: Sequence[str]) -> Isol
     warnings: list[str] = []
     found: list[Object] = []
     for target in settings.targets:
-        mine = [o for kind in KINDS_OF[settings.mode] if (o := snapshot.get(kind, target)) is not None]
+        mine = [o for kind in KINDS_OF[settings.mode] if (o := snapshot.get(ObjectRef(kind, target))) is not None]
         for live in mine:
-            if why := slots.cannot_close(kind_of(live), target, live, runs) or _nobody(live, snapshot):
+            if why := slots.cannot_close(live, runs) or _nobody(live, snapshot):
                 refusals.append(why)
             else:
                 found.append(live)
         if not mine:
             refusals.append(_missing(settings.mode, target, snapshot))
     asked = settings.maintenance
-    team = snapshot.get("Service", asked.service) if asked and asked.service else None
+    team = snapshot.get(ObjectRef("Service", asked.service)) if asked and asked.service else None
     if asked and asked.service:
         refusals += _unfit(asked.service, team, found, snapshot)
     targets = tuple(_target(live, snapshot) for live in found)
@@ -136,7 +141,7 @@ def opening_change(live: Object, *, key: str) -> tuple[OpenTraffic, tuple[str, .
         key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
         before=fingerprint(live), after=fingerprint(found.object), operations=slots.operations(live, found.object),
     )  # fmt: skip
-    return change, tuple(f"{label(change.kind, change.name)}: {kept}" for kept in found.kept)
+    return change, tuple(f"{change.ref}: {kept}" for kept in found.kept)
 
 
 def _missing(mode: str, target: str, snapshot: Snapshot) -> Refusal:
@@ -147,7 +152,7 @@ def _missing(mode: str, target: str, snapshot: Snapshot) -> Refusal:
             f"{target} cannot be closed: {said}.", reason=Reason.OBJECT_UNREAD, subject=target, facts=tuple(unread)
         )
     return Refusal(
-        f"{label(' or '.join(kinds), target)} does not exist, so it cannot be closed. Correct isolation.targets, or "
+        f"{' or '.join(kinds)}/{target} does not exist, so it cannot be closed. Correct isolation.targets, or "
         f"use --no-isolate.",
         reason=Reason.NOT_THERE_TO_CLOSE, subject=target,
     )  # fmt: skip
@@ -157,7 +162,7 @@ def _nobody(live: Object, snapshot: Snapshot) -> Refusal | None:
     """A Service that selects no pod at all, not even a sick one, is closed already, by hand."""
     if kind_of(live) != "Service" or slots.closing(live) or _selected(live, snapshot):
         return None
-    what = label(kind_of(live), name_of(live))
+    what = str(ref_of(live))
     return Refusal(
         f"{what} selects no pod: it is closed by hand, or what it served is gone. There is nothing to close, and "
         f"nothing that could be opened again. Put its selector right, or use --no-isolate.",
@@ -174,7 +179,7 @@ def _selected(service: Mapping[str, Any] | None, snapshot: Snapshot) -> list[Obj
 def _target(live: Object, snapshot: Snapshot) -> Target:
     is_open = slots.opened(live).object
     services = [is_open] if kind_of(live) == "Service" else [
-        s for name in slots.backend_services(is_open) if (s := snapshot.get("Service", name)) is not None
+        s for name in slots.backend_services(is_open) if (s := snapshot.get(ObjectRef("Service", name))) is not None
     ]  # fmt: skip
     pods = {name_of(p) for s in services for p in _selected(slots.opened(s).object, snapshot) if health.is_ready(p)}
     return Target(
@@ -185,7 +190,7 @@ def _target(live: Object, snapshot: Snapshot) -> Target:
 
 def _unfit(name: str, team: Object | None, closed: Sequence[Object], snapshot: Snapshot) -> Iterator[Refusal]:
     """Why the team's own page cannot take over; it must be ready now."""
-    what = label("Service", name)
+    what = str(ObjectRef("Service", name))
     if team is None:
         text = f"{what}, which is to show the maintenance page, does not exist."
         yield Refusal(text, reason=Reason.NO_PAGE, subject=what)
@@ -211,11 +216,11 @@ def _warnings(found: Sequence[Object], targets: Sequence[Target], snapshot: Snap
     for target in targets:
         if target.healthy:
             many = "1 healthy pod serves" if target.healthy == 1 else f"{target.healthy} healthy pods serve"
-            yield f"{many} through {label(target.kind, target.name)} now: closing it is an outage until it is opened."
-    names = {(kind_of(o), name_of(o)) for o in found}
+            yield f"{many} through {target.ref} now: closing it is an outage until it is opened."
+    names = {ref_of(o) for o in found}
     hosts = {host for o in found if kind_of(o) == "Ingress" for host in _hosts(o)}
     for other in snapshot.all("Ingress"):
-        if (kind_of(other), name_of(other)) not in names and (same := hosts & _hosts(other)):
+        if ref_of(other) not in names and (same := hosts & _hosts(other)):
             yield f"Ingress/{name_of(other)} takes requests for {', '.join(sorted(same))} too, and stays open."
     for live in found:
         if is_gce(live):

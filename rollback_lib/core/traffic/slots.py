@@ -17,8 +17,9 @@ import msgspec
 
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube import json_patch
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, label, name_of, notes_of
+from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, notes_of, ref_of
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.record import canonical
 
@@ -165,13 +166,13 @@ def holds(live: Mapping[str, Any] | None) -> bool:
     )
 
 
-def undone(live: Mapping[str, Any] | None, kind: str, name: str) -> str:
+def undone(live: Mapping[str, Any] | None, ref: ObjectRef) -> str:
     """Who opened again what we had closed, in a sentence; empty where it is closed still."""
     if live is None:
-        return f"{label(kind, name)} was closed, and is gone."
+        return f"{ref} was closed, and is gone."
     if holds(live):
         return ""
-    return f"{label(kind, name)} was closed, but {_manager(live)} opened it again."
+    return f"{ref} was closed, but {_manager(live)} opened it again."
 
 
 def _manager(live: Mapping[str, Any]) -> str:
@@ -187,9 +188,10 @@ def _manager(live: Mapping[str, Any]) -> str:
 _FIELDS: Final = ("f:selector", "f:rules", "f:defaultBackend")
 
 
-def cannot_close(kind: str, name: str, live: Mapping[str, Any], runs: Sequence[str]) -> Refusal | None:
+def cannot_close(live: Mapping[str, Any], runs: Sequence[str]) -> Refusal | None:
     """Why this object cannot be closed, and what to do; None where it can. What ``runs`` have closed is ours."""
-    what = label(kind, name)
+    ref = ref_of(live)
+    what = str(ref)
 
     def no(reason: Reason, text: str) -> Refusal:
         return Refusal(f"{what} {text}", reason=reason, subject=what)
@@ -197,7 +199,7 @@ def cannot_close(kind: str, name: str, live: Mapping[str, Any], runs: Sequence[s
     if closed_by_another(live, runs):
         return by_another(live)
     spec = live.get("spec") or {}
-    if kind != "Service":
+    if ref.type != "Service":
         if not any(_get(live, place) for place in _places(live, ()).values()):
             text = "names no backend, so there is nothing to close. Take it out of isolation.targets."
             return no(Reason.NO_BACKEND, text)
@@ -228,13 +230,13 @@ def closed_by_another(live: Mapping[str, Any], runs: Sequence[str]) -> bool:
 
 def by_another(live: Mapping[str, Any]) -> Refusal:
     """The refusal to touch what another run or a person has closed."""
-    what = label(kind_of(live), name_of(live))
+    what = str(ref_of(live))
     return Refusal(closed_already(live), reason=Reason.CLOSED_ALREADY, subject=what, facts=(closed_by(live),))
 
 
 def closed_already(live: Mapping[str, Any]) -> str:
     """By which run and since when an object is closed, and what to do about it."""
-    what, record = label(kind_of(live), name_of(live)), closing(live)
+    what, record = ref_of(live), closing(live)
     if record is None:
         return (
             f"{what} has the label {CLOSED} and nothing readable that says how it was: somebody changed it by hand. "

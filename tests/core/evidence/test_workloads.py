@@ -13,6 +13,7 @@ from rollback_lib.core import health
 from rollback_lib.core.evidence import workloads
 from rollback_lib.core.evidence.logs import SIGNS
 from rollback_lib.core.health import Patience, View
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.run.records import Finding
 from rollback_lib.core.settings.checks import Logs
 
@@ -58,6 +59,7 @@ def ended(seconds_ago: float, reason: str = "Error", code: int = 1) -> dict[str,
     return {"terminated": {"finishedAt": at(seconds_ago), "reason": reason, "exitCode": code}}
 
 
+CART = ObjectRef("Deployment", "cart")
 RUNNING: dict[str, Any] = {"running": {"startedAt": at(500)}}
 
 
@@ -91,9 +93,9 @@ def test_an_ordinary_restart_after_success_is_no_suspicion() -> None:
     assert found(view({"state": RUNNING, "lastState": ended(60, "Completed", 0)}, ready=True, age=9000)) == []
 
 
-def named(image: str) -> dict[tuple[str, str], dict[str, Any]]:
+def named(image: str) -> dict[ObjectRef, dict[str, Any]]:
     container = {"name": "cart", "image": image}
-    return {("Deployment", "cart"): {"kind": "Deployment", "spec": {"template": {"spec": {"containers": [container]}}}}}
+    return {CART: {"kind": "Deployment", "spec": {"template": {"spec": {"containers": [container]}}}}}
 
 
 @pytest.mark.parametrize(
@@ -104,16 +106,16 @@ def named(image: str) -> dict[tuple[str, str], dict[str, Any]]:
     ],
 )  # fmt: skip
 def test_an_image_is_wrong_by_its_name_not_by_its_tag_or_place(said: str, wrong: bool) -> None:
-    views = {"Deployment/cart": view({"state": RUNNING}, ready=True)}
+    views = {CART: view({"state": RUNNING}, ready=True)}
     assert [f.cause for f in workloads.wrong_images(views, named(said), "v2")] == (["WrongImage"] if wrong else [])
 
 
 def test_variables_that_differ_are_named_without_their_values() -> None:
     body = named("team/cart:v2")
-    body["Deployment", "cart"]["spec"]["template"]["spec"]["containers"][0]["env"] = [
+    body[CART]["spec"]["template"]["spec"]["containers"][0]["env"] = [
         {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "PROFILE", "value": "prod"},
     ]  # fmt: skip
-    [got] = workloads.wrong_settings({"Deployment/cart": view({}, ready=True)}, body, "v2", {"PROFILE"})
+    [got] = workloads.wrong_settings({CART: view({}, ready=True)}, body, "v2", {"PROFILE"})
     assert got.severity == "note"
     assert got.text == "variables are not what v2 says (cart: DB_PASSWORD)"
 

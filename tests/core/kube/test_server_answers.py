@@ -10,6 +10,7 @@ import pytest
 
 from rollback_lib.adapters.kubernetes_http import Answer
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.server_answers import dotted, not_text, told, without_quotes
 from rollback_lib.core.manifests import manifest_objects
 from rollback_lib.core.plan import dry_run
@@ -137,7 +138,7 @@ def test_each_number_where_text_is_meant_is_found_with_its_line() -> None:
     manifest = manifest_objects.parse(FILE.encode(), "k8s/web.yaml")
     (found,) = (d.object for d in manifest.documents if d.object["kind"] == "Deployment")
     lines = {
-        dotted(path): (what, manifest_objects.line_of(manifest, "Deployment", "web", path))
+        dotted(path): (what, manifest_objects.line_of(manifest, ObjectRef("Deployment", "web"), path))
         for path, what in not_text(found)
     }
     assert lines == {
@@ -165,8 +166,8 @@ def test_in_other_kinds_too(obj: Any, where: list[str]) -> None:
 def test_a_value_that_is_not_there_has_no_line() -> None:
     manifest = manifest_objects.parse(FILE.encode(), "k8s/web.yaml")
     for path in (("spec", "nothing"), ("spec", "template", "spec", "containers", 7)):
-        assert manifest_objects.line_of(manifest, "Deployment", "web", path) == 0
-    assert manifest_objects.line_of(manifest, "Deployment", "other", ("spec",)) == 0
+        assert manifest_objects.line_of(manifest, ObjectRef("Deployment", "web"), path) == 0
+    assert manifest_objects.line_of(manifest, ObjectRef("Deployment", "other"), ("spec",)) == 0
 
 
 def test_a_refusal_says_where_and_what_to_do() -> None:

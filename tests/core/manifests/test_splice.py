@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.manifests import manifest_objects, placeholders
 from rollback_lib.core.manifests import splice as manifest_splice
 from rollback_lib.core.manifests.manifest_objects import parse
@@ -200,7 +201,7 @@ TEMPLATE = {"spec": {"initContainers": [{"name": "i", "image": "i:1"}], "contain
 )
 @pytest.mark.parametrize("listed", [False, True])
 def test_images_are_found_in_every_pod_template_also_inside_a_list(kind: str, spec: object, listed: bool) -> None:
-    thing: dict[str, object] = {"apiVersion": "x/v1", "kind": kind, "metadata": {"name": "n"}, "spec": spec}
+    thing: dict[str, object] = {"apiVersion": KINDS[kind].api, "kind": kind, "metadata": {"name": "n"}, "spec": spec}
     if listed:
         thing = {"apiVersion": "v1", "kind": "List", "items": [{**thing, "kind": "Service", "spec": None}, thing]}
     for data in (manifest_objects.dump([thing]).encode(), json.dumps(thing, indent=1).encode()):

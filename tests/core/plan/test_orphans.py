@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.objects import ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.manifests import inventory
 from rollback_lib.core.manifests.inventory import Contents
@@ -63,9 +65,9 @@ def cluster(*objects: Object) -> Snapshot:
 
 
 def fates(only_there: list[Object], snapshot: Snapshot, **there: bool | None) -> list[tuple[str, str]]:
-    keys = {(o["kind"], o["metadata"]["name"]): o for o in only_there}
-    seen = {key: there.get(key[1]) for key in keys if key[1] in there}
-    return [(f"{o.kind}/{o.name}", o.change) for o in drafts.orphans_of(snapshot, keys, seen, "shop")]
+    keys = {ref_of(o): o for o in only_there}
+    seen = {ref: there.get(ref.name) for ref in keys if ref.name in there}
+    return [(str(o.ref), o.change) for o in drafts.orphans_of(snapshot, keys, seen, "shop")]
 
 
 def test_a_config_map_goes_after_the_only_workload_that_reads_it() -> None:
@@ -107,7 +109,7 @@ def test_what_is_never_deleted_is_listed_where_it_is_there_or_may_be() -> None:
 
 
 def contents(held: Files, settings: model.Settings, *, ignored: bool = False) -> Contents:
-    return inventory.contents(held, settings, lambda file: parse(held.texts[file], file), ignored=ignored)
+    return inventory.contents(held, settings, lambda file: parse(held.texts[file], file), "shop", ignored=ignored)
 
 
 def texts(files: Mapping[str, list[Object]]) -> dict[str, bytes]:
@@ -118,15 +120,15 @@ def test_services_are_told_apart_in_one_file_as_in_folders() -> None:
     files = texts({"k8s/all.yaml": [deployment("user-service"), deployment("locust"), config_map("shared")]})
     plain = model.load((SETTINGS % "k8s").encode(), "rollback.yaml")
     found = contents(Files(files), plain)
-    assert {name for _, name in found.bodies()} == {"user-service", "shared"}
-    assert {name for _, name in found.bodies(["order-service"])} == {"shared"}
-    assert ("Deployment", "locust") in contents(Files(files), plain, ignored=True).objects
+    assert {ref.name for ref in found.bodies()} == {"user-service", "shared"}
+    assert {ref.name for ref in found.bodies(["order-service"])} == {"shared"}
+    assert ObjectRef("Deployment", "locust") in contents(Files(files), plain, ignored=True).objects
 
 
 def test_a_release_with_a_file_that_does_not_read_is_not_known_to_lack_anything() -> None:
     files = texts({"k8s/user-service/a.yaml": [deployment("user-service")]})
     folders = model.load((SETTINGS % "k8s/{service}").encode(), "rollback.yaml")
-    key = ("Deployment", "order-service")
+    key = ObjectRef("Deployment", "order-service")
     assert contents(Files(files), folders).lacks(key)
     assert not contents(Files({**files, "k8s/order-service/a.yaml": b"a: {"}), folders).lacks(key)
     assert not contents(Files(), folders).lacks(key)
@@ -148,7 +150,7 @@ def test_what_may_hold_up_what_was_restored_is_told_first() -> None:
 def test_a_place_that_is_not_in_the_repository_makes_a_release_not_known_to_lack_anything() -> None:
     files = texts({"k8s/user-service/a.yaml": [deployment("user-service")]})
     folders = model.load((SETTINGS % "k8s/{service}").encode(), "rollback.yaml")
-    key = ("Deployment", "order-service")
+    key = ObjectRef("Deployment", "order-service")
     for unread in (submodule("k8s/order-service"), pointer("k8s/order-service/all.yaml"), submodule("k8s")):
         assert not contents(Files(files, unread=(unread,)), folders).lacks(key)
     assert contents(Files(files, unread=(submodule("docs"), submodule("k8s/locust"))), folders).lacks(key)

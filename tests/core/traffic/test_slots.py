@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollback_lib.core.kube import json_patch
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import fingerprint
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.traffic import slots
@@ -236,7 +237,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("said", "live"), REFUSED.items(), ids=REFUSED)
 def test_what_cannot_be_closed_is_refused_with_the_way_on(said: str, live: dict[str, Any]) -> None:
-    why = slots.cannot_close("Service", "gateway", live, (RUN,))
+    why = slots.cannot_close(live, (RUN,))
     assert why is not None
     assert said in why.text
     assert why.text.startswith("Service/gateway ")
@@ -244,19 +245,19 @@ def test_what_cannot_be_closed_is_refused_with_the_way_on(said: str, live: dict[
 
 
 def test_a_dead_run_that_closed_it_is_named_with_since_when_and_both_ways_on() -> None:
-    why = slots.cannot_close("Service", "gateway", close(service(), None), ("another",))
+    why = slots.cannot_close(close(service(), None), ("another",))
     assert why is not None
     assert why.facts == (RUN,)
     assert all(part in why.text for part in (RUN, SINCE, "rollback resume", "rollback reopen"))
 
 
 def test_what_this_very_run_closed_is_closed_again_without_a_word() -> None:
-    assert slots.cannot_close("Service", "gateway", close(service(), None), (RUN,)) is None
+    assert slots.cannot_close(close(service(), None), (RUN,)) is None
 
 
 def test_an_ingress_without_a_backend_has_nothing_to_close() -> None:
     empty = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "shop"}, "spec": {}}
-    why = slots.cannot_close("Ingress", "shop", empty, (RUN,))
+    why = slots.cannot_close(empty, (RUN,))
     assert why is not None
     assert why.reason == Reason.NO_BACKEND
 
@@ -269,8 +270,11 @@ def test_who_opened_it_again_is_named_from_managed_fields() -> None:
         {"manager": "flagger", "time": "2026-03-01T12:00:05Z", "fieldsV1": {"f:spec": {"f:selector": {}}}},
         {"manager": "kube-controller-manager", "time": "2026-03-01T12:00:09Z", "fieldsV1": {"f:status": {}}},
     ]
-    assert slots.undone(live, "Service", "gateway") == "Service/gateway was closed, but flagger opened it again."
-    assert "is gone" in slots.undone(None, "Service", "gateway")
+    assert (
+        slots.undone(live, ObjectRef("Service", "gateway"))
+        == "Service/gateway was closed, but flagger opened it again."
+    )
+    assert "is gone" in slots.undone(None, ObjectRef("Service", "gateway"))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', json.dumps({"run": "x"})])

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from rollback_lib.core.kube.identity import ObjectRef
+
 
 class Health(enum.StrEnum):
     HEALTHY = "healthy"
@@ -48,6 +50,10 @@ class Report(msgspec.Struct, frozen=True):
     desired: int = 0
     updated: int = 0
     pods: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
 
 
 class View(msgspec.Struct, frozen=True):

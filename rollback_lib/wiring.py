@@ -142,6 +142,9 @@ class LazyRepository:
     def whole(self, commit: str) -> Files:
         return self._open().whole(commit)
 
+    def naming(self, texts: Sequence[str], commits: Sequence[str], prefixes: Sequence[str]) -> Mapping[str, set[str]]:
+        return self._open().naming(texts, commits, prefixes)
+
     def list_paths(self, commit: str) -> Sequence[str]:
         return self._open().list_paths(commit)
 

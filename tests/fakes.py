@@ -337,6 +337,11 @@ class FakeGit:
     def whole(self, commit: str) -> Files:
         return Files(self._at(commit))
 
+    def naming(self, texts: Sequence[str], commits: Sequence[str], prefixes: Sequence[str]) -> Mapping[str, set[str]]:
+        held = {c: b"\n".join(self._at(c).values()).decode() for c in commits}
+        named = {c: {t for t in texts if t and t in held[c]} for c in commits}
+        return {c: found for c, found in named.items() if found}
+
     def list_paths(self, commit: str) -> Sequence[str]:
         return list(self._at(commit))
 

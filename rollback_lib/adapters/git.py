@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, cast, get_args
 
 import msgspec
 
+from rollback_lib.adapters import git_grep
 from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.adapters.git_program import GitProgram
 from rollback_lib.adapters.git_words import first_line, not_ours
@@ -174,6 +175,18 @@ class GitRepository:
             found, {}, unread + tuple(trees.pointer(n) for n, data in found.items() if trees.is_pointer(data))
         )
 
+    def naming(self, texts: Sequence[str], commits: Sequence[str], prefixes: Sequence[str]) -> dict[str, set[str]]:
+        """Which of the texts stand anywhere in these files of each commit; a commit that has none is left out.
+
+        A text is also found inside a longer one. Raises RefusedError where this clone lacks an object.
+        """
+        if wrong := [c for c in commits if not _HASH.fullmatch(c)]:
+            raise BugError(f"not a commit: {wrong[0]!r}")
+        found, failed = git_grep.naming(self._git, texts, commits, [tidy(prefix) for prefix in prefixes])
+        if failed is not None:
+            raise self._refused("the releases' manifests", failed.said)
+        return found
+
     def _targets(self, entries: Sequence[_Entry], said: str) -> dict[str, str]:
         """What each of the links says, by its object."""
         links = list(dict.fromkeys(e.object for e in entries if e.mode == trees.LINK))
@@ -293,11 +306,13 @@ class GitRepository:
     def _ask(self, said: str, *arguments: str, stdin: bytes = b"") -> bytes:
         answer = self._git.run(*arguments, stdin=stdin)
         if answer.code:
-            reason = first_line(answer.said)
-            if _MISSING.search(answer.said):
-                raise self._lacking(said, reason)
-            raise RefusedError(f"git cannot read {said}: {reason}.")
+            raise self._refused(said, answer.said)
         return answer.out
+
+    def _refused(self, said: str, why: str) -> RefusedError:
+        if _MISSING.search(why):
+            return self._lacking(said, first_line(why))
+        return RefusedError(f"git cannot read {said}: {first_line(why)}.")
 
 
 def _object_type(kind: str) -> ObjectType:

@@ -29,6 +29,7 @@ class Reason(enum.StrEnum):
     # its images
     PODS_UNSEEN = "pods-unseen"  # the namespace
     NO_IMAGE = "no-image"  # the workload; the container, what its manifest says, and the release
+    SHARED_NAMES = "shared-names"  # the release; the names that its images have at another one as well
     IMAGE_CHANGED = "image-changed"  # the object; the container, its image, and what an admission policy makes of it
 
     # an object

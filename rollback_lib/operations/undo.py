@@ -40,6 +40,9 @@ class StateBefore:
     def whole(self, commit: str) -> Files:
         return Files(self._tree) if commit == self._tag.commit else self._git.whole(commit)
 
+    def naming(self, texts: Sequence[str], commits: Sequence[str], prefixes: Sequence[str]) -> Mapping[str, set[str]]:
+        return self._git.naming(texts, [c for c in commits if c != self._tag.commit], prefixes)
+
     def list_paths(self, commit: str) -> Sequence[str]:
         return list(self._tree) if commit == self._tag.commit else self._git.list_paths(commit)
 

@@ -26,6 +26,10 @@ class GitHistory(Protocol):
         """Every file that may be text, at most `core.manifests.tree.MOST_BYTES`; RefusedError where there is more."""
         ...
 
+    def naming(self, texts: Sequence[str], commits: Sequence[str], prefixes: Sequence[str]) -> Mapping[str, set[str]]:
+        """Which of the texts stand anywhere in these files of each commit, alone or in a longer one. One question."""
+        ...
+
     def list_paths(self, commit: str) -> Sequence[str]: ...
 
     def blobs(self, commit: str) -> Mapping[str, str]:

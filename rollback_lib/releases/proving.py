@@ -22,7 +22,7 @@ from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.tags import MARKS, ReleaseRef
 from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.ports import Ports
-from rollback_lib.releases import reading, what_runs
+from rollback_lib.releases import naming, reading, what_runs
 
 _ASKED: Final = 3  # releases that are asked whether they are the one that runs
 
@@ -53,6 +53,9 @@ def prove(
     platforms = what_runs.node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
+    team = [w for w in wanted if ladder.is_own(w, settings, running.get(w.ref, ()))]
+    files = naming.look(request, resolution, now, ports, team, settings)
+    wanted = [msgspec.structs.replace(w, evidence=files.evidence.get(w.ref, w.evidence)) for w in wanted]
     asker = _Asker(ports, platforms, {} if known is None else known, configs=bare)
     pods = {w.ref: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
     while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w.ref])}:
@@ -98,7 +101,9 @@ def prove(
             break
     # what the ledger has of a release did not match: a registry tag that says otherwise has moved
     told = [r for r in (resolution.target, *others) if r.release not in resolution.in_ledger]
-    running_release = current.release_of(seen, told, settings, asker.answers)
+    running_release = files.current
+    if running_release == current.UNKNOWN:
+        running_release = current.release_of(seen, told, settings, asker.answers)
     if running_release == current.UNKNOWN:
         running_release = _by_mark(now, own, resolution.releases)
     if resolution.current.commit or running_release == current.UNKNOWN:
@@ -106,7 +111,7 @@ def prove(
     releases = [running_release.release, *(r.release for r in others)]
     return Images(
         current=running_release,
-        images=tuple(live.beside(i, there.get(i.ref), asker.answers) for i in images),
+        images=tuple(live.beside(i, there.get(i.ref), asker.answers, settings.mutable_tags) for i in images),
         mutable_tags=current.still_failed(images, mutable, releases, settings, asker.answers),
         accepted=tuple(sorted(used)),
         warnings=tuple(dict.fromkeys(warnings)),

@@ -12,6 +12,7 @@ from rollback_lib.collectors import approval, closing, migrations, needs, orphan
 from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
+from rollback_lib.core.images import unproven
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, WRITTEN
 from rollback_lib.core.kube.objects import name_of
@@ -110,7 +111,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused += resolution.refusals
     if resolution.target.is_proposal and not request.dry_run:
         refused.append(target.proposed(resolution.target))
-    if stuck or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found):
+    changes = bool(stuck) or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found)
+    refused += unproven.of_images(images.images, resolution.target.release, changes=changes, warnings=warnings)
+    if changes:
         mine = {name for d in drafts for name in (d.service, name_of(d.target))}
         if detection := run.find(Detection):
             weighed = findings.weighed(detection, request, mine, approved=bool(approval.given(ports)))

@@ -297,6 +297,28 @@ class TestFiles:
             assert repository.read(commit, name) == read[name]
         assert set(names) < set(repository.list_paths(commit))
 
+    def test_texts_are_found_in_the_files_of_many_commits_at_once(
+        self, shop: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rollback_lib.adapters.git_grep._COMMITS", 2)
+        first = shop.commit({"k8s/x.yaml": "image: team/x:1\nother: team/x:1", "else/x.yaml": "image: team/x:2"})
+        second = shop.commit({"k8s/x.yaml": "image: 'team/x:20'", "k8s/a\nb.yaml": "image: team/y:7"})
+        third = shop.commit({"k8s/x.yaml": "image: ${IMAGE} [1]", "k8s/a\nb.yaml": ""})
+        for key, value in (("color.grep", "always"), ("grep.lineNumber", "true"), ("grep.patternType", "perl")):
+            shop.git("config", key, value)
+        found = GitRepository(shop.folder).naming
+        texts = ["team/x:1", "team/x:2", "team/y:7", "[1]", ""]
+        assert found(texts, [first, second, third], ["k8s"]) == {
+            first: {"team/x:1"},
+            second: {"team/x:2"},  # in a longer one
+            third: {"[1]"},
+        }
+        assert found(texts, [first], ["k8s", "else"]) == {first: {"team/x:1", "team/x:2"}}
+        assert found(["team/x:2"], [first], [""]) == {first: {"team/x:2"}}
+        assert found(["never"], [first], ["k8s"]) == {}
+        assert found([], [first], ["k8s"]) == {}
+        assert found(texts, [], ["k8s"]) == {}
+
     def test_only_manifests_below_the_prefixes_and_nothing_twice(self, shop: RepositoryBuilder) -> None:
         commit = shop.commit({"k8s/x.txt": "x", "k8s2/x.yaml": "x", "shared.yaml": "", "k8s/empty.json": ""})
         repository = GitRepository(shop.folder)

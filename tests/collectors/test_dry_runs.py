@@ -34,10 +34,8 @@ def planned(live: dict[str, Any], base: dict[str, Any], target: dict[str, Any]) 
     snapshot = cluster.snapshot(["ConfigMap", "Deployment"])
     drafts = []
     for wanted, was in ((target, base), (reader(), reader())):
-        kind, name = wanted["kind"], wanted["metadata"]["name"]
-        draft = Draft(
-            service="cart", wave=1, file="cart.yaml", target=wanted, live=snapshot.get(ObjectRef(kind, name)), change="left"
-        )  # fmt: skip
+        there = snapshot.get(ObjectRef(wanted["kind"], wanted["metadata"]["name"]))
+        draft = Draft(service="cart", wave=1, file="cart.yaml", target=wanted, live=there, change="left")
         drafts.append(decide.put_back(draft, was, namespace="shop", autoscaled=False, stamp={}))
     tried = DryRuns(cluster, snapshot, set(), (), lambda target: {}, "2026-01-01T00:00:00Z").of(drafts)
     return {d.ref.kind: (d.change, d.why) for d in tried}

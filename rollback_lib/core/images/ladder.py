@@ -1,10 +1,10 @@
 """Which image a container gets at the target release: the ladder, best rung first.
 
-``ledger``, ``release-tag``, ``manifest``, ``history``, ``reference``. Why a ladder:
-in the application that the plan was written for, all release tags with manifests say ``repository:prod``, which each
-deploy overwrites, so the manifest alone brings nothing back. A registry that says "absent" and one that cannot tell
-are told apart everywhere. What the ledger recorded for a container is what ran: where the registry has lost it, another
-rung may only stand in with the same digest set.
+``ledger``, then ``manifest`` and ``release-tag``, first the one that explains what runs (`core.images.confirmation`);
+``history``, ``revision``, ``reference``. Why a ladder: in the application that the plan was written for, all release
+tags with manifests say ``repository:prod``, which each deploy overwrites, so the manifest alone brings nothing back.
+A registry that says "absent" and one that cannot tell are told apart everywhere. What the ledger recorded for a
+container is what ran: where the registry has lost it, another rung may only stand in with the same digest set.
 
 Use: look up what `to_ask` names, add the answers, repeat until it names nothing, then `choose`.
 """
@@ -17,20 +17,31 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.images.candidates import candidates
+from rollback_lib.core.images.confirmation import Confirmation, same_name
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import (
-    Candidate,
     ContainerImage,
     ImageSettings,
     Running,
     TriedRung,
     Wanted,
-    candidates,
     is_own,
     is_placeholder,
     same_image,
     unproven,
+)
+from rollback_lib.core.images.weighing import (
+    IMAGE_FROM,
+    Found,
+    accepts,
+    decided,
+    look,
+    one_image,
+    other_bits,
+    rivals,
+    with_accepted,
 )
 from rollback_lib.core.kube.objects import field_of
 from rollback_lib.core.reasons import Reason
@@ -79,21 +90,22 @@ def to_ask(
 
     A rung is asked only when no better one is present: looking spends the registry's quota.
     """
-    for candidate in candidates(wanted, release, settings, running):
+    ladder = candidates(wanted, release, settings, running)
+    names = rivals(ladder, wanted)
+    for candidate in ladder:
         if candidate.reference and candidate.reference not in answers:
             return (candidate.reference,)
         answer = answers.get(candidate.reference)
-        if answer and answer.state == "present" and not _other_bits(wanted, candidate, answer):
+        if candidate.against or not answer or answer.state != "present" or other_bits(wanted, candidate, answer):
+            continue
+        if candidate.reference not in names:
             return ()
+        if missing := [n for n in names if n not in answers]:
+            return (missing[0],)
+        if one_image(answers[n] for n in names):
+            return ()
+        return tuple(tag for tag in wanted.evidence.tags.values() if tag not in answers)
     return ()
-
-
-def _other_bits(wanted: Wanted, candidate: Candidate, answer: Answer | None) -> bool:
-    """Whether the rung is known to be another image than the recorded one, or nothing tells which it is."""
-    if wanted.recorded is None or candidate.rung in ("ledger", "reference") or not candidate.reference:
-        return False
-    known = {answer.digest, *answer.digests} if answer else set()
-    return not (known | {digest_of(candidate.reference)}) & set(wanted.recorded.digest_set)
 
 
 def choose(
@@ -110,11 +122,12 @@ def choose(
     was tried, and carries the code that would let it through, if one would.
     """
     own = is_own(wanted, settings, running)
-    found = [_look(c, answers, running) for c in candidates(wanted, release, settings, running)]
+    found = [look(c, answers, running) for c in candidates(wanted, release, settings, running)]
     if own and f"{MOVED}:{release}" not in accepted:
-        found = [msgspec.structs.replace(f, other=_other_bits(wanted, f.candidate, f.answer)) for f in found]
+        found = [msgspec.structs.replace(f, other=other_bits(wanted, f.candidate, f.answer)) for f in found]
+    found = with_accepted(decided(found, wanted, answers), wanted, accepted)
     take = _Taking(wanted, release, own, found)
-    may_unknown, may_nodes, may_reference = (_accepts(accepted, c, wanted) for c in (UNKNOWN, ON_NODES, REFERENCE))
+    may_unknown, may_nodes, may_reference = (accepts(accepted, c, wanted) for c in (UNKNOWN, ON_NODES, REFERENCE))
     choice = take.proven(may_reference) or take.held_though_unknown()
     if choice is None and may_unknown:
         choice = take.unproven(may_reference)
@@ -125,54 +138,12 @@ def choose(
     return None, (take.refusal(may_unknown, may_nodes, may_reference),)
 
 
-def _accepts(accepted: frozenset[str], code: str, wanted: Wanted) -> bool:
-    return code in accepted or f"{code}:{wanted.service}" in accepted
-
-
-class _Found(msgspec.Struct, frozen=True):
-    """A rung with what is known of it. ``held`` is its digest where pods run it, so that nodes have it.
-
-    ``other``: it is not, or not for certain, the image that the ledger has for the release.
-    """
-
-    candidate: Candidate
-    answer: Answer | None
-    digest: str = ""
-    held: str = ""
-    asked: bool = False
-    other: bool = False
-
-    @property
-    def state(self) -> str:
-        return self.answer.state if self.answer else "skipped"
-
-    @property
-    def tried(self) -> TriedRung:
-        text = (self.answer.text or self.state) if self.answer else self.candidate.why
-        if self.candidate.reference and self.candidate.reference not in text:
-            text = f"{self.candidate.reference}: {text}"
-        if self.other and self.state == "present":
-            text = f"{text} ({self.digest}), which is not what the ledger has for the release"
-        return TriedRung(self.candidate.rung, self.candidate.reference, self.state, text)
-
-
-def _look(candidate: Candidate, answers: Mapping[str, Answer], running: Sequence[Running]) -> _Found:
-    if not candidate.reference:
-        return _Found(candidate, None)
-    not_asked = Answer(candidate.reference, "unknown", text=f"{candidate.reference}: the registry was not asked")
-    answer = answers.get(candidate.reference, not_asked)
-    digest = answer.digest or digest_of(candidate.reference)
-    runs = any(same_image((digest, *answer.digests, *candidate.digests), r.image_id) for r in running)
-    held = (digest if runs else "") if digest else candidate.running
-    return _Found(candidate, answer, digest or candidate.running, held, candidate.reference in answers)
-
-
 class _Taking:
     """The ways to take a rung, each a method; None where it does not lead to an image."""
 
-    def __init__(self, wanted: Wanted, release: str, own: bool, found: Sequence[_Found]) -> None:
+    def __init__(self, wanted: Wanted, release: str, own: bool, found: Sequence[Found]) -> None:
         self.wanted, self.release, self.own, self.found = wanted, release, own, found
-        self.usable = [f for f in found if not f.other]
+        self.usable = [f for f in found if not f.other and not f.candidate.against]
         # What we write for an own image is pinned, and for a digest the API server's default is IfNotPresent.
         latest = not own and found[0].candidate.tag in ("", "latest") and not digest_of(wanted.image)
         self.from_nodes = (wanted.pull_policy or ("Always" if latest else "IfNotPresent")) != "Always"
@@ -216,20 +187,20 @@ class _Taking:
                 return self._choice(f, "gone from the registry: it starts only on nodes that still have it (accepted)")
         return None
 
-    def _on_nodes(self) -> list[_Found]:
+    def _on_nodes(self) -> list[Found]:
         if not self.from_nodes:
             return []
         return [
             f for f in self.usable if f.held and f.answer and f.state == "absent" and not f.answer.missing_platforms
         ]
 
-    def _may_stand_in(self, found: _Found) -> bool:
+    def _may_stand_in(self, found: Found) -> bool:
         """History and reference may only stand in for the release once every rung that names it was looked at."""
-        if found.candidate.rung not in ("history", "reference"):
+        if found.candidate.rung not in ("history", "revision", "reference"):
             return True
         return not any(f.state == "unknown" for f in self.found[: self.found.index(found)])
 
-    def _choice(self, found: _Found, *warnings: str) -> Choice:
+    def _choice(self, found: Found, *warnings: str) -> Choice:
         w, candidate, digest = self.wanted, found.candidate, found.digest
         resolves = found.answer is not None and found.answer.digest != "" and found.state != "absent"
         if not self.own:
@@ -242,21 +213,32 @@ class _Taking:
             image = f"{candidate.repository}@{digest}"
         digests = found.answer.digests if found.answer and found.answer.digest == digest else ()
         digests = (*digests, *candidate.digests)
+        by_name = candidate.rung == "manifest" and not digest_of(w.image)
         chosen = msgspec.structs.replace(
             unproven(w, own=self.own), to=image, digest=digest, rung=candidate.rung, tried=self._tried(found),
+            same_elsewhere=by_name and w.evidence.manifests is Confirmation.SAME,
             digests=tuple(dict.fromkeys(digests or (digest,))) if digest else (),
         )  # fmt: skip
         return chosen, (*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests))
 
-    def _tried(self, last: _Found) -> tuple[TriedRung, ...]:
+    def _tried(self, last: Found) -> tuple[TriedRung, ...]:
         end = self.found.index(last)
         return tuple(f.tried for i, f in enumerate(self.found) if i <= end or f.asked)
 
-    def _warnings(self, found: _Found, digests: Sequence[str]) -> tuple[str, ...]:
+    def _warnings(self, found: Found, digests: Sequence[str]) -> tuple[str, ...]:
         place, rung = self.wanted.place, found.candidate.rung
         said = []
         if rung == "history" and not found.candidate.restored:
             said.append(f"the digest is that of pods of an older revision; nothing proves that it is {self.release}")
+        if rung == "revision":
+            older = self.wanted.evidence.proposed
+            began = f" (it began {older.created})" if older else ""
+            said.append(f"an older revision names {found.candidate.reference}{began}; nothing proves that it is "
+                        f"{self.release}")  # fmt: skip
+        if rung == "manifest" and self._untold():
+            said.append(
+                f"nothing here shows that the files of releases name what runs ({self.wanted.evidence.past.live})"
+            )
         if rung == "reference":
             said.append(f"{found.candidate.reference} is the last resort; nothing proves that it is {self.release}")
         if rung == "as-is" and found.candidate.tag in ("", "latest") and not digest_of(self.wanted.image):
@@ -272,6 +254,11 @@ class _Taking:
             if f.answer and f.answer.missing_platforms:
                 said.append(f"a better rung cannot run on the nodes: {f.tried}")
         return tuple(f"{place}: {text}" for text in said)
+
+    def _untold(self) -> bool:
+        evidence = self.wanted.evidence
+        live = evidence.past.live
+        return evidence.manifests is Confirmation.UNTOLD and bool(live) and not same_name(live, self.wanted.image)
 
     def refusal(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> Refusal:
         code, fix = self._way_out(may_unknown, may_nodes, may_reference)
@@ -295,6 +282,9 @@ class _Taking:
             return ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them."
         if not may_reference and self.found[-1].candidate.rung == "reference" and self.found[-1].state == "present":
             return REFERENCE, "The reference tag exists, but nothing proves which release it is."
+        if by_choice := [f.candidate.rung for f in self.found if f.candidate.against and f.state == "present"]:
+            ways = " or ".join(f"`--accept {IMAGE_FROM}:{rung}`" for rung in dict.fromkeys(by_choice))
+            return f"{IMAGE_FROM}:{by_choice[-1]}", f"Look which of them ran, and take it with {ways}."
         if any(f.other and f.state == "present" for f in self.found):
             fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."
             return f"{MOVED}:{self.release}", fix

@@ -1,4 +1,4 @@
-"""Which references could give a container its image, best rung first, and whose image it is.
+"""What the ladder is about: a container as the release wants it, what it runs, what a rung would give, whose it is.
 
 Images that are not the team's own have one rung, ``as-is``: release tags and the reference tag are never tried for
 them, since a vendor's repository may hold a tag of that name by chance.
@@ -12,14 +12,15 @@ from typing import Final, Literal
 
 import msgspec
 
-from rollback_lib.core.images.reference import ImageReference, digest_of, is_registry_tag, parse
+from rollback_lib.core.images.confirmation import Evidence
+from rollback_lib.core.images.reference import ImageReference, digest_of, parse
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 
-Rung = Literal["ledger", "release-tag", "manifest", "history", "reference", "as-is"]
+Rung = Literal["ledger", "manifest", "release-tag", "history", "revision", "reference", "as-is"]
 
 _MARKS = re.compile(r"[${}<>%]|@[A-Za-z_]+@|__[A-Za-z_]+__")
 _WORD = re.compile(r"[A-Z]+(_[A-Z]+)+|TAG|VERSION|IMAGE|(?:replace|change)(?:Image)?(?:Tag|Version)")
-_SERVICE: Final = "{service}"
+SERVICE: Final = "{service}"
 
 
 class RecordedContainer(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """One container of one workload, as the target release's manifest has it (placeholders too).
 
     ``pull_policy`` is empty where the manifest leaves it out. ``recorded`` is what really ran for it at this release,
-    where the ledger knows.
+    where the ledger knows. ``evidence``: what the cluster shows of its past.
     """
 
     service: str
@@ -53,6 +54,7 @@ class Wanted(msgspec.Struct, frozen=True):
     image: str
     pull_policy: str = ""
     recorded: RecordedContainer | None = None
+    evidence: Evidence = Evidence()
 
     @property
     def place(self) -> str:
@@ -107,6 +109,7 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
     rung: str
     tried: tuple[TriedRung, ...] = ()
     ran: str = ""  # the digest that the newest pods report, where they agree
+    same_elsewhere: bool = False  # its manifest names it as the other release's does, so that proves nothing
     group: str = ""  # of the kind, where it is not the usual one
     live_is_target: bool = False  # the live reference still names this image, in the registry and in the pods
 
@@ -143,7 +146,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     ``repository`` and ``tag`` are what would be written; ``running`` is a digest that pods prove for it; ``moves``
     says that the tag is no name for one image, ``restored`` that pods run it since a rollback to this very release.
-    ``digests`` is the set that is known without asking.
+    ``digests`` is the set that is known without asking. ``against`` says why it is not taken unless accepted.
     """
 
     rung: Rung
@@ -155,6 +158,7 @@ class Candidate(msgspec.Struct, frozen=True):
     moves: bool = False
     restored: bool = False
     digests: tuple[str, ...] = ()
+    against: str = ""
 
 
 def same_image(digests: Iterable[str], image_id: str) -> bool:
@@ -180,9 +184,9 @@ def is_own(wanted: Wanted, settings: ImageSettings, running: Sequence[Running] =
     A placeholder for the whole image is taken for the team's, unless the pods of that container run another repository
     (a sidecar must not become the service).
     """
-    reference = _repository_of(wanted.image)
+    reference = repository_named(wanted.image)
     if reference is None:
-        seen = [r for r in map(_parsed, (r.image for r in running)) if r]
+        seen = [r for r in map(parsed, (r.image for r in running)) if r]
         return is_placeholder(wanted.image) and (not seen or any(_is_ours(r, wanted, settings) for r in seen))
     return _is_ours(reference, wanted, settings)
 
@@ -190,127 +194,26 @@ def is_own(wanted: Wanted, settings: ImageSettings, running: Sequence[Running] =
 def _is_ours(reference: ImageReference, wanted: Wanted, settings: ImageSettings) -> bool:
     if not settings.repository:
         return reference.path.rpartition("/")[2] == wanted.service
-    names = settings.services or ((wanted.service,) if settings.repository == _SERVICE else ())
+    names = settings.services or ((wanted.service,) if settings.repository == SERVICE else ())
     if names:
-        patterns = (_parsed(settings.repository.replace(_SERVICE, name)) for name in (*names, wanted.service))
+        patterns = (parsed(settings.repository.replace(SERVICE, name)) for name in (*names, wanted.service))
         return any(p is not None and p.name == reference.name for p in patterns)
-    stand_in = _parsed(settings.repository.replace(_SERVICE, "zz0service0zz"))
+    stand_in = parsed(settings.repository.replace(SERVICE, "zz0service0zz"))
     if stand_in is None:
         return False
     pattern = re.escape(stand_in.name).replace("zz0service0zz", r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
     return re.fullmatch(pattern, reference.name) is not None
 
 
-def _parsed(text: str) -> ImageReference | None:
+def parsed(text: str) -> ImageReference | None:
+    """The reference that the text is; None where it is none."""
     try:
         return parse(text)
     except ValueError:
         return None
 
 
-def _repository_of(image: str) -> ImageReference | None:
+def repository_named(image: str) -> ImageReference | None:
     """The repository that the manifest names, also where its tag is a placeholder."""
     before, colon, tag = image.partition("@")[0].rpartition(":")
-    return _parsed(before if colon and "/" not in tag else image.partition("@")[0])
-
-
-def candidates(
-    wanted: Wanted, release: str, settings: ImageSettings, running: Sequence[Running] = ()
-) -> tuple[Candidate, ...]:
-    """What could be tried, best rung first, also what cannot be asked."""
-    if not is_own(wanted, settings, running):
-        return (_as_is(wanted, settings, running),)
-    found = _repository_of(wanted.image) or _parsed(settings.repository.replace(_SERVICE, wanted.service))
-    if found is None and wanted.recorded:
-        found = _parsed(wanted.recorded.image)
-    if found is None:
-        return (
-            Candidate(
-                "manifest", why=f"{wanted.image or 'an empty text'} is no image, and images.repository is not set"
-            ),
-        )
-    repository = found.repository
-    ladder = [_ledger(repository, wanted.recorded, running)] if wanted.recorded else []
-    ladder += [_release(repository, t, wanted, release, settings, running) for t in settings.release_tags]
-    asked = {candidate.reference for candidate in ladder}
-    manifest = _manifest(repository, wanted, settings, running)
-    ladder += [] if manifest.reference and manifest.reference in asked else [manifest]
-    ladder.append(_history(repository, running))
-    if settings.reference_tag:
-        ladder.append(Candidate("reference", f"{repository}:{settings.reference_tag}", repository=repository))
-    return tuple(ladder)
-
-
-def _ledger(repository: str, recorded: RecordedContainer, running: Sequence[Running]) -> Candidate:
-    """The recorded digest, in the repository that it ran from."""
-    named = _parsed(recorded.image)
-    where = named.repository if named else repository
-    held = recorded.digest if any(same_image(recorded.digest_set, r.image_id) for r in running) else ""
-    reference = f"{where}@{recorded.digest}"
-    return Candidate("ledger", reference, repository=where, running=held, digests=recorded.digest_set)
-
-
-def _release(
-    repository: str, template: str, wanted: Wanted, release: str, settings: ImageSettings, running: Sequence[Running]
-) -> Candidate:
-    tag = template.replace("{release}", release).replace(_SERVICE, wanted.service)
-    if not is_registry_tag(tag):
-        return Candidate("release-tag", why=f"{tag} cannot be a registry tag")
-    if tag in settings.mutable_tags:
-        return Candidate("release-tag", why=f"{tag} is a tag that moves (images.mutable_tags)")
-    text = f"{repository}:{tag}"
-    return Candidate("release-tag", text, repository=repository, tag=tag, running=_pulled_as(text, running))
-
-
-def _manifest(repository: str, wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Candidate:
-    named = _parsed(wanted.image)
-    if is_placeholder(wanted.image) or named is None:
-        return Candidate("manifest", why=f"{wanted.image or 'an empty text'} is a placeholder or no image")
-    if named.digest:
-        held = named.digest if any(same_image((named.digest,), r.image_id) for r in running) else ""
-        return Candidate("manifest", f"{repository}@{named.digest}", repository=repository, running=held)
-    if not named.tag or named.tag in settings.mutable_tags:
-        return Candidate("manifest", why=f"{wanted.image} names a tag that moves")
-    return Candidate(
-        "manifest", wanted.image, repository=repository, tag=named.tag, running=_pulled_as(wanted.image, running)
-    )
-
-
-def _history(repository: str, running: Sequence[Running]) -> Candidate:
-    restored = {d for r in running if r.ready and r.newest and r.restored and (d := digest_of(r.image_id))}
-    older = restored or {d for r in running if r.ready and not r.newest and (d := digest_of(r.image_id))}
-    if not older:
-        return Candidate("history", why="no pod of an older revision is Ready")
-    if len(older) > 1:
-        return Candidate(
-            "history", why="the Ready pods of older revisions run different images: " + ", ".join(sorted(older))
-        )
-    digest = older.pop()
-    return Candidate(
-        "history", f"{repository}@{digest}", repository=repository, running=digest, restored=bool(restored)
-    )
-
-
-def _as_is(wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Candidate:
-    named = _parsed(wanted.image)
-    if named is None or is_placeholder(wanted.image):
-        return Candidate(
-            "as-is", why=f"{wanted.image or 'an empty text'} is a placeholder or no image, and not the team's"
-        )
-    held = _pulled_as(wanted.image, running)
-    if named.digest and any(same_image((named.digest,), r.image_id) for r in running):
-        held = named.digest
-    moves = not named.digest and named.tag in ("", "latest", *settings.mutable_tags)
-    return Candidate("as-is", wanted.image, repository=named.repository, tag=named.tag, running=held, moves=moves)
-
-
-def _pulled_as(text: str, running: Sequence[Running]) -> str:
-    """The digest that pods run under exactly this name; empty where none does, or where nodes hold different bits."""
-    wanted = _parsed(text)
-    digests = {
-        digest_of(r.image_id)
-        for r in running
-        if wanted and (seen := _parsed(r.image)) and (seen.name, seen.tag) == (wanted.name, wanted.tag)
-        if not seen.digest or same_image((seen.digest,), r.image_id)
-    } - {""}
-    return digests.pop() if len(digests) == 1 else ""
+    return parsed(before if colon and "/" not in tag else image.partition("@")[0])

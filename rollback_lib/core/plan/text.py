@@ -27,6 +27,7 @@ _RUNGS = {
     "release-tag": "registry tag of the release",
     "manifest": "named by the release's manifest",
     "history": "pods of an older revision run it",
+    "revision": "AN OLDER REVISION names it: only its time says that it is this release",
     "reference": "REFERENCE TAG: nothing proves the release",
     "as-is": "not the team's: as the manifest has it",
     "unproven": "not asked (offline)",

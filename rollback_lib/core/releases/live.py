@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from rollback_lib.core import health
+from rollback_lib.core.health import View
 from rollback_lib.core.health.pods.newest import desired_pods
-from rollback_lib.core.images.reference import digest_of
+from rollback_lib.core.images.confirmation import Past, Revision
+from rollback_lib.core.images.reference import digest_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import ContainerImage, Running, same_image
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
@@ -29,18 +31,24 @@ from rollback_lib.core.kube.objects import (
 )
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.record import Record, canonical
+from rollback_lib.core.releases import revisions
 
 Pods = Mapping[ContainerRef, tuple[Running, ...]]
 KINDS_READ: Final = (*WORKLOADS, "ReplicaSet", "ControllerRevision", "Pod")
 
 
 class LiveContainer(msgspec.Struct, frozen=True, kw_only=True):
-    """One container: its image as the live template names it, and what each pod reports for it."""
+    """One container: its image as the live template names it, and what each pod reports for it.
+
+    ``applied``: as `kubectl apply` was last given it; ``older``: as older revisions have it, oldest first.
+    """
 
     name: str
     init: bool = False
     image: str = ""
     running: tuple[Running, ...] = ()
+    applied: str = ""
+    older: tuple[Revision, ...] = ()
 
     @property
     def newest(self) -> tuple[str, ...]:
@@ -49,13 +57,17 @@ class LiveContainer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload. ``template`` is `template_shape`; ``mark`` the release of a rollback that still stands there."""
+    """One workload. ``template`` is `template_shape`; ``mark`` the release of a rollback that still stands there.
+
+    ``since``: when its newest revision was made, RFC 3339; empty where that cannot be seen.
+    """
 
     kind: str
     name: str
     desired: int
     template: str
     mark: str = ""
+    since: str = ""
     containers: tuple[LiveContainer, ...] = ()
 
     @property
@@ -101,47 +113,70 @@ def running(now: Live, release: str) -> Pods:
     }
 
 
-def beside(image: ContainerImage, live: LiveContainer | None, answers: Mapping[str, Answer]) -> ContainerImage:
-    """What a container gets, with what it has live, and whether that is this image already."""
+def beside(
+    image: ContainerImage, live: LiveContainer | None, answers: Mapping[str, Answer], mutable: Collection[str]
+) -> ContainerImage:
+    """What a container gets, with what it has live, and whether that is this image already.
+
+    ``mutable``: the tags that deploys overwrite. Another tag that pods run is what they run, under its name.
+    """
     if live is None:
         return image
     newest = [r for r in live.running if r.newest]
     answer = answers.get(live.image)
     ran = {digest_of(r.image_id) for r in newest}
-    still = bool(
-        newest
-        and all(same_image(image.digests, r.image_id) for r in newest)
-        and (digest_of(live.image) in image.digests or (answer and answer.digest and answer.digest in image.digests))
-    )
+    if digest := digest_of(live.image) or (answer.digest if answer else ""):
+        names_it = digest in image.digests
+    else:
+        names_it = tag_of(live.image) not in mutable
+    still = bool(newest) and names_it and all(same_image(image.digests, r.image_id) for r in newest)
     return msgspec.structs.replace(
         image, live=live.image, live_is_target=still, ran=ran.pop() if len(ran) == 1 else ""
     )  # fmt: skip
 
 
+def pasts(now: Live) -> dict[ContainerRef, Past]:
+    """What each container of the templates had, for telling what explains it."""
+    return {
+        ref: Past(
+            live=c.image, applied=c.applied, ours=bool(w.mark), revisions=c.older, since=w.since,
+            digests=tuple(dict.fromkeys(d for i in c.newest if (d := digest_of(i)))),
+        )
+        for w in now.workloads
+        for ref, c in w.by_ref.items()
+        if c.image
+    }  # fmt: skip
+
+
 def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
     named = {ref: str(c.get("image") or "") for ref, c in named_containers(workload)}
+    view = health.View(
+        workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"),
+        revisions=snapshot.all("ControllerRevision"),
+    )  # fmt: skip
     # and those of an older revision, or put into the pods by somebody else
-    found = _running(workload, snapshot) if kind in AWAITED else {}
+    found = _running(view) if kind in AWAITED else {}
+    older, since = revisions.older(view) if kind in AWAITED else ({}, "")
+    applied = revisions.applied(workload)
     return LiveWorkload(
         kind=kind, name=name_of(workload), desired=desired_pods(workload) if kind in AWAITED else 0,
-        template=template_shape(workload), mark=restored_release(workload),
+        template=template_shape(workload), mark=restored_release(workload), since=since,
         containers=tuple(
-            LiveContainer(name=ref.name, init=ref.init, image=named.get(ref, ""), running=found.get(ref, ()))
+            LiveContainer(
+                name=ref.name, init=ref.init, image=named.get(ref, ""), running=found.get(ref, ()),
+                applied=applied.get(ref, ""), older=older.get(ref, ()),
+            )
             for ref in dict.fromkeys((*named, *found))
         ),
     )  # fmt: skip
 
 
-def _running(workload: Object, snapshot: Snapshot) -> Pods:
-    view = health.View(
-        workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"),
-        revisions=snapshot.all("ControllerRevision"),
-    )  # fmt: skip
+def _running(view: View) -> Pods:
     newest = {name_of(p) for p in health.newest_pods(view)}
     found: dict[ContainerRef, list[Running]] = {}
     for pod in health.owned(view):
         images = {c.get("name"): str(c.get("image") or "") for _, c in containers(pod)}
-        for ref, status in container_statuses(workload, pod):
+        for ref, status in container_statuses(view.workload, pod):
             found.setdefault(ref, []).append(
                 Running(
                     image_id=str(status.get("imageID") or ""), image=images.get(ref.name, ""),

@@ -48,6 +48,7 @@ UNDONE: Final = "undo"  # what ran before the run that is undone
 LAST_RUN: Final = "last-run"  # the digests of the last rollback
 SERVICES: Final = "services"  # each service runs a release, and not all the same
 REGISTRY_TAGS: Final = "registry-tags"  # the digests of its tags
+MANIFESTS: Final = "manifests"  # its files name every image of it, and no other release's do
 MARKS: Final = "marks"  # what a rollback left on the objects, unchanged since
 _PROPOSED_BEFORE: Final = "proposal by commit date"
 

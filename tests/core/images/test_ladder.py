@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.images.confirmation import Confirmation, Evidence, Past, Revision
 from rollback_lib.core.images.ladder import (
     Choice,
     ContainerImage,
@@ -346,7 +347,9 @@ def test_a_worse_rung_is_asked_only_when_the_better_one_is_not_there() -> None:
         asked += batch
         answers |= present(batch[0], C) if batch[0].endswith(C) else absent(*batch)
     assert asked == [RELEASE, f"{REPO}:build-7", f"{REPO}@{C}"]
-    assert to_ask(wanted, "v1.1.0", SHOP, present(RELEASE, A)) == ()
+    assert to_ask(PROD, "v1.1.0", SHOP, present(RELEASE, A)) == ()
+    # two names for it, and nothing tells yet which one to believe
+    assert to_ask(wanted, "v1.1.0", SHOP, present(RELEASE, A)) == (f"{REPO}:build-7",)
 
 
 def test_a_tag_that_manifest_and_release_share_is_tried_once() -> None:
@@ -371,3 +374,85 @@ def test_any_image_and_any_release_get_a_choice_or_a_refusal(image: str, release
     choice, refusals = choose(want(image), release, settings, answers)
     assert choice is None
     assert refusals[0].code == ""
+
+
+MANIFEST = f"{REPO}:build-7"
+BOTH = present(RELEASE, A) | present(MANIFEST, B)
+OLDER = Revision(f"{REPO}:58", "2026-11-02T09:00:00Z", "user-service-58")
+
+
+def named(confirmation: Confirmation, image: str = MANIFEST, **more: Any) -> Wanted:
+    return want(image, evidence=Evidence(manifests=confirmation, **more))
+
+
+def test_the_manifest_is_taken_where_the_files_name_what_runs_and_a_tag_of_the_release_is_another_image() -> None:
+    assert chosen(named(Confirmation.CONFIRMED), BOTH).rung == "manifest"
+    # and where the registry has lost it, that tag is no stand-in
+    lost = absent(MANIFEST) | present(RELEASE, A)
+    assert refused(named(Confirmation.CONFIRMED), lost).code == "image-from:release-tag"
+    assert chosen(named(Confirmation.CONFIRMED), lost, accept="image-from:release-tag").digest == A
+
+
+@pytest.mark.parametrize(
+    "past", [Past(live=f"{REPO}:prod", digests=(D,)), Past(live=f"{REPO}:v1.2.0"), Past(live=f"{REPO}:v1.2.0@{D}")]
+)
+def test_the_release_tag_is_taken_where_such_a_tag_is_what_runs(past: Past) -> None:
+    tags = {"v1.2.0": f"{REPO}:v1.2.0"}
+    wanted = named(Confirmation.UNTOLD, past=past, tags=tags)
+    assert chosen(wanted, BOTH | present(tags["v1.2.0"], D)).rung == "release-tag"
+
+
+def test_two_names_that_are_two_images_and_nothing_that_tells_them_apart_are_a_question() -> None:
+    wanted = named(Confirmation.UNTOLD, past=Past(live=f"{REPO}:other", digests=(D,)))
+    said = refused(wanted, BOTH)
+    assert said.code.startswith("image-from:")
+    assert "image-from:manifest" in said.fix
+    assert "image-from:release-tag" in said.fix
+    for rung, digest in (("manifest", B), ("release-tag", A)):
+        choice = chosen(wanted, BOTH, accept=f"image-from:{rung}")
+        assert (choice.rung, choice.digest) == (rung, digest)
+    assert chosen(wanted, present(RELEASE, A) | present(MANIFEST, A)).digest == A  # one image under two names
+    assert chosen(named(Confirmation.SAME), BOTH).rung == "manifest"
+
+
+def test_both_are_asked_and_then_the_other_release_s_tag_only_where_the_names_do_not_tell() -> None:
+    tags = {"v1.2.0": f"{REPO}:v1.2.0"}
+    wanted = named(Confirmation.UNTOLD, past=Past(live=f"{REPO}:other", digests=(D,)), tags=tags)
+    answers: dict[str, Answer] = {}
+    asked = []
+    while batch := to_ask(wanted, "v1.1.0", SHOP, answers):
+        asked += batch
+        answers |= present(batch[0], {RELEASE: A, MANIFEST: B}.get(batch[0], D))
+    assert asked == [RELEASE, MANIFEST, tags["v1.2.0"]]
+    assert to_ask(named(Confirmation.CONFIRMED), "v1.1.0", SHOP, present(MANIFEST, B)) == ()
+
+
+@pytest.mark.parametrize("manifest", [MANIFEST, RELEASE])
+def test_what_the_cluster_contradicts_is_not_taken_by_itself_under_either_name(manifest: str) -> None:
+    past = Past(live=f"{REPO}:59", revisions=(OLDER,))
+    wanted = named(Confirmation.CONTRADICTED, manifest, past=past)
+    there = absent(RELEASE) | present(manifest, B)
+    said = refused(wanted, there)
+    assert f"{REPO}:58" in said.tried
+    assert f"{REPO}:59" in said.tried
+    assert chosen(wanted, there, accept=said.code).digest == B
+    assert chosen(wanted, there, accept=f"{said.code}:user-service").digest == B
+
+
+def test_an_older_revision_s_image_is_proposed_and_taken_only_if_accepted() -> None:
+    wanted = named(Confirmation.CONTRADICTED, past=Past(live=f"{REPO}:59", revisions=(OLDER,)), proposed=OLDER)
+    there = absent(RELEASE) | present(MANIFEST, B) | present(OLDER.image, C)
+    assert refused(wanted, there).code == "image-from:revision"
+    choice = chosen(wanted, there, accept="image-from:revision")
+    assert (choice.rung, choice.digest) == ("revision", C)
+    # the job overwrites one tag, and only the number that it sets afterwards tells
+    mutable = named(Confirmation.SAME, f"{REPO}:prod", past=Past(live=f"{REPO}:59"), proposed=OLDER)
+    assert refused(mutable, absent(RELEASE) | present(OLDER.image, C)).code == "image-from:revision"
+
+
+def test_a_manifest_that_nothing_speaks_for_or_against_is_taken_with_a_warning() -> None:
+    wanted = named(Confirmation.UNTOLD, past=Past(live=f"{REPO}:other"))
+    _, warnings = took(wanted, absent(RELEASE) | present(MANIFEST, B))
+    assert any(f"{REPO}:other" in w for w in warnings)
+    unchanged = named(Confirmation.UNTOLD, past=Past(live=MANIFEST))
+    assert took(unchanged, absent(RELEASE) | present(MANIFEST, B))[1] == ()

@@ -1,8 +1,9 @@
 """What a registry's reply proves. Present, absent, or cannot tell: the last two must never be mistaken for each other.
 
 The table is `read_reply`: status × method × headers × body. Sources: HEAD that says 404 where GET says 200
-(crazy-max/diun#1614), replies without a digest header (deitch/docker_registry2#83), 401 and 403 for what does not
-exist (google/go-containerregistry#1691), quotas that are spent by looking (goharbor/harbor#20632).
+(crazy-max/diun#1614), redirects to storage whose signature is for GET (another method is 403 there), replies without a
+digest header (deitch/docker_registry2#83), 401 and 403 for what does not exist (google/go-containerregistry#1691),
+quotas that are spent by looking (goharbor/harbor#20632).
 """
 
 from __future__ import annotations
@@ -103,11 +104,13 @@ def read_reply(reply: Reply) -> Verdict:
     """What this reply proves."""
     if reply.failure:
         return CannotTell(f"{_asked(reply)}: {reply.failure}", limited=reply.hung)
-    status, head = reply.status, reply.method == "HEAD"
+    status = reply.status
+    if status == 429:
+        return CannotTell(f"{_asked(reply)}: 429, the quota is spent{_free_again(reply)}", limited=True)
+    if reply.method == "HEAD":  # its no proves nothing: an address that is signed for GET answers HEAD with 403
+        return _read_head(reply) if status == 200 else AskBody()
     if status == 200:
-        return _read_head(reply) if head else _read_body(reply)
-    if head and status in (400, 404, 405, 406, 501):
-        return AskBody()
+        return _read_body(reply)
     if status == 404:
         return Absent(f"{_asked(reply)}: 404, not there")
     if status in (401, 403):
@@ -115,8 +118,6 @@ def read_reply(reply: Reply) -> Verdict:
             f"{_asked(reply)}: {status}; there is no such repository, or no right to see it"
             + (" (no credentials are set for this registry)" if reply.who == "anonymously" else "")
         )
-    if status == 429:
-        return CannotTell(f"{_asked(reply)}: 429, the quota is spent{_free_again(reply)}", limited=True)
     if 300 <= status < 400:
         return CannotTell(f"{_asked(reply)}: {status}, a redirect that leads nowhere we may follow")
     if status >= 500:

@@ -17,7 +17,7 @@ from rollback_lib.core.kube.objects import LAST_APPLIED, Object, fingerprint, ki
 from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Events, LogEnd, Presence, Snapshot, Versions
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
 from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings.model import Settings
@@ -316,6 +316,9 @@ class FakeGit:
 
     def commit(self, release: str) -> str:
         return f"{list(self.releases).index(release) + 1:040x}"
+
+    def identity(self) -> RepositoryIdentity:
+        return RepositoryIdentity("/srv/shop")
 
     def tags(self) -> Sequence[Tag]:
         return [

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, cast, get_args
 
-import msgspec
-
 from rollback_lib.adapters import git_grep
 from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.adapters.git_program import GitProgram
@@ -22,7 +20,7 @@ from rollback_lib.adapters.git_words import first_line, not_ours
 from rollback_lib.core.errors import BugError, Refusal, RefusedError
 from rollback_lib.core.manifests import tree as trees
 from rollback_lib.core.manifests.services import is_manifest, tidy
-from rollback_lib.core.releases.tags import ObjectType, Tag
+from rollback_lib.core.releases.tags import ObjectType, RepositoryIdentity, Tag
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MISSING: Final = re.compile(
@@ -45,19 +43,6 @@ _PROMISOR: Final = r"^(remote\..*\.promisor|extensions\.partialclone)$"
 _TAGS: Final = "refs/tags/"
 
 
-class RepositoryIdentity(msgspec.Struct, frozen=True):
-    """Which repository this is. ``root`` is its working tree, or its git folder if it is bare.
-
-    ``remote`` and ``url`` are the remote that would be fetched from; "" if there is none. The URL holds no
-    user, password or query. ``bare``: there is no working tree, so no place for a file.
-    """
-
-    root: str
-    remote: str
-    url: str
-    bare: bool = False
-
-
 class _Entry(NamedTuple):
     mode: str
     object: str
@@ -76,7 +61,7 @@ class GitRepository:
     ``stopped`` ends what is being read (`adapters.bounded`).
 
     Raises RefusedError if git is not installed, if there is no repository, or if git does not trust its owner.
-    git's own variables (``GIT_DIR``…) hold here as they do for git.
+    git's own variables (``GIT_DIR``…) lead nowhere else: see `GitProgram`.
     """
 
     def __init__(self, path: Path, *, offline: bool = False, stopped: Stopped = never) -> None:

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rollback_lib.core.manifests.tree import Files as Tree
-from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
 
 
 class GitHistory(Protocol):
     """The repository, read only; never the working tree."""
+
+    def identity(self) -> RepositoryIdentity:
+        """Which repository it is: where it lies, and where it came from."""
+        ...
 
     def tags(self) -> Sequence[Tag]: ...
 

@@ -52,8 +52,9 @@ _ALWAYS: Final = (
 def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     request, resolution, images = run.get(Request), run.get(Resolution), run.get(Images)
     targets = rewritten.planned(run, ports.once, resolution)
+    repository = ports.git.identity()
     if request.offline:
-        plan = freeze(planning.offline(request, resolution, images, targets))
+        plan = freeze(planning.offline(request, resolution, images, targets, repository))
         run.put(plan)
         return plan
     identity = ports.cluster.identity()
@@ -136,7 +137,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
             refusals=open_refusals, bots=_bots(run.get(Rewritten).bots, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
-            made_at=now, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
+            made_at=now, repository=repository, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
         )
     )  # fmt: skip
     run.put(plan)

@@ -150,6 +150,69 @@ class TestOwner:
         assert not configuration.exists()
 
 
+class TestWhose:
+    """git's own variables lead it elsewhere; a hook's git sets them (gitpython-developers/GitPython#535)."""
+
+    @pytest.fixture
+    def other(self, tmp_path: Path) -> RepositoryBuilder:
+        made = RepositoryBuilder(tmp_path / "other")
+        made.commit({"k8s/user/deploy.yaml": "version: other\n"})
+        made.tag("v1.1.0")
+        return made
+
+    @pytest.mark.parametrize("name", ["GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"])
+    def test_another_repository_than_the_folder_s_is_refused_and_both_are_named(
+        self, shop: RepositoryBuilder, other: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        place = other.folder / ".git" / ("objects" if name == "GIT_OBJECT_DIRECTORY" else "")
+        monkeypatch.setenv(name, str(place))
+        with pytest.raises(RefusedError) as error:
+            GitRepository(shop.folder)
+        assert f"{shop.folder} lies in {shop.folder}/.git" in str(error.value)
+        assert f"{name}={place}" in str(error.value)
+        assert advice(error).startswith(f"Unset {name} ")
+
+    def test_a_place_that_is_no_repository_is_refused_the_same_way(
+        self, shop: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GIT_DIR", "/nowhere")
+        with pytest.raises(RefusedError, match="git is led elsewhere by GIT_DIR=/nowhere"):
+            GitRepository(shop.folder)
+
+    @pytest.mark.parametrize("hook", ["post-commit", "post-checkout", "pre-push"])
+    @pytest.mark.parametrize("place", ["root", "folder", "worktree"])
+    def test_in_a_hook_of_its_own_repository_nothing_is_different(
+        self, shop: RepositoryBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: str, place: str
+    ) -> None:
+        tree = tmp_path / "tree"
+        shop.git("worktree", "add", "--quiet", "-b", "two", str(tree), "v1.0.0")
+        shop.clone(tmp_path / "remote.git", "--bare")
+        shop.git("remote", "add", "origin", str(tmp_path / "remote.git"))
+        script = shop.folder / ".git/hooks" / hook
+        script.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen; pwd > {tmp_path}/at\n")
+        script.chmod(0o755)
+        acting = RepositoryBuilder(tree if place == "worktree" else shop.folder, create=False)
+        acting.git("commit", "--quiet", "--allow-empty", "--message=more")
+        acting.git("checkout", "--quiet", "--detach")
+        acting.git("push", "--quiet", "origin", "HEAD:refs/heads/more")
+        for line in (tmp_path / "seen").read_text().splitlines():
+            name, _, value = line.partition("=")
+            if name.startswith("GIT_") and not name.startswith(("GIT_AUTHOR", "GIT_COMMITTER", "GIT_CONFIG")):
+                monkeypatch.setenv(name, value)
+        monkeypatch.chdir((tmp_path / "at").read_text().strip())
+        repository = GitRepository(acting.folder / ("k8s/user" if place == "folder" else ""))
+        assert repository.identity().root == str(acting.folder)
+        assert repository.head_commit() == acting.git("rev-parse", "HEAD")
+        assert repository.tracks(acting.folder / "k8s")
+
+    def test_a_folder_that_lies_in_no_repository_is_read_as_the_variables_say(
+        self, shop: RepositoryBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GIT_DIR", str(shop.folder / ".git"))
+        monkeypatch.setenv("GIT_WORK_TREE", str(shop.folder))
+        assert "v1.1.0" in by_name(GitRepository(tmp_path))
+
+
 class TestClones:
     def test_without_tags_says_how_to_fetch_them(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
         clone = shop.clone(tmp_path / "ci", "--depth=1", "--no-tags", "--origin=up/stream")

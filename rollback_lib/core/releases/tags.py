@@ -20,6 +20,19 @@ from rollback_lib.core.errors import Problem, Refusal, RefusedError, UsageError
 from rollback_lib.core.reasons import Reason
 
 
+class RepositoryIdentity(msgspec.Struct, frozen=True):
+    """Which repository this is. ``root`` is its working tree, or its git folder if it is bare.
+
+    ``remote`` and ``url`` are the remote that would be fetched from; "" if there is none. The URL holds no
+    user, password or query. ``bare``: there is no working tree, so no place for a file.
+    """
+
+    root: str = ""
+    remote: str = ""
+    url: str = ""
+    bare: bool = False
+
+
 class ReleaseRef(msgspec.Struct, frozen=True, kw_only=True):
     """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells.
 

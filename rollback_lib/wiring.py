@@ -136,6 +136,9 @@ class LazyRepository:
     def tags(self) -> Sequence[Tag]:
         return self._open().tags()
 
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        return self._open().remote_tags(names)
+
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
         return self._open().files(commit, prefixes)
 

@@ -320,6 +320,9 @@ class FakeGit:
     def identity(self) -> RepositoryIdentity:
         return RepositoryIdentity("/srv/shop")
 
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        return None
+
     def tags(self) -> Sequence[Tag]:
         return [
             Tag(n, self.commit(n), "commit", f"2026-01-{i:02d}T00:00:00+00:00") for i, n in enumerate(self.releases, 1)

@@ -1,7 +1,8 @@
 """A team's git repository, read and never written: tags, and the files that a commit has.
 
-Nothing is checked out, fetched or configured. Commands are argument lists built here; what comes from outside is a
-full hash, a path behind ``--``, or not in the command at all. Every answer of git is read with ``-z`` or NUL, as bytes.
+Nothing is checked out, fetched or configured; the remote is asked only where its tags point. Commands are argument
+lists built here; what comes from outside is a full hash, a path or a ref behind ``--``, or not in the command at all.
+Every answer about the repository is read with ``-z`` or NUL, as bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, cast, get_args
 
@@ -41,6 +42,7 @@ _TAG_FIELDS: Final = (
 )
 _PROMISOR: Final = r"^(remote\..*\.promisor|extensions\.partialclone)$"
 _TAGS: Final = "refs/tags/"
+REMOTE_LIMIT: Final = 4.0  # seconds for the one question to the remote
 
 
 class _Entry(NamedTuple):
@@ -57,7 +59,7 @@ class _Entry(NamedTuple):
 class GitRepository:
     """The repository that ``path`` (a folder, or a file in it) lies in; bare, shallow, partial, worktree: all will do.
 
-    No network is touched, not even for objects that a partial clone left with its remote. ``offline``: said so.
+    Nothing is fetched, not even objects that a partial clone left with its remote. ``offline``: no network at all.
     ``stopped`` ends what is being read (`adapters.bounded`).
 
     Raises RefusedError if git is not installed, if there is no repository, or if git does not trust its owner.
@@ -113,6 +115,28 @@ class GitRepository:
             shown = name.removeprefix(_TAGS.encode()).decode(errors="backslashreplace")
             tags.append(Tag(shown, commit, _object_type(kind), date, tagged, annotated))
         return tuple(tags)
+
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        """Which commit each of these tags is at the remote, where it is one there; None where that cannot be known.
+
+        One question, for a few seconds. Nothing is fetched, and nobody is asked for a password.
+        """
+        remote, _ = self._remote()
+        if not remote or self._offline:
+            return None
+        refs = [f"{_TAGS}{name}{peeled}" for name in names for peeled in ("", "^{}")]
+        # which program answers is not the clone's to say: it would be run here
+        words = ("ls-remote", "--upload-pack=git-upload-pack", "--", remote, *refs)
+        try:
+            answer = self._git.run(*words, remote=REMOTE_LIMIT)
+        except RefusedError:
+            return None
+        if answer.code:
+            return None
+        lines = [line.split("\t", 1) for line in answer.out.decode(errors="backslashreplace").splitlines() if line]
+        there = {ref: commit for commit, ref in lines}
+        found = {name: there.get(f"{_TAGS}{name}^{{}}") or there.get(f"{_TAGS}{name}", "") for name in names}
+        return {name: commit for name, commit in found.items() if commit}
 
     def files(self, commit: str, prefixes: Sequence[str], *, release: str = "") -> dict[str, bytes]:
         """`tree` where all of it must be readable: raises RefusedError for what is not, with what to do."""

@@ -36,6 +36,7 @@ _ENVIRONMENT: Final = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",
 }
+_REMOTE: Final = "file:git:http:https:ssh"  # no protocol that runs a command of the clone's choice
 # What leads git to another place than where it is asked; a hook's git sets them, for itself.
 _LEADING: Final = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
@@ -97,18 +98,22 @@ class GitProgram:
             found += done.out.splitlines()
         return 0, dict(zip(("git", "common", "objects", "index", "top"), found, strict=False)), ""
 
-    def run(self, *arguments: str, stdin: bytes = b"") -> Answer:
-        """What git says to this. Raises RefusedError where it does not end in time, else as `process.until`."""
+    def run(self, *arguments: str, stdin: bytes = b"", remote: float = 0.0) -> Answer:
+        """What git says to this. Raises RefusedError where it does not end in time, else as `process.until`.
+
+        ``remote``: it may ask the remote, for at most so many seconds.
+        """
         # `-C` and not a working directory: GitPython falls back to its own where that cannot be entered. A session of
         # its own has no terminal, on which ssh would ask for a passphrase.
         command = [str(self._git.GIT_PYTHON_GIT_EXECUTABLE), "-C", str(self.folder), *arguments]
         with calls.call("git", calls.program(command)) as call:
-            answer = self._ended(command, stdin)
+            answer = self._ended(command, stdin, remote)
             call.ended = f"exit code {answer.code}"
             return answer
 
-    def _ended(self, command: Sequence[str], stdin: bytes) -> Answer:
-        started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True)
+    def _ended(self, command: Sequence[str], stdin: bytes, remote: float) -> Answer:
+        more = {"GIT_ALLOW_PROTOCOL": os.environ.get("GIT_ALLOW_PROTOCOL", _REMOTE)} if remote else None
+        started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True, env=more)
         process = started.proc  # `started` has to live as long: it ends the process when it goes
         assert process is not None
         given: list[bytes | None] = [stdin]
@@ -122,11 +127,13 @@ class GitProgram:
             return True
 
         try:
-            programs.until(ended, LIMIT, command, self._stopped)
+            programs.until(ended, remote or LIMIT, command, self._stopped)
         except BaseException as error:
             programs.kill(process)
             if isinstance(error, TimeoutExpired):
-                raise RefusedError(f"git {command[3]} did not end within {LIMIT:.0f} s: is its disk there?") from None
+                raise RefusedError(
+                    f"git {command[3]} did not end within {remote or LIMIT:.0f} s: is its disk there?"
+                ) from None
             raise
         return Answer(process.returncode, said[0][0], said[0][1].decode(errors="replace"))
 

@@ -29,6 +29,9 @@ class StateBefore:
     def identity(self) -> RepositoryIdentity:
         return self._git.identity()
 
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        return self._git.remote_tags(names)
+
     def tags(self) -> Sequence[Tag]:
         return [*self._git.tags(), self._tag]
 

@@ -18,6 +18,10 @@ class GitHistory(Protocol):
 
     def tags(self) -> Sequence[Tag]: ...
 
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        """The commits of these tags at the remote, where they are there; None where that cannot be known."""
+        ...
+
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
         """`tree` where all of it must be readable; else RefusedError."""
         ...

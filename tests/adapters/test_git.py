@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rollback_lib.adapters import git_program
+from rollback_lib.adapters import git, git_program
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.core.errors import BugError, InterruptedRunError, RefusedError
 from rollback_lib.core.releases.tags import Tag, find, propose_previous
+from tests.fake_registry import FakeRegistry
 from tests.git_repository import DAY, RepositoryBuilder, isolate
 
 
@@ -339,6 +340,61 @@ class TestClones:
         repository = GitRepository(clone.folder)
         with pytest.raises(RefusedError, match="lacks objects"):
             repository.files(by_name(repository)["v1.0.0"].commit, ["k8s"])
+        assert not (tmp_path / "ran").exists()
+
+
+class TestRemote:
+    """The remote is asked where its tags point: read-only, for a while, without a question to anybody."""
+
+    def test_tags_that_moved_are_new_or_are_gone_there(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        clone = shop.clone(tmp_path / "ci")
+        before = {name: tag.commit for name, tag in by_name(GitRepository(clone.folder)).items()}
+        assert GitRepository(clone.folder).remote_tags(("v1.0.0", "v1.1.0")) == before
+        moved = shop.commit()
+        shop.git("tag", "--force", "--annotate", "--message=again", "v1.1.0")
+        shop.git("tag", "--delete", "v1.0.0")
+        shop.tag("x/refs/tags/v1.0.0")  # ls-remote compares the ends of names
+        state = clone.git("for-each-ref"), objects(clone)
+        assert GitRepository(clone.folder).remote_tags(("v1.0.0", "v1.1.0")) == {"v1.1.0": moved}
+        assert (clone.git("for-each-ref"), objects(clone)) == state
+        assert GitRepository(clone.folder, offline=True).remote_tags(("v1.1.0",)) is None
+
+    @pytest.mark.parametrize("url", ["git://127.0.0.1:{port}/shop.git", "http://127.0.0.1:{port}/shop.git", "/nowhere"])
+    def test_a_remote_that_does_not_answer_is_left_after_a_while(
+        self, shop: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch, url: str
+    ) -> None:
+        monkeypatch.setattr(git, "REMOTE_LIMIT", 0.3)
+        with socket.create_server(("127.0.0.1", 0)) as hangs:
+            shop.git("remote", "add", "origin", url.format(port=hangs.getsockname()[1]))
+            began = time.monotonic()
+            assert GitRepository(shop.folder).remote_tags(("v1.1.0",)) is None
+            assert time.monotonic() - began < 5
+
+    def test_no_password_is_asked_for(
+        self, shop: RepositoryBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asks = tmp_path / "askpass"
+        asks.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\n")
+        asks.chmod(0o755)
+        monkeypatch.setenv("SSH_ASKPASS", str(asks))
+        shop.git("config", "core.askPass", str(asks))
+        with FakeRegistry() as server:
+            server.auth = "basic"
+            shop.git("remote", "add", "origin", f"{server.url}/shop.git")
+            assert GitRepository(shop.folder).remote_tags(("v1.1.0",)) is None
+            assert server.asked
+        assert not (tmp_path / "asked").exists()
+
+    @pytest.mark.parametrize("way", ["url", "uploadpack"])
+    def test_no_command_of_the_clone_is_run(self, shop: RepositoryBuilder, tmp_path: Path, way: str) -> None:
+        clone = shop.clone(tmp_path / "ci")
+        if way == "url":
+            clone.git("config", "remote.origin.url", f"ext::touch {tmp_path}/ran")
+            clone.git("config", "protocol.ext.allow", "always")
+        else:
+            clone.git("config", "remote.origin.uploadpack", f"touch {tmp_path}/ran; git-upload-pack")
+        found = GitRepository(clone.folder).remote_tags(("v1.1.0",))
+        assert (found is None) == (way == "url")
         assert not (tmp_path / "ran").exists()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -108,6 +108,20 @@ class Proposal(msgspec.Struct, frozen=True):
     by: Literal["commit date"] = "commit date"
     after: str = ""
     assumed: bool = False
+
+
+def differ_at(repository: RepositoryIdentity, ours: Iterable[ReleaseRef], there: Mapping[str, str]) -> Iterable[str]:
+    """What the remote has of these tags where it is not what this clone has. ``there``: their commits at the remote."""
+    where = f"{repository.remote} ({repository.url})"
+    for ref in ours:
+        commit = there.get(ref.release, "")
+        if not commit:
+            yield f"Tag {ref.release} is not at {where}: deleted there, or never pushed. This clone's is used."
+        elif commit != ref.commit:
+            yield (
+                f"Tag {ref.release} is another commit at {where}: {commit[:12]} there, {ref.commit[:12]} here, which "
+                f"is used. `git fetch --force {repository.remote} tag {ref.release}` takes the one there."
+            )
 
 
 def check_name(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rollback_lib.collectors.asking import begin
+from rollback_lib.collectors.threads import begin
 from rollback_lib.core.releases import tags
 from rollback_lib.core.releases.tags import ReleaseRef, RepositoryIdentity
 from rollback_lib.core.run.records import Resolution

@@ -244,4 +244,5 @@ def find(tags: Sequence[Tag], name: str) -> Tag:
         said.append(f"Did you mean {' or '.join(near)}?")
     if newest:
         said.append(f"The newest are {', '.join(newest)}.")
-    raise RefusedError(" ".join(said))
+    fix = "If the remote has it, `git fetch --tags` brings it: a clone may lack tags, a shallow one most."
+    raise RefusedError(Refusal(" ".join(said), fix=fix))

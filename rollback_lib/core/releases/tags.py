@@ -34,7 +34,7 @@ class RepositoryIdentity(msgspec.Struct, frozen=True):
 
 
 class ReleaseRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells.
+    """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells; ``date`` is its commit's.
 
     ``chosen_how`` is the code for that, and ``chosen_by`` says it in words; both are empty where nobody chose.
     """
@@ -223,6 +223,12 @@ def no_releases(tags: Sequence[Tag], pattern: str) -> Refusal:
         f"No tag matches the release pattern {pattern!r}{there}.", fix="Set releases.tag in rollback.yaml.",
         reason=Reason.NO_RELEASE, subject=pattern,
     )  # fmt: skip
+
+
+def dated(ref: ReleaseRef, tags: Iterable[Tag]) -> ReleaseRef:
+    """With the date of its commit, where a tag tells it: when it was recorded, or gone back to, is no date of it."""
+    date = next((t.date for t in tags if ref.commit and t.commit == ref.commit), "")
+    return msgspec.structs.replace(ref, date=date)
 
 
 def find(tags: Sequence[Tag], name: str) -> Tag:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollback_lib.collectors import evidence
-from rollback_lib.collectors.workloads import Looked, look
+from rollback_lib.collectors.workloads import look
 from rollback_lib.core.evidence import saved
 from rollback_lib.core.kube.snapshot import Events, LogEnd
 from tests.collectors.test_proof import World
@@ -35,7 +35,7 @@ def save(log: LogEnd = FINE, events: Events = NONE) -> tuple[Mapping[str, str], 
     """(the files by name, what is missing)."""
     world = World("")
     written: dict[str, str] = {}
-    looked: Looked = look(world.ports)
+    looked = look(world.ports)
     missing = evidence.save(
         looked, Cluster(world.cluster, log, events), lambda name, data: written.update({name: data.decode()}),
         lambda: True,

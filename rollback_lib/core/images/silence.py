@@ -45,7 +45,8 @@ def _together(group: Sequence[Refused], release: str) -> Refusal:
         return first
     text = f"{_who(group[0].silence)}: no image for {_whose([one.wanted for one in group])} at {release}."
     return Refusal(
-        text, first.code, first.fix, f"for {group[0].wanted.place}: {first.tried}", first.reason,
+        text, first.code, first.fix, f"for {group[0].wanted.place}: {first.tried}",
+        reason=first.reason, subject=", ".join(host for host, _ in sorted(group[0].silence)),
         facts=tuple(one.refusal.subject for one in group),
     )  # fmt: skip
 

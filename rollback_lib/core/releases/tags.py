@@ -251,4 +251,4 @@ def find(tags: Sequence[Tag], name: str) -> Tag:
     if newest:
         said.append(f"The newest are {', '.join(newest)}.")
     fix = "If the remote has it, `git fetch --tags` brings it: a clone may lack tags, a shallow one most."
-    raise RefusedError(Refusal(" ".join(said), fix=fix))
+    raise RefusedError(Refusal(" ".join(said), fix=fix, reason=Reason.NO_RELEASE, subject=name))

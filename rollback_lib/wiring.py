@@ -28,7 +28,7 @@ from rollback_lib.adapters.web import RequestsWeb
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.manifests.tree import Files
-from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
 from rollback_lib.core.settings import model as core_settings
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Approver, Clock, Evidence, Jenkins, Ports, Progress, StoppableClock
@@ -130,8 +130,14 @@ class LazyRepository:
             self._opened = repository(self._start, offline=self._offline, stopped=self._stopped)
         return self._opened
 
+    def identity(self) -> RepositoryIdentity:
+        return self._open().identity()
+
     def tags(self) -> Sequence[Tag]:
         return self._open().tags()
+
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        return self._open().remote_tags(names)
 
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
         return self._open().files(commit, prefixes)

@@ -108,6 +108,30 @@ class FakeRegistry:
 
         self.moods.append(answer)
 
+    def keep_in(self, storage: FakeRegistry, status: int) -> None:
+        """Send each question on to ``storage``, at an address that is signed for GET, as S3, GCS and Azure sign them.
+
+        The storage refuses another method (403), and a second way to log in beside the signature (400).
+        """
+
+        def send_on(handler: _Handler, repository: str, target: str) -> bool:
+            signed = f"{storage.url}/v2/{repository}/manifests/{target}?signature=GET"
+            handler.answer(status, b"", {"Location": signed})
+            return True
+
+        def serve(handler: _Handler, repository: str, target: str) -> bool:
+            stored = storage.stored.get((repository, target.removesuffix("?signature=GET")))
+            if handler.command != "GET" or stored is None:
+                handler.answer(403, b"SignatureDoesNotMatch")
+            elif "Authorization" in handler.headers:
+                handler.answer(400, b"Only one auth mechanism allowed")
+            else:
+                handler.answer(200, stored[1], {"Content-Type": "application/octet-stream"})
+            return True
+
+        self.moods.append(send_on)
+        storage.moods.append(serve)
+
     def hang(self) -> None:
         """Take the question and never answer."""
 

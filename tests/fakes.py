@@ -14,10 +14,10 @@ from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import LAST_APPLIED, Object, fingerprint, kind_of, name_of, notes_of
-from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot, Versions
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Events, LogEnd, Presence, Snapshot, Versions
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
 from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings.model import Settings
@@ -137,8 +137,8 @@ class FakeCluster:
     def rules(self) -> tuple[list[dict[str, Any]], bool]:
         return [], True
 
-    def events(self) -> Sequence[Object]:
-        return tuple(self.event_list)
+    def events(self) -> Events:
+        return Events(tuple(self.event_list))
 
     def contexts(self) -> Sequence[str]:
         return self.context_names
@@ -148,8 +148,8 @@ class FakeCluster:
 
     def logs(
         self, pod: str, container: str, *, previous: bool = False, lines: int = 20, timestamps: bool = False
-    ) -> str:
-        return self.log_texts.get((pod, container, previous), "")
+    ) -> LogEnd:
+        return LogEnd(self.log_texts.get((pod, container, previous), ""))
 
     def pod_ask(
         self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
@@ -321,6 +321,12 @@ class FakeGit:
 
     def commit(self, release: str) -> str:
         return f"{list(self.releases).index(release) + 1:040x}"
+
+    def identity(self) -> RepositoryIdentity:
+        return RepositoryIdentity("/srv/shop")
+
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        return None
 
     def tags(self) -> Sequence[Tag]:
         return [

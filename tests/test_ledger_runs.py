@@ -14,11 +14,13 @@ from rollback_lib.collectors import ledger as collector
 from rollback_lib.core.errors import CheckError, RefusedError
 from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.releases import ledger
+from rollback_lib.core.readouts import status as core_status
+from rollback_lib.core.releases import ledger, tags
 from rollback_lib.core.releases.ledger import Ledger
+from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run.journal import Mark
 from rollback_lib.core.settings import model
-from rollback_lib.operations import record_release
+from rollback_lib.operations import record_release, status
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import Ports, Session
@@ -205,6 +207,27 @@ def test_a_release_that_was_gone_back_to_is_current_again(world: World) -> None:
     run = world.request(to="v1", dry_run=True)
     operation.plan(run, world.ports())
     assert (run.get(Plan).current.release, run.get(Plan).current.commit) == ("v2", world.git.commit("v2"))
+
+
+def test_after_a_rollback_the_date_of_what_runs_is_its_commits(world: World) -> None:
+    """And so it is where the ledger's record tells, and for a release whose commit no tag stands for any more."""
+    dates = {t.name: t.date for t in world.git.tags()}
+    world.deploy("v2", bits="v2")
+    assert status.look(world.session()).current.date == dates["v2"], "by its record"
+    world.deploy("v3")
+    world.run(to="v1")
+    found = status.look(world.session())
+    assert (found.current.release, found.current.date) == ("v1", dates["v1"])
+    assert f"commit    {found.current.commit[:12]} of {dates['v1']}" in core_status.text(found)
+    run = world.request(to="v2", dry_run=True)
+    assert operation.plan(run, world.ports()).plan is not None
+    assert run.get(Plan).current.date == dates["v1"]
+
+
+def test_what_no_tag_stands_for_any_more_has_no_date_that_is_known(world: World) -> None:
+    gone = ReleaseRef(release="v1", commit="f" * 40)
+    assert tags.dated(gone, world.git.tags()).date == ""
+    assert tags.dated(tags.UNKNOWN, world.git.tags()) == tags.UNKNOWN
 
 
 def test_where_a_run_on_another_machine_went_counts(world: World) -> None:

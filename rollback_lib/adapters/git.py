@@ -1,7 +1,8 @@
 """A team's git repository, read and never written: tags, and the files that a commit has.
 
-Nothing is checked out, fetched or configured. Commands are argument lists built here; what comes from outside is a
-full hash, a path behind ``--``, or not in the command at all. Every answer of git is read with ``-z`` or NUL, as bytes.
+Nothing is checked out, fetched or configured; the remote is asked only where its tags point. Commands are argument
+lists built here; what comes from outside is a full hash, a path or a ref behind ``--``, or not in the command at all.
+Every answer about the repository is read with ``-z`` or NUL, as bytes.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, cast, get_args
-
-import msgspec
 
 from rollback_lib.adapters import git_grep
 from rollback_lib.adapters.bounded import Stopped, never
@@ -22,7 +21,7 @@ from rollback_lib.adapters.git_words import first_line, not_ours
 from rollback_lib.core.errors import BugError, Refusal, RefusedError
 from rollback_lib.core.manifests import tree as trees
 from rollback_lib.core.manifests.services import is_manifest, tidy
-from rollback_lib.core.releases.tags import ObjectType, Tag
+from rollback_lib.core.releases.tags import ObjectType, RepositoryIdentity, Tag
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MISSING: Final = re.compile(
@@ -43,19 +42,7 @@ _TAG_FIELDS: Final = (
 )
 _PROMISOR: Final = r"^(remote\..*\.promisor|extensions\.partialclone)$"
 _TAGS: Final = "refs/tags/"
-
-
-class RepositoryIdentity(msgspec.Struct, frozen=True):
-    """Which repository this is. ``root`` is its working tree, or its git folder if it is bare.
-
-    ``remote`` and ``url`` are the remote that would be fetched from; "" if there is none. The URL holds no
-    user, password or query. ``bare``: there is no working tree, so no place for a file.
-    """
-
-    root: str
-    remote: str
-    url: str
-    bare: bool = False
+REMOTE_LIMIT: Final = 4.0  # seconds for the one question to the remote
 
 
 class _Entry(NamedTuple):
@@ -72,11 +59,11 @@ class _Entry(NamedTuple):
 class GitRepository:
     """The repository that ``path`` (a folder, or a file in it) lies in; bare, shallow, partial, worktree: all will do.
 
-    No network is touched, not even for objects that a partial clone left with its remote. ``offline``: said so.
+    Nothing is fetched, not even objects that a partial clone left with its remote. ``offline``: no network at all.
     ``stopped`` ends what is being read (`adapters.bounded`).
 
     Raises RefusedError if git is not installed, if there is no repository, or if git does not trust its owner.
-    git's own variables (``GIT_DIR``…) hold here as they do for git.
+    git's own variables (``GIT_DIR``…) lead nowhere else: see `GitProgram`.
     """
 
     def __init__(self, path: Path, *, offline: bool = False, stopped: Stopped = never) -> None:
@@ -128,6 +115,28 @@ class GitRepository:
             shown = name.removeprefix(_TAGS.encode()).decode(errors="backslashreplace")
             tags.append(Tag(shown, commit, _object_type(kind), date, tagged, annotated))
         return tuple(tags)
+
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        """Which commit each of these tags is at the remote, where it is one there; None where that cannot be known.
+
+        One question, for a few seconds. Nothing is fetched, and nobody is asked for a password.
+        """
+        remote, _ = self._remote()
+        if not remote or self._offline:
+            return None
+        refs = [f"{_TAGS}{name}{peeled}" for name in names for peeled in ("", "^{}")]
+        # which program answers is not the clone's to say: it would be run here
+        words = ("ls-remote", "--upload-pack=git-upload-pack", "--", remote, *refs)
+        try:
+            answer = self._git.run(*words, remote=REMOTE_LIMIT)
+        except RefusedError:
+            return None
+        if answer.code:
+            return None
+        lines = [line.split("\t", 1) for line in answer.out.decode(errors="backslashreplace").splitlines() if line]
+        there = {ref: commit for commit, ref in lines}
+        found = {name: there.get(f"{_TAGS}{name}^{{}}") or there.get(f"{_TAGS}{name}", "") for name in names}
+        return {name: commit for name, commit in found.items() if commit}
 
     def files(self, commit: str, prefixes: Sequence[str], *, release: str = "") -> dict[str, bytes]:
         """`tree` where all of it must be readable: raises RefusedError for what is not, with what to do."""

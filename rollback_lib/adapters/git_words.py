@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from rollback_lib.core.errors import Refusal
@@ -21,9 +22,23 @@ def not_ours(path: Path, said: str) -> Refusal:
         )
     if "GIT_DIR" in os.environ and "not a git repository" in said:
         return Refusal(f"{path} is read as GIT_DIR says, and git refuses: {first_line(said)}.", fix="Unset GIT_DIR.")
-    if "not a git repository" in said or "cannot change to" in said:
+    if is_in_none(said):
         return Refusal(f"{path} is not in a git repository.", fix="Run in the clone that holds the manifests.")
     return Refusal(f"git cannot read the repository at {path}: {first_line(said)}.")
+
+
+def is_in_none(said: str) -> bool:
+    """Whether git says that a folder lies in no repository, or is not there."""
+    return "not a git repository" in said or "cannot change to" in said
+
+
+def elsewhere(folder: Path, own: str, led: Mapping[str, str]) -> Refusal:
+    """That git's variables lead to another repository than the one that the folder lies in."""
+    named = ", ".join(f"{name}={place}" for name, place in led.items())
+    return Refusal(
+        f"These are two repositories: {folder.absolute()} lies in {own}, and git is led elsewhere by {named}.",
+        fix=f"Unset {' and '.join(led)} (a git hook sets it), or run in the folder of the other one.",
+    )
 
 
 def first_line(said: str) -> str:

@@ -17,10 +17,15 @@ from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.kinds import CLUSTER_SCOPED, KINDS, path_of
 from rollback_lib.core.kube.objects import Object, is_leaving, name_of
-from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot, Versions
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Events, LogEnd, Presence, Snapshot, Versions
 from rollback_lib.core.run.changes import patch_text
 
-_LOG: Final = 1 << 20  # bytes: more than we ask for
+_LOG: Final = 1 << 20  # bytes that are read of a log, of which the last are kept
+_LOG_KEPT: Final = 64 << 10
+_RUNTIME_LINE: Final = 16 << 10  # bytes: what is longer is several lines for the runtime, which counts the last ones
+_EVENTS_PAGE: Final = 500
+MOST_EVENTS: Final = 10_000
+EVENTS_TIME: Final = 4.0  # seconds after which no further page is asked for
 FIELD_MANAGER: Final = "kubectl-client-side-apply"  # the dry run must be the write, to the letter
 
 
@@ -174,18 +179,51 @@ class KubernetesCluster:
         answer = self._http.ask("GET", "/api/v1/nodes", timeout=LIST_TIMEOUT)
         return None if answer.status == 403 else {name_of(n): n for n in good(answer).get("items") or []}
 
-    def events(self) -> Sequence[Object]:
-        answer = self._http.ask("GET", f"/api/v1/namespaces/{self._namespace}/events", {"limit": "500"})
-        return tuple(answer.json().get("items") or []) if answer.status == 200 else ()
+    def events(self) -> Events:
+        """Warnings first, since the server gives events by name and knows no other order."""
+        found: list[Object] = []
+        ends = time.monotonic() + EVENTS_TIME
+        for kinds in ("type=Warning", "type!=Warning"):
+            page = {"limit": str(_EVENTS_PAGE), "fieldSelector": kinds}
+            while page:
+                if len(found) >= MOST_EVENTS or time.monotonic() > ends:
+                    return Events(tuple(found), f"after {len(found)} no more were read")
+                answer = self._http.ask("GET", f"/api/v1/namespaces/{self._namespace}/events", page)
+                if answer.status == 403:
+                    return Events(tuple(found), f"cannot list events in {self._namespace} (forbidden)")
+                if answer.status != 200:
+                    return Events(tuple(found), f"the API server answered {answer.status} after {len(found)}")
+                listed = answer.json()
+                found += listed.get("items") or []
+                after = (listed.get("metadata") or {}).get("continue")
+                page = {**page, "continue": after} if after else {}
+        return Events(tuple(found))
 
     def logs(
         self, pod: str, container: str, *, previous: bool = False, lines: int = 20, timestamps: bool = False
-    ) -> str:
-        query = {"container": container, "tailLines": str(lines), "limitBytes": "65536"}
+    ) -> LogEnd:
+        """A limit in bytes takes the newest away: where it was reached, fewer lines are asked for."""
+        query = {"container": container}
         if timestamps:
             query["timestamps"] = "true"
         if previous:
             query["previous"] = "true"
+        wanted, body = lines, b""
+        while wanted:
+            # one more than wanted, so that it is known whether there are more
+            body = self._log(pod, {**query, "tailLines": str(wanted + 1), "limitBytes": str(_LOG)})
+            if len(body) < _LOG:
+                break
+            wanted //= _LOG // _LOG_KEPT
+        said = body.splitlines(keepends=True)
+        more = len(said) > 1 and sum(1 + len(line) // _RUNTIME_LINE for line in said) > wanted
+        cut, kept = more or wanted < lines, b"".join(said[more:])
+        if len(kept) > _LOG_KEPT:
+            end = kept[-_LOG_KEPT:]
+            cut, kept = True, end.partition(b"\n")[2] or end  # from the beginning of a line, if there is one
+        return LogEnd(kept.decode(errors="replace"), cut)
+
+    def _log(self, pod: str, query: Mapping[str, str]) -> bytes:
         answer = self._http.ask(
             "GET",
             f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}/log",
@@ -195,7 +233,7 @@ class KubernetesCluster:
             again=(),
             largest=_LOG,
         )
-        return answer.body.decode(errors="replace") if answer.status == 200 else ""
+        return answer.body if answer.status == 200 else b""
 
     def pod_ask(
         self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float

@@ -192,13 +192,15 @@ class RegistryClient:
             if isinstance(confirmed, Absent):
                 return self._not_by_digest(text, reference, first.digest)
             elif isinstance(confirmed, CannotTell):
-                return Answer(text, "unknown", first.digest, (first.digest,), text=confirmed.text)
+                return Answer(
+                    text, "unknown", first.digest, (first.digest,), text=confirmed.text, status=confirmed.status
+                )
             elif confirmed.is_index:
                 first = confirmed
         if isinstance(first, Absent):
             return Answer(text, "absent", named, known, text=first.text)
         if isinstance(first, CannotTell):
-            return Answer(text, "unknown", named, known, text=first.text)
+            return Answer(text, "unknown", named, known, text=first.text, status=first.status)
         if first.is_index and platforms:
             return self._look_into(text, reference, first, platforms, configs)
         digests = [first.digest]
@@ -216,11 +218,12 @@ class RegistryClient:
                 return self._not_by_digest(text, reference, index.digest)
             return Answer(text, "absent", index.digest, only, text=whole.text)
         if isinstance(whole, CannotTell):
-            return Answer(text, "unknown", index.digest, only, text=whole.text)
+            return Answer(text, "unknown", index.digest, only, text=whole.text, status=whole.status)
         parts = read_index(whole.body)
         digests = [index.digest, *(part.digest for part in parts if part.platform)]
         missing: list[str] = []
         unknown: list[str] = []
+        status = 0
         said: list[str] = []
         for platform in platforms:
             fitting = for_platform(parts, platform)
@@ -234,6 +237,7 @@ class RegistryClient:
                     said.append(f"the index names {part.digest} for {part.platform}, and it is not there")
                 elif isinstance(found, CannotTell):
                     unknown.append(platform)
+                    status = found.status
                     said.append(found.text)
                 elif configs:
                     digests += self._config(reference, found)
@@ -244,6 +248,7 @@ class RegistryClient:
             digests=tuple(dict.fromkeys(digests)),
             platforms=tuple(p for p in platforms if p not in missing and p not in unknown),
             missing_platforms=tuple(dict.fromkeys(missing)),
+            status=status,
             text=f"{text}: " + "; ".join(said) if said else f"{text} is {index.digest}",
         )
 
@@ -253,9 +258,9 @@ class RegistryClient:
         if isinstance(whole, Absent):
             return Answer(text, "absent", text=whole.text)
         if isinstance(whole, CannotTell):
-            return Answer(text, "unknown", text=whole.text)
+            return Answer(text, "unknown", text=whole.text, status=whole.status)
         said = f"the registry says that {text} is {named} and does not have that digest; the body has {whole.digest}"
-        return Answer(text, "unknown", text=said)
+        return Answer(text, "unknown", text=said, status=200)
 
     def _config(self, reference: ImageReference, found: Present) -> list[str]:
         whole: _Decided = found if found.body else self._manifest(reference, found.digest, body=True)
@@ -277,7 +282,9 @@ class RegistryClient:
                 asked = self._ask("GET", reference, target)
                 found = CannotTell("GET was not answered") if isinstance(asked, AskBody) else asked
                 if isinstance(found, Present) and is_digest(target) and found.digest != target:
-                    found = CannotTell(f"{reference.repository}: asked for {target} and given {found.digest}")
+                    found = CannotTell(
+                        f"{reference.repository}: asked for {target} and given {found.digest}", status=200
+                    )
             if not isinstance(found, CannotTell):
                 self._decided[(*key, whole)] = found
             return found

@@ -1,8 +1,8 @@
 """HTTP to one registry: authorization, redirects, retries and limits, so that what comes back is one plain `Reply`.
 
 Rules that hold here: credentials never follow a redirect to another host, nor a token realm that is neither https nor
-the same host; a write follows no redirect at all; plain http only to this machine; nothing of ``.netrc``; a 429 is
-never waited for; no text holds a secret (an exception's own words may: it is told by its class).
+the same host; a write follows no redirect at all; plain http only to this machine, and never from https; nothing of
+``.netrc``; a 429 is never waited for; no text holds a secret (an exception's own words may: it is told by its class).
 """
 
 from __future__ import annotations
@@ -190,7 +190,8 @@ class RegistryHttp:
             if raw.status not in _REDIRECTS or "location" not in raw.headers or method in ("POST", "PUT"):
                 break
             there = urljoin(raw.url, raw.headers["location"])
-            if not (there.startswith("https://") or (there.startswith("http://") and http.is_here(there))):
+            plain = raw.url.startswith("http://") and there.startswith("http://") and http.is_here(there)
+            if not (plain or there.startswith("https://")):
                 break
             if urlsplit(there)[:2] != urlsplit(url)[:2]:
                 headers = {key: value for key, value in headers.items() if key != "Authorization"}

@@ -13,6 +13,7 @@ from rollback_lib.core.evidence import saved
 from rollback_lib.core.health import owned
 from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.kube.objects import kind_of, name_of
+from rollback_lib.core.kube.snapshot import LogEnd
 from rollback_lib.ports import Cluster
 
 LINES: Final = 500
@@ -38,17 +39,25 @@ def save(
         left -= len(said)
         write(f"evidence/{name}", said.encode(errors="replace"))
 
-    def read(log: logs.Log) -> str:
+    def read(log: logs.Log) -> LogEnd:
         if not in_time():
-            return ""
+            return LogEnd()
         return cluster.logs(log.pod, log.container, previous=log.previous, lines=LINES, timestamps=True)
 
     chosen = logs.chosen(looked)
+    ends = 0
     for log, said in zip(chosen, each(read, chosen), strict=True):
-        if said and not said.startswith("unable to retrieve"):
+        if said.text and not said.text.startswith("unable to retrieve"):
             name = saved.file_name(log.pod, log.container, "previous" if log.previous else "")
-            keep(f"logs/{name}.log", saved.log_text(said))
-    keep("events.txt", saved.event_text(cluster.events()))
+            kept = saved.log_text(said)
+            keep(f"logs/{name}.log", kept.text)
+            ends += kept.cut
+    if ends:
+        missing.append(f"logs: of {ends} only the end is kept ({LINES} lines, {saved.LONGEST_LOG >> 10} kB at most)")
+    events, lacking = saved.event_text(cluster.events())
+    keep("events.txt", events)
+    if lacking:
+        missing.append(f"events: {lacking}")
     for obj in _objects(looked, cluster, missing):
         keep(f"objects/{saved.file_name(kind_of(obj), name_of(obj))}.json", saved.object_text(obj))
     return missing

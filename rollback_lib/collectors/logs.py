@@ -63,7 +63,8 @@ def findings(looked: Look, cluster: Cluster, settings: Logs, *, compared: bool =
     logs = [log for log in chosen(looked) if compared or log.new]
 
     def read(log: Log) -> str:
-        return cluster.logs(log.pod, log.container, previous=log.previous, lines=settings.lines, timestamps=True)
+        said = cluster.logs(log.pod, log.container, previous=log.previous, lines=settings.lines, timestamps=True)
+        return said.text
 
     texts = list(zip(logs, each(read, logs), strict=True))
     known = signs(settings)

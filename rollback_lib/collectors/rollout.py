@@ -79,7 +79,7 @@ class Rollouts:
             nodes = self._ports.cluster.nodes()
             self._nodes = None if nodes is None else {name: _node_ready(n) for name, n in nodes.items()}
         if self._rounds and self._rounds % _EVENTS_EVERY == 0:
-            self._events = self._ports.cluster.events()
+            self._events = self._ports.cluster.events().all
         self._rounds += 1
         reports: dict[ObjectRef, Report] = {}
         for one in self._watched:
@@ -116,7 +116,7 @@ class Rollouts:
         for pod in health.newest_pods(view):
             for status in (pod.get("status") or {}).get("containerStatuses") or []:
                 if ((status.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff":
-                    text = self._ports.cluster.logs(name_of(pod), status["name"], previous=True, lines=3)
+                    text = self._ports.cluster.logs(name_of(pod), status["name"], previous=True, lines=3).text
                     lines[f"{name_of(pod)}/{status['name']}"] = redact(text)
         return lines
 

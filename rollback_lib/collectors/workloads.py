@@ -37,7 +37,7 @@ def look(ports: Ports, ignore: Collection[str] = (), asked: Collection[str] = ()
     rest = cluster.snapshot(told_by(kind for kind in AWAITED if workloads.objects.get(kind)))
     for why in rest.refused.values():  # who cannot be seen is not accused
         raise RefusedError(why)
-    events = tuple(cluster.events())
+    events = cluster.events().all
     nodes = _nodes(ports)
     snapshot = Snapshot(
         {**workloads.objects, **rest.objects}, {**workloads.refused, **rest.refused}, workloads.unserved | rest.unserved

@@ -12,7 +12,7 @@ class Reason(enum.StrEnum):
     """
 
     # the release
-    NO_RELEASE = "no-release"  # the pattern
+    NO_RELEASE = "no-release"  # the pattern, or the tag that is not in the clone
     NO_OLDER_RELEASE = "no-older-release"  # the release, or the commit, after which none comes
     ONLY_PROPOSED = "only-proposed"  # the release
     TAG_MOVED = "tag-moved"  # the tag; its commit, and the one that ran

@@ -122,7 +122,7 @@ def _hold(asked: Options, ports: Ports) -> str:
     mine.rest()
     return (
         f"Go: {application} is locked for the deploy of {asked.release} until {until:%H:%M} UTC, or `rollback guard "
-        f"--done`."
+        f"--release {asked.release} --done`."
     )
 
 

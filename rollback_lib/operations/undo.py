@@ -11,7 +11,7 @@ from rollback_lib.core.errors import EXIT_DONE, RefusedError
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.plan import undo as before
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
 from rollback_lib.core.run.journal import CLOSED, LOCK_RELEASED, Mark, ending, holds_lock
 from rollback_lib.core.run.records import Images, Request
 from rollback_lib.operations import resume
@@ -25,6 +25,12 @@ class StateBefore:
 
     def __init__(self, git: GitHistory, tag: Tag, tree: Mapping[str, bytes], ran: str) -> None:
         self._git, self._tag, self._tree, self._ran = git, tag, tree, ran
+
+    def identity(self) -> RepositoryIdentity:
+        return self._git.identity()
+
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        return self._git.remote_tags(names)
 
     def tags(self) -> Sequence[Tag]:
         return [*self._git.tags(), self._tag]

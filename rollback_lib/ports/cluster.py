@@ -9,7 +9,7 @@ from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object
-from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Presence, Snapshot, Versions
+from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Events, LogEnd, Presence, Snapshot, Versions
 from rollback_lib.core.run.changes import Change
 from rollback_lib.ports.store import RunStore
 
@@ -50,8 +50,8 @@ class Cluster(Protocol):
 
     def may(self, verb: str, kind: str, name: str, subresource: str = "") -> bool: ...
 
-    def events(self) -> Sequence[Object]:
-        """The namespace's events; empty where we may not read them."""
+    def events(self) -> Events:
+        """The namespace's events, as many as a few seconds bring; none where we may not read them."""
         ...
 
     def contexts(self) -> Sequence[str]:
@@ -68,8 +68,8 @@ class Cluster(Protocol):
 
     def logs(
         self, pod: str, container: str, *, previous: bool = False, lines: int = 20, timestamps: bool = False
-    ) -> str:
-        """The last lines, at most 64 kB, or an empty text where there is no log (any more).
+    ) -> LogEnd:
+        """The last lines, of these the last 64 kB.
 
         ``timestamps``: each line begins with its time and a blank.
         """

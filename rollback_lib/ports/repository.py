@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rollback_lib.core.manifests.tree import Files as Tree
-from rollback_lib.core.releases.tags import Tag
+from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
 
 
 class GitHistory(Protocol):
     """The repository, read only; never the working tree."""
 
+    def identity(self) -> RepositoryIdentity:
+        """Which repository it is: where it lies, and where it came from."""
+        ...
+
     def tags(self) -> Sequence[Tag]: ...
+
+    def remote_tags(self, names: Sequence[str]) -> Mapping[str, str] | None:
+        """The commits of these tags at the remote, where they are there; None where that cannot be known."""
+        ...
 
     def files(self, commit: str, prefixes: Sequence[str]) -> Mapping[str, bytes]:
         """`tree` where all of it must be readable; else RefusedError."""

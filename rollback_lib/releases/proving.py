@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.images import ladder
+from rollback_lib.core.images import ladder, silence
 from rollback_lib.core.images.ladder import Running, Wanted, ladder_settings
 from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
@@ -61,16 +61,15 @@ def prove(
     while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w.ref])}:
         asker.ask(missing)
     accepted = frozenset(request.accept)
-    images: list[ContainerImage] = []
-    warnings: list[str] = []
-    refused: list[Refusal] = []
+    choices: list[ladder.Choice] = []
+    refused: list[silence.Refused] = []
     used: set[str] = set()
     for w in wanted:
         choice, refusals = ladder.choose(w, release, settings, asker.answers, pods[w.ref], accepted)
-        refused += refusals
+        asked = [c.reference for c in ladder.candidates(w, release, settings, pods[w.ref])]
+        refused += [silence.Refused(w, refusal, silence.of(asked, asker.answers)) for refusal in refusals]
         if choice is not None:
-            images.append(choice[0])
-            warnings += choice[1]
+            choices.append(choice)
             if accepted and not ladder.choose(w, release, settings, asker.answers, pods[w.ref])[0]:
                 used |= {
                     c
@@ -78,7 +77,8 @@ def prove(
                     if not ladder.choose(w, release, settings, asker.answers, pods[w.ref], accepted - {c})[0]
                 }
     if refused:
-        raise RefusedError(*_gathered(refused))
+        raise RefusedError(*silence.refusals(refused, release))
+    images = [c.image for c in choices]
     there = now.by_ref
     own = [i for i in images if i.own]
     named = {i.manifest for i in own} | {c.image for i in own if (c := there.get(i.ref)) and c.image}
@@ -114,7 +114,7 @@ def prove(
         images=tuple(live.beside(i, there.get(i.ref), asker.answers, settings.mutable_tags) for i in images),
         mutable_tags=current.still_failed(images, mutable, releases, settings, asker.answers),
         accepted=tuple(sorted(used)),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=silence.warnings(choices, asker.answers),
     )
 
 
@@ -122,10 +122,6 @@ def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ..
     if own:
         return running.get(wanted.ref, ())
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
-
-
-def _gathered(refused: Sequence[Refusal]) -> list[Refusal]:
-    return list({r.decision: r for r in refused}.values())
 
 
 def _by_mark(now: Live, own: Sequence[ContainerImage], releases: Sequence[ReleaseRef]) -> ReleaseRef:

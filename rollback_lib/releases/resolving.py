@@ -85,7 +85,7 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
         objects=tuple(sorted(objects, key=lambda o: (o.wave, o.service))),
         files=tuple(dict.fromkeys(o.file for o in objects)),
         services=tuple((name, wave) for name, wave in waves.items()),
-        current=matched.current,
+        current=release.dated(matched.current, tags),
         recorded=choice.entry,
         in_ledger=tuple(e.release for e in ledger.entries),
         refusals=choice.refusals,

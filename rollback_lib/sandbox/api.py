@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from rollback_lib.sandbox import access, discovery, reading, writing
 from rollback_lib.sandbox.access import User
@@ -14,6 +14,7 @@ from rollback_lib.sandbox.status import ApiError, not_here
 from rollback_lib.sandbox.store import Store
 from rollback_lib.sandbox.writing import Writer
 
+_RUNTIME_LINE: Final = 16 << 10  # characters
 Classed = Callable[[Request, str, "Target | None"], None]
 
 
@@ -147,7 +148,9 @@ class Api:
         if wanted not in names:
             raise ApiError(400, f"container {wanted} is not valid for pod {target.name}")
         text = self._runtime.log(pod, wanted, previous=request.flag("previous"))
-        lines = text.splitlines(keepends=True)
+        # a runtime breaks what is longer, and the kubelet counts the last lines by the runtime's file
+        lines = [x[at : at + _RUNTIME_LINE] for x in text.splitlines(keepends=True)
+                 for at in range(0, len(x), _RUNTIME_LINE)]  # fmt: skip
         if (tail := request.query.get("tailLines")) is not None:
             lines = lines[-int(tail) :] if int(tail) else []
         body = "".join(lines).encode()

@@ -10,7 +10,8 @@ import time
 from rollback_lib.collectors import evidence, threads, workloads
 from rollback_lib.core.errors import RollbackError
 from rollback_lib.core.evidence.findings import plain, stamp
-from rollback_lib.core.evidence.saved import file_name, log_text
+from rollback_lib.core.evidence.saved import LONGEST_LOG, file_name, log_text
+from rollback_lib.core.kube.snapshot import LogEnd
 from rollback_lib.core.run.records import Incident, Request
 from rollback_lib.ports import Ports, RunStore, Writer
 
@@ -40,7 +41,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Incident | None:
         try:
             data = ports.evidence.files.given(path)
             name = path.replace("\\", "/").rpartition("/")[2]
-            keep(f"evidence/given/{_plain_name(name)}", _harmless(data))
+            harmless, cut = _harmless(data)
+            keep(f"evidence/given/{_plain_name(name)}", harmless)
+            if cut:
+                missing.append(plain(f"{path}: only its end is kept ({LONGEST_LOG >> 10} kB at most)"))
         except OSError as error:
             missing.append(plain(f"{path}: {error.strerror or error}"))
     try:
@@ -62,6 +66,10 @@ def _plain_name(name: str) -> str:
     return file_name(stem, ending) if dot else file_name(name)
 
 
-def _harmless(data: bytes) -> bytes:
-    """Text is redacted, whatever its encoding. A picture is kept as it is: nobody can look for secrets in it."""
-    return data if b"\0" in data else log_text(data.decode(errors="replace")).encode()
+def _harmless(data: bytes) -> tuple[bytes, bool]:
+    """(the file, whether it was cut). Text is redacted, whatever its encoding. A picture is kept as it is: nobody can
+    look for secrets in it."""
+    if b"\0" in data:
+        return data, False
+    kept = log_text(LogEnd(data.decode(errors="replace")))
+    return kept.text.encode(), kept.cut

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.collectors import approval, closing, migrations, needs, orphans, permissions
+from rollback_lib.collectors import approval, closing, migrations, needs, orphans, permissions, remote_tags
 from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
@@ -52,21 +52,19 @@ _ALWAYS: Final = (
 def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     request, resolution, images = run.get(Request), run.get(Resolution), run.get(Images)
     targets = rewritten.planned(run, ports.once, resolution)
+    repository = ports.git.identity()
     if request.offline:
-        plan = freeze(planning.offline(request, resolution, images, targets))
+        plan = freeze(planning.offline(request, resolution, images, targets, repository))
         run.put(plan)
         return plan
+    differ = remote_tags.ask(repository, resolution, images.current, ports)
     identity = ports.cluster.identity()
     if ports.cluster.presence(ObjectRef("Namespace", identity.namespace)) is Presence.LEAVING:
         raise RefusedError(leaving.of_namespace(identity.namespace))
     now = ports.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     home = request.target_environment.namespace
     # what runs now, as far as that is known
-    failed = (
-        reading.release(ports, request.settings, images.current.commit).contents(home)
-        if images.current.commit
-        else Contents()
-    )
+    failed = reading.contents(ports, request.settings, home, images.current.commit)
     wanted = {s.ref: s.api_version for s, _ in targets if s.ref.type in KINDS and not s.namespace}
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
     named = (*(s.ref.type for s, _ in targets), *(r.type for r in (*failed.objects, *orphans.created(request))))
@@ -106,6 +104,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     ]  # fmt: skip
     refused += permissions.lacking(rights.needed(request, drafts, found, isolating.plan), ports.cluster)
     refused += migrations.unknown_to_target(request, resolution, images, ports, warnings)
+    warnings += differ()
     if problem := ports.acts.problem():
         refused.append(Refusal(problem, reason=Reason.NO_KUBECTL, subject="kubectl"))
     refused += resolution.refusals
@@ -136,7 +135,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
             refusals=open_refusals, bots=_bots(run.get(Rewritten).bots, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
-            made_at=now, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
+            made_at=now, repository=repository, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
         )
     )  # fmt: skip
     run.put(plan)

@@ -112,7 +112,7 @@ def _verified(plan: Plan, key: ObjectRef, report: Report, view: View, ports: Por
 
 def _logs(ports: Ports, pod: str, container: str) -> list[str]:
     for previous in (True, False):
-        text = ports.cluster.logs(pod, container, previous=previous, lines=_LOG_LINES)
+        text = ports.cluster.logs(pod, container, previous=previous, lines=_LOG_LINES).text
         if text and not text.startswith("unable to retrieve"):  # the kubelet's own words for a log that is gone
             # as one text: a key of many lines is none in any of them
             return [f"{pod}/{container}: {line}" for line in redact(text).splitlines()]

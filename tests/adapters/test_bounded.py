@@ -49,7 +49,7 @@ def a_list(at: Dripping, folder: Path, limit: float, stopped: bounded.Stopped) -
 
 def a_log(at: Dripping, folder: Path, limit: float, stopped: bounded.Stopped) -> str:
     try:
-        return cluster(at, folder, limit, stopped).logs("cart-1", "cart")
+        return cluster(at, folder, limit, stopped).logs("cart-1", "cart").text
     except RollbackError as error:
         return f"{type(error).__name__}: {error}"
 

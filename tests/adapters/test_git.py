@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rollback_lib.adapters import git_program
+from rollback_lib.adapters import git, git_program
 from rollback_lib.adapters.git import GitRepository
 from rollback_lib.core.errors import BugError, InterruptedRunError, RefusedError
 from rollback_lib.core.releases.tags import Tag, find, propose_previous
+from tests.fake_registry import FakeRegistry
 from tests.git_repository import DAY, RepositoryBuilder, isolate
 
 
@@ -150,6 +151,69 @@ class TestOwner:
         assert not configuration.exists()
 
 
+class TestWhose:
+    """git's own variables lead it elsewhere; a hook's git sets them (gitpython-developers/GitPython#535)."""
+
+    @pytest.fixture
+    def other(self, tmp_path: Path) -> RepositoryBuilder:
+        made = RepositoryBuilder(tmp_path / "other")
+        made.commit({"k8s/user/deploy.yaml": "version: other\n"})
+        made.tag("v1.1.0")
+        return made
+
+    @pytest.mark.parametrize("name", ["GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"])
+    def test_another_repository_than_the_folder_s_is_refused_and_both_are_named(
+        self, shop: RepositoryBuilder, other: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        place = other.folder / ".git" / ("objects" if name == "GIT_OBJECT_DIRECTORY" else "")
+        monkeypatch.setenv(name, str(place))
+        with pytest.raises(RefusedError) as error:
+            GitRepository(shop.folder)
+        assert f"{shop.folder} lies in {shop.folder}/.git" in str(error.value)
+        assert f"{name}={place}" in str(error.value)
+        assert advice(error).startswith(f"Unset {name} ")
+
+    def test_a_place_that_is_no_repository_is_refused_the_same_way(
+        self, shop: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GIT_DIR", "/nowhere")
+        with pytest.raises(RefusedError, match="git is led elsewhere by GIT_DIR=/nowhere"):
+            GitRepository(shop.folder)
+
+    @pytest.mark.parametrize("hook", ["post-commit", "post-checkout", "pre-push"])
+    @pytest.mark.parametrize("place", ["root", "folder", "worktree"])
+    def test_in_a_hook_of_its_own_repository_nothing_is_different(
+        self, shop: RepositoryBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: str, place: str
+    ) -> None:
+        tree = tmp_path / "tree"
+        shop.git("worktree", "add", "--quiet", "-b", "two", str(tree), "v1.0.0")
+        shop.clone(tmp_path / "remote.git", "--bare")
+        shop.git("remote", "add", "origin", str(tmp_path / "remote.git"))
+        script = shop.folder / ".git/hooks" / hook
+        script.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen; pwd > {tmp_path}/at\n")
+        script.chmod(0o755)
+        acting = RepositoryBuilder(tree if place == "worktree" else shop.folder, create=False)
+        acting.git("commit", "--quiet", "--allow-empty", "--message=more")
+        acting.git("checkout", "--quiet", "--detach")
+        acting.git("push", "--quiet", "origin", "HEAD:refs/heads/more")
+        for line in (tmp_path / "seen").read_text().splitlines():
+            name, _, value = line.partition("=")
+            if name.startswith("GIT_") and not name.startswith(("GIT_AUTHOR", "GIT_COMMITTER", "GIT_CONFIG")):
+                monkeypatch.setenv(name, value)
+        monkeypatch.chdir((tmp_path / "at").read_text().strip())
+        repository = GitRepository(acting.folder / ("k8s/user" if place == "folder" else ""))
+        assert repository.identity().root == str(acting.folder)
+        assert repository.head_commit() == acting.git("rev-parse", "HEAD")
+        assert repository.tracks(acting.folder / "k8s")
+
+    def test_a_folder_that_lies_in_no_repository_is_read_as_the_variables_say(
+        self, shop: RepositoryBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GIT_DIR", str(shop.folder / ".git"))
+        monkeypatch.setenv("GIT_WORK_TREE", str(shop.folder))
+        assert "v1.1.0" in by_name(GitRepository(tmp_path))
+
+
 class TestClones:
     def test_without_tags_says_how_to_fetch_them(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
         clone = shop.clone(tmp_path / "ci", "--depth=1", "--no-tags", "--origin=up/stream")
@@ -276,6 +340,61 @@ class TestClones:
         repository = GitRepository(clone.folder)
         with pytest.raises(RefusedError, match="lacks objects"):
             repository.files(by_name(repository)["v1.0.0"].commit, ["k8s"])
+        assert not (tmp_path / "ran").exists()
+
+
+class TestRemote:
+    """The remote is asked where its tags point: read-only, for a while, without a question to anybody."""
+
+    def test_tags_that_moved_are_new_or_are_gone_there(self, shop: RepositoryBuilder, tmp_path: Path) -> None:
+        clone = shop.clone(tmp_path / "ci")
+        before = {name: tag.commit for name, tag in by_name(GitRepository(clone.folder)).items()}
+        assert GitRepository(clone.folder).remote_tags(("v1.0.0", "v1.1.0")) == before
+        moved = shop.commit()
+        shop.git("tag", "--force", "--annotate", "--message=again", "v1.1.0")
+        shop.git("tag", "--delete", "v1.0.0")
+        shop.tag("x/refs/tags/v1.0.0")  # ls-remote compares the ends of names
+        state = clone.git("for-each-ref"), objects(clone)
+        assert GitRepository(clone.folder).remote_tags(("v1.0.0", "v1.1.0")) == {"v1.1.0": moved}
+        assert (clone.git("for-each-ref"), objects(clone)) == state
+        assert GitRepository(clone.folder, offline=True).remote_tags(("v1.1.0",)) is None
+
+    @pytest.mark.parametrize("url", ["git://127.0.0.1:{port}/shop.git", "http://127.0.0.1:{port}/shop.git", "/nowhere"])
+    def test_a_remote_that_does_not_answer_is_left_after_a_while(
+        self, shop: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch, url: str
+    ) -> None:
+        monkeypatch.setattr(git, "REMOTE_LIMIT", 0.3)
+        with socket.create_server(("127.0.0.1", 0)) as hangs:
+            shop.git("remote", "add", "origin", url.format(port=hangs.getsockname()[1]))
+            began = time.monotonic()
+            assert GitRepository(shop.folder).remote_tags(("v1.1.0",)) is None
+            assert time.monotonic() - began < 5
+
+    def test_no_password_is_asked_for(
+        self, shop: RepositoryBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asks = tmp_path / "askpass"
+        asks.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\n")
+        asks.chmod(0o755)
+        monkeypatch.setenv("SSH_ASKPASS", str(asks))
+        shop.git("config", "core.askPass", str(asks))
+        with FakeRegistry() as server:
+            server.auth = "basic"
+            shop.git("remote", "add", "origin", f"{server.url}/shop.git")
+            assert GitRepository(shop.folder).remote_tags(("v1.1.0",)) is None
+            assert server.asked
+        assert not (tmp_path / "asked").exists()
+
+    @pytest.mark.parametrize("way", ["url", "uploadpack"])
+    def test_no_command_of_the_clone_is_run(self, shop: RepositoryBuilder, tmp_path: Path, way: str) -> None:
+        clone = shop.clone(tmp_path / "ci")
+        if way == "url":
+            clone.git("config", "remote.origin.url", f"ext::touch {tmp_path}/ran")
+            clone.git("config", "protocol.ext.allow", "always")
+        else:
+            clone.git("config", "remote.origin.uploadpack", f"touch {tmp_path}/ran; git-upload-pack")
+        found = GitRepository(clone.folder).remote_tags(("v1.1.0",))
+        assert (found is None) == (way == "url")
         assert not (tmp_path / "ran").exists()
 
 

@@ -13,6 +13,7 @@ from rollback_lib.adapters.registry import RegistryClient
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.images.registry_answers import Answer
 from tests.fake_registry import FakeRegistry, closed_port, digest_of
+from tests.tls_front import TlsFront
 
 REPO = "sanjodb/x"
 BOTH = ("linux/amd64", "linux/arm64")
@@ -231,7 +232,7 @@ def test_a_loopback_registry_in_the_reference_itself_is_asked_over_plain_http(
     assert ask(fake, tmp_path, f"{fake.host}/a/b:1").state == "present"
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 406, 501])
+@pytest.mark.parametrize("status", [204, 206, 400, 401, 403, 404, 405, 406, 410, 451, 500, 501, 503])
 @pytest.mark.parametrize("platforms", [(), BOTH], ids=["image", "index"])
 def test_whatever_head_says_get_decides_also_for_the_manifests_of_an_index(
     fake: FakeRegistry, tmp_path: Path, status: int, platforms: tuple[str, ...]
@@ -367,9 +368,57 @@ def test_credentials_never_follow_a_redirect_to_another_host(fake: FakeRegistry,
         assert not any("authorization" in a.headers for a in other.asked)
 
 
+@pytest.mark.parametrize("status", [302, 303, 307, 308])
+@pytest.mark.parametrize("platforms", [(), BOTH], ids=["image", "index"])
+def test_an_address_that_is_signed_for_get_is_asked_with_get_and_without_credentials(
+    fake: FakeRegistry, tmp_path: Path, status: int, platforms: tuple[str, ...]
+) -> None:
+    fake.auth, fake.users = "basic", {"bob": "pw"}
+    with FakeRegistry() as storage:
+        digest = storage.push(REPO, "v1", platforms)
+        fake.keep_in(storage, status)
+        environ = {"ROLLBACK_REGISTRY_USER": "bob", "ROLLBACK_REGISTRY_PASSWORD": "pw"}
+        answer = ask(fake, tmp_path, environ=environ, platforms=platforms or ("linux/amd64",))
+        assert (answer.state, answer.digest, answer.platforms) == ("present", digest, platforms)
+        assert not any("authorization" in a.headers for a in storage.asked)
+
+
+def test_what_storage_does_not_have_is_not_known_to_be_absent(fake: FakeRegistry, tmp_path: Path) -> None:
+    with FakeRegistry() as storage:
+        fake.keep_in(storage, 307)
+        answer = ask(fake, tmp_path)
+    assert (answer.state, "no such repository, or no right to see it" in answer.text) == ("unknown", True)
+
+
+def test_credentials_do_not_come_back_once_another_host_was_between(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.auth, fake.users = "basic", {"bob": "pw"}
+    with FakeRegistry() as other:
+        fake.mood(307, target="v1", Location=f"{other.url}/v2/{REPO}/manifests/v1")
+        other.mood(307, Location=f"{fake.url}/v2/{REPO}/manifests/stolen")
+        ask(fake, tmp_path, environ={"ROLLBACK_REGISTRY_USER": "bob", "ROLLBACK_REGISTRY_PASSWORD": "pw"})
+    back = [a for a in fake.asked if a.target == "stolen"]
+    assert {a.method for a in back} == {"HEAD", "GET"}
+    assert not any("authorization" in a.headers for a in back)
+
+
 def test_a_redirect_to_plain_http_elsewhere_is_not_followed(fake: FakeRegistry, tmp_path: Path) -> None:
     fake.mood(302, Location="http://registry.example/v2/")
     assert "redirect" in ask(fake, tmp_path).text
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_https_is_never_left_for_plain_http(
+    fake: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with FakeRegistry() as plain, TlsFront(fake.url, tmp_path) as front:
+        plain.push(REPO, "v1")
+        fake.mood(status, Location=f"{plain.url}/v2/{REPO}/manifests/v1")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(front.authority))
+        with RegistryClient({"docker.io": front.url}, tmp_path / "config.json", {}) as registry:
+            answer = registry.look_up([f"{REPO}:v1"])[f"{REPO}:v1"]
+        assert (answer.state, "a redirect that leads nowhere we may follow" in answer.text) == ("unknown", True)
+        assert [a.method for a in fake.asked] == ["HEAD", "GET"]
+        assert plain.asked == []
 
 
 def test_netrc_stays_home(fake: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import RefusedError, StaleError
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot, Versions
+from rollback_lib.core.kube.snapshot import ClusterIdentity, Events, Snapshot, Versions
 from rollback_lib.core.rights.permissions import allows
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings import model as core_settings
@@ -155,8 +155,8 @@ class FakeCluster:
     def nodes(self) -> None:
         self._reached()
 
-    def events(self) -> Sequence[dict[str, Any]]:
-        return ()
+    def events(self) -> Events:
+        return Events()
 
     def snapshot(self, kinds: Sequence[str], versions: Versions | None = None) -> Snapshot:
         self._reached()

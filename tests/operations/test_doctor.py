@@ -44,7 +44,9 @@ def test_all_there_is_all_ok(world: SmallWorld) -> None:
     assert bad(checks) == []
     assert only(checks, "git tags").text == '3 releases match "v*"; newest: v1.2.0, v1.1.0, v1.0.0.'
     assert only(checks, "manifests").text == "v1.2.0: 2 services, 2 objects."
-    assert only(checks, "images").text == "v1.2.0: 2 of 2 images have a release tag."
+    assert (
+        only(checks, "images").text == "v1.2.0: 2 of 2 images are there, by release tag or as the manifest names them."
+    )
     said = prerequisites.text(checks)
     assert "Ready for a rollback." in said
     assert max(map(len, said.splitlines())) <= 80
@@ -54,7 +56,10 @@ def test_an_image_without_a_release_tag_is_named(world: SmallWorld) -> None:
     del world.registry.tags["team/users:v1.2.0"]
     found = only(examined(world), "images")
     assert found.state == "FAIL"
-    assert found.text == "v1.2.0: 1 of 2 images have a release tag. Missing: team/users."
+    assert (
+        found.text
+        == "v1.2.0: 1 of 2 images are there, by release tag or as the manifest names them. Missing: team/users."
+    )
 
 
 def test_a_registry_that_cannot_tell_is_no_missing_image(world: SmallWorld) -> None:

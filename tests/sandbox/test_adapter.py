@@ -1,15 +1,20 @@
 """Our own eyes and hands on it: the Kubernetes client through the adapter, kubectl through the writer's."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rollback_lib.adapters import kubernetes
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.kubernetes import KubernetesCluster
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.identity import ObjectRef
+from rollback_lib.core.kube.snapshot import Events, LogEnd
 from rollback_lib.sandbox.access import User
 from rollback_lib.sandbox.cluster import ADMIN, Sandbox
+from rollback_lib.sandbox.kubelet import Kubelet
+from rollback_lib.sandbox.schema import by_kind
 from tests.sandbox.pictures import Pictures
 from tests.sandbox.world import World, complete, workload
 
@@ -36,13 +41,82 @@ def test_what_the_adapter_reads(cluster: KubernetesCluster, world: World, pictur
 
     assert ask(8080, "/actuator/health") == 200
     assert ask(1, "/") == 503
-    assert "v1.1.0" in cluster.logs(name, "main")
-    assert cluster.logs(name, "main", previous=True) == ""
+    assert "v1.1.0" in cluster.logs(name, "main").text
+    assert cluster.logs(name, "main", previous=True) == LogEnd()
     assert cluster.exists(ObjectRef("Secret", "no-such")) is False
     assert cluster.keys(ObjectRef("Secret", "no-such")) is None
     assert list(cluster.nodes() or {}) == ["sandbox-1"]
-    assert any(e["reason"] == "ScalingReplicaSet" for e in cluster.events())
+    assert any(e["reason"] == "ScalingReplicaSet" for e in cluster.events().all)
     assert cluster.may("delete", "Pod", name)
+    cluster.close()
+
+
+def event(name: str, kind: str = "Normal") -> dict[str, Any]:
+    about = {"kind": "Pod", "namespace": "shop", "name": name}
+    return {"metadata": {"name": name, "namespace": "shop"}, "type": kind, "reason": "Said", "involvedObject": about}
+
+
+def test_no_event_is_left_out_and_warnings_come_first(cluster: KubernetesCluster, sandbox: Sandbox) -> None:
+    for number in range(1_200):
+        sandbox.store.create(by_kind("Event"), event(f"a-{number:04}"))
+    sandbox.store.create(by_kind("Event"), event("zzz", "Warning"))
+    found = cluster.events()
+    assert (len(found.all), found.lacking, found.all[0]["type"]) == (1_201, "", "Warning")
+    cluster.close()
+
+
+def test_where_there_are_more_events_than_can_be_read_it_is_said_and_no_warning_is_lost(
+    cluster: KubernetesCluster, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes, "MOST_EVENTS", 600)
+    for number in range(1_200):
+        sandbox.store.create(by_kind("Event"), event(f"a-{number:04}"))
+    for number in range(501):
+        sandbox.store.create(by_kind("Event"), event(f"zzz-{number}", "Warning"))
+    found = cluster.events()
+    assert sum(e["type"] == "Warning" for e in found.all) == 501
+    assert found.lacking == f"after {len(found.all)} no more were read"
+    monkeypatch.setattr(kubernetes, "EVENTS_TIME", -1.0)
+    assert cluster.events() == Events((), "after 0 no more were read")
+    cluster.close()
+
+
+def said_by(monkeypatch: pytest.MonkeyPatch, world: World, pictures: Pictures, text: str) -> str:
+    """A pod whose container has printed this."""
+    world.create("apps/v1 deployments", workload("a", pictures.push("user-service", "good", "v1.1.0")))
+    world.until("apps/v1 deployments/a", complete)
+    monkeypatch.setattr(Kubelet, "log", lambda *_, **__: text)
+    return str(world.pods("a")[0]["metadata"]["name"])
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "kept", "cut"),
+    [
+        ("a\nb\nc\n", 3, "a\nb\nc\n", False),
+        ("a\nb\nc\n", 2, "b\nc\n", True),
+        ("a\nb\nc", 500, "a\nb\nc", False),
+        (f"{'x' * 60_000}\n{'y' * 60_000}\nCaused by: z\n", 500, f"{'y' * 60_000}\nCaused by: z\n", True),
+        ("old\n" * 40_000 + "Caused by: z\n", 2, "old\nCaused by: z\n", True),
+        (f"first\n{'x' * 20_000}\nz\n", 3, f"{'x' * 20_000}\nz\n", True),  # one line is two for the runtime
+    ],
+    ids=["all", "fewer lines", "no line end", "the end of long lines", "the end of many", "a line that was broken"],
+)
+def test_of_a_log_the_newest_is_kept_and_a_cut_is_known(
+    cluster: KubernetesCluster, world: World, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, text: str,
+    lines: int, kept: str, cut: bool,
+) -> None:  # fmt: skip
+    pod = said_by(monkeypatch, world, pictures, text)
+    assert cluster.logs(pod, "main", lines=lines) == LogEnd(kept, cut)
+    cluster.close()
+
+
+def test_the_newest_is_kept_though_the_lines_that_were_asked_for_are_too_large_to_read(
+    cluster: KubernetesCluster, world: World, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = said_by(monkeypatch, world, pictures, f"{'x' * 10_000}\n" * 499 + "Caused by: z\n")
+    found = cluster.logs(pod, "main", lines=500)
+    assert found.text.endswith("x\nCaused by: z\n")
+    assert (found.cut, found.text.startswith("x" * 10_000 + "\n"), len(found.text) > 50_000) == (True, True, True)
     cluster.close()
 
 
@@ -56,6 +130,7 @@ def test_what_the_adapter_may_not(sandbox: Sandbox, tmp_path: Path) -> None:
         cluster.identity()
     assert set(cluster.snapshot(["Pod", "Deployment"]).refused) == {"Deployment"}
     assert cluster.nodes() is None
+    assert cluster.events() == Events((), "cannot list events in shop (forbidden)")
     assert cluster.may("list", "Pod", "")
     assert not cluster.may("delete", "Pod", "")
     cluster.close()

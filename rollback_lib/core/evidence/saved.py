@@ -6,7 +6,7 @@ Values of variables and of ConfigMaps are left out, whatever their names: what s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,12 +15,14 @@ from rollback_lib.core.evidence.findings import plain
 from rollback_lib.core.health.pods.events import LONG_AGO, TIMES
 from rollback_lib.core.health.pods.reading import text, when
 from rollback_lib.core.kube.objects import LAST_APPLIED, Object
+from rollback_lib.core.kube.snapshot import Events, LogEnd
 from rollback_lib.core.redact import redact
 
 LONGEST_LOG: Final = 64 << 10  # characters of one log
 LONGEST_OBJECT: Final = 64 << 10
 MOST_EVENTS: Final = 300
 _LINE: Final = 4000
+_CUT: Final = "[not all of it: the end of a longer log]\n"
 _NOISE: Final = ("managedFields", "resourceVersion", "selfLink")
 
 
@@ -29,23 +31,32 @@ def file_name(*parts: str) -> str:
     return ".".join(re.sub(r"[^A-Za-z0-9_-]", "_", part)[:80] for part in parts if part)
 
 
-def log_text(log: str) -> str:
-    """The end of a log, line by line without what looks like a credential, and without escape codes."""
-    lines = [line if len(line) <= _LINE else f"{line[:_LINE]}… [{len(line)} characters]" for line in log.split("\n")]
-    return redact("\n".join(lines))[-LONGEST_LOG:]
+def log_text(log: LogEnd) -> LogEnd:
+    """The end of a log, line by line without what looks like a credential, and without escape codes.
+
+    Its first line says so where it is not all of the log.
+    """
+    lines = log.text.split("\n")
+    shown = redact("\n".join(x if len(x) <= _LINE else f"{x[:_LINE]}… [{len(x)} characters]" for x in lines))
+    cut = log.cut or len(shown) > LONGEST_LOG
+    return LogEnd((_CUT + shown[-LONGEST_LOG + len(_CUT) :]) if cut else shown, cut)
 
 
-def event_text(events: Iterable[Object]) -> str:
-    """The newest events, oldest first, one a line."""
+def event_text(events: Events) -> tuple[str, str]:
+    """(events, oldest first, one a line; what is lacking). Warnings are kept before others, then the newest."""
     lines = []
-    for event in events:
+    for event in events.all:
         target = event.get("involvedObject") or event.get("regarding") or {}
         at = next((t for path in TIMES if (t := when(event, *path))), LONG_AGO)
         said = text(event, "message") or text(event, "note")
         what = f"{text(event, 'type')} {text(event, 'reason')} {text(target, 'kind')}/{text(target, 'name')}: {said}"
-        lines.append((at, plain(what, 1000)))
-    newest = sorted(lines)[-MOST_EVENTS:]
-    return "".join(f"{at.isoformat(timespec='seconds')} {line}\n" for at, line in newest)
+        lines.append((text(event, "type") == "Warning", at, plain(what, 1000)))
+    kept = sorted(lines)[-MOST_EVENTS:]
+    few = f"{len(kept)} of {len(lines)} are kept, warnings first, then the newest" if len(kept) < len(lines) else ""
+    lacking = "; ".join(why for why in (events.lacking, few) if why)
+    shown = sorted((at, line) for _, at, line in kept)
+    first = f"[{lacking}]\n" if lacking else ""
+    return first + "".join(f"{at.isoformat(timespec='seconds')} {line}\n" for at, line in shown), lacking
 
 
 def object_text(obj: Object) -> str:

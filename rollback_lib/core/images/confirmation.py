@@ -117,11 +117,11 @@ def _set_after_apply(past: Past, in_files: Names) -> bool:
     if not past.live or past.ours:
         return False
     if past.applied:
-        if not same_name(past.applied, past.live):
+        if _apart(past.applied, past.live):
             return True
     elif any(before.image in in_files for before, after in pairwise(past.all) if _between(before, after)):
         return True
-    there = {r.image for r in past.all}
+    there = {r.image for r in past.all if _tag_of(r.image)}
     return len(there) > 1 and not any(image in in_files for image in there)
 
 
@@ -154,14 +154,28 @@ def same_name(one: str, other: str) -> bool:
     return (one == other and bool(one)) if a is None or b is None else _same(a, b)
 
 
+def _apart(one: str, other: str) -> bool:
+    """Whether they are known to be two images: a tag and a digest do not tell."""
+    a, b = _read(one), _read(other)
+    if a is None or b is None or not ((a.digest and b.digest) or (_tag(a) and _tag(b))):
+        return False
+    return not _same(a, b)
+
+
 def _same(a: ImageReference, b: ImageReference) -> bool:
+    """A mirror that an admission policy puts before the name is no other image: the last part of the name counts."""
     if a.digest and b.digest:
         return a.digest == b.digest
-    return a.name == b.name and bool(a.tag or b.tag or not (a.digest or b.digest)) and _tag(a) == _tag(b)
+    return bool(_tag(a)) and _tag(a) == _tag(b) and a.path.rpartition("/")[2] == b.path.rpartition("/")[2]
 
 
 def _tag(reference: ImageReference) -> str:
     return reference.tag or ("" if reference.digest else "latest")
+
+
+def _tag_of(image: str) -> str:
+    found = _read(image)
+    return _tag(found) if found else ""
 
 
 def _read(text: str) -> ImageReference | None:

@@ -12,7 +12,7 @@ Use: look up what `to_ask` names, add the answers, repeat until it names nothing
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -63,7 +63,6 @@ __all__ = [
     "unproven",
 ]
 
-Choice = tuple[ContainerImage, tuple[str, ...]]  # what it gets, and what is to be known of that
 UNKNOWN: Final = "registry-unknown"
 ON_NODES: Final = "image-on-nodes-only"
 REFERENCE: Final = "reference-image"
@@ -77,6 +76,17 @@ def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSetting
         repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
         reference_tag=images.reference_tag, services=tuple(services),
     )  # fmt: skip
+
+
+class Choice(NamedTuple):
+    """What a container gets, and what is to be known of that.
+
+    ``silent``: the warnings that only a registry which could not tell is the reason for.
+    """
+
+    image: ContainerImage
+    warnings: tuple[str, ...]
+    silent: tuple[str, ...] = ()
 
 
 def to_ask(
@@ -219,7 +229,14 @@ class _Taking:
             same_elsewhere=by_name and w.evidence.manifests is Confirmation.SAME,
             digests=tuple(dict.fromkeys(digests or (digest,))) if digest else (),
         )  # fmt: skip
-        return chosen, (*(f"{w.place}: {image}: {text}" for text in warnings), *self._warnings(found, digests))
+        said = tuple(f"{w.place}: {image}: {text}" for text in warnings)
+        missed = tuple(
+            f"{w.place}: a better rung could not be looked at: {f.tried}"
+            for f in self.found[: self.found.index(found)]
+            if f.state == "unknown"
+        )
+        silent = (*said, *missed) if found.state == "unknown" else missed
+        return Choice(chosen, (*said, *self._warnings(found, digests), *missed), silent)
 
     def _tried(self, last: Found) -> tuple[TriedRung, ...]:
         end = self.found.index(last)
@@ -249,8 +266,6 @@ class _Taking:
         if rung == "release-tag" and named and digests and named not in digests:
             said.append(f"the release's manifest names {named}, its release tag is {found.digest}")
         for f in self.found[: self.found.index(found)]:
-            if f.state == "unknown":
-                said.append(f"a better rung could not be looked at: {f.tried}")
             if f.answer and f.answer.missing_platforms:
                 said.append(f"a better rung cannot run on the nodes: {f.tried}")
         return tuple(f"{place}: {text}" for text in said)

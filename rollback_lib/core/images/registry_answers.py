@@ -1,8 +1,9 @@
 """What a registry's reply proves. Present, absent, or cannot tell: the last two must never be mistaken for each other.
 
 The table is `read_reply`: status × method × headers × body. Sources: HEAD that says 404 where GET says 200
-(crazy-max/diun#1614), replies without a digest header (deitch/docker_registry2#83), 401 and 403 for what does not
-exist (google/go-containerregistry#1691), quotas that are spent by looking (goharbor/harbor#20632).
+(crazy-max/diun#1614), redirects to storage whose signature is for GET (another method is 403 there), replies without a
+digest header (deitch/docker_registry2#83), 401 and 403 for what does not exist (google/go-containerregistry#1691),
+quotas that are spent by looking (goharbor/harbor#20632).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``digest`` may be known although ``state`` is not ``present``: the reference names it, or HEAD told it before GET
     was refused. ``digests`` is the set to compare an ``imageID`` with. ``platforms`` are the node platforms that were
-    proven. ``missing_platforms`` makes an index ``absent``: the nodes could not run it.
+    proven. ``missing_platforms`` makes an index ``absent``: the nodes could not run it. ``status`` is that of the reply
+    which made it ``unknown``; 0 where none came.
     """
 
     reference: str
@@ -44,6 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
     platforms: tuple[str, ...] = ()
     missing_platforms: tuple[str, ...] = ()
     text: str = ""
+    status: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -86,10 +89,14 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class CannotTell(msgspec.Struct, frozen=True):
-    """Nothing is proven. ``limited`` is set where asking this registry more would only cost quota or time."""
+    """Nothing is proven. ``limited`` is set where asking this registry more would only cost quota or time.
+
+    ``status`` is that of the reply; 0 where none came.
+    """
 
     text: str
     limited: bool = False
+    status: int = 0
 
 
 class AskBody(msgspec.Struct, frozen=True):
@@ -103,25 +110,26 @@ def read_reply(reply: Reply) -> Verdict:
     """What this reply proves."""
     if reply.failure:
         return CannotTell(f"{_asked(reply)}: {reply.failure}", limited=reply.hung)
-    status, head = reply.status, reply.method == "HEAD"
+    status = reply.status
+    if status == 429:
+        return CannotTell(f"{_asked(reply)}: 429, the quota is spent{_free_again(reply)}", limited=True, status=status)
+    if reply.method == "HEAD":  # its no proves nothing: an address that is signed for GET answers HEAD with 403
+        return _read_head(reply) if status == 200 else AskBody()
     if status == 200:
-        return _read_head(reply) if head else _read_body(reply)
-    if head and status in (400, 404, 405, 406, 501):
-        return AskBody()
+        return _read_body(reply)
     if status == 404:
         return Absent(f"{_asked(reply)}: 404, not there")
     if status in (401, 403):
         return CannotTell(
             f"{_asked(reply)}: {status}; there is no such repository, or no right to see it"
-            + (" (no credentials are set for this registry)" if reply.who == "anonymously" else "")
+            + (" (no credentials are set for this registry)" if reply.who == "anonymously" else ""),
+            status=status,
         )
-    if status == 429:
-        return CannotTell(f"{_asked(reply)}: 429, the quota is spent{_free_again(reply)}", limited=True)
     if 300 <= status < 400:
-        return CannotTell(f"{_asked(reply)}: {status}, a redirect that leads nowhere we may follow")
+        return CannotTell(f"{_asked(reply)}: {status}, a redirect that leads nowhere we may follow", status=status)
     if status >= 500:
-        return CannotTell(f"{_asked(reply)}: {status}, the registry or a proxy before it is in trouble")
-    return CannotTell(f"{_asked(reply)}: {status}, which says nothing about the image")
+        return CannotTell(f"{_asked(reply)}: {status}, the registry or a proxy before it is in trouble", status=status)
+    return CannotTell(f"{_asked(reply)}: {status}, which says nothing about the image", status=status)
 
 
 def read_put(reply: Reply) -> str:
@@ -183,11 +191,11 @@ def _read_body(reply: Reply) -> Verdict:
     try:
         kind = kind_of(reply.body, _media_type(reply))
     except ValueError as e:
-        return CannotTell(f"{_asked(reply)}: 200, but {e}")
+        return CannotTell(f"{_asked(reply)}: 200, but {e}", status=200)
     if said and said != digest:
-        return CannotTell(f"{_asked(reply)}: the header says {said}, the body has {digest}")
+        return CannotTell(f"{_asked(reply)}: the header says {said}, the body has {digest}", status=200)
     if is_digest(reply.target) and reply.target != digest:
-        return CannotTell(f"{_asked(reply)}: the body has {digest}, which is not what was asked for")
+        return CannotTell(f"{_asked(reply)}: the body has {digest}, which is not what was asked for", status=200)
     return Present(digest, kind, reply.body)
 
 

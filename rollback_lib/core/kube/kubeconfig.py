@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from rollback_lib.core.errors import Refusal, RefusedError
+from rollback_lib.core.errors import Problem, Refusal, RefusedError, UsageError
+from rollback_lib.core.wording import some
 
 POD: Final = "pod"  # the context's name in what stands for a pod's own account
 PLUGIN_APIS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -108,12 +109,15 @@ def _absolute(found: dict[str, Any], absolute: Callable[[str], str]) -> Mapping[
 
 
 def choose(config: Config, wanted: str | None) -> Chosen:
-    """The context that is wanted, else the current one. Raises RefusedError with all that is wrong in it."""
+    """The context that is wanted, else the current one.
+
+    Raises UsageError where there is none of that name, RefusedError with all that is wrong in it.
+    """
     name = wanted or config.current
     if not name:
-        raise _refused("it names no `current-context`", f"Set `context` in rollback.yaml. {_CONTEXTS}")
+        raise _no_context("names no `current-context`", config)
     if name not in config.contexts:
-        raise _refused(f"it has no context {name}", f"Set `context` in rollback.yaml. {_CONTEXTS}")
+        raise _no_context(f"has no context {name}", config)
     context = config.contexts[name]
     cluster = config.clusters.get(str(context.get("cluster", "")))
     if cluster is None:
@@ -211,6 +215,12 @@ def _both(where: str, found: Mapping[str, Any], key: str) -> Iterator[Refusal]:
 
 def _refusal(text: str, fix: str) -> Refusal:
     return Refusal(f"the kubeconfig cannot be used: {text}.", fix=fix)
+
+
+def _no_context(text: str, config: Config) -> UsageError:
+    there = f"it has {some(sorted(config.contexts), 10)}" if config.contexts else "it has none at all"
+    fix = f"set `context` of the environment in rollback.yaml. {_CONTEXTS}"
+    return UsageError(Problem(f"the kubeconfig {text}; {there}", fix=fix))
 
 
 def _refused(text: str, fix: str) -> RefusedError:

@@ -48,6 +48,20 @@ class Snapshot(msgspec.Struct, frozen=True):
         return tuple(self.objects.get(kind, {}).values())
 
 
+class Events(msgspec.Struct, frozen=True):
+    """The namespace's events, warnings first. ``lacking``: why these are not all; empty where they are."""
+
+    all: tuple[Object, ...] = ()
+    lacking: str = ""
+
+
+class LogEnd(msgspec.Struct, frozen=True):
+    """The newest part of a log; no text where there is no log (any more). ``cut``: it is not all of it."""
+
+    text: str = ""
+    cut: bool = False
+
+
 class Presence(enum.StrEnum):
     """Whether an object is there. One with a deletionTimestamp is on its way out, and is not there (design §6)."""
 

@@ -27,6 +27,7 @@ HELM_FIX: Final = "This is a template, not a manifest: render it first (helm tem
 
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
+_CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7})(?:[ \r]|$)", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"^---([^\n]*)(?:\n|\Z)", re.MULTILINE)
 _TEMPLATE: Final = re.compile(r"^[^#\n]*?\{\{", re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(r"(?<=[ \t])\{\{[ \t]{0,8}[A-Za-z_]\w*[ \t]{0,8}\}\}")
@@ -134,7 +135,9 @@ def compose(data: bytes, file: str) -> Source:
         try:
             root = _parse(source, start, end, is_json)
         except _ParseError as error:
-            problems.append(error.problem)
+            conflict = _CONFLICT.search(text, start, end)
+            said = "a merge was committed with its conflict"
+            problems.append(source.problem(conflict.start(), said) if conflict else error.problem)
             continue
         chunks.append(Chunk(len(chunks), separator, start, end, is_json, root))
     if problems:

@@ -93,13 +93,11 @@ def leftovers(before: Object, after: Object, base: Object | None) -> tuple[Lefto
     ``base`` is what the last apply asked for: what stands in it and not in the target, any apply takes away.
     """
     asked = template(base or {}) or {}
-    taken = {d.path for d in differences(asked, template(after) or {}) if d.new is _GONE}
+    taken = set(_gone(asked, template(after) or {}))
     found = []
-    for difference in differences(template(before) or {}, template(after) or {}):
-        if difference.path in taken:
-            continue
-        if difference.new is _GONE and (part := _part(difference.path)):
-            container = _container(difference.path)
+    for path in _gone(template(before) or {}, template(after) or {}):
+        if path not in taken and (part := _part(path)):
+            container = _container(path)
             what = f"{part} of container {container}" if container else part
             found.append(
                 Leftover(kind=kind_of(before), name=name_of(before), what=what, part=part, container=container)
@@ -107,20 +105,33 @@ def leftovers(before: Object, after: Object, base: Object | None) -> tuple[Lefto
     return tuple(found)
 
 
+def _gone(before: Object, after: Object) -> Iterator[str]:
+    """What goes, each by its own name, also where all of a list or of a pod's annotations goes."""
+    for difference in differences(before, after):
+        path, old = difference.path, difference.old
+        if difference.new is not _GONE:
+            continue
+        if isinstance(old, Mapping) and path in ("metadata.annotations", "metadata.labels"):
+            yield from (f"{path}.{key}" for key in old)
+        elif isinstance(old, list) and (names := _names(old, ())):
+            yield from (f"{path}[{name}]" for name in names)
+        else:
+            yield path
+
+
 def _container(path: str) -> str:
-    """In which container a variable stands; empty where the path is no variable's."""
+    """In which container a variable or a mount stands; empty where the path is of neither."""
     parts = path.replace("]", "").split("[")
-    return parts[1].split(".")[0] if len(parts) == 3 and parts[1].endswith(".env") else ""
+    return parts[1].split(".")[0] if len(parts) == 3 and parts[1].endswith((".env", ".volumeMounts")) else ""
 
 
 def _part(path: str) -> str:
     parts = path.replace("]", "").split("[")
-    words = {".env": "variable", "spec.containers": "container", "spec.initContainers": "init container",
-             "spec.volumes": "volume", ".volumeMounts": "volume mount"}  # fmt: skip
+    words = {"spec.containers": "container", "spec.initContainers": "init container", "spec.volumes": "volume"}
     if len(parts) == 2 and parts[0] in words:
         return f"{words[parts[0]]} {parts[1]}"
     if _container(path):
-        return f"variable {parts[2]}"
+        return f"{'variable' if parts[1].endswith('.env') else 'volume mount'} {parts[2]}"
     if path.startswith("metadata."):
         kind, _, name = path.removeprefix("metadata.").partition(".")
         return f"pod {kind.rstrip('s')} {name}"

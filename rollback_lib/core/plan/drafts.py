@@ -46,6 +46,7 @@ from rollback_lib.core.plan.model import (
     StuckPod,
 )
 from rollback_lib.core.reasons import Reason
+from rollback_lib.core.releases.tags import RepositoryIdentity
 from rollback_lib.core.run.records import Images, Request, Resolution
 
 
@@ -252,8 +253,9 @@ def _scaled(draft: Draft) -> tuple[int | None, int | None] | None:
 
 
 def offline(
-    request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]]
-) -> Plan:
+    request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]],
+    repository: RepositoryIdentity,
+) -> Plan:  # fmt: skip
     """What can be said from git alone: nothing about the cluster, and no image is proven."""
     environment = request.target_environment
     found = []
@@ -279,4 +281,5 @@ def offline(
         cluster=ClusterIdentity(context=environment.context or "", namespace=environment.namespace),
         current=images.current, target=resolution.target, services=services(resolution, found, images),
         warnings=(*resolution.warnings, *images.warnings, said), proven=False,
+        repository=repository,
     )  # fmt: skip

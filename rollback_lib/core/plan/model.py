@@ -15,7 +15,7 @@ from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.record import Record, canonical
 from rollback_lib.core.releases.current import MutableTag
-from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.releases.tags import ReleaseRef, RepositoryIdentity
 from rollback_lib.core.traffic.isolation import PlannedIsolation
 
 CREATE: Final = "create"
@@ -158,6 +158,7 @@ class Plan(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     proven: bool = True
     made_at: str = ""
+    repository: RepositoryIdentity = RepositoryIdentity()  # whose releases these are
     healthy_pods: int = 0
     needs: tuple[str, ...] = ()  # what pods need or hold and was seen to stay, as Kind/name; looked at again to apply
     hash: str = ""

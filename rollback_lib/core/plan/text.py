@@ -52,6 +52,8 @@ def headline(plan: Plan) -> str:
 def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     yield headline(plan)
     yield f"  commit   {plan.target.commit[:12]} of {plan.target.date or 'unknown date'} ({plan.target.chosen_by})"
+    if where := " ".join(part for part in (plan.repository.root, plan.repository.url) if part):
+        yield from wrapped(where, "  git      ")
     yield f"  cluster  {plan.cluster.context or '(default context)'}  {plan.cluster.server}"
     yield f"           namespace {plan.namespace} ({plan.cluster.namespace_uid or 'not asked'})"
     if plan.proven:

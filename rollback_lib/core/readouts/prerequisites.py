@@ -111,7 +111,7 @@ def images(release: str, found: Mapping[str, Sequence[Answer]], impossible: Mapp
     if not of:
         fix = "Check images.repository in rollback.yaml."
         return Check(name="images", state="warn", text=f"{release} has no images of the team's own.", fix=fix)
-    text = f"{release}: {len(good)} of {of} images have a release tag."
+    text = f"{release}: {len(good)} of {of} images are there, by release tag or as the manifest names them."
     if missing:
         text += f" Missing: {some(missing)}."
         fix = "Push every image under its release's tag too (images.release_tags): only that tells releases apart."

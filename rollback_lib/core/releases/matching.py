@@ -48,7 +48,7 @@ def match(ledger: Ledger, live: Live, settings: Settings, only: Collection[str] 
     services = _by_service(ledger, live, only)
     if chosen is not None:
         current = ReleaseRef(
-            release=chosen.release, commit=chosen.commit, date=_at(chosen),
+            release=chosen.release, commit=chosen.commit,
             chosen_by=_BY_LEDGER if isinstance(chosen, Entry) else "what runs: the digests of the last rollback",
             chosen_how=BY_LEDGER if isinstance(chosen, Entry) else LAST_RUN,
         )  # fmt: skip
@@ -58,10 +58,6 @@ def match(ledger: Ledger, live: Live, settings: Settings, only: Collection[str] 
         current = UNKNOWN
     named = tuple((s, r) for s, r in services if r)
     return Matched(current=current, services=named, same=tuple(e.release for e in exact), last_run=went)
-
-
-def _at(chosen: Entry | LastRun) -> str:
-    return chosen.recorded_at if isinstance(chosen, Entry) else chosen.at
 
 
 def _chosen(entries: Sequence[Entry], last: LastRun | None) -> Entry | LastRun | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -20,8 +20,21 @@ from rollback_lib.core.errors import Problem, Refusal, RefusedError, UsageError
 from rollback_lib.core.reasons import Reason
 
 
+class RepositoryIdentity(msgspec.Struct, frozen=True):
+    """Which repository this is. ``root`` is its working tree, or its git folder if it is bare.
+
+    ``remote`` and ``url`` are the remote that would be fetched from; "" if there is none. The URL holds no
+    user, password or query. ``bare``: there is no working tree, so no place for a file.
+    """
+
+    root: str = ""
+    remote: str = ""
+    url: str = ""
+    bare: bool = False
+
+
 class ReleaseRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells.
+    """A release and how it was arrived at. ``release`` is ``unknown`` where nothing tells; ``date`` is its commit's.
 
     ``chosen_how`` is the code for that, and ``chosen_by`` says it in words; both are empty where nobody chose.
     """
@@ -95,6 +108,20 @@ class Proposal(msgspec.Struct, frozen=True):
     by: Literal["commit date"] = "commit date"
     after: str = ""
     assumed: bool = False
+
+
+def differ_at(repository: RepositoryIdentity, ours: Iterable[ReleaseRef], there: Mapping[str, str]) -> Iterable[str]:
+    """What the remote has of these tags where it is not what this clone has. ``there``: their commits at the remote."""
+    where = f"{repository.remote} ({repository.url})"
+    for ref in ours:
+        commit = there.get(ref.release, "")
+        if not commit:
+            yield f"Tag {ref.release} is not at {where}: deleted there, or never pushed. This clone's is used."
+        elif commit != ref.commit:
+            yield (
+                f"Tag {ref.release} is another commit at {where}: {commit[:12]} there, {ref.commit[:12]} here, which "
+                f"is used. `git fetch --force {repository.remote} tag {ref.release}` takes the one there."
+            )
 
 
 def check_name(text: str) -> None:
@@ -198,6 +225,12 @@ def no_releases(tags: Sequence[Tag], pattern: str) -> Refusal:
     )  # fmt: skip
 
 
+def dated(ref: ReleaseRef, tags: Iterable[Tag]) -> ReleaseRef:
+    """With the date of its commit, where a tag tells it: when it was recorded, or gone back to, is no date of it."""
+    date = next((t.date for t in tags if ref.commit and t.commit == ref.commit), "")
+    return msgspec.structs.replace(ref, date=date)
+
+
 def find(tags: Sequence[Tag], name: str) -> Tag:
     """The tag called exactly ``name``.
 
@@ -217,4 +250,5 @@ def find(tags: Sequence[Tag], name: str) -> Tag:
         said.append(f"Did you mean {' or '.join(near)}?")
     if newest:
         said.append(f"The newest are {', '.join(newest)}.")
-    raise RefusedError(" ".join(said))
+    fix = "If the remote has it, `git fetch --tags` brings it: a clone may lack tags, a shallow one most."
+    raise RefusedError(Refusal(" ".join(said), fix=fix, reason=Reason.NO_RELEASE, subject=name))

@@ -9,7 +9,7 @@ import msgspec
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.plan.model import PlannedContainer, PlannedObject, PlannedTag
-from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.releases.tags import ReleaseRef, RepositoryIdentity
 from rollback_lib.core.report.followups import FollowUp
 from rollback_lib.core.run.records import Approval, Finding, Verification
 
@@ -108,6 +108,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     plan_hash: str = ""
     namespace: str = ""
     cluster: ClusterIdentity | None = None
+    repository: RepositoryIdentity | None = None
     approved: Approval | None = None
     accepted: tuple[str, ...] = ()
     exit_code: int = 0

@@ -80,6 +80,8 @@ def _summary(report: Report, said: Words) -> Iterator[tuple[str, Inline]]:
             commit = (Code(ref.commit[:12]),) if ref.commit else ()
             chosen = (f"({ref.chosen_by})",) if ref.chosen_by else ()
             yield said[key], (ref.release, *commit, *chosen)
+    if (of := report.repository) and of.root:
+        yield said["repository"], (Code(of.root), of.url)
     if where := report.cluster:
         uid = f"({where.namespace_uid})" if where.namespace_uid else ""
         yield said["cluster"], f"{where.context} {where.server}, {said['namespace']} {report.namespace} {uid}"

@@ -77,7 +77,8 @@ def made(story: Story, zone: tzinfo | None) -> Report:
     if plan:
         more |= {
             "from_release": plan.current, "to_release": plan.target, "plan_hash": plan.hash, "cluster": plan.cluster,
-            "namespace": plan.namespace, "accepted": plan.accepted, "objects": tuple(_objects(plan, story.events)),
+            "repository": plan.repository, "namespace": plan.namespace, "accepted": plan.accepted,
+            "objects": tuple(_objects(plan, story.events)),
             "leftovers": tuple(f"{x.ref}: {x.what}" for x in plan.leftovers),
             "orphans": tuple(f"{o.ref} ({o.change})" + (f": {o.why}" if o.why else "") for o in plan.orphans),
             "tags": tuple(MovedTag(done=t.reference in ending.moved_tags, **asdict(t)) for t in plan.retag),

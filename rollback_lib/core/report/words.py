@@ -118,6 +118,7 @@ _WORDS: Final[dict[str, Pair]] = {
     "no-reason": ("(no reason was given)", "(no se dio motivo)"),
     "who": ("Who", "Quién"),
     "from-place": ("from", "desde"),
+    "repository": ("Repository", "Repositorio"),
     "approved": ("Approved", "Aprobado"),
     "not-approved": ("by nobody", "por nadie"),
     "by": ("by {who} ({how}), plan", "por {who} ({how}), plan"),

@@ -127,8 +127,8 @@ def locked(application: str, held: Held, now: datetime) -> str:
         return f"{said} Find out what it is; `rollback unlock --force` takes the lock away."
     if held.claim.kind == DEPLOY:
         return (
-            f"{said} Wait for the deploy, or go on in its place with --take-over (recorded); `rollback guard --done` "
-            f"frees it."
+            f"{said} Wait for the deploy, or go on in its place with --take-over (recorded); `rollback guard --release "
+            f"{held.claim.holder} --done` frees it."
         )
     return (
         f"{said} Finish it with `rollback resume {held.claim.holder}`, or undo it with `rollback undo "

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rollback_lib.core.evidence import findings, logs, saved
 from rollback_lib.core.evidence.findings import finding, judge, of_services
+from rollback_lib.core.kube.snapshot import LogEnd
 from rollback_lib.core.settings.checks import LogPattern, Logs
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -43,7 +44,7 @@ def test_whatever_a_text_holds_a_finding_is_one_plain_line(said: str, service: s
 
 @given(HOSTILE)
 def test_a_log_as_evidence_steers_no_terminal_and_is_bounded(said: str) -> None:
-    kept = saved.log_text(said)
+    kept = saved.log_text(LogEnd(said)).text
     assert not any((ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 for c in kept)
     assert len(kept) <= saved.LONGEST_LOG
 
@@ -55,7 +56,7 @@ def test_a_line_of_ten_megabytes_costs_no_time(line: str) -> None:
     began = time.process_time()
     assert len(findings.plain(line)) <= findings.LONGEST
     logs.scan(line, "cart", logs.SIGNS)
-    assert len(saved.log_text(line)) <= saved.LONGEST_LOG
+    assert len(saved.log_text(LogEnd(line)).text) <= saved.LONGEST_LOG
     assert time.process_time() - began < 3
 
 

@@ -85,6 +85,13 @@ def test_an_image_set_by_hand_in_the_everyday_shop_does_not_speak_against_its_fi
     assert manifests(past, EVERYDAY) is CONFIRMED
 
 
+@pytest.mark.parametrize("live", [f"mirror.example/cache/{X}:v1.3.0", f"{X}:v1.3.0@{BAD}", f"{X}@{BAD}"])
+def test_what_an_admission_policy_makes_of_a_name_speaks_against_nothing(live: str) -> None:
+    older = days(*(i.replace("v1.3.0", "v1.1.0").replace(BAD, OLD) for i in (live,)))
+    past = Past(live=live, applied=f"{X}:v1.3.0", revisions=older)
+    assert manifests(past, EVERYDAY) is (UNTOLD if live == f"{X}@{BAD}" else CONFIRMED)
+
+
 def test_what_a_rollback_of_ours_has_pinned_speaks_against_nothing() -> None:
     pinned = f"{X}@{OLD}"
     assert manifests(Past(live=pinned, applied=pinned, ours=True), EVERYDAY) is UNTOLD
@@ -111,7 +118,8 @@ def test_registry_tags_are_confirmed_by_name_or_by_the_digests_that_run() -> Non
         (f"{X}@{OLD}", f"{X}:1", False),
         (f"{X}@{OLD}", f"{X}:latest", False),
         (f"{X}:1", f"{X}:1.0", False),
-        (f"{X}:1", "other/x:1", False),
+        (f"{X}:1", "mirror.example/cache/team/x:1", True),
+        (f"{X}:1", "team/y:1", False),
         ("", "", False),
         ("${IMAGE}", "${IMAGE}", True),
     ],

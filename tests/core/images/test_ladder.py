@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.images.confirmation import Confirmation, Evidence, Past, Revision
 from rollback_lib.core.images.ladder import (
-    Choice,
     ContainerImage,
     ImageSettings,
     Running,
@@ -52,12 +51,14 @@ def unknown(reference: str, digest: str = "") -> dict[str, Answer]:
     return {reference: Answer(reference, "unknown", digest, (digest,) if digest else (), text=f"{reference}: 429")}
 
 
-def took(wanted: Wanted, answers: dict[str, Answer], *running: Running, accept: str = "", **more: Any) -> Choice:
+def took(
+    wanted: Wanted, answers: dict[str, Answer], *running: Running, accept: str = "", **more: Any
+) -> tuple[ContainerImage, tuple[str, ...]]:
     settings = msgspec.structs.replace(SHOP, **more)
     choice, refusals = choose(wanted, "v1.1.0", settings, answers, running, frozenset(accept.split()))
     assert choice is not None, refusals
     assert refusals == ()
-    return choice
+    return choice.image, choice.warnings
 
 
 def chosen(wanted: Wanted, answers: dict[str, Answer], *running: Running, **more: Any) -> ContainerImage:

@@ -40,6 +40,13 @@ def reply(method: Literal["HEAD", "GET"], status: int, target: str = "v1", body:
         (405, {}, "v1", AskBody()),
         (400, {}, "v1", AskBody()),
         (501, {}, "v1", AskBody()),
+        (204, {}, "v1", AskBody()),
+        (302, {}, "v1", AskBody()),
+        (401, {}, "v1", AskBody()),
+        (403, {}, "v1", AskBody()),
+        (410, {}, "v1", AskBody()),
+        (451, {}, "v1", AskBody()),
+        (500, {}, "v1", AskBody()),
     ],
 )
 def test_head(status: int, headers: dict[str, str], target: str, verdict: ra.Verdict) -> None:
@@ -93,7 +100,6 @@ def test_absent_only_when_get_says_404() -> None:
     assert found == Absent(f"asked GET {URL} as user 'bot': 404, not there")
 
 
-@pytest.mark.parametrize("method", ["HEAD", "GET"])
 @pytest.mark.parametrize(
     ("status", "said"),
     [
@@ -104,16 +110,24 @@ def test_absent_only_when_get_says_404() -> None:
         (503, "in trouble"),
         (302, "redirect"),
         (204, "says nothing"),
+        (410, "says nothing"),
         (418, "says nothing"),
+        (451, "says nothing"),
     ],
 )
-def test_no_other_status_is_an_answer(method: Literal["HEAD", "GET"], status: int, said: str) -> None:
-    found = read_reply(reply(method, status, who="as user 'bot'"))
+def test_no_other_status_is_an_answer(status: int, said: str) -> None:
+    found = read_reply(reply("GET", status, who="as user 'bot'"))
     assert isinstance(found, CannotTell)
     assert said in found.text
     assert URL in found.text
     assert "as user 'bot'" in found.text
     assert found.limited is (status == 429)
+
+
+def test_a_quota_that_head_finds_spent_is_not_spent_further() -> None:
+    found = read_reply(reply("HEAD", 429))
+    assert isinstance(found, CannotTell)
+    assert found.limited
 
 
 def test_no_route_is_no_answer() -> None:

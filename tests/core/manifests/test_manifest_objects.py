@@ -310,6 +310,22 @@ def test_what_kubectl_refuses_is_refused_with_file_and_line(text: str) -> None:
     assert "k8s/thing.yaml:" in refusal(text)
 
 
+@pytest.mark.parametrize("text", [
+    f"{HEAD}<<<<<<< HEAD\ndata: {{a: b}}\n=======\ndata: {{a: c}}\n>>>>>>> main\n",
+    f"{HEAD}data:\n  a: b\n=======\n  a: c\n>>>>>>> main\n",  # whoever mended it left the second half
+    f"{HEAD}data: {{a: b}}\n>>>>>>> main\n",
+    f"{HEAD}data: |\n  x\n<<<<<<< HEAD\r\n  y\n=======\r\n",
+])  # fmt: skip
+def test_a_conflict_that_was_committed_is_told_as_such_with_its_line(text: str) -> None:
+    line = text[: min(text.find(m) for m in ("<<<<", "====", ">>>>") if m in text)].count("\n") + 1
+    assert refusal(text) == f"k8s/thing.yaml:{line}: a merge was committed with its conflict"
+
+
+def test_what_only_looks_like_a_conflict_is_a_value() -> None:
+    (found,) = read(f"{HEAD}data: |\n  <<<<<<< HEAD\n  =======\n")
+    assert found["data"] == "<<<<<<< HEAD\n=======\n"
+
+
 @needs_kubectl
 @pytest.mark.parametrize(
     ("text", "lines"),

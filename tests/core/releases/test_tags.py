@@ -103,7 +103,8 @@ class TestFind:
         with pytest.raises(RefusedError) as error:
             find(tags, "1.1.0")
         assert str(error.value).startswith("There is no tag 1.1.0 in this clone. Did you mean v1.1.0")
-        assert str(error.value).endswith("The newest are steps, v1.2.0, v1.1.0.")
+        assert error.value.refusals[0].text.endswith("The newest are steps, v1.2.0, v1.1.0.")
+        assert "`git fetch --tags`" in error.value.refusals[0].fix
 
     def test_a_tag_on_something_else_is_refused(self) -> None:
         with pytest.raises(RefusedError, match="Tag v1 is on a blob, not on a commit"):

@@ -101,4 +101,4 @@ def test_a_person_is_told_who_since_when_and_how_to_go_on() -> None:
     assert "--take-over" in said
     deploy = lock.locked("shop", held(Claim(holder="v2", kind="deploy", until="2026-03-01T12:30:00+00:00")), NOON)
     assert "until 12:30 UTC" in deploy
-    assert "guard --done" in deploy
+    assert "`rollback guard --release v2 --done` frees it" in deploy

@@ -29,22 +29,30 @@ class Settled(NamedTuple):
 
     settings: Settings
     folder: Path
-    config: str  # the file's name; empty where the settings were guessed
+    config: str  # where they stand; empty where they were guessed
+    environment: str = ""  # of a run whose settings they are
 
 
 @contextlib.contextmanager
 def begin(
-    place: Place, progress: Progress, approver: Approver, *, environment: str = "", of_run: str = "",
-    offline: bool = False, clock: StoppableClock | None = None,
+    place: Place, progress: Progress, approver: Approver, *, environment: str = "", of_run: str | None = None,
+    writes: bool = False, offline: bool = False, clock: StoppableClock | None = None,
 ) -> Iterator[Session]:  # fmt: skip
     """A session, until the block ends. Nothing is asked of git, a registry or a cluster before it is needed.
 
-    ``of_run``: a run directory; where a run lies there, its own environment goes first. ``clock`` may be stopped from
-    outside. Raises UsageError where the settings or the environment are wrong.
+    ``of_run``: the directory or the id of a run that goes on; empty: the newest. Its own environment goes first where
+    its directory is named, and its own settings where there is no file. ``writes``: nothing may be guessed. ``clock``
+    may be stopped from outside. Raises UsageError where the settings or the environment are wrong.
     """
-    found = settled(place)
+    found = settled(place, of_run)
+    if writes and not found.config:
+        raise UsageError(
+            f"there is no {wiring.CONFIG} here, and what changes something does not guess: run `rollback init`, read "
+            f"the file and commit it"
+        )
     kept = wiring.run_directories(found.folder).at(of_run) if of_run else None
-    name, _ = model.environment(found.settings, kept.get(Request).environment if kept else environment or None)
+    mine = kept.get(Request).environment if kept else found.environment
+    name, _ = model.environment(found.settings, mine or environment or None)
     with _opened(place, found, name, progress, approver, offline=offline, clock=clock) as session:
         yield session
 
@@ -95,8 +103,8 @@ def kept_run(place: Place, run_dir: str = "") -> RunStore:
     return newest
 
 
-def settled(place: Place) -> Settled:
-    """The settings: from the file, or from what the repository shows where it is enough.
+def settled(place: Place, of_run: str | None = None) -> Settled:
+    """The settings: from the file, else those of the run that goes on (`begin`), else what the repository shows.
 
     Raises UsageError where they are wrong or cannot be guessed.
     """
@@ -106,6 +114,8 @@ def settled(place: Place) -> Settled:
     git = wiring.repository(place.start)
     try:
         root = Path(git.identity().root)
+        if of_run is not None and (kept := _kept(root, of_run)):
+            return Settled(kept.settings, root, f"run {kept.run}", kept.environment)
         return Settled(init.look(git, root.name).settings, root, "")
     except UsageError as error:
         raise UsageError(
@@ -114,6 +124,15 @@ def settled(place: Place) -> Settled:
         ) from None
     finally:
         git.close()
+
+
+def _kept(root: Path, of_run: str) -> Request | None:
+    """The request of a run in its directory or, by its id or as the newest, below the folder; None where none is."""
+    runs = wiring.run_directories(root)
+    if there := runs.at(of_run) if of_run else None:
+        return there.get(Request)
+    known = [request for run in runs.all() if not (request := run.get(Request)).dry_run]
+    return max((r for r in known if of_run in ("", r.run)), key=lambda r: r.started, default=None)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def find_config(given: str | None, start: Path) -> Path | None:
     if given:
         path = Path(given)
         if not path.is_file():
-            raise UsageError(f"{given}: there is no such file")
+            raise UsageError(f"{given}: there is no such file (`rollback init` writes one)")
         return path.resolve()
     for folder in (start, *start.parents):
         if (folder / CONFIG).is_file():

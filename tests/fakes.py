@@ -55,6 +55,7 @@ class FakeCluster:
         self.answers: list[Answered] = [Answered(200, b"{}")]  # of pods, in turn; the last one stays
         self.asked: list[tuple[str, str, str, dict[str, str], bytes]] = []
         self.event_list: list[Object] = []
+        self.unreadable: set[str] = set()  # kinds whose content we may not get
         self.pulls: Mapping[str, str] = {}  # what a tag is when a node pulls it
         for obj in objects:
             self.put(obj)
@@ -115,6 +116,10 @@ class FakeCluster:
         if found is None:
             return Presence.ABSENT
         return Presence.LEAVING if "deletionTimestamp" in found["metadata"] else Presence.THERE
+
+    def keys(self, ref: ObjectRef) -> frozenset[str] | None:
+        found = None if ref.type in self.unreadable else self.objects.get((ref.type, ref.name))
+        return frozenset(found.get("data") or {}) if found else None
 
     def nodes(self) -> Mapping[str, Object] | None:
         return None

@@ -535,7 +535,8 @@ def test_what_we_may_not_do_is_refused_before_anything_is_done(world: World, mon
 
 
 @pytest.mark.parametrize(
-    "mark", [{"labels": {"app.kubernetes.io/managed-by": "Helm"}}, {"labels": {"argocd.argoproj.io/instance": "shop"}},
+    "mark", [{"annotations": {"meta.helm.sh/release-name": "shop"}},
+             {"labels": {"argocd.argoproj.io/instance": "shop"}},
              {"ownerReferences": [{"kind": "Shop", "name": "shop"}]}],
     ids=["helm", "argo-cd", "a-controller"],
 )  # fmt: skip

@@ -111,6 +111,51 @@ def test_a_workload_that_does_not_run_is_not_started(world: World) -> None:
     assert fate(plan, "extra") == ("left", "it does not run, and a rollback does not start what is not running")
 
 
+NEVER_APPLIED = "it is not in the cluster, and nothing says that the failed release removed it"
+KINDS = [
+    ("Ingress", "networking.k8s.io/v1"), ("Service", "v1"), ("ConfigMap", "v1"),
+    ("NetworkPolicy", "networking.k8s.io/v1"), ("HorizontalPodAutoscaler", "autoscaling/v2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "api"), KINDS)
+def test_what_a_deploy_never_applied_is_not_created(world: World, kind: str, api: str) -> None:
+    """An Ingress that stands in the files only would open an entry."""
+    releases(world, "thing.yaml", f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: thing}}\n", "v1", "v2")
+    plan = done(world)
+    assert sorted(world.cluster.writes) == BOTH
+    assert fate(plan, "thing") == ("left", NEVER_APPLIED)
+
+
+@pytest.mark.parametrize(("kind", "api"), KINDS)
+def test_what_the_failed_release_removed_comes_back(world: World, kind: str, api: str) -> None:
+    releases(world, "thing.yaml", f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: thing}}\n", "v1")
+    assert fate(done(world), "thing") == ("create", "the failed release removed it")
+    assert (kind, "thing") in world.cluster.objects
+
+
+def test_where_nobody_knows_what_runs_nothing_is_known_to_be_removed(world: World) -> None:
+    releases(world, "thing.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: thing}\n", "v1")
+    for name in ("cart", "user"):
+        world.registry.digests[f"team/{name}:v2"] = "sha256:" + "c" * 64
+    plan = done(world)
+    assert plan.current.release == "unknown"
+    assert fate(plan, "thing") == ("left", NEVER_APPLIED)
+
+
+def test_what_pods_need_and_is_left_is_refused_with_where_it_stands(world: World) -> None:
+    """Somebody deleted the ConfigMap by hand: both releases have it."""
+    releases(world, "thing.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: thing}\n", "v1", "v2")
+    reads = manifest("cart", "v1") + b"        envFrom: [{configMapRef: {name: thing}}]\n"
+    world.git.releases["v1"] = {**world.git.releases["v1"], "k8s/cart/d.yaml": reads}
+    outcome = operation.execute(world.run(), world.ports())
+    assert outcome.ending.code == 3
+    (refusal,) = world.run().get(Plan).refusals
+    assert refusal.code == "missing-reference:thing"
+    assert refusal.fix.startswith("k8s/cart/thing.yaml of the release has it")
+    assert world.cluster.writes == []
+
+
 def test_an_object_that_nobody_applied_gets_no_last_applied(world: World) -> None:
     done(world)
     assert LAST_APPLIED not in world.cluster.objects["Deployment", "cart"]["metadata"].get("annotations", {})

@@ -33,6 +33,7 @@ OTHERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "collectors.logs": ("the kubelet", ("unable to retrieve",)),
     "stages.verify": ("the kubelet", ("unable to retrieve",)),
     "core.evidence.test_reports": ("Locust", ("Request Count", "Failure Count")),
+    "core.health.pods.causes": ("the kubelet", ("references non-existent",)),
     "core.health.pods.containers": ("the kubelet and registries", ("too ?many", "not ?found", "failed to sync")),
     "core.health.pods.troubles": ("the API server", ("exceeded quota", "failed quota", "service account")),
     "core.kube.server_answers": ("the API server", ("(?:(?P<field>",)),

@@ -166,6 +166,15 @@ class KubernetesCluster:
             return Presence.UNKNOWN if answer.status == 403 else Presence.ABSENT
         return Presence.LEAVING if is_leaving(good(answer)) else Presence.THERE
 
+    def keys(self, ref: ObjectRef) -> frozenset[str] | None:
+        answer = self._http.ask(
+            "GET", path_of(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, quote(ref.name))
+        )
+        if answer.status in (403, 404):
+            return None
+        found = good(answer)  # of a Secret nothing but its keys leaves this method
+        return frozenset((*(found.get("data") or {}), *(found.get("binaryData") or {})))
+
     def nodes(self) -> Mapping[str, Object] | None:
         answer = self._http.ask("GET", "/api/v1/nodes", timeout=LIST_TIMEOUT)
         return None if answer.status == 403 else {name_of(n): n for n in good(answer).get("items") or []}

@@ -26,7 +26,7 @@ def command(values: dict[str, Any]) -> int:
         with sessions.without_settings(place) as (git, acts):
             checks = doctor.without_settings(error, git, acts)
     else:
-        with invocation.session(values, quiet=True, stoppable=False) as (session, _):
+        with invocation.session(values, writes=False, quiet=True, stoppable=False) as (session, _):
             checks = doctor.examine(session)
     ready = prerequisites.all_there(checks)
     if values.get("output") == "json":

@@ -21,7 +21,8 @@ def command(values: dict[str, Any]) -> int:
     release = values.get("release")
     if not release:
         raise UsageError("guard needs the release that is deployed: --release v1.2.0")
-    with invocation.session(values, quiet=True, stoppable=False) as (session, _):
+    writes = bool(values.get("hold") or values.get("done"))
+    with invocation.session(values, writes=writes, quiet=True, stoppable=False) as (session, _):
         application, ports = session.settings.application, session.ports
         if values.get("done"):
             said = guard.done(application, ports, release)

@@ -18,7 +18,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import history
 
     past = bool(values.get("runs"))
-    with invocation.session(values, quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=False, quiet=True, stoppable=False) as (session, _):
         found = history.past_runs(session) if past else history.look(session)
     if values.get("output") == "json":
         json_out(found.runs if past else found)

@@ -12,7 +12,9 @@ from typing import Any
 from rollback_lib import session as sessions
 from rollback_lib import wiring
 from rollback_lib.cli.console import Console
+from rollback_lib.core.readouts import init as readout
 from rollback_lib.core.run.records import Request
+from rollback_lib.core.wording import wrapped
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import RunStore, Session, StoppableClock
 from rollback_lib.session import Place
@@ -27,18 +29,22 @@ def place(values: Mapping[str, Any]) -> Place:
 
 @contextlib.contextmanager
 def session(
-    values: Mapping[str, Any], *, quiet: bool = False, stoppable: bool = True, of_run: str = ""
+    values: Mapping[str, Any], *, writes: bool, quiet: bool = False, stoppable: bool = True, of_run: str | None = None
 ) -> Iterator[tuple[Session, Console]]:
     """A session and its console, both closed at the end. ``quiet``: no progress unless it is asked for.
 
+    ``writes``, ``of_run``: see `session.begin`; where the settings were guessed and it only looks, that is said first.
     ``stoppable``: a signal ends it before its next write; otherwise at once.
     """
     console = Console(quiet=(quiet or values.get("output") == "json") and not values.get("verbose"))
     clock = wiring.clock()
     with sessions.begin(
         place(values), console, console, environment=str(values.get("environment") or ""), of_run=of_run,
-        offline=bool(values.get("offline")), clock=clock,
+        writes=writes, offline=bool(values.get("offline")), clock=clock,
     ) as made:  # fmt: skip
+        if not made.config:
+            guess = f"{readout.NO_FILE}, so this is guessed: {readout.guessed(made.settings, made.environment)}."
+            Console().say("\n".join(wrapped(f"{guess} {readout.ADVICE}", "! ")))
         if stoppable:
             stop_on_signals(clock)
         yield made, console

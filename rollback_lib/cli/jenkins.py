@@ -94,7 +94,7 @@ def admit(values: dict[str, Any]) -> int:
     from rollback_lib.cli import invocation
     from rollback_lib.operations import automatic
 
-    with invocation.session(values) as (session, console):
+    with invocation.session(values, writes=True) as (session, console):
         run, clock = invocation.new_run(session, values, place=invocation.CURRENT_RUN), session.ports.clock
         own_job = os.environ.get("JOB_NAME", "")
         console.say(automatic.admit(run, session.ports, lambda: wiring.jenkins(os.environ, clock), own_job))
@@ -107,7 +107,7 @@ def settle(values: dict[str, Any]) -> int:
     from rollback_lib.cli import invocation
     from rollback_lib.operations import automatic
 
-    with invocation.session(values) as (session, console):
+    with invocation.session(values, writes=True) as (session, console):
         run = invocation.new_run(session, values, place=invocation.CURRENT_RUN)
         console.say(automatic.settle(run, session.ports))
     return 0

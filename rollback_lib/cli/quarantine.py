@@ -17,7 +17,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.operations import quarantine
 
-    with invocation.session(values, quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=True, quiet=True, stoppable=False) as (session, _):
         asked = quarantine.Options(
             session.settings, session.environment, values["release"], str(values.get("reason") or ""),
             bool(values.get("lift")),

@@ -18,7 +18,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.core.releases import recording
     from rollback_lib.operations import record_release
 
-    with invocation.session(values, stoppable=False) as (session, _):
+    with invocation.session(values, writes=True, stoppable=False) as (session, _):
         asked = record_release.Options(
             session.settings, session.environment, str(values.get("release") or ""), bool(values.get("pin")),
             bool(values.get("from_live")), str(values.get("keep_tag") or ""),

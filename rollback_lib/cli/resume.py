@@ -18,7 +18,7 @@ def command(values: dict[str, Any], run_id: str) -> int:
     from rollback_lib.operations import resume
 
     place = str(values.get("run_dir") or "")
-    with invocation.session(values, of_run=place) as (session, console):
+    with invocation.session(values, writes=True, of_run=place or run_id) as (session, console):
         run = resume.find(session, run_id, place)
         if run is None:
             out("Nothing to resume: no run is unfinished.")

@@ -25,7 +25,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import retag as operation
 
     as_json = values.get("output") == "json"
-    with invocation.session(values, quiet=True) as (session, _):
+    with invocation.session(values, writes=not values.get("dry_run"), quiet=True) as (session, _):
         request = invocation.new_request(session, {**values, "to": values.get("to") or "what-runs"})
         moves = operation.look(session, str(values.get("to") or ""), request.services)
         if not as_json:

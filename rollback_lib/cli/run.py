@@ -15,7 +15,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import ending, invocation
     from rollback_lib.operations import run as operation
 
-    with invocation.session(values) as (session, console):
+    with invocation.session(values, writes=not values.get("dry_run")) as (session, console):
         run = invocation.new_run(session, values)
         outcome = operation.execute(run, session.ports)
         return ending.show(outcome, run, console, values, plan=bool(values.get("dry_run")))

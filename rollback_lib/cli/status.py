@@ -17,7 +17,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.core.readouts import status as core_status
     from rollback_lib.operations import status
 
-    with invocation.session(values, quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=False, quiet=True, stoppable=False) as (session, _):
         found = status.look(session)
     if values.get("output") == "json":
         json_out(found)

@@ -16,7 +16,7 @@ def command(values: dict[str, Any], run_id: str) -> int:
     from rollback_lib.cli import ending, invocation
     from rollback_lib.operations import undo
 
-    with invocation.session(values) as (session, console):
+    with invocation.session(values, writes=not values.get("dry_run"), of_run=run_id) as (session, console):
         of = undo.find(session, run_id)
         request = undo.request(invocation.new_request(session, values), of)
         run = session.runs.new(request, str(values.get("run_dir") or ""))

@@ -16,7 +16,7 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli.console import json_out, out
     from rollback_lib.operations import unlock
 
-    with invocation.session(values, quiet=True, stoppable=False) as (session, _):
+    with invocation.session(values, writes=bool(values.get("force")), quiet=True, stoppable=False) as (session, _):
         said = unlock.unlock(
             session.settings.application, session.ports, force=bool(values.get("force")), yes=bool(values.get("yes"))
         )

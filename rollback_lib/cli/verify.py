@@ -15,6 +15,6 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.cli import ending, invocation
     from rollback_lib.operations import run as operation
 
-    with invocation.session(values) as (session, console):
+    with invocation.session(values, writes=False) as (session, console):
         run = invocation.new_run(session, values, dry_run=True)
         return ending.show(operation.verify(run, session.ports), run, console, values, plan=False)

@@ -10,13 +10,13 @@ import msgspec
 from rollback_lib.collectors import threads
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.kube import server_answers
+from rollback_lib.core.kube import owners, server_answers
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.marks import last_applied
-from rollback_lib.core.kube.objects import Object, name_of
-from rollback_lib.core.kube.owners import owner
+from rollback_lib.core.kube.objects import Object
 from rollback_lib.core.kube.snapshot import DryRun, Presence, Snapshot
 from rollback_lib.core.plan import decide, dry_run, recreate
+from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.dry_run import Reading
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE
@@ -45,15 +45,16 @@ class DryRuns:
     """The dry runs of one plan. ``refused`` and ``warnings`` fill as drafts are tried.
 
     ``same``: the containers whose live image is the target's already. ``stamp``: the marks of a
-    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, object, path.
+    workload that is written; ``now``: the plan's one time; ``line_of``: the line of a value, by file, object, path;
+    ``by_policy``: nobody is asked (``approval: auto``).
     """
 
     def __init__(
         self, cluster: Cluster, snapshot: Snapshot, same: set[ContainerRef], accepted: Collection[str],
-        stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0,
+        stamp: Stamp, now: str, line_of: LineOf = lambda *_: 0, *, by_policy: bool = False,
     ) -> None:  # fmt: skip
         self._cluster, self._snapshot, self._same, self._accepted = cluster, snapshot, same, accepted
-        self._stamp, self._now, self._line_of = stamp, now, line_of
+        self._stamp, self._now, self._line_of, self._by_policy = stamp, now, line_of, by_policy
         self.refused: list[Refusal] = []
         self.warnings: list[str] = []
 
@@ -62,7 +63,7 @@ class DryRuns:
 
         What is right already and has a reason to restart is tried once more, with the restart in its template.
         """
-        first = self._round(drafts)
+        first = planning.with_reasons_to_restart(self._round(drafts))
         again = [
             self._restarted(planned, draft)
             for planned, draft in zip(drafts, first, strict=True)
@@ -121,13 +122,10 @@ class DryRuns:
             return decide.left_alone(draft, self._same)
         self.refused += reading.refusals
         self.warnings += reading.warnings
-        if draft.live is not None and (who := owner(draft.live)):
-            self.refused.append(
-                Refusal(
-                    f"{draft.ref} is owned by {who.said}.", code=f"owner:{name_of(draft.target)}",
-                    reason=Reason.OWNED, subject=str(draft.ref), facts=(who.program, who.name),
-                )
-            )  # fmt: skip
+        who = owners.owner(draft.live) if draft.live else None
+        if who:
+            draft = msgspec.structs.replace(draft, owner=who)
+            self.refused.append(decide.owned(draft, by_policy=self._by_policy))
         if draft.live is not None and (paused := health.refusable(draft.target) or health.refusable(draft.live)):
             self.refused.append(
                 Refusal(

@@ -14,7 +14,7 @@ from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan import leaving
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.leaving import Need
-from rollback_lib.core.plan.model import CREATE, DELETE, Orphan, StuckPod
+from rollback_lib.core.plan.model import CREATE, DELETE, LEFT, UPDATE, Orphan, StuckPod
 from rollback_lib.ports import Cluster
 
 
@@ -48,7 +48,27 @@ def of_plan(
     gone = [live for o in found if o.change == DELETE and (live := snapshot.get(o.ref))]
     ends = {ObjectRef("StatefulSet", s.workload) for s in stuck}
     needed = leaving.needs(drafts, ends, gone, snapshot)
-    return look(cluster, snapshot, [n for n in needed if n.ref not in made])
+    left = {d.ref: d.file for d in drafts if d.change == LEFT}
+    placed = [msgspec.structs.replace(n, file=left.get(n.ref, "")) for n in needed if n.ref not in made]
+    looked = look(cluster, snapshot, placed)
+    absent = {r.code for r in looked.refusals}
+    keyed = _keys(cluster, snapshot, drafts, [n for n in needed if n.keys and n.code not in absent])
+    return Found(looked.there, (*looked.refusals, *keyed.refusals), (*looked.warnings, *keyed.warnings))
+
+
+def _keys(cluster: Cluster, snapshot: Snapshot, drafts: Sequence[Draft], needs: Sequence[Need]) -> Found:
+    """Whether what is there has the keys that pods need: a ConfigMap as it will be, a Secret where we may read it."""
+    planned = {d.ref: d.after for d in drafts if d.change in (CREATE, UPDATE) and d.after is not None}
+    refusals, warnings = [], []
+    for need in needs:
+        obj = planned.get(need.ref) or snapshot.get(need.ref)
+        has = leaving.keys_of(obj) if obj is not None else cluster.keys(need.ref)
+        if has is None:
+            who = ", ".join(f"{key} for {whose}" for key, whose in need.keys[:3])
+            warnings.append(f"The keys of {need.kind} {need.name} were not looked at, which we may not read: {who}.")
+        elif refusal := leaving.lacks(need, has):
+            refusals.append(refusal)
+    return Found((), tuple(refusals), tuple(warnings))
 
 
 def lost(cluster: Cluster, there: Iterable[str]) -> list[str]:

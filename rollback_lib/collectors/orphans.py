@@ -47,11 +47,11 @@ def look(
     unread = [key for key in ours if key.type not in snapshot.objects]
     there = dict(zip(unread, threads.each(ports.cluster.exists, unread), strict=True))
     namespace = request.target_environment.namespace
-    found = planning.orphans_of(snapshot, gone, there, namespace)
+    found = planning.orphans_of(snapshot, gone, there, namespace, drafts=drafts)
     if not request.undo and any(o.change == DELETE for o in found):
         names = {o.name for o in found if o.change == DELETE}
         proof = _proof(resolution, current, failed, drafts, snapshot, ports, names)
-        found = planning.orphans_of(snapshot, gone, there, namespace, proof, request.accept)
+        found = planning.orphans_of(snapshot, gone, there, namespace, proof, request.accept, drafts)
     return tuple(
         msgspec.structs.replace(o, ran=undo.ran(live, snapshot))
         if o.change == DELETE and (live := snapshot.get(o.ref)) and template(live)

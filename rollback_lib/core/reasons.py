@@ -36,6 +36,7 @@ class Reason(enum.StrEnum):
     OBJECT_UNREAD = "object-unread"  # the object; its version
     LEAVING = "leaving"  # the object; since when and what holds it, or who needs it
     MISSING_REFERENCE = "missing-reference"  # the object; who needs it
+    MISSING_KEY = "missing-key"  # the object; the keys that it lacks
     OWNED = "owned"  # the object; the program that owns it, and as what
     NO_ROLLOUT = "no-rollout"  # the workload, paused or OnDelete
     NO_RIGHT = "no-right"  # the objects; the verb

@@ -35,7 +35,7 @@ def examine(known: Session) -> tuple[Check, ...]:
     """Every prerequisite, in the order in which a person mends them. Never raises."""
     names: list[str] = []
     git, acts = known.ports.git, known.ports.acts
-    found = [prerequisites.settings(known.config, known.settings.application, known.environment)]
+    found = [prerequisites.settings(known.config, known.settings, known.environment)]
     found += _try("git tags", lambda: _releases(git, known.settings.releases, names))
     reached = _try("cluster", lambda: _cluster(known))
     there = reached[0].state != "FAIL"

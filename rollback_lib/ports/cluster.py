@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from rollback_lib.core.evidence.smoke import Answered
@@ -30,6 +30,10 @@ class Cluster(Protocol):
 
     def presence(self, ref: ObjectRef) -> Presence:
         """Whether the object is there and stays. Never reads a Secret's content."""
+        ...
+
+    def keys(self, ref: ObjectRef) -> Collection[str] | None:
+        """The keys of a ConfigMap or a Secret, never a value; None where we may not read it, or it is not there."""
         ...
 
     def nodes(self) -> Mapping[str, Object] | None:

@@ -39,7 +39,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         raise NotApprovedError(f"not approved: {denied[:200]}")
     if request.target_environment.approval == "auto":
         return _approval(plan, ports, "policy", "approval: auto")
-    question = f"Roll {plan.environment} back to {plan.target.release} as planned?"
+    question = " ".join((*text.cautions(plan), f"Roll {plan.environment} back to {plan.target.release} as planned?"))
     answer = ports.approver.approve(plan, question, run.place)
     if answer is None:
         raise NotApprovedError(

@@ -75,11 +75,11 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings = [*ports.cluster.doubts(), *resolution.warnings, *images.warnings]
 
     drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
-    drafts = planning.with_reasons_to_restart(drafts)
     same = {i.ref for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
     line_of = partial(reading.line_of, request, resolution, ports)
-    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of)
+    trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of,
+                     by_policy=request.target_environment.approval == "auto")  # fmt: skip
     drafts = trials.of(drafts)
     refused += trials.refused
     warnings += trials.warnings

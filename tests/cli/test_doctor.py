@@ -72,7 +72,8 @@ def test_settings_that_are_wrong_do_not_hide_git(repository: RepositoryBuilder) 
 def test_without_settings_it_says_what_it_guessed(repository: RepositoryBuilder) -> None:
     (repository.folder / "rollback.yaml").unlink()
     done = doctor(repository)
-    assert "warn settings    no rollback.yaml; guessed: shop, environment prod." in done.out
+    assert "warn settings    no rollback.yaml; guessed: application shop, manifests in" in done.out
+    assert "environment prod" in " ".join(done.out.split())
     assert "Run `rollback init`" in done.out
 
 

@@ -265,7 +265,10 @@ def test_a_bot_that_writes_the_image_is_named_in_plan_last_line_and_incident_and
     assert written.replace(new, old) == text
 
 
-@pytest.mark.parametrize("label", ["kustomize.toolkit.fluxcd.io/name=shop", "app.kubernetes.io/managed-by=Helm"])
-def test_an_object_that_something_else_keeps_in_step_is_refused(desk: Desk, label: str) -> None:
-    desk.playground.must("label", "--overwrite", "deployment", USER, label)
+@pytest.mark.parametrize(
+    "mark", ["label kustomize.toolkit.fluxcd.io/name=shop", "annotate meta.helm.sh/release-name=shop"]
+)
+def test_an_object_that_something_else_keeps_in_step_is_refused(desk: Desk, mark: str) -> None:
+    verb, _, said = mark.partition(" ")
+    desk.playground.must(verb, "--overwrite", "deployment", USER, said)
     assert f"[--accept owner:{USER}]" in refused(desk.rollback(*RUN), desk, desk.objects())

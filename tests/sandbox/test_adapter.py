@@ -44,6 +44,7 @@ def test_what_the_adapter_reads(cluster: KubernetesCluster, world: World, pictur
     assert "v1.1.0" in cluster.logs(name, "main").text
     assert cluster.logs(name, "main", previous=True) == LogEnd()
     assert cluster.exists(ObjectRef("Secret", "no-such")) is False
+    assert cluster.keys(ObjectRef("Secret", "no-such")) is None
     assert list(cluster.nodes() or {}) == ["sandbox-1"]
     assert any(e["reason"] == "ScalingReplicaSet" for e in cluster.events().all)
     assert cluster.may("delete", "Pod", name)

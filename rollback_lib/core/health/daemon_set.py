@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rollback_lib.core.health.pods import causes, pods, troubles
 from rollback_lib.core.health.pods.newest import desired_pods, is_newest, last_revision
-from rollback_lib.core.health.pods.reading import Json, number, text
-from rollback_lib.core.health.pods.report import Patience, View
+from rollback_lib.core.health.pods.reading import Json, number, part, share, text
+from rollback_lib.core.health.pods.report import Cause, Patience, View
 from rollback_lib.core.health.verdict import Tally
 
 
@@ -28,6 +28,7 @@ def tally(view: View, patience: Patience) -> Tally:
     pause = number(view.workload, "spec", "minReadySeconds")
     if pause and number(view.workload, "status", "numberAvailable") < min(wanted, ready):
         holds.append(f"its minReadySeconds ({pause} s) are not over")
+    blocked = _used_up(view, desired, lost) if old and ready < wanted else ()
     by_pods = (c for p in judged for c in causes.causes(view, p, patience))
     return Tally(
         desired=desired,
@@ -35,10 +36,24 @@ def tally(view: View, patience: Patience) -> Tally:
         ready=ready,
         updated=len(judged),
         unjudged=lost,
-        causes=(*troubles.causes(view, patience), *by_pods),
+        causes=(*blocked, *troubles.causes(view, patience), *by_pods),
         holds=tuple(holds),
         nothing="restored, but no node is to have a pod of it, so nothing is proven" if desired == 0 else "",
     )
+
+
+def _used_up(view: View, desired: int, lost: Sequence[Json]) -> tuple[Cause, ...]:
+    """Pods on nodes that are not Ready count as unavailable: where they are as many as may be, no other is replaced."""
+    update = part(view.workload, "spec", "updateStrategy", "rollingUpdate")
+    allowed = share(update.get("maxUnavailable", 1), desired, missing="0%", up=True)
+    if share(update.get("maxSurge"), desired, missing="0%", up=True) or len(lost) < max(1, allowed):
+        return ()
+    nodes = ", ".join(sorted({pods.node_of(p) for p in lost} - {""})) or "a lost node"
+    said = (
+        f"its pods on nodes that are not Ready ({nodes}) use up its maxUnavailable of {allowed}, so no other pod is "
+        f"replaced: bring the node back or delete it, or raise maxUnavailable"
+    )
+    return (Cause("MaxUnavailable", said),)
 
 
 def refusable(workload: object) -> bool:

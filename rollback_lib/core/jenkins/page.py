@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from rollback_lib.core.errors import EXIT_DONE
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.plan.text import summary
+from rollback_lib.core.plan.text import cautions, summary
 from rollback_lib.core.redact import redact
 from rollback_lib.core.report.words import LANGUAGES, Pair
 from rollback_lib.core.run.journal import Ending
@@ -125,9 +125,10 @@ def _needs_yes(request: Request, plan: Plan | None) -> bool:
 
 
 def _question(plan: Plan) -> str:
-    accepted = f" Accepted: {', '.join(plan.accepted)}." if plan.accepted else ""
+    accepted = f"Accepted: {', '.join(plan.accepted)}." if plan.accepted else ""
+    said = filter(None, (summary(plan), *cautions(plan), accepted))
     return (
-        f"Roll {plan.environment} back from {plan.current.release} to {plan.target.release}? {summary(plan)}{accepted} "
+        f"Roll {plan.environment} back from {plan.current.release} to {plan.target.release}? {' '.join(said)} "
         f"Cluster {plan.cluster.context or plan.cluster.server}, namespace {plan.namespace}. Plan {plan.hash[:12]}; "
         f"the whole plan with its diff is {PLAN_FILE} among the artifacts, and in the log."
     )

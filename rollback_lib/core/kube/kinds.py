@@ -67,6 +67,7 @@ _KINDS: Final = (
 # Where Deployments, DaemonSets, Ingresses and NetworkPolicies were served before: the same objects.
 FORMER_GROUP: Final = "extensions"
 KINDS: Final[Mapping[str, Kind]] = {k.kind: k for k in _KINDS}
+AUTOSCALER: Final = "HorizontalPodAutoscaler"
 AWAITED: Final = tuple(k.kind for k in _KINDS if k.awaited)
 WRITTEN: Final = tuple(k.kind for k in _KINDS if k.written)
 WORKLOADS: Final = tuple(k.kind for k in _KINDS if k.written and k.template)

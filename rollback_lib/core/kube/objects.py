@@ -106,6 +106,12 @@ def decided(obj: Mapping[str, Any]) -> Object:
     return kept
 
 
+def replicas_of(obj: Mapping[str, Any] | None) -> int | None:
+    """How many pods the object asks for; None where it does not say."""
+    found = ((obj or {}).get("spec") or {}).get("replicas")
+    return found if isinstance(found, int) else None
+
+
 def template_hash(obj: Mapping[str, Any]) -> str:
     """A hash of the pod template as the server stores it."""
     return hashlib.sha256(canonical(template(obj))).hexdigest()

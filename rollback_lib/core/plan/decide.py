@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib.core.kube import json_patch
+from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube import json_patch, owners
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.json_patch import Operation, pointer
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
@@ -23,12 +24,15 @@ from rollback_lib.core.kube.objects import (
     named_containers,
     notes_of,
     ref_of,
+    replicas_of,
     template,
     template_hash,
 )
+from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.references import uses
 from rollback_lib.core.plan import differences, three_way
 from rollback_lib.core.plan.model import CREATE, LEFT, NONE, UPDATE
+from rollback_lib.core.reasons import Reason
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +51,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     after: Object | None = None  # as the server would store it
     merged: bool = False  # target is no longer what its file says: the file is written anew
     applied: str | None = None  # the last-applied annotation that it gets; None: its manifest (`three_way.patch`)
+    owner: Owner | None = None  # of the live object, where it is written
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
     namespace: str = ""  # the target's own, where that is not the environment's
 
@@ -69,18 +74,17 @@ def never_written(target: Object, namespace: str) -> str:
     return ""
 
 
-def missing(target: Object, service_runs: bool, removed: bool) -> tuple[str, str]:
-    """(change, why) for an object that is not in the cluster.
+def missing(target: Object, removed: bool) -> tuple[str, str]:
+    """(change, why) for an object of any kind that is not in the cluster.
 
-    A rollback does not start what is not running: a workload comes back only where the failed release took it away.
+    A rollback does not start what is not running: what a deploy never applied, or somebody took away by hand, comes
+    back only where the failed release is known to have removed it.
     """
     if removed:
         return CREATE, "the failed release removed it"
     if kind_of(target) in WORKLOADS:
         return LEFT, "it does not run, and a rollback does not start what is not running"
-    if not service_runs:
-        return LEFT, "its service does not run"
-    return CREATE, "it is not in the cluster"
+    return LEFT, "it is not in the cluster, and nothing says that the failed release removed it"
 
 
 def stamps(target: Mapping[str, Any], release: str, run: str) -> dict[str, str]:
@@ -144,13 +148,36 @@ def consumes(target: Object, config_maps: Collection[str]) -> str:
     return next((c for c in sorted(config_maps) if uses(template(target), ObjectRef("ConfigMap", c))), "")
 
 
+def owned(draft: Draft, *, by_policy: bool) -> Refusal:
+    """Why an object of another program's is not simply written. Only a person accepts that, told what undoes it."""
+    assert draft.owner is not None
+    advice = owners.advice(draft.owner)
+    said = f"{draft.ref} is owned by {owners.who(draft.owner)}" + (f": {advice}. " if advice else ". ")
+    said += owners.undoes(draft.owner, [str(draft.ref)])
+    fix = "With `approval: auto` nobody hears that, so it is not acceptable there." if by_policy else ""
+    return Refusal(
+        said, code="" if by_policy else f"owner:{draft.ref.name}", fix=fix,
+        reason=Reason.OWNED, subject=str(draft.ref), facts=(draft.owner.program, draft.owner.name),
+    )  # fmt: skip
+
+
+def replaces_pods(live: Object, after: Object) -> bool:
+    """Whether each pod of the workload is another one once it is well. A partition keeps some; a job ends by itself."""
+    update = ((after.get("spec") or {}).get("updateStrategy") or {}).get("rollingUpdate") or {}
+    awaited = kind_of(after) in AWAITED and not update.get("partition")
+    return awaited and template(live) != template(after)
+
+
 def already(draft: Draft, after: Object, live_is_target: Collection[ContainerRef]) -> bool:
     """Whether the server would store what it has, apart from what needs no new pod.
 
     That is an image which is the same one under another name (``live_is_target``: the containers whose live reference
     still names the planned image, in the registry and in the pods), and the mark of a past restart.
+    What makes no plan stale is still a change: a number of replicas.
     """
     assert draft.live is not None
+    if replicas_of(after) != replicas_of(draft.live):
+        return False
     live = decided(draft.live)
     return live in (decided(after), decided(_alike(after, draft, live_is_target, restarted_at(draft.live))))
 

@@ -9,7 +9,7 @@ import msgspec
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.kinds import KINDS, WORKLOADS
+from rollback_lib.core.kube.kinds import AUTOSCALER, KINDS, WORKLOADS
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import (
     LAST_APPLIED,
@@ -20,6 +20,7 @@ from rollback_lib.core.kube.objects import (
     name_of,
     notes_of,
     ref_of,
+    replicas_of,
     template,
 )
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
@@ -59,12 +60,9 @@ def drafts(
     failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
 ) -> list[Draft]:  # fmt: skip
     namespace = request.target_environment.namespace
-    running = {s.service for s, body in targets if kind_of(body) in WORKLOADS and snapshot.get(s.ref)}
-    running.add(grouping.SHARED)
-    autoscalers = snapshot.all("HorizontalPodAutoscaler")
     asked = failed.bodies()
-    drafts = []
-    for source, body in targets:
+
+    def of(source: SourceObject, body: Object, autoscalers: Sequence[Object] = ()) -> Draft:
         live = snapshot.get(source.ref)
         draft = Draft(
             service=source.service, wave=source.wave, file=source.file, target=body, live=live, change=LEFT,
@@ -89,7 +87,7 @@ def drafts(
             draft = msgspec.structs.replace(draft, change=CREATE, why="the run that is undone has deleted it")
         elif live is None:
             removed = failed.lacks(source.ref)
-            change, why = decide.missing(body, source.service in running, removed)
+            change, why = decide.missing(body, removed)
             draft = msgspec.structs.replace(draft, change=change, why=why)
         else:
             base = last_applied(live) or asked.get(source.ref)
@@ -97,8 +95,13 @@ def drafts(
                 draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
                 stamp=decide.stamps(body, resolution.target.release, request.run),
             )  # fmt: skip
-        drafts.append(draft)
-    return drafts
+        return draft
+
+    # first, since one that comes back has the replicas of its workload from then on
+    scaling = {id(body): of(source, body) for source, body in targets if source.ref.type == AUTOSCALER}
+    made = [d.target for d in scaling.values() if d.change == CREATE]
+    autoscalers = (*snapshot.all(AUTOSCALER), *made)
+    return [scaling.get(id(body)) or of(source, body, autoscalers) for source, body in targets]
 
 
 def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
@@ -110,11 +113,16 @@ def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
 
 
 def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
-    """Where a ConfigMap changes, those who read it get a restart in their template; the dry run tells who needs it."""
-    changing = {name_of(d.target) for d in drafts if kind_of(d.target) == "ConfigMap" and d.change == UPDATE}
+    """Where a ConfigMap changes by its dry run, in what pods read of it, its readers have a reason to restart."""
+    changing = {
+        name_of(d.target)
+        for d in drafts
+        if kind_of(d.target) == "ConfigMap" and d.change == UPDATE and d.live is not None and d.after is not None
+        if any(d.live.get(part) != d.after.get(part) for part in ("data", "binaryData"))
+    }
     return [
         msgspec.structs.replace(d, why=f"ConfigMap {used} changes")
-        if d.change == UPDATE and (used := decide.consumes(d.target, changing))
+        if d.change in (UPDATE, NONE) and (used := decide.consumes(d.target, changing))
         else d
         for d in drafts
     ]
@@ -122,13 +130,19 @@ def with_reasons_to_restart(drafts: Sequence[Draft]) -> list[Draft]:
 
 def orphans_of(
     snapshot: Snapshot, gone: Mapping[ObjectRef, Object], there: Mapping[ObjectRef, bool | None], namespace: str,
-    failed: Failed | None = None, accepted: Collection[str] = (),
+    failed: Failed | None = None, accepted: Collection[str] = (), drafts: Sequence[Draft] = (),
 ) -> tuple[Orphan, ...]:  # fmt: skip
     """What becomes of each object that only the failed release's manifests have (``gone``); ConfigMaps come last.
 
     ``there``: whether those exist that were not read; None where we may not know. ``failed``: what proves that they
-    began with it; None where that is not asked, since a run of ours created them.
+    began with it; None where that is not asked, since a run of ours created them. ``drafts``: the rest of the plan; it
+    is carried out, and well, before any of these goes.
     """
+    coming = {
+        d.ref: d.after
+        for d in drafts
+        if d.change in (CREATE, UPDATE, RESTART) and d.after is not None and template(d.after)
+    }
     found: list[Orphan] = []
     deleted: set[ObjectRef] = set()
     staying: list[Object] = []
@@ -143,25 +157,28 @@ def orphans_of(
         elif live is None:
             continue
         else:
-            found.append(orphans.orphan(live, _staying(snapshot, deleted), failed, staying, accepted))
+            found.append(orphans.orphan(live, _staying(snapshot, deleted, coming), failed, staying, accepted))
             deleted |= {key} if found[-1].change == DELETE else set()
             staying += [live] if found[-1].change != DELETE and key.type in WORKLOADS else []
     return tuple(found)
 
 
-def _staying(snapshot: Snapshot, deleted: Collection[ObjectRef]) -> list[Object]:
-    """Everything with a pod template that is there after the deletions: workloads, and pods of no deleted one.
+def _staying(snapshot: Snapshot, deleted: Collection[ObjectRef], coming: Mapping[ObjectRef, Object]) -> list[Object]:
+    """Everything with a pod template that is there at the end: workloads as they will be, and the pods that stay.
 
-    (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods.)
+    (ReplicaSets of old revisions without pods hold nothing; those with pods are seen by their pods. ``coming`` has the
+    workloads that this plan changes: where their template is another one, their pods of now are replaced.)
     """
+    there = {ref_of(w): w for kind in WORKLOADS for w in snapshot.all(kind)}
+    gone = {*deleted, *(k for k, w in coming.items() if k in there and decide.replaces_pods(there[k], w))}
     sets = {name_of(r): r for r in snapshot.all("ReplicaSet")}
 
     def goes(pod: Object) -> bool:
         keys = orphans.owned_by(pod)
         keys += [o for r in keys if r.type == "ReplicaSet" and r.name in sets for o in orphans.owned_by(sets[r.name])]
-        return any(k in deleted for k in keys)
+        return any(k in gone for k in keys)
 
-    workloads = [w for kind in WORKLOADS for w in snapshot.all(kind) if ref_of(w) not in deleted]
+    workloads = [w for key, w in {**there, **coming}.items() if key not in deleted]
     return workloads + [orphans.as_template(p) for p in snapshot.all("Pod") if not goes(p)]
 
 
@@ -223,7 +240,16 @@ def _planned(draft: Draft) -> PlannedObject:
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
         diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
+        replicas=_scaled(draft) if writing else None, owner=draft.owner if writing else None,
     )  # fmt: skip
+
+
+def _scaled(draft: Draft) -> tuple[int | None, int | None] | None:
+    """From how many pods to how many, where the plan changes that."""
+    if draft.live is None or draft.after is None:
+        return None
+    found = replicas_of(draft.live), replicas_of(draft.after)
+    return found if found[0] != found[1] else None
 
 
 def offline(

@@ -15,7 +15,7 @@ from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object, is_leaving, kind_of, name_of, ref_of, template
-from rollback_lib.core.kube.references import references
+from rollback_lib.core.kube.references import keys, references
 from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import CREATE, RESTART, UPDATE
@@ -28,16 +28,24 @@ STAYS: Final = Operation("test", "/metadata/deletionTimestamp", None)
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """What pods hold or need, and whose. ``required``: they do not start without it; else it may be made with them."""
+    """What pods hold or need, and whose. ``required``: they do not start without it; else it may be made with them.
+    ``file``: where the release has it, though the plan leaves it alone."""
 
     kind: str
     name: str
     who: tuple[str, ...]
     required: bool = True
+    file: str = ""
+    keys: tuple[tuple[str, str], ...] = ()  # (key, whose and where)
 
     @property
     def ref(self) -> ObjectRef:
         return ObjectRef(self.kind, self.name)
+
+    @property
+    def code(self) -> str:
+        """What ``--accept`` takes to go on though it, or something in it, is not there."""
+        return f"missing-reference:{self.name}"
 
 
 def since(live: Mapping[str, Any]) -> str:
@@ -76,6 +84,7 @@ def needs(
     ``stuck``: the StatefulSets whose pods are deleted; ``deleted``: the workloads that go.
     """
     found: dict[ObjectRef, tuple[list[str], bool]] = {}
+    keyed: dict[ObjectRef, list[tuple[str, str]]] = {}
 
     def add(reference: ObjectRef, who: ObjectRef, required: bool) -> None:
         whose, before = found.get(reference, ([], False))
@@ -85,6 +94,8 @@ def needs(
         if draft.change in (CREATE, UPDATE, RESTART):
             for reference in sorted(references(template(draft.target))):
                 add(reference, draft.ref, True)
+            for needed in keys(template(draft.target)):
+                keyed.setdefault(needed.of, []).append((needed.key, f"{draft.ref} ({needed.where})"))
         if draft.change in (CREATE, UPDATE, RESTART) or draft.ref in stuck:
             for claim in claims(draft.live or draft.target, snapshot):
                 add(ObjectRef(CLAIM, claim), draft.ref, False)
@@ -92,7 +103,8 @@ def needs(
         for claim in claims(live, snapshot):
             add(ObjectRef(CLAIM, claim), ref_of(live), False)
     return tuple(
-        Need(kind=r.kind, name=r.name, who=tuple(who), required=required) for r, (who, required) in found.items()
+        Need(kind=r.kind, name=r.name, who=tuple(who), required=required, keys=tuple(keyed.get(r, ())))
+        for r, (who, required) in found.items()
     )
 
 
@@ -131,13 +143,30 @@ def of_snapshot(need: Need, snapshot: Snapshot) -> Presence | None:
     return Presence.LEAVING if is_leaving(found) else Presence.THERE
 
 
+def keys_of(obj: Object) -> frozenset[str]:
+    """The keys of a ConfigMap."""
+    return frozenset((*(obj.get("data") or {}), *(obj.get("binaryData") or {})))
+
+
+def lacks(need: Need, has: Collection[str]) -> Refusal | None:
+    """Why pods do not start with the object as it will be, which ``has`` these keys; None where they do."""
+    if not (lacking := [(key, who) for key, who in need.keys if key not in has]):
+        return None
+    said = "; ".join(f"{key}, which {who} needs" for key, who in lacking[:3])
+    return Refusal(
+        f"{need.kind} {need.name} lacks the key {said}.", code=need.code,
+        reason=Reason.MISSING_KEY, subject=str(need.ref), facts=tuple(dict.fromkeys(key for key, _ in lacking)),
+    )  # fmt: skip
+
+
 def missing(need: Need, there: Presence) -> Refusal | None:
     """Why pods cannot be made or ended without it; None where they can."""
     who = ", ".join(need.who[:3])
-    code = f"missing-reference:{need.name}"
+    code = need.code
     if there is Presence.ABSENT and need.required:
+        fix = f"{need.file} of the release has it: create it by hand, then plan again." if need.file else ""
         return Refusal(
-            f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code,
+            f"{need.kind} {need.name} is missing; {who} cannot start without it.", code=code, fix=fix,
             reason=Reason.MISSING_REFERENCE, subject=str(need.ref), facts=need.who,
         )  # fmt: skip
     if there is not Presence.LEAVING:

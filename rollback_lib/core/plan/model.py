@@ -10,6 +10,7 @@ import msgspec
 
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.record import Record, canonical
@@ -42,6 +43,8 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
+    owner: Owner | None = None  # another program's, and written all the same
+    replicas: tuple[int | None, int | None] | None = None  # from, to: where the plan changes how many there are
 
     @property
     def ref(self) -> ObjectRef:
@@ -203,9 +206,7 @@ def decisions(plan: Plan) -> dict[str, Any]:
         "cluster": [plan.cluster.context, plan.cluster.server, plan.cluster.namespace, plan.cluster.namespace_uid],
         "target": [plan.target.release, plan.target.commit],
         "services": [
-            [s.name, s.wave]
-            + [[o.kind, o.name, o.change, o.before, _after(o), o.after_rollout, o.recreate] for o in s.objects]
-            + [[c.workload, c.name, c.to] for c in s.containers]
+            [s.name, s.wave] + [_decided(o) for o in s.objects] + [[c.workload, c.name, c.to] for c in s.containers]
             for s in plan.services
         ],
         "orphans": [[o.kind, o.name, o.change] for o in plan.orphans],
@@ -214,6 +215,12 @@ def decisions(plan: Plan) -> dict[str, Any]:
         "retag": [[t.reference, t.from_, t.to] for t in plan.retag],
         "refusals": [r.decision for r in plan.refusals],
     }
+
+
+def _decided(planned: PlannedObject) -> list[object]:
+    """Fingerprints leave replicas out, which make no plan stale; changing them is decided all the same."""
+    found = [planned.kind, planned.name, planned.change, planned.before, _after(planned)]
+    return [*found, planned.after_rollout, planned.recreate, *(planned.replicas or ())[1:]]
 
 
 def _after(planned: PlannedObject) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from rollback_lib.core.kube import owners
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, ORPHANS
 from rollback_lib.core.kube.objects import (
@@ -18,7 +19,6 @@ from rollback_lib.core.kube.objects import (
     ref_of,
     template,
 )
-from rollback_lib.core.kube.owners import owner
 from rollback_lib.core.kube.references import uses
 from rollback_lib.core.plan.beginnings import Failed, doubt
 from rollback_lib.core.plan.model import DELETE, LEFT, Orphan
@@ -115,8 +115,8 @@ def _why_left(live: Object) -> str:
         return "it is on its way out already"
     if LAST_APPLIED not in notes_of(live):
         return "it was not made by `kubectl apply`"
-    if who := owner(live):
-        return f"it is owned by {who.said}"
+    if by := owners.owner(live):
+        return f"it is owned by {owners.who(by)}"
     spec = live.get("spec") or {}
     if kind == "Service" and (spec.get("type", "ClusterIP") != "ClusterIP" or spec.get("clusterIP") == "None"):
         return "only a ClusterIP Service is deleted: others hold an address or names"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from rollback_lib.core.kube import owners
+from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.plan import orphans
 from rollback_lib.core.plan.model import (
@@ -18,7 +20,7 @@ from rollback_lib.core.plan.model import (
     PlannedTag,
 )
 from rollback_lib.core.redact import visible
-from rollback_lib.core.wording import counted, wrapped
+from rollback_lib.core.wording import counted, some, wrapped
 
 _RUNGS = {
     "ledger": "what ran at that release, by the ledger",
@@ -89,7 +91,7 @@ def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     if warning := mutable_warning(plan, [t.reference for t in plan.retag]):
         yield ""
         yield from wrapped(warning, "  ! ")
-    if warning := bots.warning(plan.bots):
+    for warning in filter(None, (bots.warning(plan.bots), *undone(plan))):
         yield ""
         yield from wrapped(warning, "  ! ")
     yield ""
@@ -123,6 +125,8 @@ def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: b
         yield from wrapped(f"{name}: left, {planned.why}", "  ")
     elif planned.change != NONE:
         late = "; last, once the new pods are Ready" if planned.after_rollout else ""
+        if planned.replicas:
+            late = f", {scaled(planned)}{late}"
         yield from wrapped(f"{name}: {planned.change}" + (f" ({planned.why})" if planned.why else "") + late, "  ")
         shown = [c for c in service.containers if c.workload == name and c.from_ != c.to]
         for container in shown:
@@ -136,6 +140,12 @@ def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: b
         yield from wrapped("its pods that are stuck are deleted, one at a time: else it never comes back", "    ")
     for field in planned.kept:
         yield from wrapped(f"{name}: {field}: somebody else set it", "  · ")
+
+
+def scaled(planned: PlannedObject) -> str:
+    """How many pods the plan makes it ask for; empty where it leaves that alone."""
+    was, then = ("as many as it is given" if n is None else n for n in planned.replicas or ("", ""))
+    return f"replicas {was} → {then}" if planned.replicas else ""
 
 
 def _container(container: PlannedContainer) -> Iterator[str]:
@@ -202,6 +212,21 @@ def still_failed(plan: Plan, over: Collection[str] = ()) -> tuple[str, str | int
 def left_tag(reference: str) -> str:
     """A tag that was to be moved, and that somebody else moved first."""
     return f"{reference} was moved by someone else meanwhile and left so: see what it brings."
+
+
+def cautions(plan: Plan) -> tuple[str, ...]:
+    """What has to be known by whoever is asked to approve the plan, a sentence each."""
+    scaling = [f"{o.ref} {scaled(o)}" for s in plan.services for o in s.objects if o.replicas]
+    return (*((f"Changes how many run: {some(scaling)}.",) if scaling else ()), *undone(plan))
+
+
+def undone(plan: Plan) -> tuple[str, ...]:
+    """Which other programs will undo the rollback of what is theirs, or are suspended, a sentence each."""
+    theirs: dict[Owner, list[str]] = {}
+    for planned in (o for s in plan.services for o in s.objects):
+        if planned.owner:
+            theirs.setdefault(planned.owner, []).append(str(planned.ref))
+    return tuple(owners.undoes(owner, labels) for owner, labels in sorted(theirs.items()))
 
 
 def summary(plan: Plan) -> str:

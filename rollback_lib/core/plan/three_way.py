@@ -17,6 +17,7 @@ from rollback_lib.core.kube import go_json
 from rollback_lib.core.kube.json_patch import _NOTHING, Operation, covers, pointer
 from rollback_lib.core.kube.kinds import template_path
 from rollback_lib.core.kube.objects import LAST_APPLIED, kind_of, notes_of, template
+from rollback_lib.core.kube.owners import marks
 
 # Fields whose list items have a name: merged item by item, so that a node port given by hand stays.
 _NAMED: Final = {"ports": ("port", "protocol")}
@@ -169,10 +170,15 @@ def merge(
             _without(live.get(name, _NOTHING), where[1:] if where[:1] == (name,) else (), False),
             known,
         )
+    theirs = marks(live)  # these stay as they are, whatever either release says
     for name in ("labels", "annotations"):
         # A manifest that was dumped from a cluster carries the annotation; whatever it says there, it asks for nothing.
         was, asked = (
-            {k: v for k, v in ((o.get("metadata") or {}).get(name) or {}).items() if k != LAST_APPLIED}
+            {
+                k: v
+                for k, v in ((o.get("metadata") or {}).get(name) or {}).items()
+                if k != LAST_APPLIED and not k.startswith(theirs)
+            }
             for o in (base, target)
         )
         is_now = (live.get("metadata") or {}).get(name)

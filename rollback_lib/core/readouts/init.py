@@ -13,6 +13,9 @@ from rollback_lib.core.redact import visible
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.wording import wrapped
 
+NO_FILE: Final = "There is no rollback.yaml here"
+ADVICE: Final = "Run `rollback init`, read the file and commit it."
+
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A rollback.yaml and how much of the repository it fits.
@@ -114,6 +117,16 @@ def _list(items: Iterable[str]) -> str:
 def summary(proposal: Proposal) -> str:
     """What was guessed, one line a guess."""
     return visible("\n".join(_lines(proposal))) + "\n"
+
+
+def guessed(settings: Settings, environment: str) -> str:
+    """What a command goes by where there is no rollback.yaml, as far as it decides what is looked at."""
+    where = settings.environments[environment]
+    context = f"context {where.context}" if where.context else "the kubeconfig's current context"
+    return (
+        f"application {settings.application}, manifests in {settings.manifests.path}, {context}, "
+        f"namespace {where.namespace}, environment {environment}"
+    )
 
 
 def _lines(proposal: Proposal) -> Iterator[str]:

@@ -13,9 +13,11 @@ from rollback_lib.core.errors import ForbiddenError, RefusedError, RollbackError
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.snapshot import ClusterIdentity
+from rollback_lib.core.readouts.init import ADVICE, guessed
 from rollback_lib.core.redact import redact
 from rollback_lib.core.report.notices import Lack
 from rollback_lib.core.rights.permissions import Need
+from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.wording import WIDTH, some, wrapped
 
 _NAME: Final = 11  # columns of the longest name
@@ -63,13 +65,13 @@ def not_checked(name: str, why: str) -> Check:
     return Check(name=name, state="warn", text=f"not checked: {why}.")
 
 
-def settings(file: str, application: str, environment: str) -> Check:
+def settings(file: str, found: Settings, environment: str) -> Check:
     """How the settings were found; an empty ``file``: inferred from the repository."""
-    what = f"{application}, environment {environment}"
     if file:
-        return Check(name="settings", state="ok", text=f"{file}: {what}.")
-    fix = "Run `rollback init`, read the file and commit it."
-    return Check(name="settings", state="warn", text=f"no rollback.yaml; guessed: {what}.", fix=fix)
+        return Check(name="settings", state="ok", text=f"{file}: {found.application}, environment {environment}.")
+    return Check(
+        name="settings", state="warn", text=f"no rollback.yaml; guessed: {guessed(found, environment)}.", fix=ADVICE
+    )
 
 
 def releases(pattern: str, names: Sequence[str], advice: str) -> Check:

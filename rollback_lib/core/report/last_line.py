@@ -8,7 +8,7 @@ from rollback_lib.core import errors
 from rollback_lib.core.manifests import bots
 from rollback_lib.core.plan import orphans
 from rollback_lib.core.plan.model import DELETE, Plan
-from rollback_lib.core.plan.text import left_tag, mutable_warning
+from rollback_lib.core.plan.text import left_tag, mutable_warning, undone
 from rollback_lib.core.run.journal import CLOSED, Ending
 from rollback_lib.core.run.records import Verification
 from rollback_lib.core.wording import counted, some
@@ -63,7 +63,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         return [said]
     warning = mutable_warning(plan, ending.other_tags)
     by_bots = bots.warning(plan.bots)
-    return [said, *filter(None, (_stays(plan), warning, by_bots)), *map(left_tag, ending.left_tags)]
+    return [said, *filter(None, (_stays(plan), warning, by_bots)), *undone(plan), *map(left_tag, ending.left_tags)]
 
 
 def _stays(plan: Plan) -> str:

@@ -192,7 +192,9 @@ def _actions(report: Report, said: Words) -> Iterator[Block]:
 
 
 def _change(changed: ChangedObject, said: Words) -> str:
-    return changed.change if changed.done else f"{changed.change} ({said['not-done']})"
+    was, then = changed.replicas or (None, None)
+    what = changed.change + (f", {said['replicas'].format(was=was, then=then)}" if changed.replicas else "")
+    return what if changed.done else f"{what} ({said['not-done']})"
 
 
 def _images(changed: ChangedObject) -> Iterator[tuple[Inline, ...]]:

@@ -27,7 +27,7 @@ from rollback_lib.core.report.model import (
     Times,
     Took,
 )
-from rollback_lib.core.run.journal import CLOSES, OPENS, Ending, Event, Mark
+from rollback_lib.core.run.journal import CLOSES, OPENS, Ending, Event, Mark, done_keys
 from rollback_lib.core.run.records import Approval, Detection, Images, Incident, Request, Resolution, Verification
 
 _MOST: Final = 1000  # entries of one list: a page is read by people
@@ -203,7 +203,7 @@ def _affected(detection: Detection | None, plan: Plan | None) -> tuple[str, ...]
 
 
 def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
-    done = [e.key for e in events if e.mark is Mark.DONE]
+    done = {e.key for e in events if e.mark is Mark.DONE}
     named = {m.reference: m.digest for m in plan.mutable_tags}
     for service in plan.services:
         for planned in service.objects:
@@ -211,7 +211,8 @@ def _objects(plan: Plan, events: Sequence[Event]) -> Iterator[ChangedObject]:
                 continue
             key = str(planned.ref)
             yield ChangedObject(
-                **asdict(planned), service=service.name, done=any(d.endswith(f"/{key.lower()}") for d in done),
+                **asdict(planned), service=service.name,
+                done=not done.isdisjoint(done_keys(planned.change_key)),
                 containers=tuple(
                     ChangedContainer(**asdict(c), from_digest=named.get(c.from_, ""))
                     for c in service.containers if c.workload == key

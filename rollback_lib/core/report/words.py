@@ -192,6 +192,7 @@ _WORDS: Final[dict[str, Pair]] = {
     "orphans": ("Only the failed release had", "Solo los tenía la versión fallida"),
     "tags": ("Registry tags", "Etiquetas del registro"),
     "not-done": ("not done", "sin hacer"),
+    "replicas": ("replicas {was} → {then}", "réplicas {was} → {then}"),
     "unclear-changes": ("Not certain whether it was done", "No es seguro si se hizo"),
     "accepted-by": ("Accepted by {who}", "Aceptado por {who}"),
     "nothing-accepted": ("Nothing.", "Nada."),

@@ -198,6 +198,12 @@ def made_key(key: str) -> str:
     return f"{key}{_MADE}"
 
 
+def done_keys(key: str) -> frozenset[str]:
+    """The keys by which the planned change of an object is done: the change itself, or the new one where it is made
+    again. Deleting it, putting the old one back, and closing or opening traffic at it are others."""
+    return frozenset((key, made_key(key)))
+
+
 def put_back_key(events: Sequence[Event], key: str, way: int) -> str:
     """The key of creating the old one again; another one each time, and for each ``way`` to do it."""
     times = sum(e.mark is Mark.DONE and e.key.startswith(f"{key}{_PUT_BACK}") for e in events)

@@ -11,6 +11,8 @@ STATES = [
     # state, health, causes, in the message
     ("cron-job", "unproven", "", "not awaited"),
     ("daemon-set-crash-loop", "failed", "CrashLoopBackOff!", "exit code 3"),
+    ("daemon-set-dead-node-leaves-room", "progressing", "", "0 of 1 new pods ready"),
+    ("daemon-set-dead-node-uses-up-the-budget", "progressing", "MaxUnavailable", "(n2) use up its maxUnavailable of 1"),
     ("daemon-set-healthy-by-count", "healthy", "", "2 of 2 new pods ready"),
     ("daemon-set-healthy-by-revision", "healthy", "", "2 of 2 new pods ready"),
     ("daemon-set-healthy", "healthy", "", "2 of 2 new pods ready"),
@@ -59,6 +61,9 @@ STATES = [
     ("deployment-runs-again-after-crashes", "progressing", "Crashed", "0 of 1 new pods ready"),
     ("deployment-sidecar-image-not-found", "failed", "ErrImagePull!", "sidecar proxy cannot pull proxy:v9"),
     ("deployment-unschedulable", "failed", "Unschedulable!", "Insufficient memory): free room"),
+    ("deployment-volume-lacked-a-key-before", "progressing", "FailedMount", "cannot start yet"),
+    ("deployment-volume-lacks-config-key", "failed", "FailedMount!", "non-existent config key: app.properties): put"),
+    ("deployment-volume-lacks-secret-key", "failed", "FailedMount!", "non-existent secret key: tls.key): put the key"),
     ("deployment-volume-missing", "progressing", "FailedMount", 'secret "keys" not found'),
     ("stateful-set-at-zero", "unproven", "", "restored, but at 0 replicas, so nothing is proven"),
     ("stateful-set-crash-loop", "failed", "CrashLoopBackOff!", "container shop crashed 4 times, exit code 3"),

@@ -12,6 +12,7 @@ import pytest
 from rollback_lib.cli.jenkins import page as command
 from rollback_lib.core.jenkins import page
 from rollback_lib.core.jenkins.page import Moment
+from rollback_lib.core.plan.model import PlannedObject, PlannedService, freeze
 from rollback_lib.core.run.journal import Mark, ending
 from rollback_lib.core.settings.local_time import zone
 from rollback_lib.operations import jenkins_page as operation
@@ -99,3 +100,15 @@ def test_traffic_is_said_to_be_open_only_where_this_run_knows_it(
     for mark, key in journal:
         run.append(mark, "apply", key=key, what=key)
     assert said in operation.write(run, NIGHT)
+
+
+def test_the_question_says_how_many_will_run_and_the_hash_holds_it() -> None:
+    plans = []
+    for replicas in (None, (5, 1), (None, 1)):
+        web = PlannedObject(kind="Deployment", name="web", change="update", replicas=replicas)
+        plans.append(freeze(stories.plan(services=(PlannedService(name="web", wave=1, objects=(web,)),))))
+    asked = [facts("planned", plan=plan)["question"] for plan in plans]
+    assert "Changes how many run" not in asked[0]
+    assert "Changes how many run: Deployment/web replicas 5 → 1." in asked[1]
+    assert "Deployment/web replicas as many as it is given → 1." in asked[2]
+    assert plans[0].hash != plans[1].hash == plans[2].hash

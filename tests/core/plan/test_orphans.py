@@ -16,6 +16,7 @@ from rollback_lib.core.manifests.manifest_objects import parse
 from rollback_lib.core.manifests.tree import Files, pointer, submodule
 from rollback_lib.core.plan import drafts
 from rollback_lib.core.plan import text as plan_text
+from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import Orphan
 from rollback_lib.core.report import last_line
 from rollback_lib.core.run.journal import Ending
@@ -89,6 +90,41 @@ def test_a_config_map_stays_while_the_pods_of_another_revision_read_it() -> None
     replicas, pod = pod_of(deployment("user-service", "a-config"))
     config = config_map("a-config")
     assert fates([config], cluster(now, replicas, pod, applied(config))) == [("ConfigMap/a-config", "left")]
+
+
+def moved_off(live: Object, after: Object, *objects: Object, change: str = "update") -> list[tuple[str, str]]:
+    """The fates of a-config, which live pods of the workload read, where the plan gives it another template."""
+    config, key = applied(config_map("a-config")), ObjectRef("ConfigMap", "a-config")
+    draft = Draft(
+        service="s", wave=1, file="d.yaml", target=after, live=live, after=after if change != "left" else None,
+        change=change,
+    )  # fmt: skip
+    found = drafts.orphans_of(cluster(live, *objects, config), {key: config}, {}, "shop", drafts=[draft])
+    return [(f"{o.kind}/{o.name}", o.change) for o in found]
+
+
+def test_a_config_map_that_the_plan_moves_its_last_user_off_goes_last() -> None:
+    live, after = deployment("user-service", "a-config"), deployment("user-service")
+    assert moved_off(live, after, *pod_of(live)) == [("ConfigMap/a-config", "delete")]
+
+
+def test_it_stays_while_another_one_reads_it_or_its_user_keeps_reading_it() -> None:
+    live, after = deployment("user-service", "a-config"), deployment("user-service")
+    stays = [("ConfigMap/a-config", "left")]
+    assert moved_off(live, after, *pod_of(live), deployment("other", "a-config")) == stays
+    assert moved_off(live, deployment("user-service", "a-config", "more"), *pod_of(live)) == stays
+    assert moved_off(live, after, *pod_of(live), change="left") == stays
+    job = {"kind": "Pod", "metadata": {"name": "job-a", "ownerReferences": [{"kind": "Job", "name": "job"}]}}
+    assert moved_off(live, after, {**job, "spec": live["spec"]["template"]["spec"]}) == stays
+
+
+def test_it_stays_for_the_pods_below_a_partition() -> None:
+    live, after = ({**deployment("db", *c), "kind": "StatefulSet"} for c in (("a-config",), ()))
+    _, pod = pod_of(live)
+    pod["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "db"}]
+    assert moved_off(live, after, pod) == [("ConfigMap/a-config", "delete")]
+    after["spec"]["updateStrategy"] = {"rollingUpdate": {"partition": 1}}
+    assert moved_off(live, after, pod) == [("ConfigMap/a-config", "left")]
 
 
 def test_what_a_program_owns_stays() -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollback_lib.core.plan.model import PlannedObject, PlannedService
 from rollback_lib.core.releases import ledger
 from rollback_lib.core.report import junit, model, page, pages
 from rollback_lib.core.report import story as reporting
@@ -363,3 +364,31 @@ def test_digests_and_commits_are_no_secrets() -> None:
     said = markdown()
     assert stories.GOOD in said
     assert stories.BAD in said
+
+
+def done_by(*rows: tuple[Mark, str]) -> tuple[bool, ...]:
+    """Whether the record says of the Deployment, the ConfigMap and the Service of one name that they were changed."""
+    objects = (
+        PlannedObject(kind="Deployment", name="cart", change="update"),
+        PlannedObject(kind="ConfigMap", name="cart", change="update", recreate=True),
+        PlannedObject(kind="Service", name="cart", change="update"),
+    )
+    plan = stories.plan(services=(PlannedService(name="cart", wave=1, objects=objects),))
+    journal = tuple(
+        Event(seq=i, at=stories.at(i), mark=mark, stage="apply", key=key) for i, (mark, key) in enumerate(rows)
+    )
+    story = Story(events=journal, ending=ending(journal), plan=plan)
+    return tuple(o.done for o in reporting.made(story, MADRID).objects)
+
+
+def test_what_was_made_again_is_done_once_the_new_one_is_there() -> None:
+    gone, made_anew, back = (f"apply/configmap/cart/{step}" for step in ("delete", "create", "put-back/1"))
+    assert done_by((Mark.DONE, gone), (Mark.DONE, made_anew)) == (False, True, False)
+    assert done_by((Mark.DONE, gone)) == (False, False, False)
+    assert done_by((Mark.DONE, gone), (Mark.NOT_DONE, made_anew), (Mark.DONE, back)) == (False, False, False)
+
+
+def test_another_change_of_an_object_is_not_the_planned_one() -> None:
+    assert done_by((Mark.DONE, "close/service/cart"), (Mark.DONE, "open/service/cart")) == (False, False, False)
+    assert done_by((Mark.DONE, "delete/deployment/cart")) == (False, False, False)
+    assert done_by((Mark.DONE, "apply/deployment/cart")) == (True, False, False)

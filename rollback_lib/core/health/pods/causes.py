@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -11,6 +12,8 @@ from rollback_lib.core.health.pods.report import Cause, Patience, View
 
 UNSCHEDULABLE_FOR: Final = 30.0
 _BEFORE_START: Final = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume")
+# Said by the kubelet of a ConfigMap, a Secret or a projected volume that is there and lacks an item.
+_NO_KEY: Final = re.compile(r"references non-existent (?:config|secret) key: \S+")
 _ROOM: Final = ("Insufficient", "free ports", "anti-affinity", "Too many pods")  # what an old pod may hold
 
 
@@ -19,7 +22,7 @@ def causes(view: View, pod: Json, patience: Patience, holding: Iterable[str] = (
     if pods.is_serving(pod, patience):
         return ()
     found = (*_placing(pod, patience, tuple(holding)), *containers.causes(view, pod, patience))
-    return found or tuple(_waiting(view, pod))
+    return found or tuple(_waiting(view, pod, patience))
 
 
 def _placing(pod: Json, patience: Patience, holding: tuple[str, ...]) -> Iterator[Cause]:
@@ -42,7 +45,7 @@ def _placing(pod: Json, patience: Patience, holding: tuple[str, ...]) -> Iterato
     yield Cause("Unschedulable", f"no node takes pod {name} ({said}): {advice}", name, final=stood >= UNSCHEDULABLE_FOR)
 
 
-def _waiting(view: View, pod: Json) -> Iterator[Cause]:
+def _waiting(view: View, pod: Json, patience: Patience) -> Iterator[Cause]:
     """Nothing is known to be wrong; what the newest warning says is still worth its line."""
     name = pods.name_of(pod)
     warnings = events.about(view.events, pod)
@@ -50,7 +53,14 @@ def _waiting(view: View, pod: Json) -> Iterator[Cause]:
     started = any("running" in s.get("state", {}) for s in parts(pod, "status", "containerStatuses") if _has_state(s))
     if not started:
         if mount is not None:
-            yield Cause(mount.reason, f"pod {name} cannot start yet ({mount.message}): see to what it names", name)
+            final = bool(_NO_KEY.search(mount.message)) and patience.fresh(mount.at)
+            advice = (
+                "put the key there, or go back to a release that does not name it" if final else "see to what it names"
+            )
+            yield Cause(
+                mount.reason, f"pod {name} cannot start{'' if final else ' yet'} ({mount.message}): {advice}", name,
+                final=final,
+            )  # fmt: skip
         return
     probe = next((e for e in warnings if e.reason == "Unhealthy"), None)
     waits = [text(s, "name") for s in parts(pod, "status", "containerStatuses") if s.get("ready") is not True]

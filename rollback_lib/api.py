@@ -149,7 +149,10 @@ class Shop:
         """Whether a release runs, whole and healthy; changes nothing. Raises CheckError where another one runs."""
         asked = {"to": to, "service": tuple(services)}
         run = self._session.runs.trial(operation.new_request(self._session, asked, dry_run=True))
-        return operation.verify(run, self._session.ports)
+        outcome = operation.verify(run, self._session.ports)
+        if outcome.code == CheckError.exit_code and outcome.verification is None:
+            raise CheckError(outcome.ending.error)
+        return outcome
 
     def status(self) -> Status:
         """What runs now. Raises RefusedError where the cluster cannot be reached."""

@@ -327,10 +327,14 @@ def test_what_a_dead_run_has_closed_is_refused_naming_that_run(world: World, iso
              b"spec: {selector: {app: cart}, ports: [{port: 80, targetPort: 8080}]}\n"}  # fmt: skip
     world.git.releases["v1"] = files
     dead(world, "isolate")
-    outcome = operation.execute(world.run("new", isolate=isolate), world.ports())
+    locked = operation.execute(world.run("locked", isolate=isolate), world.ports())
+    assert (locked.ending.code, locked.ending.stage, locked.plan) == (6, "resolve", None), "its lock is said first"
+    assert "TRAFFIC IS CLOSED by run dead" in locked.text
+    outcome = operation.execute(world.run("new", isolate=isolate, take_over=True), world.ports())
     assert outcome.ending.code == 3
     assert "by run dead" in outcome.ending.error
     assert "rollback resume" in outcome.ending.error
+    assert "TRAFFIC IS CLOSED by run dead" in outcome.text
 
 
 def selecting(version: str) -> bytes:

@@ -17,6 +17,7 @@ from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.plan.retag import TagMoves
 from rollback_lib.core.record import Record
 from rollback_lib.core.releases.live import Live
+from rollback_lib.core.report.observation import Looked
 from rollback_lib.core.run import records
 from rollback_lib.core.run.journal import Event, Mark
 from rollback_lib.ports import R
@@ -33,6 +34,7 @@ FILES: Final[dict[type[Record], tuple[str, str]]] = {
     Plan: ("plan.json", "preflight"),
     records.Approval: ("steps/approve.json", "approve"),
     records.Verification: ("steps/verify.json", "verify"),
+    Looked: ("steps/looked.json", "preflight"),
     TagMoves: ("tags.json", "retag"),
 }
 JOURNAL: Final = "journal.jsonl"

@@ -22,7 +22,8 @@ def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str,
     if values.get("output") == "json":
         json_out(
             {
-                "exit_code": ending.code, "traffic": ending.traffic, "changed": ending.changed,
+                "exit_code": ending.code, "traffic": ending.traffic,
+                "closed_by": ending.closed_by, "locked_by": ending.locked_by, "changed": ending.changed,
                 "unclear": ending.unclear, "failed_in": ending.stage, "error": ending.error,
                 "message": outcome.text, "run_dir": run.place,
                 "plan": outcome.plan, "verification": outcome.verification,

@@ -17,9 +17,11 @@ def command(values: dict[str, Any]) -> int:
     from rollback_lib.operations import unlock
 
     with invocation.session(values, writes=bool(values.get("force")), quiet=True, stoppable=False) as (session, _):
+        scratch = session.runs.trial(invocation.new_request(session, {}))
         said = unlock.unlock(
-            session.settings.application, session.ports, force=bool(values.get("force")), yes=bool(values.get("yes"))
-        )
+            session.settings.application, session.ports, force=bool(values.get("force")), yes=bool(values.get("yes")),
+            scratch=scratch,
+        )  # fmt: skip
     if values.get("output") == "json":
         json_out({"message": said})
     else:

@@ -8,9 +8,9 @@ from rollback_lib.collectors import needs
 from rollback_lib.core.errors import StaleError
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import fingerprint, is_leaving
-from rollback_lib.core.kube.snapshot import Presence
+from rollback_lib.core.kube.snapshot import Presence, Snapshot
 from rollback_lib.core.plan import leaving
-from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan, PlannedObject
+from rollback_lib.core.plan.model import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedObject
 from rollback_lib.core.run import journal
 from rollback_lib.core.run.journal import Event, Mark
 from rollback_lib.core.traffic import slots
@@ -56,3 +56,19 @@ def _begun(planned: PlannedObject, done: Sequence[Event]) -> bool:
     if planned.recreate:
         return any(e.mark is Mark.ANNOUNCED and e.key.startswith(journal.gone_key(key)) for e in done)
     return planned.change == CREATE and any(e.mark is Mark.ANNOUNCED and e.key == key for e in done)
+
+
+def live(plan: Plan, ports: Ports) -> Snapshot:
+    """What the plan judges, as it is now."""
+    planned = [o for s in plan.services for o in s.objects if o.change != LEFT]
+    return ports.cluster.snapshot(list(dict.fromkeys(o.kind for o in planned)), {o.ref: o.api_version for o in planned})
+
+
+def differing(plan: Plan, live: Snapshot) -> list[str]:
+    """What is not as the plan says, in sentences."""
+    return [
+        f"{o.ref} is not what the plan says any more: something changed it after the rollback."
+        for s in plan.services
+        for o in s.objects
+        if o.change != LEFT and fingerprint(slots.as_open(live.get(o.ref))) != o.after
+    ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan
 from rollback_lib.core.redact import redact
 from rollback_lib.ports import Ports
 
+T = TypeVar("T")
 INTERVAL: Final = 0.4  # seconds between rounds: a rollout of one pod takes 0.8
 _EVENTS_EVERY: Final = 8  # rounds
 _NODES_EVERY: Final = 25
@@ -48,8 +49,11 @@ class Rollouts:
     """The same workloads over many rounds; what must stand for a while is remembered between them."""
 
     def __init__(
-        self, ports: Ports, watched: Sequence[Watched], *, rollout_timeout: float, crash_restarts: int
-    ) -> None:
+        self, ports: Ports, watched: Sequence[Watched], *, rollout_timeout: float, crash_restarts: int,
+        aside: Collection[ObjectRef] = (),
+    ) -> None:  # fmt: skip
+        """``aside``: workloads that are looked at and not waited for, since they were sick before what is undone."""
+        self._aside = frozenset(aside)
         self._ports = ports
         self._watched = tuple(w for w in watched if w.ref.kind in AWAITED)
         self._timeout, self._crash_restarts = rollout_timeout, crash_restarts
@@ -124,10 +128,15 @@ class Rollouts:
         """Rounds until ``enough`` says so, or a workload has failed for good. The last reports."""
         while True:
             reports = through(self._ports, self.look)
-            if enough(reports) or any(r.health is Health.FAILED for r in reports.values()):
+            waited_for = self.waited_for(reports)
+            if enough(waited_for) or any(r.health is Health.FAILED for r in waited_for.values()):
                 return reports
-            self._ports.progress.waiting(f"{what}: {waiting_for(reports)}")
+            self._ports.progress.waiting(f"{what}: {waiting_for(waited_for)}")
             self._ports.clock.sleep(INTERVAL)
+
+    def waited_for(self, found: Mapping[ObjectRef, T]) -> dict[ObjectRef, T]:
+        """What of it decides, by workload."""
+        return {key: one for key, one in found.items() if key not in self._aside}
 
     def until_over(self, what: str = "Waiting for the pods") -> dict[ObjectRef, Report]:
         """Rounds until nothing is left to wait for."""

@@ -38,6 +38,8 @@ class Reason(enum.StrEnum):
     MISSING_REFERENCE = "missing-reference"  # the object; who needs it
     MISSING_KEY = "missing-key"  # the object; the keys that it lacks
     OWNED = "owned"  # the object; the program that owns it, and as what
+    NOT_PUT_BACK = "not-put-back"  # what carries an image of the team's
+    NOTHING_THERE = "nothing-there"  # the release; the namespace, and how many workloads it has
     NO_ROLLOUT = "no-rollout"  # the workload, paused or OnDelete
     NO_RIGHT = "no-right"  # the objects; the verb
     SERVER_REFUSES = "server-refuses"  # the object; the status and what the server says

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rollback_lib.collectors import threads
+from rollback_lib.collectors import lock_reader, threads
 from rollback_lib.core.errors import RefusedError, RollbackError, code_and_text
+from rollback_lib.core.health.pods.newest import desired_pods
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
 from rollback_lib.core.images.reference import parse, repository_of
+from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.manifests import grouping
 from rollback_lib.core.readouts import prerequisites
 from rollback_lib.core.readouts.prerequisites import Check
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
+from rollback_lib.core.report import observation
 from rollback_lib.core.rights import permissions
 from rollback_lib.core.rights.permissions import Need
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.model import Releases
+from rollback_lib.core.traffic.slots import CLOSABLE
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Acts, GitHistory, Session
 from rollback_lib.releases import reading, resolving, what_runs
@@ -55,7 +59,10 @@ def examine(known: Session) -> tuple[Check, ...]:
     elif not resolution:
         found.append(prerequisites.not_checked("permission", "which objects there are is not known"))
     else:
+        found += _try("workloads", lambda: _workloads(known, resolution[0]))
         found += _try("permission", lambda: _permissions(known, resolution[0]))
+    if there:
+        found += _try("traffic", lambda: _standing(known))
     if notifier := known.ports.notifier:
         found += _try("notify", lambda: prerequisites.notices(notifier.lacking()))
     return tuple(found)
@@ -124,6 +131,26 @@ def _cluster(known: Session) -> list[Check]:
     cluster = known.ports.cluster
     found = prerequisites.cluster(cluster.identity(), () if named else cluster.contexts(), named)
     return [found, *prerequisites.doubts(cluster.doubts())]
+
+
+def _workloads(known: Session, resolution: Resolution) -> list[Check]:
+    mine = [o.ref for o in resolution.objects if o.ref.type in AWAITED and not o.namespace]
+    if not mine:
+        return []
+    live = known.ports.cluster.snapshot(list(dict.fromkeys(ref.type for ref in mine)))
+    read = [ref for ref in mine if ref.type not in live.refused]
+    gone = [str(ref) for ref in read if live.get(ref) is None]
+    zero = [str(ref) for ref in read if (w := live.get(ref)) is not None and not desired_pods(w)]
+    return [prerequisites.workloads(resolution.target.release, [str(ref) for ref in read], gone, zero)]
+
+
+def _standing(known: Session) -> Iterable[Check]:
+    ports, now = known.ports, known.ports.clock.now()
+    place = known.settings.environments[known.environment].isolation
+    seen = observation.looked(ports.cluster.snapshot(CLOSABLE), place, at="", seq=0, lock="")
+    held = lock_reader.find(ports.records, known.settings.application)
+    locked = lock.who(held, now) if held is not None and not held.is_over(now) else ""
+    return prerequisites.standing([str(c) for c in seen.closed], seen.why, locked)
 
 
 def _server(known: Session) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from rollback_lib.collectors import ledger
+from rollback_lib.collectors import ledger, lock_reader
 from rollback_lib.core.errors import LockedError, Refusal, RefusedError
 from rollback_lib.core.images.ladder import ladder_settings
 from rollback_lib.core.releases import current
@@ -62,7 +62,7 @@ def _not_locked(asked: Options, ports: Ports) -> str:
     while True:
         now = ports.clock.now()
         try:
-            held = holding.find(ports.records, application)
+            held = lock_reader.find(ports.records, application)
             if held is not None and not _passes(held, ports, asked.release):
                 raise LockedError(lock.locked(application, held, now))
             return _hold(asked, ports) if asked.hold else f"Go: {application} is not locked."
@@ -130,7 +130,7 @@ def done(application: str, ports: Ports, release: str) -> str:
     """Free the lock that the deploy of ``release`` has; what was done, in words. Another's stays."""
     if holding.remove(ports.records, application, lambda held: held.is_of(DEPLOY, release)):
         return f"The deploy of {release} has given the lock back."
-    held = holding.find(ports.records, application)
+    held = lock_reader.find(ports.records, application)
     if held is None:
         return f"{application} is not locked."
     raise LockedError(f"not this deploy's: {lock.locked(application, held, ports.clock.now())}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from rollback_lib.collectors import ledger as collector
+from rollback_lib.collectors import run_record
 from rollback_lib.collectors.migrations import Schema
 from rollback_lib.core.errors import RefusedError, RollbackError
 from rollback_lib.core.kube.identity import ObjectRef
@@ -17,9 +18,9 @@ from rollback_lib.core.releases import live, matching
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import Ledger, Quarantine
 from rollback_lib.core.releases.tags import UNKNOWN, ReleaseRef, Tag
-from rollback_lib.core.run.journal import ending
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings.model import Settings
+from rollback_lib.operations import running
 from rollback_lib.ports import Ports, Session
 from rollback_lib.releases.what_runs import node_platforms
 
@@ -30,6 +31,8 @@ def look(session: Session) -> History:
     known, now = collector.look(ports, settings.application, environment)
     tags = release.releases(ports.git.tags(), settings.releases.tag)
     matched = matching.match(known, now, settings)
+    if matched.current.release == UNKNOWN.release:  # the ledger does not tell, and the registry may
+        matched = msgspec.structs.replace(matched, current=running.find(session).current)
     asked = history.references(known)
     answers = ports.registry.look_up(asked, platforms=node_platforms(ports)) if asked else {}
     kinds = list(dict.fromkeys(o.kind for e in known.entries for o in e.objects))
@@ -81,7 +84,7 @@ def past_runs(session: Session) -> History:
         try:
             request = run.find(Request)
             if request and request.environment == environment and not request.dry_run:
-                found.append(last_run(request, ending(run.events())))
+                found.append(last_run(request, run_record.stands(run)))
         except (RollbackError, msgspec.MsgspecError, OSError):
             continue
     return History(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-
-import msgspec
 
 from rollback_lib.collectors import run_record
 from rollback_lib.core.jenkins import page
@@ -14,7 +11,6 @@ from rollback_lib.core.plan import text as plan_text
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.report import junit
 from rollback_lib.core.report.last_line import last_line
-from rollback_lib.core.run.journal import CLOSED, OPENS, Ending, Event, Mark, ending
 from rollback_lib.core.run.records import Request, Verification
 from rollback_lib.core.settings.local_time import zone
 from rollback_lib.ports import RunStore
@@ -28,8 +24,7 @@ def write(
     ``moment``: where the build stands. ``wait``: how long a question waits, for ``approvers`` or anybody.
     """
     request, plan, verification = run.get(Request), run.find(Plan), run.find(Verification)
-    events = run.events()
-    how = _without_a_guess(ending(events), events)
+    how = run_record.stands(run)
     seconds = (now - datetime.fromisoformat(request.started)).total_seconds()
     said = last_line(how, plan, verification, seconds)
     local = now.astimezone(zone(request.target_environment.timezone))
@@ -41,9 +36,3 @@ def write(
     if plan is not None:
         run.write(page.PLAN_FILE, plan_text.text(plan).encode() + b"\n")
     return text
-
-
-def _without_a_guess(how: Ending, events: Sequence[Event]) -> Ending:
-    """Traffic is said to be open only where this run opened it or saw it open: another run may have closed it."""
-    seen = any(e.key.startswith(f"{OPENS}/") and e.mark in (Mark.DONE, Mark.SEEN) for e in events)
-    return how if seen or how.traffic == CLOSED else msgspec.structs.replace(how, traffic="as it was")

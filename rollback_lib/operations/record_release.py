@@ -18,7 +18,7 @@ from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS, WRITTEN
 from rollback_lib.core.kube.objects import Object, fingerprint, ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.manifests.inventory import Contents
-from rollback_lib.core.releases import ledger, live, matching, recording
+from rollback_lib.core.releases import beyond, ledger, live, matching, recording
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import AnyKept, Entry, Ledger, RecordedObject, RecordedWorkload
 from rollback_lib.core.releases.recording import Result
@@ -154,12 +154,15 @@ def _entry(asked: Options, tag: Tag, held: Contents, rollouts: Rollouts, ports: 
     if problems:
         raise CheckError("\n".join([f"{tag.name} is not recorded:", *problems]))
     known = {str(w.ref) for w in workloads}
+    not_put_back = tuple(map(str, beyond.running(snapshot, asked.settings)))
+    warnings += [f"{what} runs an image of the team's, and a rollback cannot put it back." for what in not_put_back]
     objects = [(ref, found) for ref in sorted(held.objects) if (found := snapshot.get(ref)) and ref.type in WRITTEN]
     return Entry(
         application=asked.settings.application, environment=asked.environment, release=tag.name, commit=tag.commit,
         recorded_at=ports.clock.now().isoformat(timespec="milliseconds"), by=ports.user,
         build=ports.environ.get("BUILD_URL", ""), workloads=workloads, pinned=asked.pin, verified=True,
         objects=tuple(RecordedObject(kind=r.kind, name=r.name, hash=live.object_hash(found)) for r, found in objects),
+        beyond=not_put_back,
         others=tuple(w for w in matching.own_workloads(now, asked.settings) if w not in known),
         overlay=tuple(
             line

@@ -7,6 +7,7 @@ from functools import partial
 
 import msgspec
 
+from rollback_lib.collectors import lock_reader
 from rollback_lib.core.errors import (
     EXIT_DONE,
     EXIT_FAILED_CLOSED,
@@ -14,30 +15,13 @@ from rollback_lib.core.errors import (
     RollbackError,
     UsageError,
 )
-from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.objects import name_of, ref_of
+from rollback_lib.core.kube.objects import Object, ref_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
+from rollback_lib.core.report.observation import Closed, closed
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports, RunStore, Session
 from rollback_lib.writes import traffic
-
-
-class Closed(msgspec.Struct, frozen=True, kw_only=True):
-    """One object that is closed. ``problem``: why it cannot be opened from its own record."""
-
-    kind: str
-    name: str
-    run: str
-    since: str = ""
-    problem: str = ""
-
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.name)
-
-    def __str__(self) -> str:
-        return f"{self.ref}, closed since {self.since or 'an unknown time'} by run {self.run}"
 
 
 class Reopened(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,19 +39,6 @@ class Reopened(msgspec.Struct, frozen=True, kw_only=True):
         return EXIT_FAILED_CLOSED if self.closed else EXIT_DONE
 
 
-def closed(snapshot: Snapshot) -> tuple[Closed, ...]:
-    """What is closed in the namespace, by the objects' own record."""
-    found = []
-    for kind in slots.CLOSABLE:
-        for live in snapshot.all(kind):
-            record, by = slots.closing(live), slots.closed_by(live)
-            if record is not None:
-                found.append(Closed(kind=kind, name=name_of(live), run=record.run, since=record.since))
-            elif by:
-                found.append(Closed(kind=kind, name=name_of(live), run=by, problem=slots.closed_already(live)))
-    return tuple(found)
-
-
 def reopen(session: Session, *, yes: bool) -> Reopened:
     """Open all of it. Raises NotApprovedError where nobody says yes, UsageError where the cluster would have to be
     guessed."""
@@ -79,7 +50,9 @@ def reopen(session: Session, *, yes: bool) -> Reopened:
                    if kind in slots.CLOSABLE and kind not in snapshot.unserved)  # fmt: skip
     found = closed(snapshot)
     if not found:
-        return Reopened(cluster=identity, unread=unread)
+        is_sure = context or len(ports.cluster.contexts()) < 2
+        removed = take_away(_pages(set(), snapshot, ports), ports, scratch) if is_sure else ()
+        return Reopened(cluster=identity, unread=unread, removed=removed)
     _sure(found, identity, ports, yes=yes, context=context)
     opened: list[str] = []
     kept: list[str] = []
@@ -96,7 +69,10 @@ def reopen(session: Session, *, yes: bool) -> Reopened:
             opened.append(str(one.ref))
             runs.add(one.run)
             ports.progress.say(f"  {opened[-1]} opened")
-    removed = _take_pages_away(runs, snapshot, ports, scratch) if not failed else ()
+    pages = _pages(runs, snapshot, ports) if not failed else []
+    if pages:
+        ports.clock.sleep(traffic.SETTLED)
+    removed = take_away(pages, ports, scratch)
     return Reopened(
         cluster=identity, opened=tuple(opened), kept=tuple(kept), closed=tuple(failed), unread=unread, removed=removed
     )
@@ -127,11 +103,8 @@ def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
     return kept
 
 
-def _take_pages_away(runs: set[str], snapshot: Snapshot, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
-    """The maintenance pages of the runs whose traffic is open now. One that stays does no harm, and is said."""
-    pages = maintenance.there(snapshot, runs)
-    if pages:
-        ports.clock.sleep(traffic.SETTLED)
+def take_away(pages: Sequence[Object], ports: Ports, scratch: RunStore) -> tuple[str, ...]:
+    """Delete objects of maintenance pages. One that stays does no harm, and is said."""
     removed = []
     for page in pages:
         ref = ref_of(page)
@@ -143,9 +116,28 @@ def _take_pages_away(runs: set[str], snapshot: Snapshot, ports: Ports, scratch: 
     return tuple(removed)
 
 
+def _pages(opened: set[str], snapshot: Snapshot, ports: Ports) -> list[Object]:
+    """The maintenance pages that nobody is sent to any more: of the runs whose traffic is ``opened`` now, and of dead
+    ones. A page whose run has the lock may be about to be used."""
+    every = [o for kind in maintenance.KINDS for o in snapshot.all(kind)]
+    mine = [o for o in every if maintenance.run_of(o) in opened]
+    dead = maintenance.left(snapshot, opened)
+    try:
+        holders = {_holder(ports, a) for a in {o["metadata"]["labels"].get(maintenance.APPLICATION) for o in dead}}
+    except RollbackError:
+        return mine
+    return mine + [o for o in dead if maintenance.run_of(o) not in holders]
+
+
+def _holder(ports: Ports, application: str | None) -> str:
+    held = lock_reader.find(ports.records, application) if application else None
+    return held.claim.holder if held is not None and held.claim is not None else ""
+
+
 def text(found: Reopened) -> str:
     """What was done, the last line last."""
     lines = [f"  {kept}; it stays" for kept in found.kept]
+    lines += [f"  {page}, of a maintenance page, was taken away" for page in found.removed]
     lines += [f"  ! {said}" for said in (*found.closed, *found.unread)]
     where = f"namespace {found.cluster.namespace} at {found.cluster.server}"
     if found.closed:
@@ -153,6 +145,8 @@ def text(found: Reopened) -> str:
         lines.append(f"{opened}TRAFFIC IS STILL CLOSED in {where}, see above.")
     elif found.opened:
         lines.append(f"{', '.join(found.opened)} opened; traffic is open in {where}.")
+    elif found.unread:
+        lines.append(f"Nothing that could be seen was closed by a run in {where}; how traffic is there is unknown.")
     else:
         lines.append(f"Nothing was closed by a run in {where}; traffic is open.")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import lock_reader
 from rollback_lib.core.errors import RefusedError, RollbackError
 from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.plan.model import Plan, PlannedObject
@@ -30,7 +31,6 @@ from rollback_lib.core.wording import counted
 from rollback_lib.operations import run as operation
 from rollback_lib.operations import standing
 from rollback_lib.operations.run import Outcome
-from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports, RunStore, Session
 
 _LOOK_EVERY: Final = 2.0  # seconds, while an announced write may still arrive
@@ -58,7 +58,7 @@ def find(session: Session, wanted: str, place: str = "") -> RunStore | None:
                 known[request.run] = run
     held = None
     if not wanted:
-        held = holding.find(records, application)
+        held = lock_reader.find(records, application)
         claim = held.claim if held else None
         wanted = claim.holder if claim and claim.kind == lock.RUN and claim.environment == environment else ""
     if wanted:
@@ -151,7 +151,7 @@ def _left(event: Event, ports: Ports) -> float:
 def _arrived(event: Event, run: RunStore, planned: Mapping[str, PlannedObject | Target], ports: Ports) -> bool:
     """Whether the object is as the write leaves it; what else it may be is judged when its turn comes."""
     if event.key == LOCK_TAKEN:
-        return holding.find(ports.records, run.get(Request).application) is not None
+        return lock_reader.find(ports.records, run.get(Request).application) is not None
     of = planned.get(event.key)
     if of is None or not event.after:
         return False

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from rollback_lib.collectors import run_record
-from rollback_lib.core.errors import EXIT_DONE, CheckError, Problem, UsageError
-from rollback_lib.core.plan.model import Plan
+import msgspec
+
+from rollback_lib.collectors import run_record, traffic
+from rollback_lib.core.errors import EXIT_DONE, EXIT_NO, Problem, UsageError
+from rollback_lib.core.plan.model import LEFT, NONE, Has, Plan
 from rollback_lib.core.redact import redact
 from rollback_lib.core.report.last_line import last_line
 from rollback_lib.core.report.model import Report
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request, Verification
 from rollback_lib.core.settings.model import Settings
+from rollback_lib.core.wording import counted, some
 from rollback_lib.operations import standing
 from rollback_lib.pipeline import loop
 from rollback_lib.ports import Ports, RunStore, Session
@@ -134,15 +137,28 @@ def verify(run: RunStore, ports: Ports) -> Outcome:
     """Whether the release runs, whole and healthy; changes nothing. Code 1 where it does not."""
     looked = loop.advance(run, ports, until="preflight")
     found = run.find(Plan)
-    if looked.code != EXIT_DONE or found is None:
+    has = found.has if found else Has()
+    if found is None or (looked.code != EXIT_DONE and not has.nothing_there):
         return _outcome(run, ports, looked)
-    if found.writes:
-        differs = [str(o.ref) for s in found.services for o in s.objects if o.change not in ("none", "left")]
-        raise CheckError(
-            f"{found.environment} does not run {found.target.release}: {len(differs)} objects differ "
-            f"({', '.join(differs[:6])}{' …' if len(differs) > 6 else ''}). `rollback plan` shows how."
-        )
+    differs = [str(o.ref) for s in found.services for o in s.objects if o.change not in (NONE, LEFT)]
+    said = []
+    if has.gone:
+        count = f"{len(has.gone)} of the {counted(len(has.all), 'workload', 'workloads')} of {found.target.release}"
+        said.append(f"GONE, {count}: {some(has.gone, 6)}.")
+    if differs:
+        said.append(f"{counted(len(differs), 'object differs', 'objects differ')} ({some(differs, 6)}).")
+    if said:
+        text = f"{found.environment} does not run {found.target.release}: {' '.join(said)} `rollback plan` shows how."
+        no = msgspec.structs.replace(looked, code=EXIT_NO, error=text, codes=(), stage="verify")
+        return _outcome(run, ports, no)
     return _outcome(run, ports, loop.advance(run, ports, only="verify"))
+
+
+def not_known(run: RunStore, ports: Ports, why: str) -> Outcome:
+    """The answer of `verify` where it is asked about what runs, and that is no release which can be named."""
+    traffic.look(run, ports)
+    text = f"what runs is no release that we can name: {why}"
+    return _outcome(run, ports, msgspec.structs.replace(loop.stands(run), code=EXIT_NO, error=text, stage="verify"))
 
 
 def _outcome(run: RunStore, ports: Ports, ending: Ending) -> Outcome:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib.collectors import ledger
+from rollback_lib.collectors import ledger, lock_reader
 from rollback_lib.core.errors import NotApprovedError, RefusedError
 from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.plan import undo
@@ -16,7 +16,6 @@ from rollback_lib.core.run import cluster_copy, lock, states
 from rollback_lib.core.run.records import Approval, Request
 from rollback_lib.core.run.states import Circumstances, Is, Standing
 from rollback_lib.core.traffic import slots
-from rollback_lib.pipeline import holding
 from rollback_lib.ports import Ports, RunStore
 
 _REVISION = "deployment.kubernetes.io/revision"
@@ -29,10 +28,10 @@ def check(run: RunStore, ports: Ports, *, own: bool = True) -> None:
     about where there is a terminal. Raises RefusedError, NotApprovedError where a person says no.
     """
     request, events = run.get(Request), run.events()
-    held = holding.find(ports.records, request.application)
+    held = lock_reader.find(ports.records, request.application)
     copy = ports.records.get("ConfigMap", cluster_copy.name(request.run)) is not None
     plan = run.find(Plan)
-    seen = Circumstances(held=held, copy=copy, own=own)
+    seen = Circumstances(held=held, copy=copy, own=own, undoes=bool(request.undo))
     if plan is not None:
         seen = _with_objects(seen, run, plan, ports)
     if held is None or not held.is_of(lock.RUN, request.run):
@@ -55,7 +54,7 @@ def entered_again(run: RunStore, ports: Ports) -> None:
     request = run.get(Request)
     if not states.has_begun(run.events()):
         return
-    held = holding.find(ports.records, request.application)
+    held = lock_reader.find(ports.records, request.application)
     if held is None or not held.is_of(lock.RUN, request.run):
         check(run, ports)
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 import msgspec
 
 from rollback_lib.core.errors import EXIT_DONE, RefusedError
+from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.plan import undo as before
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
+from rollback_lib.core.releases.tags import UNKNOWN, RepositoryIdentity, Tag
 from rollback_lib.core.run.journal import CLOSED, LOCK_RELEASED, Mark, ending, holds_lock
 from rollback_lib.core.run.records import Images, Request
 from rollback_lib.operations import resume
@@ -80,6 +81,12 @@ def request(new: Request, of: RunStore) -> Request:
         to=before.release(run),
         undo=run,
         undo_created=before.created(plan),
+        undo_release=plan.current.release if plan.current.release != UNKNOWN.release else "",
+        undo_sick=tuple(
+            str(ref)
+            for _, ref in before.changed(plan)
+            if ref.type in AWAITED and not before.was_well(msgspec.json.decode(of.read(before.file_of(ref))))
+        ),
         undo_missing=stands.missing,
         services=(),
         isolate=new.isolate or stands.traffic == CLOSED,  # what that run has closed stays so until it is undone

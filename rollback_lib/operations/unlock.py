@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from rollback_lib.core.errors import LockedError, NotApprovedError
+from rollback_lib.collectors import lock_reader
+from rollback_lib.core.errors import LockedError, NotApprovedError, RollbackError
+from rollback_lib.core.report.observation import closed
 from rollback_lib.core.run import lock
+from rollback_lib.core.traffic import maintenance, slots
+from rollback_lib.core.wording import some
+from rollback_lib.operations.reopen import take_away
 from rollback_lib.pipeline import holding
 from rollback_lib.pipeline.run_copy import forget_old
-from rollback_lib.ports import Ports
+from rollback_lib.ports import Ports, RunStore
 
 
-def unlock(application: str, ports: Ports, *, force: bool, yes: bool) -> str:
-    """What was done, in words.
+def unlock(application: str, ports: Ports, *, force: bool, yes: bool, scratch: RunStore | None = None) -> str:
+    """What was done, in words. ``scratch``: where what a dead run left of its maintenance page is taken away from.
 
     Raises LockedError, which says whose it is, without ``force``; NotApprovedError where nobody says yes.
     """
-    held = holding.find(ports.records, application)
+    held = lock_reader.find(ports.records, application)
     if held is None:
         return f"{application} is not locked."
     now = ports.clock.now()
@@ -31,8 +36,23 @@ def unlock(application: str, ports: Ports, *, force: bool, yes: bool) -> str:
     forget_old(ports.records, application)
     said = f"Unlocked. It was held by {whose}."
     if held.claim is not None and held.claim.kind == lock.RUN:
+        back = f"`rollback undo {held.claim.holder}` goes back to the state before it, "
         said += (
-            f" What that run left half done stays so: `rollback undo {held.claim.holder}` goes back to the state "
-            f"before it, a new run goes on from what is there, and `rollback reopen` opens traffic."
+            f" What that run left half done stays so: {'' if held.claim.undoes else back}a new run goes on from what "
+            f"is there, and `rollback reopen` opens what is closed."
         )
+    if scratch is not None:
+        said += _left(ports, scratch)
     return said
+
+
+def _left(ports: Ports, scratch: RunStore) -> str:
+    """What the run that had the lock left closed, in words; a page of it that nobody is sent to goes."""
+    try:
+        snapshot = ports.cluster.snapshot((*slots.CLOSABLE, *maintenance.KINDS))
+    except RollbackError as error:
+        return f" How traffic is, is unknown: {error}"
+    removed = take_away(maintenance.left(snapshot, ()), ports, scratch)
+    gone = f" Of its maintenance page {some(removed)} was taken away." if removed else ""
+    shut = closed(snapshot)
+    return gone + (f" TRAFFIC IS CLOSED: {some([str(c) for c in shut])}." if shut else "")

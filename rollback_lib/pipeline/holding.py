@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors.lock_reader import find
 from rollback_lib.core.errors import LockedError, LostError, RollbackError
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.lock import Claim, Held
@@ -18,12 +19,6 @@ from rollback_lib.ports import ClusterRecords, Ports
 
 _TRIES: Final = 5  # times that somebody was faster, before we say so
 _LOOK_EVERY: Final = 3.0  # seconds, while another process is watched for signs of life
-
-
-def find(records: ClusterRecords, application: str) -> Held | None:
-    """The lock as it is now, or None where it is free."""
-    found = records.get("Lease", lock.name(application))
-    return lock.read(found) if found is not None else None
 
 
 def remove(records: ClusterRecords, application: str, mine: Callable[[Held], bool]) -> bool:

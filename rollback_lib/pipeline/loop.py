@@ -10,8 +10,10 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import run_record, traffic
 from rollback_lib.core import errors
 from rollback_lib.core.redact import redact
+from rollback_lib.core.report.observation import Looked, how_it_stands, is_answered
 from rollback_lib.core.run.journal import LOCK_RELEASED, Ending, Event, Mark, done_stages, ending, holds_lock
 from rollback_lib.core.run.lock import Claim
 from rollback_lib.core.run.records import Request
@@ -58,6 +60,7 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
     changed nothing. Raises only errors that came before a journal could be kept.
     """
     problem: Exception | None = None
+    seen, is_seen = run.find(Looked), False
     began, telling = ports.clock.now(), Notifications(run, ports)
     holding, copy, beside = _holding(run, ports), RunCopy(run, ports), Background()
     try:
@@ -66,6 +69,8 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                 continue
             if problem is not None and stage.ID != "document":
                 continue
+            if problem is not None and not is_seen:
+                is_seen = _see_traffic(run, ports, seen, problem)
             if only is None and stage.ID in done_stages(run.events()) and stage.ID != "document":
                 continue
             within = limited(run, ports, stage, began) if stage.ID in _UNDER_LOCK else ports
@@ -81,7 +86,8 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                     beside.end()
                 _enter(stage, run, within, write, partial(beside.wait, stage.ID))
             except errors.LostError as error:
-                stands = ending(run.events())
+                _see_traffic(run, ports, seen, error)
+                stands = run_record.stands(run)
                 code = errors.EXIT_FAILED_OPEN if stands.touched else errors.EXIT_LOCKED
                 return msgspec.structs.replace(stands, code=code, error=str(error), stage=stage.ID, locked=False)
             except Exception as error:
@@ -94,6 +100,8 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
             telling.after(stage.ID)
             if until == stage.ID:
                 break
+        if problem is not None and not is_seen:
+            _see_traffic(run, ports, seen, problem)
     finally:
         beside.end()
         if holding.is_mine and problem is not None:
@@ -104,21 +112,33 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
 
 
 def stands(run: RunStore) -> Ending:
-    """How the run stands by its journal. Enters no stage."""
-    return ending(run.events())
+    """How the run stands by its journal and by what was seen. Enters no stage."""
+    return run_record.stands(run)
+
+
+def _see_traffic(run: RunStore, ports: Ports, before: Looked | None, problem: Exception) -> bool:
+    """Where it ends without knowing how traffic is: ask the cluster, unless it is that which does not answer.
+
+    ``before``: what another process saw. That holds while the run has the lock, since nobody else closes meanwhile.
+    """
+    now, events = run.find(Looked), run.events()
+    known = holds_lock(events) or now != before
+    if not (is_answered(events, now) and known) and not run.get(Request).offline:
+        traffic.look(run, ports, reached=not isinstance(problem, errors.UnreachableError))
+    return True
 
 
 def _ending(run: RunStore, problem: Exception | None) -> Ending:
-    """How the run stands by its journal; and by what ended it where the journal could not take that any more."""
-    events = run.events()
-    found = ending(events)
+    """How the run stands; and by what ended it where the journal could not take that any more."""
+    events, seen = run.events(), run.find(Looked)
+    found = how_it_stands(events, seen)
     if problem is None or found.error:
         return found
     code, text = errors.code_and_text(problem)
     stage = next((e.stage for e in reversed(events) if e.stage != document.ID), "")
     lost = Event(seq=len(events), at="", mark=Mark.STAGE_FAILED, stage=stage, error=redact(text), code=code,
                  codes=errors.codes_of(problem))  # fmt: skip
-    return ending([*events, lost])
+    return how_it_stands([*events, lost], seen)
 
 
 def _is_needed(beside: str, until: str, run: RunStore) -> bool:
@@ -131,6 +151,7 @@ def _holding(run: RunStore, ports: Ports) -> Holding:
     request = run.get(Request)
     claim = Claim(
         holder=request.run, by=request.by, origin=request.origin, environment=request.environment,
+        undoes=request.undo,
         since=ports.clock.now().isoformat(timespec="seconds"),
     )  # fmt: skip
     return Holding(ports, request.application, claim, take_over=request.take_over, instead_of=request.undo)

@@ -12,11 +12,12 @@ import threading
 import time
 from typing import Any, Final
 
+from rollback_lib.collectors import run_record
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import short
 from rollback_lib.core.report import notices
 from rollback_lib.core.report.notices import Delivery, Notice
-from rollback_lib.core.run.journal import Mark, ending
+from rollback_lib.core.run.journal import Mark
 from rollback_lib.core.run.records import Approval, Request
 from rollback_lib.ports import Notifier, Ports, RunStore
 
@@ -61,7 +62,7 @@ class Notifications:
     def _tell(self, stage: str, notifier: Notifier) -> None:
         run, ports = self._run, self._ports
         request, plan, events = run.get(Request), run.find(Plan), run.events()
-        stands = ending(events)
+        stands = run_record.stands(run)
         event = notices.event_after(stage, events, request, plan, stands, waiting=self._waits(request))
         if not event:
             return

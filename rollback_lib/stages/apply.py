@@ -66,7 +66,7 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
     settings = request.settings
     rollouts = Rollouts(
         ports, watched(plan), rollout_timeout=seconds(settings.verify.rollout_timeout),
-        crash_restarts=settings.verify.crash_restarts,
+        crash_restarts=settings.verify.crash_restarts, aside=[ObjectRef.parse(sick) for sick in request.undo_sick],
     )  # fmt: skip
     waves = [w for w in plan.waves if any(_has_a_turn(plan, o) for s in w for o in s.objects)]
     for number, wave in enumerate(waves):
@@ -87,7 +87,7 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
     orphans = [o for o in plan.orphans if o.change == DELETE]
     if last or orphans:
         reports = rollouts.until_over("Before what comes last")
-        if not all_well(reports):
+        if not all_well(rollouts.waited_for(reports)):
             return  # verify says what is wrong; nothing is taken away in a run that failed
         for planned in last:
             put(run, ports, write, planned)
@@ -116,9 +116,10 @@ def _before_next_wave(rollouts: Rollouts, waves: Sequence[Sequence[PlannedServic
     def enough(reports: Mapping[ObjectRef, Report]) -> bool:
         if wait_for == "updated":
             return all_well({k: r for k, r in reports.items() if k in mine})
-        return all(health.ready_now(view) for key, view in rollouts.views.items() if key in mine)
+        return all(health.ready_now(view) for key, view in rollouts.waited_for(rollouts.views).items() if key in mine)
 
     reports = rollouts.until(enough, "Before the next wave")
+    reports = rollouts.waited_for(reports)
     if not enough(reports):
         failed = [r.message for k, r in reports.items() if k in mine and r.health is health.Health.FAILED]
         if failed:

@@ -24,19 +24,14 @@ from rollback_lib.core.plan import decide, leaving, retag, rights, undo
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan import orphans as core_orphans
 from rollback_lib.core.plan.decide import Draft
-from rollback_lib.core.plan.model import (
-    DELETE,
-    LEFT,
-    NONE,
-    Plan,
-    PlannedTag,
-    freeze,
-)
+from rollback_lib.core.plan.model import DELETE, LEFT, NONE, Plan, PlannedTag, freeze
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import target
+from rollback_lib.core.report.observation import Looked, looked
 from rollback_lib.core.run import cluster_copy
 from rollback_lib.core.run.records import Detection, Images, Request, Resolution, Rewritten
 from rollback_lib.core.traffic import isolation
+from rollback_lib.core.traffic.slots import CLOSABLE
 from rollback_lib.core.wording import wrapped
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.releases import reading, rewritten
@@ -46,6 +41,7 @@ WRITES = False
 _PARALLEL: Final = 8
 _ALWAYS: Final = (
     "Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "ConfigMap", "HorizontalPodAutoscaler",
+    *CLOSABLE,
 )  # fmt: skip
 
 
@@ -69,7 +65,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     read = isolation.kinds(request.target_environment.isolation) if request.isolate else ()
     named = (*(s.ref.type for s, _ in targets), *(r.type for r in (*failed.objects, *orphans.created(request))))
     kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
-    snapshot = ports.cluster.snapshot(kinds, wanted)
+    snapshot, known = ports.cluster.snapshot(kinds, wanted), run.find(Looked) or Looked()
+    place = request.target_environment.isolation
+    run.put(looked(snapshot, place, at=now, seq=len(run.events()), lock=known.lock))
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
     warnings = [*ports.cluster.doubts(), *resolution.warnings, *images.warnings]
@@ -87,6 +85,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     kept = Contents()
     if failed.objects and not request.undo:
         kept = reading.contents(ports, request.settings, home, resolution.target.commit, ignored=True)
+    beside = planning.beside(request, drafts, snapshot, images, refused)
     found = orphans.look(request, resolution, images.current, failed, kept, drafts, snapshot, ports)
     stuck = planning.stuck(drafts, snapshot)
     needed = needs.of_plan(drafts, stuck, found, snapshot, ports.cluster)
@@ -136,6 +135,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             refusals=open_refusals, bots=_bots(run.get(Rewritten).bots, drafts),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, repository=repository, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
+            locked_by=known.lock, undoes=request.undo, undone_to=request.undo_release, beside=beside,
         )
     )  # fmt: skip
     run.put(plan)

@@ -21,6 +21,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
         return
     if plan.closes:
         traffic.open_all(run, ports, write, plan)
+    traffic.tidy(ports, write, plan)
     write.do(release_lock(lock.name(plan.application)))
     if plan.retag:
         # last and without the lock: a registry must keep neither traffic nor deploys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rollback_lib.collectors import proof
+from rollback_lib.collectors import as_planned, proof
 from rollback_lib.collectors.rollout import Rollouts, all_well, watched
 from rollback_lib.core import health
 from rollback_lib.core.errors import CheckError
@@ -14,13 +14,13 @@ from rollback_lib.core.images.ladder import same_image
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import container_statuses, fingerprint, name_of
-from rollback_lib.core.plan.model import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedContainer
+from rollback_lib.core.kube.objects import container_statuses, name_of
+from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run.records import CheckResult, Detection, Measure, Request, Verification, VerifiedWorkload
 from rollback_lib.core.settings.model import Settings, seconds
-from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Ports, RunStore, Writer
+from rollback_lib.releases import reaching
 from rollback_lib.writes import traffic
 
 ID = "verify"
@@ -33,24 +33,33 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
     rollouts = Rollouts(
         ports, watched(plan), rollout_timeout=seconds(request.settings.verify.rollout_timeout),
         crash_restarts=request.settings.verify.crash_restarts,
+        aside=[ObjectRef.parse(sick) for sick in request.undo_sick],
     )  # fmt: skip
     reports = rollouts.until_over()
+    decide = rollouts.waited_for(reports)
     problems = _missing(plan, reports)
-    problems += [r.message for r in reports.values() if r.health is not Health.HEALTHY and r.desired]
+    problems += [r.message for r in decide.values() if r.health is not Health.HEALTHY and r.desired]
+    reached: list[CheckResult] = []
+    as_before = [r.message for k, r in reports.items() if k not in decide and not all_well({k: r})]
     workloads = tuple(_verified(plan, key, r, rollouts.views[key], ports) for key, r in sorted(reports.items()))
     problems += [w.unproven for w in workloads if w.unproven and w.desired]
-    if all_well(reports):
-        problems += _not_as_planned(plan, ports)
-    checks = [_rolled_out(w) for w in workloads]
+    if all_well(decide):
+        live = as_planned.live(plan, ports)
+        problems += as_planned.differing(plan, live)
+        reached = reaching.look(run, ports, plan, live, rollouts.snapshot)
+        (as_before if request.undo else problems).extend(c.text for c in reached if not c.good)
+    checks = [*map(_rolled_out, workloads), *reached]
     if not problems:
         detection = run.find(Detection)
         before = detection.measures if detection is not None else ()
         checks += _proven(request.settings, plan, rollouts, reports, before, ports)
-        problems += [c.text for c in checks if not c.good]
+        # an undo goes back to what was rolled back from because it was sick: as before is all that is asked of it
+        (as_before if request.undo else problems).extend(c.text for c in checks if not c.good)
     for said in traffic.opened_by_others(run, ports, plan, ID):
         ports.progress.say(f"  {said}")
     found = Verification(
-        healthy=not problems, workloads=workloads, smoke=tuple(c.text for c in checks if c.kind == "smoke"),
+        healthy=not (problems or as_before), as_before=tuple(dict.fromkeys(as_before)), workloads=workloads,
+        smoke=tuple(c.text for c in checks if c.kind == "smoke"),
         checks=tuple(checks), problems=tuple(problems), at=ports.clock.now().isoformat(timespec="seconds"),
     )  # fmt: skip
     if problems:
@@ -133,17 +142,6 @@ def _digests(wanted: Sequence[PlannedContainer], view: View) -> tuple[tuple[str,
                     f"{planned.name}, and the plan says {planned.digest}."
                 )
     return tuple(dict.fromkeys(seen)), ""
-
-
-def _not_as_planned(plan: Plan, ports: Ports) -> list[str]:
-    planned = [o for s in plan.services for o in s.objects if o.change not in (LEFT,)]
-    versions = {o.ref: o.api_version for o in planned}
-    snapshot = ports.cluster.snapshot([o.kind for o in planned], versions)
-    return [
-        f"{o.ref} is not what the plan says any more: something changed it after the rollback."
-        for o in planned
-        if fingerprint(slots.as_open(snapshot.get(o.ref))) != o.after
-    ]
 
 
 def _workloads_of(plan: Plan, service: str) -> list[ObjectRef]:

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Final, TypeVar
 
 from rollback_lib.collectors.outage import through
-from rollback_lib.core.errors import FailedError, StaleError
+from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.kube.objects import kind_of, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.run.journal import OPENS, Mark, closed_targets, traffic_key, unconfirmed
+from rollback_lib.core.run.journal import OPENS, RECORDS, Mark, closed_targets, traffic_key, unconfirmed
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.core.traffic.isolation import Target
@@ -93,6 +93,15 @@ def _take_page_away(run: RunStore, ports: Ports, write: Writer) -> None:
     known = {uid for _, uid, _ in there}
     for each in dict.fromkeys([*(b for b in begun_too if b[1] not in known), *there]):
         write.do(maintenance.deletion(*each))
+
+
+def tidy(ports: Ports, write: Writer, plan: Plan) -> None:
+    """Take away what dead runs left of their pages. One that stays harms nobody, and is said."""
+    for page in plan.isolation.left:
+        try:
+            write.do(maintenance.deletion(page.kind, page.uid, page.name, f"{RECORDS}page/"))
+        except (FailedError, RefusedError, StaleError) as error:
+            ports.progress.say(f"  {page.kind}/{page.name} stays: {error}")
 
 
 def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Sequence[str]:

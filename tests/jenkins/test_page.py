@@ -65,7 +65,7 @@ def test_an_agent_that_is_lost_before_the_first_write_changed_nothing(play: Play
     before = shop.specs()
     build = play(BACK, lose_at="stage approve")
     assert build.result == "FAILURE", build.text
-    assert "Nothing was changed; traffic is as it was" in build.description
+    assert "Nothing was changed; traffic is open" in build.description
     assert settles(build) == ["stage document", "jenkins settle"]
     assert shop.specs() == before
 

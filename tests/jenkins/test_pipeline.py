@@ -131,7 +131,7 @@ def test_a_build_that_is_stopped_while_it_writes_says_what_it_changed(play: Play
     assert build.result == "ABORTED"
     assert stages_run(build)[-2:] == ["verify", "document"]
     assert report(build)["exit_code"] == 4
-    assert "10 objects were changed; traffic is as it was" in build.description
+    assert "10 objects were changed; traffic is open" in build.description
     assert build.held.count(("lock", "release")) == 1
 
 

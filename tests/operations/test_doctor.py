@@ -13,13 +13,22 @@ import pytest
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.readouts import prerequisites
 from rollback_lib.core.readouts.prerequisites import Check
+from rollback_lib.core.run import lock
+from rollback_lib.core.run.lock import Claim
+from rollback_lib.core.traffic import slots
 from rollback_lib.operations.doctor import examine
-from tests.operations.small_world import SETTINGS, SmallWorld, deployment
+from tests.operations.small_world import NOW, SETTINGS, SmallWorld, deployment
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> SmallWorld:
-    return SmallWorld(tmp_path)
+    return running(SmallWorld(tmp_path))
+
+
+def running(world: SmallWorld) -> SmallWorld:
+    """With its newest release deployed."""
+    world.runs("v1.2.0")
+    return world
 
 
 def examined(world: SmallWorld, environ: Mapping[str, str] | None = None) -> tuple[Check, ...]:
@@ -167,7 +176,7 @@ def test_requests_that_send_and_commands_need_rights_of_their_own(tmp_path: Path
     step = "{service: cart, path: /login, method: POST, send: {a: b}}"
     flows = f"flows: [{{name: order, steps: [{step}]}}]"
     smoke = "smoke: [{service: cart, command: [ls]}, {service: cart, url: 'http://shop.example/'}]"
-    world = SmallWorld(tmp_path, f"{SETTINGS}verify: {{{smoke}, {flows}}}\n")
+    world = running(SmallWorld(tmp_path, f"{SETTINGS}verify: {{{smoke}, {flows}}}\n"))
     world.cluster.rules_are = RULES
     assert [c.text for c in examined(world) if c.state == "FAIL"] == [
         "may not create pods/exec: smoke tests run a command in it",
@@ -176,7 +185,7 @@ def test_requests_that_send_and_commands_need_rights_of_their_own(tmp_path: Path
 
 
 def test_smoke_tests_need_the_way_to_the_pods(tmp_path: Path) -> None:
-    world = SmallWorld(tmp_path, SETTINGS + "verify: {smoke: [{service: cart}]}\n")
+    world = running(SmallWorld(tmp_path, SETTINGS + "verify: {smoke: [{service: cart}]}\n"))
     world.cluster.rules_are = RULES
     assert [c.text for c in examined(world) if c.state == "FAIL"] == [
         "may not get pods/proxy: smoke tests go through it"
@@ -250,7 +259,7 @@ SECRETS = {
 def telling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
     """A world that tells people in every way, with the library for the rest installed."""
     monkeypatch.setitem(sys.modules, "apprise", SimpleNamespace())
-    return SmallWorld(tmp_path, SETTINGS + CHANNELS)
+    return running(SmallWorld(tmp_path, SETTINGS + CHANNELS))
 
 
 def test_channels_that_have_all_they_need_are_one_line_without_a_value(telling: SmallWorld) -> None:
@@ -304,3 +313,35 @@ def test_apprise_without_its_library_is_told_with_the_line_that_installs_it(
 
 def test_who_tells_nobody_reads_nothing_of_channels(world: SmallWorld) -> None:
     assert named(examined(world), "notify") == []
+
+
+def test_d01_none_of_the_workloads_is_there(world: SmallWorld) -> None:
+    world.cluster.objects.clear()
+    found = only(examined(world), "workloads")
+    assert (found.state, found.text) == (
+        "FAIL", "0 of the 2 workloads of v1.2.0 are there; not in the cluster: Deployment/cart, Deployment/users.",
+    )  # fmt: skip
+
+
+def test_d01_one_that_is_gone_and_one_at_zero_are_named(world: SmallWorld) -> None:
+    del world.cluster.objects["Deployment"]["users"]
+    world.cluster.objects["Deployment"]["cart"]["spec"]["replicas"] = 0
+    found = only(examined(world), "workloads")
+    assert (found.state, found.text) == (
+        "warn",
+        "1 of the 2 workloads of v1.2.0 are there; at 0 replicas: Deployment/cart; not in the cluster: "
+        "Deployment/users.",
+    )
+
+
+def test_d02_doctor_says_what_is_closed_and_who_holds_the_lock(world: SmallWorld) -> None:
+    labels = {slots.CLOSED: "r0"}
+    world.cluster.put(
+        {"kind": "Ingress", "apiVersion": "networking.k8s.io/v1", "metadata": {"name": "shop", "labels": labels}}
+    )
+    session = world.session()
+    session.ports.records.put(lock.lease("shop", Claim(holder="r0", by="eva"), NOW))
+    checks = examine(session)
+    assert only(checks, "traffic").text.startswith("CLOSED: Ingress/shop, closed since an unknown time by run r0")
+    assert only(checks, "lock").text.startswith("Held by run r0")
+    assert "Ready for a rollback. 2 warnings." in " ".join(prerequisites.text(checks).split())

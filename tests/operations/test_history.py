@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from rollback_lib.core.errors import CheckError, RefusedError
+from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.readouts import history as core_history
 from rollback_lib.core.readouts.history import History, Release
 from rollback_lib.core.run.journal import Mark
-from rollback_lib.operations import history, quarantine
+from rollback_lib.operations import history, quarantine, running
 from rollback_lib.operations import status as status_operation
 from tests.test_ledger_runs import Closed, World, digest, failed
 
@@ -92,7 +93,31 @@ def test_without_the_right_to_read_it_says_so(world: World) -> None:
     world.records = Closed()
     found = look(world)
     assert "cannot list configmaps" in found.problems[0]
-    assert states(found)["v2"] == "unproven"
+    assert states(found)["v2"] == "current", "the registry tells what the ledger does not"
+
+
+@pytest.mark.parametrize("ledger", ["readable", "not readable", "empty"])
+def test_d10_status_history_and_verify_agree_on_what_runs(world: World, ledger: str) -> None:
+    if ledger == "not readable":
+        world.records = Closed()
+    elif ledger == "empty":
+        world.records = type(world.records)()
+    session = world.session()
+    found = [
+        history.look(session).current.release,
+        status_operation.look(session).current.release,
+        running.named(session)[0],
+    ]
+    assert found == ["v2", "v2", "v2"]
+
+
+def test_d10_what_runs_and_is_no_release_is_said_by_all_of_them(world: World) -> None:
+    world.records = type(world.records)()
+    world.registry._answer = lambda r: Answer(r, "absent")  # type: ignore[method-assign]
+    session = world.session()
+    assert history.look(session).current.release == status_operation.look(session).current.release == "unknown"
+    release, why = running.named(session)
+    assert (release, bool(why)) == ("", True)
 
 
 def test_one_list_and_one_question_to_the_registry(world: World) -> None:

@@ -145,7 +145,7 @@ def test_the_last_run_that_meant_to_change_something_is_told(world: SmallWorld, 
     assert found is not None
     assert (found.run, found.to, found.code, found.changed) == ("r2", "v1.1.0", 4, 1)
     said = " ".join(core_status.text(look(world, late, looked, early)).split())
-    assert "last run to v1.1.0, 2026-03-01 10:00 UTC, by ana: FAILED, traffic open (1 object changed) r2" in said
+    assert "last run to v1.1.0, 2026-03-01 10:00 UTC, by ana: FAILED (1 object changed) r2" in said
 
 
 def test_a_run_that_died_did_not_finish(world: SmallWorld, tmp_path: Path) -> None:

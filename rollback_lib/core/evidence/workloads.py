@@ -18,6 +18,7 @@ from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import Object, containers, name_of, template
 from rollback_lib.core.run.records import Finding
 from rollback_lib.core.settings.checks import Logs
+from rollback_lib.core.traffic import maintenance
 
 WORKLOADS: Final = "workloads"
 EVENTS: Final = "events"
@@ -200,5 +201,12 @@ def _variables(workload: Object) -> dict[str, dict[str, Any]]:
 def own_services(
     views: Mapping[ObjectRef, View], ignore: Collection[str], asked: Collection[str]
 ) -> dict[ObjectRef, View]:
-    """The workloads that are looked at: not those of services that settings leave out; only those asked for, if any."""
-    return {key: view for key, view in views.items() if key.name not in ignore and (not asked or key.name in asked)}
+    """The workloads that are looked at: not those of services that settings leave out; only those asked for, if any.
+
+    Our own maintenance page, of whichever run, says nothing about a release.
+    """
+    return {
+        key: view
+        for key, view in views.items()
+        if key.name not in ignore and (not asked or key.name in asked) and not maintenance.run_of(view.workload)
+    }

@@ -13,6 +13,7 @@ from rollback_lib.core.errors import EXIT_DONE
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.plan.text import cautions, summary
 from rollback_lib.core.redact import redact
+from rollback_lib.core.report.observation import counted
 from rollback_lib.core.report.words import LANGUAGES, Pair
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request, Verification
@@ -140,8 +141,8 @@ def _name(request: Request, plan: Plan | None, ending: Ending, verification: Ver
         return f"{said}, ended with {ending.code}"
     if verification is None:
         return f"{said}, only looked"
-    ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
-    return f"{said}, {ready}/{len(verification.workloads)}, {seconds} s"
+    seen = counted(plan, verification) if plan else None
+    return f"{said}, {seen.ready}/{seen.has}, {seconds} s" if seen else said
 
 
 def _where(request: Request, plan: Plan | None) -> str:

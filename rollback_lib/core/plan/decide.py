@@ -52,6 +52,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     merged: bool = False  # target is no longer what its file says: the file is written anew
     applied: str | None = None  # the last-applied annotation that it gets; None: its manifest (`three_way.patch`)
     owner: Owner | None = None  # of the live object, where it is written
+    empty: bool = False  # a Service that selects no pod at all
+    beyond: bool = False  # it carries an image of the team's, and we cannot put it back
+    absent: bool = False  # it is not in the namespace, and left so
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
     namespace: str = ""  # the target's own, where that is not the environment's
 

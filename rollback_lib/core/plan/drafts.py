@@ -9,7 +9,7 @@ import msgspec
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.kinds import AUTOSCALER, KINDS, WORKLOADS
+from rollback_lib.core.kube.kinds import AUTOSCALER, AWAITED, KINDS, WORKLOADS
 from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import (
     LAST_APPLIED,
@@ -46,8 +46,11 @@ from rollback_lib.core.plan.model import (
     StuckPod,
 )
 from rollback_lib.core.reasons import Reason
+from rollback_lib.core.releases import beyond
 from rollback_lib.core.releases.tags import RepositoryIdentity
 from rollback_lib.core.run.records import Images, Request, Resolution
+from rollback_lib.core.traffic import reach
+from rollback_lib.core.wording import some
 
 
 def skipped(drafts: Sequence[Draft]) -> set[str]:
@@ -71,9 +74,11 @@ def drafts(
         )  # fmt: skip
         skip = f"skip:{draft.ref}"
         if why := decide.never_written(body, namespace):
-            draft = msgspec.structs.replace(draft, why=why)
+            elsewhere = (body.get("metadata") or {}).get("namespace") not in (None, namespace)
+            is_beyond = not elsewhere and beyond.of_manifest(body, request.settings)
+            draft = msgspec.structs.replace(draft, why=why, beyond=is_beyond)
         elif skip in request.accept:
-            draft = msgspec.structs.replace(draft, why=f"--accept {skip}", accepted=skip)
+            draft = msgspec.structs.replace(draft, why=f"--accept {skip}", accepted=skip, absent=live is None)
         elif why := snapshot.why_not(source.ref, source.api_version):
             refused.append(
                 Refusal(
@@ -88,7 +93,7 @@ def drafts(
         elif live is None:
             removed = failed.lacks(source.ref)
             change, why = decide.missing(body, removed)
-            draft = msgspec.structs.replace(draft, change=change, why=why)
+            draft = msgspec.structs.replace(draft, change=change, why=why, absent=change == LEFT)
         else:
             base = last_applied(live) or asked.get(source.ref)
             draft = decide.put_back(
@@ -101,7 +106,54 @@ def drafts(
     scaling = {id(body): of(source, body) for source, body in targets if source.ref.type == AUTOSCALER}
     made = [d.target for d in scaling.values() if d.change == CREATE]
     autoscalers = (*snapshot.all(AUTOSCALER), *made)
-    return [scaling.get(id(body)) or of(source, body, autoscalers) for source, body in targets]
+    found = [scaling.get(id(body)) or of(source, body, autoscalers) for source, body in targets]
+    pods = snapshot.all("Pod")
+    found = [msgspec.structs.replace(d, empty=reach.selects_nothing(d.live, pods)) for d in found]
+    if not request.undo:
+        refused += _nothing_there(found, resolution.target.release, namespace)
+    return found
+
+
+def _nothing_there(drafts: Sequence[Draft], release: str, namespace: str) -> list[Refusal]:
+    """The refusal of a plan for workloads of which none is there: it would restore nothing, and call that done."""
+    mine = [d for d in drafts if d.ref.type in AWAITED and (d.live is not None or d.absent or d.change != LEFT)]
+    if not mine or not all(d.absent for d in mine):
+        return []
+    names = some([str(d.ref) for d in mine])
+    many = "the one workload" if len(mine) == 1 else f"none of the {len(mine)} workloads"
+    verb = "is not" if len(mine) == 1 else "is"
+    return [
+        Refusal(
+            f"{many} of {release} {verb} in namespace {namespace}: {names}. A rollback does not start what is not "
+            f"running.",
+            reason=Reason.NOTHING_THERE,
+            subject=release,
+            facts=(namespace, str(len(mine))),
+            fix="Look whether `namespace` and `context` in rollback.yaml are right; what was deleted, a deploy brings "
+            "back.",
+        )
+    ]
+
+
+def beside(
+    request: Request, drafts: Sequence[Draft], snapshot: Snapshot, images: Images, refused: list[Refusal]
+) -> tuple[str, ...]:
+    """What carries the team's images, is in no manifest and cannot be put back; refused with what is in one."""
+    settings = request.settings
+    there = beyond.running(snapshot, settings, request.services)
+    digests = {d for i in images.images if i.own for d in (i.digest, *i.digests)}
+    at_target = {what for what, bodies in there.items() if beyond.is_at(bodies, digests, settings)}
+    in_manifests = {d.ref for d in drafts}
+    mine = tuple(ref for ref in there if ref not in in_manifests | at_target)
+    for ref in (*(d.ref for d in drafts if d.beyond and d.ref not in at_target), *mine):
+        what = beyond.called(ref)
+        refused.append(
+            Refusal(
+                f"{what} carries an image of the team's, and a rollback cannot put it back: it would stay as it is.",
+                code=f"skip:{what}", fix=beyond.fix(ref), reason=Reason.NOT_PUT_BACK, subject=what,
+            )
+        )  # fmt: skip
+    return tuple(map(beyond.called, mine))
 
 
 def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:
@@ -206,13 +258,8 @@ def leftovers(drafts: Sequence[Draft]) -> tuple[Leftover, ...]:
 
 
 def ready_pods(snapshot: Snapshot) -> int:
-    return sum(
-        any(
-            c.get("type") == "Ready" and c.get("status") == "True"
-            for c in (p.get("status") or {}).get("conditions") or []
-        )
-        for p in snapshot.all("Pod")
-    )
+    """How many serve now: what is Terminating does not."""
+    return sum(health.is_ready(p) for p in snapshot.all("Pod"))
 
 
 def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) -> tuple[PlannedService, ...]:
@@ -238,7 +285,8 @@ def _planned(draft: Draft) -> PlannedObject:
         kind=draft.ref.kind, name=draft.ref.name, namespace=draft.namespace, change=draft.change, file=draft.file,
         api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
-        after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None,
+        after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None, absent=draft.absent,
+        empty=draft.empty, beyond=draft.beyond,
         diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
         replicas=_scaled(draft) if writing else None, owner=draft.owner if writing else None,
     )  # fmt: skip

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
@@ -17,6 +18,7 @@ from rollback_lib.core.record import Record, canonical
 from rollback_lib.core.releases.current import MutableTag
 from rollback_lib.core.releases.tags import ReleaseRef, RepositoryIdentity
 from rollback_lib.core.traffic.isolation import PlannedIsolation
+from rollback_lib.core.wording import some
 
 CREATE: Final = "create"
 UPDATE: Final = "update"
@@ -40,6 +42,9 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     after_rollout: bool = False  # only once the pods that it selects are Ready
     recreate: bool = False  # deleted and made again, as accepted
+    empty: bool = False  # a Service that selected no pod at all
+    beyond: bool = False  # it carries an image of the team's, and we cannot put it back
+    absent: bool = False  # it is not in the namespace, and left so
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted
@@ -135,6 +140,34 @@ class StuckPod(msgspec.Struct, frozen=True, kw_only=True):
     workload: str
 
 
+class Has(NamedTuple):
+    """The workloads of a release, as ``Deployment/cart``.
+
+    ``judged``: the plan puts them back, or they are right already. ``gone``: not in the namespace, and not started.
+    ``left``: there, and left as they are.
+    """
+
+    judged: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.judged, *self.gone, *self.left)
+
+    @property
+    def nothing_there(self) -> bool:
+        """Whether it has workloads, and none of them is there."""
+        return bool(self.gone) and len(self.gone) == len(self.all)
+
+    @property
+    def but(self) -> str:
+        """What of it is not as the release has it, in words; empty where it is whole."""
+        said = [f"not in the cluster: {some(self.gone)}"] if self.gone else []
+        said += [f"left as {'it is' if len(self.left) == 1 else 'they are'}: {some(self.left)}"] if self.left else []
+        return "; ".join(said)
+
+
 class Plan(Record, frozen=True, kw_only=True):
     """plan.json. ``hash`` covers the decisions only: neither who runs it, nor warnings, diffs and times."""
 
@@ -161,6 +194,10 @@ class Plan(Record, frozen=True, kw_only=True):
     repository: RepositoryIdentity = RepositoryIdentity()  # whose releases these are
     healthy_pods: int = 0
     needs: tuple[str, ...] = ()  # what pods need or hold and was seen to stay, as Kind/name; looked at again to apply
+    beside: tuple[str, ...] = ()  # what runs the team's images and cannot be put back, in no manifest; accepted
+    undoes: str = ""  # the run that is undone
+    undone_to: str = ""  # the release that ran before it
+    locked_by: str = ""  # who else held the lock, in words
     hash: str = ""
 
     @property
@@ -184,6 +221,21 @@ class Plan(Record, frozen=True, kw_only=True):
         if planned.ref.type != "StatefulSet":
             return False
         return planned.recreate or any(s.workload == planned.name for s in self.stuck)
+
+    @property
+    def has(self) -> Has:
+        """The workloads of its release: what is counted is this, and not what happened to be looked at."""
+        mine = [
+            (f"{o.kind}/{o.name}" if o.beyond else str(o.ref), o)
+            for s in self.services
+            for o in s.objects
+            if o.ref.type in AWAITED or o.beyond
+        ]
+        return Has(
+            judged=tuple(name for name, o in mine if o.change != LEFT),
+            gone=tuple(name for name, o in mine if o.change == LEFT and o.absent),
+            left=(*(name for name, o in mine if o.change == LEFT and not o.absent), *self.beside),
+        )
 
     @property
     def waves(self) -> tuple[tuple[PlannedService, ...], ...]:

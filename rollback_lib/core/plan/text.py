@@ -50,6 +50,9 @@ def headline(plan: Plan) -> str:
 
 
 def _lines(plan: Plan, diff: bool) -> Iterator[str]:
+    if plan.locked_by:
+        yield from wrapped(f"LOCKED by {plan.locked_by}: `rollback run` would end with 6.", "")
+        yield ""
     yield headline(plan)
     yield f"  commit   {plan.target.commit[:12]} of {plan.target.date or 'unknown date'} ({plan.target.chosen_by})"
     if where := " ".join(part for part in (plan.repository.root, plan.repository.url) if part):
@@ -241,11 +244,15 @@ def summary(plan: Plan) -> str:
     if plan.refusals:
         return "Refused. Nothing was changed."
     if not plan.writes:
-        return f"Nothing to do: {plan.target.release} is what runs." if plan.proven else "Nothing to do."
+        if not plan.proven:
+            return "Nothing to do."
+        but = plan.has.but
+        return f"Nothing to do: {plan.target.release} is what runs{f'; {but}' if but else ''}."
     parts = [f"{n} to {change}" for change, n in sorted(counts.items()) if change not in (NONE, LEFT)]
     if plan.retag:
         parts.append(f"{counted(len(plan.retag), 'tag', 'tags')} to move")
     if plan.stuck:
         parts.append(f"stuck pods of {counted(len(plan.stuck), 'StatefulSet', 'StatefulSets')} to delete")
     rest = [f"{n} {word}" for change, word in ((NONE, "unchanged"), (LEFT, "left")) if (n := counts.get(change))]
-    return f"{', '.join(parts)}; {', '.join(rest) or 'nothing else'}."
+    but = plan.has.but
+    return f"{', '.join(parts)}; {', '.join(rest) or 'nothing else'}{f'; {but}' if but else ''}."

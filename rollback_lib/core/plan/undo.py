@@ -49,6 +49,19 @@ def changed(plan: Plan) -> list[tuple[str, ObjectRef]]:
     return found + [(files[-1], o.ref) for o in plan.orphans if o.change == DELETE and files]
 
 
+def was_well(live: Object) -> bool:
+    """Whether the rollout of a workload was over and all its pods Ready, by its own status when it was kept."""
+    spec, status, meta = live.get("spec") or {}, live.get("status") or {}, live["metadata"]
+    if live["kind"] == "DaemonSet":
+        wanted, fields = status.get("desiredNumberScheduled", 0), ("updatedNumberScheduled", "numberReady")
+    else:
+        settled = live["kind"] == "StatefulSet" and status.get("currentRevision") == status.get("updateRevision")
+        wanted = spec.get("replicas", 1)
+        fields = ("readyReplicas",) if settled else ("updatedReplicas", "readyReplicas")  # type: ignore[assignment]
+    seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
+    return bool(seen and all(status.get(field, 0) >= wanted for field in fields))
+
+
 def created(plan: Plan) -> tuple[str, ...]:
     """What the plan creates, which the state before has not."""
     return tuple(str(o.ref) for s in plan.services for o in s.objects if o.change == CREATE)

@@ -18,7 +18,7 @@ from rollback_lib.core.redact import redact
 from rollback_lib.core.report.notices import Lack
 from rollback_lib.core.rights.permissions import Need
 from rollback_lib.core.settings.model import Settings
-from rollback_lib.core.wording import WIDTH, some, wrapped
+from rollback_lib.core.wording import WIDTH, counted, some, wrapped
 
 _NAME: Final = 11  # columns of the longest name
 _SKEW: Final = 1  # minor versions that kubectl and a server may differ by (Kubernetes' version skew policy)
@@ -180,6 +180,40 @@ def permissions(asked: Sequence[tuple[Need, bool]]) -> Iterator[Check]:
             name="permission", state="warn" if optional else "FAIL",
             text=f"may not {', '.join(lacking)} {resource}{which}{why}", fix=f"Add to the Role: {rule}",
         )  # fmt: skip
+
+
+def workloads(release: str, has: Sequence[str], gone: Sequence[str], zero: Sequence[str]) -> Check:
+    """Whether the workloads that a release has are there. What is gone, a rollback does not start."""
+    there = f"{len(has) - len(gone)} of the {counted(len(has), 'workload', 'workloads')} of {release} are there"
+    off = f"; at 0 replicas: {some(zero)}" if zero else ""
+    if not gone:
+        return Check(name="workloads", state="ok", text=f"{there}{off}.")
+    fix = "Look whether `namespace` and `context` are right; a rollback does not start what is not running."
+    none = len(gone) == len(has)
+    return Check(
+        name="workloads",
+        state="FAIL" if none else "warn",
+        text=f"{there}{off}; not in the cluster: {some(gone)}.",
+        fix=fix,
+    )
+
+
+def standing(closed: Sequence[str], unread: str, locked: str) -> Iterator[Check]:
+    """What stands in the way of a rollback now: traffic that a run has closed, and the lock."""
+    if closed:
+        said = "; ".join(closed)
+        yield Check(name="traffic", state="warn", text=f"CLOSED: {said}.", fix="`rollback reopen` opens it.")
+    elif unread:
+        yield Check(name="traffic", state="warn", text=f"Whether it is closed is not known: {unread}.")
+    else:
+        yield Check(name="traffic", state="ok", text="No run has closed it.")
+    if locked:
+        yield Check(
+            name="lock", state="warn", text=f"Held by {locked}: a rollback would end with 6.",
+            fix="`rollback unlock` says how to go on.",
+        )  # fmt: skip
+    else:
+        yield Check(name="lock", state="ok", text="Nobody holds it.")
 
 
 def notices(lacking: Mapping[str, Sequence[Lack]]) -> Iterator[Check]:

@@ -26,8 +26,8 @@ _ENDINGS: Final = {
     errors.EXIT_NO: "a check said no",
     errors.EXIT_USAGE: "the request was wrong",
     errors.EXIT_REFUSED: "refused",
-    errors.EXIT_FAILED_OPEN: "FAILED, traffic open",
-    errors.EXIT_FAILED_CLOSED: "FAILED, traffic closed",
+    errors.EXIT_FAILED_OPEN: "FAILED",
+    errors.EXIT_FAILED_CLOSED: "FAILED, with traffic closed",
     errors.EXIT_LOCKED: "not begun, another run had the lock",
     errors.EXIT_NOT_APPROVED: "not approved",
     errors.EXIT_BUG: "a bug of rollback",
@@ -59,7 +59,12 @@ class RunningWorkload(WorkloadState, frozen=True, kw_only=True):
 
     @property
     def is_well(self) -> bool:
-        return self.health == "healthy" or (self.health == "unproven" and not self.desired)
+        return self.health == "healthy" and self.desired > 0
+
+    @property
+    def is_off(self) -> bool:
+        """At 0 replicas: nothing of it is proven."""
+        return self.health == "unproven" and not self.desired
 
 
 class LastRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +78,7 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool
     changed: int
     unclear: int = 0
-    traffic: str = "open"
+    traffic: str = "unknown"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +115,9 @@ def _lines(status: Status) -> Iterator[str]:
     known = bool(status.current.commit)
     mixed = status.current.release == MIXED
     what = status.current.release if known or mixed else "release unknown"
-    yield f"{status.application} {status.environment}: {what}, {well} of {len(status.workloads)} workloads ready"
+    off = [f"{w.kind}/{w.name}" for w in status.workloads if w.is_off]
+    ready = f"{well} of {len(status.workloads)} workloads ready" + (f", {len(off)} at 0 replicas" if off else "")
+    yield f"{status.application} {status.environment}: {what}, {ready}"
     if known:
         yield f"  commit    {status.current.commit[:12]} of {status.current.date or 'unknown date'}"
     elif mixed:
@@ -125,7 +132,7 @@ def _lines(status: Status) -> Iterator[str]:
     if status.lock:
         yield from wrapped(f"LOCKED by {status.lock}", "  lock      ")
     yield ""
-    for workload in sorted(status.workloads, key=lambda w: w.is_well):
+    for workload in sorted(status.workloads, key=lambda w: w.is_well or w.is_off):
         yield from _workload(workload)
     if not status.workloads:
         yield "No workload of the application runs here."
@@ -155,7 +162,7 @@ def told(run: LastRun) -> str:
 
 def _workload(workload: RunningWorkload) -> Iterator[str]:
     word = {"healthy": "ok", "progressing": "wait", "failed": "FAIL", "missing": "GONE"}.get(workload.health, "?")
-    if workload.health == "unproven" and not workload.desired:
+    if workload.is_off:
         word = "off"
     yield f"{word:<4} {f'{workload.ready}/{workload.desired}':>5}  {workload.ref}"
     many = len(workload.images) > 1

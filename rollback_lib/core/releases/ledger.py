@@ -66,7 +66,8 @@ class LedgerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kept"):
 class Entry(LedgerRecord, frozen=True, kw_only=True, tag="release"):
     """A release as it ran. ``verified``: it was proven healthy when it was recorded.
 
-    ``others`` are workloads of the team's that ran beside it and are not in its manifests. ``overlay`` says what
+    ``others`` are workloads of the team's that ran beside it and are not in its manifests; ``beyond``: what carries
+    the team's images and no rollback of ours can put back. ``overlay`` says what
     differed from the tag's manifests (``Deployment/cart cart: env LEVEL=prod``), redacted.
     """
 
@@ -78,6 +79,7 @@ class Entry(LedgerRecord, frozen=True, kw_only=True, tag="release"):
     workloads: tuple[RecordedWorkload, ...] = ()
     objects: tuple[RecordedObject, ...] = ()
     others: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     overlay: tuple[str, ...] = ()
     smoke: tuple[str, ...] = ()
     pinned: bool = False

@@ -9,7 +9,8 @@ from rollback_lib.core.manifests import bots
 from rollback_lib.core.plan import orphans
 from rollback_lib.core.plan.model import DELETE, Plan
 from rollback_lib.core.plan.text import left_tag, mutable_warning, undone
-from rollback_lib.core.run.journal import CLOSED, Ending
+from rollback_lib.core.report import observation
+from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Verification
 from rollback_lib.core.wording import counted, some
 
@@ -34,10 +35,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
     if ending.missing:
         changed += f". MISSING: {', '.join(ending.missing)}, deleted to be made again and not made again"
-    traffic = f"traffic is {ending.traffic}"
-    if ending.traffic == CLOSED:
-        where = f" -e {plan.environment}" if plan else ""
-        traffic = f"TRAFFIC IS CLOSED, and `rollback reopen{where}` opens it as it was"
+    traffic = observation.of_traffic(ending, plan.environment if plan else "")
     only_tags = ending.stage in ("reopen", "retag") and ending.code != errors.EXIT_BUG
     only_tags = only_tags and not ending.locked and bool(plan and plan.retag)
     if plan and verification and verification.healthy and only_tags:
@@ -47,6 +45,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     elif ending.code == errors.EXIT_DONE and plan is not None and verification is not None:
         if not ending.changed:
             said = f"Nothing to do: {_runs(plan, verification)} {changed}; {traffic}."
+        elif plan.undoes:
+            said = f"Undone in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
         else:
             said = f"Done in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
     elif ending.code == errors.EXIT_DONE:
@@ -57,13 +57,21 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         said = f"No (1): {first_line(ending.error)} {changed}; {traffic}."
     else:
         said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}."
+    if ending.locked_by and ending.code != errors.EXIT_LOCKED:
+        said += f" LOCKED by {ending.locked_by}."
     if ending.locked and plan is not None:
-        said += f" The lock stays: `rollback resume {plan.run}` goes on, `rollback undo {plan.run}` goes back."
+        said += f" The lock stays: `rollback resume {plan.run}` goes on"
+        said += "." if plan.undoes else f", `rollback undo {plan.run}` goes back."
     if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
         return [said]
     warning = mutable_warning(plan, ending.other_tags)
     by_bots = bots.warning(plan.bots)
-    return [said, *filter(None, (_stays(plan), warning, by_bots)), *undone(plan), *map(left_tag, ending.left_tags)]
+    return [
+        said,
+        *filter(None, (_stays(plan), _kept(plan, verification), warning, by_bots)),
+        *undone(plan),
+        *map(left_tag, ending.left_tags),
+    ]
 
 
 def _stays(plan: Plan) -> str:
@@ -73,9 +81,27 @@ def _stays(plan: Plan) -> str:
     return f"Of the failed release {some([str(o.ref) for o in left])} {verb}." if left else ""
 
 
+# What a rollback keeps as somebody else set it, and that decides whether requests and pods get through.
+_MATTERS: Final = ("Service", "Ingress", "HTTPRoute", "NetworkPolicy", "ResourceQuota", "LimitRange")
+
+
+def _kept(plan: Plan, verification: Verification | None) -> str:
+    """What of these is not as the release has it, and what leads to the shop besides what was closed."""
+    lost = [c.text for c in verification.checks if c.kind == "traffic" and not c.good] if verification else []
+    kept = [f"{o.ref} {o.kept[0]}" for s in plan.services for o in s.objects if o.kept and o.ref.type in _MATTERS]
+    said = " ".join(lost[:2]) or (f"Kept as somebody set it: {some(kept)}." if kept else "")
+    besides = some(plan.isolation.besides) if plan.closes else ""
+    return " ".join(filter(None, (said, f"It stayed open at {besides}." if besides else "")))
+
+
 def _runs(plan: Plan, verification: Verification, again: str = "") -> str:
-    ready = sum(w.ready == w.desired and w.health == "healthy" for w in verification.workloads)
-    return f"{plan.environment} runs {plan.target.release}{again}, {ready} of {len(verification.workloads)} ready."
+    what = f"{plan.target.release}{again}"
+    if plan.undoes:
+        was = f"{plan.undone_to}{again}, the release that was rolled back from" if plan.undone_to else ""
+        what = was or f"what ran before run {plan.undoes}{again}"
+    said = f"{plan.environment} runs {what}, {observation.counted(plan, verification)}."
+    sick = f" Not well, as before: {first_line(verification.as_before[0])}" if verification.as_before else ""
+    return said + sick
 
 
 def _changed(ending: Ending) -> str:

@@ -45,7 +45,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     release_from: str = ""
     release_to: str = ""
     code: int = 0
-    traffic: str = "open"
+    traffic: str = "unknown"
 
     @property
     def bad(self) -> bool:
@@ -107,9 +107,10 @@ def notice(
     """The message. ``place``: the run directory, linked to where no build is known."""
     said = words(request.settings.language)
     lines = [short(line, _LONGEST) for line in _lines(event, request, plan, approval, ending)]
+    headed = said.get(f"n-{event}-{ending.traffic}") or said[f"n-{event}"]
     return Notice(
         event=event, key=f"{event}/{ending.stage}" if ending.code else event, code=ending.code, traffic=ending.traffic,
-        title=short(f"{said[f'n-{event}']}: {request.application} {request.environment}", _LONGEST),
+        title=short(f"{headed}: {request.application} {request.environment}", _LONGEST),
         lines=tuple(lines), next=f"{said['n-next']}: {_next(event, plan, said)}", run=request.run,
         link=request.origin if is_http(request.origin) else place,
         application=request.application, environment=request.environment,
@@ -133,7 +134,8 @@ def _lines(event: str, request: Request, plan: Plan | None, approval: Approval |
     if ending.changed or ending.unclear:
         yield said["n-changed"].format(count=len(ending.changed) + len(ending.unclear))
     elif ending.code:
-        yield said["n-unchanged"]
+        by = f" ({', '.join(ending.closed_by)})" if ending.closed_by else ""
+        yield f"{said['n-unchanged']}; {said[f'n-is-{ending.traffic}'].format(by=by)}"
     if plan and event == DONE and (warning := mutable_warning(plan, ending.other_tags)):
         yield f"! {_translated(plan, ending, warning, request.settings.language)}"
 

@@ -23,6 +23,7 @@ from rollback_lib.core.report.page import (
 )
 from rollback_lib.core.report.story import in_utc
 from rollback_lib.core.report.words import change_in, follow_up, words
+from rollback_lib.core.run.journal import UNKNOWN
 
 _SUGGESTIONS: Final = 8
 _SLOWEST: Final = 6
@@ -37,6 +38,8 @@ def page(report: Report, language: str) -> Page:
     target = report.to_release.release if report.to_release else report.asked_for
     state, label = (
         ("good", "restored") if report.restored and report.exit_code == 0
+        else ("still", "undone") if report.undoes and report.exit_code == 0 and report.wrote
+        else ("still", "partly") if report.but and report.verification and report.verification.healthy
         else ("bad", "not-restored") if report.wrote or report.traffic == "closed"
         else ("good", "restored") if report.restored
         else ("still", "nothing")
@@ -56,7 +59,10 @@ def page(report: Report, language: str) -> Page:
     made = ((said[key], tuple(blocks)) for key, blocks in sections)
     return Page(
         language=language, title=said["title"].format(what=what, target=target or "?"), state=state, label=said[label],
-        lead=said[f"lead-{label}"].format(environment=report.environment, target=target or "?")
+        lead=said[f"lead-{label}"].format(
+            environment=report.environment, target=target or "?", but=report.but, run=report.undoes
+        )
+        + (f" {said['lead-unproven'].format(names=', '.join(report.unproven))}" if report.unproven else "")
         + (f" {said['lead-closed']}" if report.traffic == "closed" else ""),
         head=Fields(tuple(_summary(report, said))),
         sections=tuple(Section(title, blocks) for title, blocks in made if blocks),
@@ -85,7 +91,8 @@ def _summary(report: Report, said: Words) -> Iterator[tuple[str, Inline]]:
     if where := report.cluster:
         uid = f"({where.namespace_uid})" if where.namespace_uid else ""
         yield said["cluster"], f"{where.context} {where.server}, {said['namespace']} {report.namespace} {uid}"
-    yield said["traffic"], said.get(report.traffic, report.traffic)
+    by = f" ({', '.join(report.closed_by)})" if report.closed_by else ""
+    yield said["traffic"], said.get("unknown-traffic" if report.traffic == UNKNOWN else report.traffic, "") + by
     for key, took in (("detect", report.took.detect), ("decide", report.took.decide)):
         yield said[f"time-to-{key}"], _took(took) or said["unknown"]
     yield said["time-to-restore"], _took(report.took.restore) or said["not-restored-time"]

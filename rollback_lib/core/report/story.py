@@ -27,6 +27,7 @@ from rollback_lib.core.report.model import (
     Times,
     Took,
 )
+from rollback_lib.core.report.observation import counted, is_restored
 from rollback_lib.core.run.journal import CLOSES, OPENS, Ending, Event, Mark, done_keys
 from rollback_lib.core.run.records import Approval, Detection, Images, Incident, Request, Resolution, Verification
 
@@ -57,8 +58,9 @@ def made(story: Story, zone: tzinfo | None) -> Report:
     report = Report(
         follow_ups=tuple(followups.derive(request, plan, ending, found, story.events)),
         exit_code=ending.code, failed_in=ending.stage, error=ending.error, traffic=ending.traffic,
+        closed_by=ending.closed_by,
         changed=ending.changed, unclear=ending.unclear, wrote=bool(ending.changed or ending.unclear),
-        restored=bool(found and found.healthy), left_tags=ending.left_tags,
+        restored=is_restored(plan, found), left_tags=ending.left_tags,
         to_release=story.resolution.target if story.resolution else None, approved=story.approval,
         times=times, timeline=tuple(_timeline(story, times, zone))[-_MOST:], stages=_stages(story.events),
         affected=_affected(detection, plan), verification=found,
@@ -87,6 +89,16 @@ def made(story: Story, zone: tzinfo | None) -> Report:
         more |= {"verdict": detection.verdict, "reasons": detection.reasons, "findings": detection.findings[:_MOST]}
     if incident:
         more |= {"incident": incident.id, "evidence": incident.evidence, "not_saved": incident.missing}
+    if plan and found:
+        seen = counted(plan, found)
+        more |= {
+            "undoes": plan.undoes,
+            "as_before": found.as_before,
+            "workloads": seen.has,
+            "ready": seen.ready,
+            "unproven": seen.zero,
+            "but": seen.but,
+        }
     return cleaned(msgspec.structs.replace(report, **more), Report)
 
 
@@ -103,7 +115,7 @@ def _times(story: Story) -> Times:
         traffic_opened=next(
             (e.at for e in reversed(events) if e.mark in _OPENED and e.key.startswith(f"{OPENS}/")), ""
         ),
-        healthy=found.at if found and found.healthy else "",
+        healthy=found.at if found and is_restored(story.plan, found) else "",
         ended=events[-1].at if events else "",
     )
 

@@ -25,6 +25,7 @@ APPLIES: Final = "apply/"  # how the keys of changes to an object of the plan be
 PAGES: Final = "page"  # how the keys of changes to our maintenance page begin; what is done and the kind follow
 OPEN: Final = "open"
 CLOSED: Final = "closed"
+UNKNOWN: Final = "unknown"
 # How the keys of changes to traffic begin.
 CLOSES: Final = "close"
 OPENS: Final = "open"
@@ -72,7 +73,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     code: int
-    traffic: str  # open | closed
+    traffic: str = UNKNOWN  # open | closed | unknown; open only where it was seen (`core.report.observation`)
+    closed_by: tuple[str, ...] = ()  # who else has closed it, and since when
+    locked_by: str = ""  # who else held the lock when that was looked at, in words
+    traffic_why: str = ""  # why it is not known, or what was not looked at
     changed: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
@@ -148,7 +152,7 @@ def lock_announced(events: Sequence[Event]) -> Event | None:
 
 
 def ending(events: Sequence[Event]) -> Ending:
-    """The exit code, what was changed, traffic and the first error.
+    """The exit code, what was changed, the first error, and traffic as far as this run itself has closed it.
 
     A failure's own code holds only while nothing was written: after that it is 4, or 5 with traffic closed. A bug (70)
     stays a bug. `document` never changes the code.
@@ -166,7 +170,7 @@ def ending(events: Sequence[Event]) -> Ending:
             code = errors.EXIT_FAILED_CLOSED if closed else errors.EXIT_FAILED_OPEN
     return Ending(
         code=code,
-        traffic=CLOSED if closed else OPEN,
+        traffic=CLOSED if closed else UNKNOWN,
         changed=changed,
         objects=tuple(dict.fromkeys(o for e in events if e.mark is Mark.DONE and _is_shops(e) and (o := _object(e)))),
         unclear=unclear,
@@ -244,6 +248,15 @@ def closed_targets(events: Sequence[Event]) -> tuple[str, ...]:
         ):
             closed.pop(target, None)
     return tuple(closed)
+
+
+def opened_targets(events: Sequence[Event]) -> frozenset[str]:
+    """What these events say was opened, by this run or before its eyes, as ``kind/name`` in lower case."""
+    return frozenset(
+        rest.rpartition("/")[0]
+        for e in events
+        if e.mark in (Mark.DONE, Mark.SEEN) and (rest := e.key.removeprefix(f"{OPENS}/")) != e.key
+    )
 
 
 def _tags(events: Iterable[Event]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = ""
     since: str = ""
     until: str = ""
+    undoes: str = ""  # the run that this one undoes
     nonce: str = ""  # of the process that works on it; empty: none at the moment
 
 
@@ -130,10 +131,10 @@ def locked(application: str, held: Held, now: datetime) -> str:
             f"{said} Wait for the deploy, or go on in its place with --take-over (recorded); `rollback guard --release "
             f"{held.claim.holder} --done` frees it."
         )
+    undo = "" if held.claim.undoes else f", or undo it with `rollback undo {held.claim.holder}`"
     return (
-        f"{said} Finish it with `rollback resume {held.claim.holder}`, or undo it with `rollback undo "
-        f"{held.claim.holder}`; a run that is dead can be replaced with --take-over; `rollback unlock --force` takes "
-        f"the lock away."
+        f"{said} Finish it with `rollback resume {held.claim.holder}`{undo}; a run that is dead can be replaced with "
+        f"--take-over; `rollback unlock --force` takes the lock away."
     )
 
 

@@ -39,6 +39,8 @@ class Request(Record, frozen=True, kw_only=True):
     isolate: bool = False  # close traffic, as settings say how
     undo: str = ""  # the run that is undone: its lock passes to this one
     undo_created: tuple[str, ...] = ()  # what it created, which goes again
+    undo_release: str = ""  # what ran before it
+    undo_sick: tuple[str, ...] = ()  # workloads that were not well then: as before is all that is asked of them
     undo_missing: tuple[str, ...] = ()  # what it deleted to make it again, and did not
     take_over: bool = False  # take the lock from a deploy, or from a dead run
     retag: bool = False  # point mutable tags at the restored images
@@ -190,7 +192,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of one service, for the report. ``kind``: rollout, smoke, flow, logs, metric or soak."""
+    """One check of one service, for the report. ``kind``: rollout, traffic, smoke, flow, logs, metric or soak."""
 
     service: str
     kind: str
@@ -209,4 +211,5 @@ class Verification(Record, frozen=True, kw_only=True):
     smoke: tuple[str, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     problems: tuple[str, ...] = ()
+    as_before: tuple[str, ...] = ()  # what is not well and need not be: an undo goes back to what was sick
     at: str = ""

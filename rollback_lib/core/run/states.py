@@ -56,6 +56,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[str, ...] = ()
     objects: tuple[tuple[str, Is], ...] = ()  # (the key of its change, how it is)
     closed: bool = False
+    undoes: bool = False  # it undoes another run
 
     def those(self, *states: Is) -> tuple[str, ...]:
         return tuple(key for key, state in self.objects if state in states)
@@ -142,7 +143,7 @@ def refusal(
     stands = ending(events)
     why = _why(standing, run, events, seen)
     traffic = " Traffic is closed by it: `rollback reopen` opens it." if stands.traffic == CLOSED or seen.closed else ""
-    undo = f", or back to the state before it with `rollback undo {run}`" if stands.touched else ""
+    undo = f", or back to the state before it with `rollback undo {run}`" if stands.touched and not seen.undoes else ""
     return Refusal(
         f"run {run} does not go on: {why}.{traffic}",
         fix=f"Look with `rollback status`; then a new run, `rollback run`{undo}.",

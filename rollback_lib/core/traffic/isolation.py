@@ -37,6 +37,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return ObjectRef.of(self.api_version, self.kind, self.name)
 
 
+class LeftPage(msgspec.Struct, frozen=True, kw_only=True):
+    """An object of a dead run's maintenance page, which the next run takes away."""
+
+    kind: str
+    name: str
+    uid: str
+
+
 class PlannedIsolation(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan says of traffic. ``maintenance``: empty, the team's own service, or our page's image."""
 
@@ -45,6 +53,8 @@ class PlannedIsolation(msgspec.Struct, frozen=True, kw_only=True):
     drain: str = ""
     maintenance: str = ""
     ours: bool = False  # the maintenance page is ours: made before traffic moves, removed after
+    besides: tuple[str, ...] = ()  # Ingresses for the same hosts, which stay open
+    left: tuple[LeftPage, ...] = ()
     taken_over: bool = False  # closed already, by the run that is undone
 
     @property
@@ -96,6 +106,7 @@ def decide(settings: Isolation, snapshot: Snapshot, runs: Sequence[str]) -> Isol
     plan = PlannedIsolation(
         mode=settings.mode, targets=targets, drain=settings.drain, maintenance=shown,
         ours=asked is not None and not asked.service,
+        besides=tuple(f"Ingress/{other}" for other, _ in _besides(found, snapshot)),
         taken_over=any((was := slots.closing(o)) is not None and was.run != runs[0] for o in found),
     )  # fmt: skip
     page = maintenance.page(runs[0], asked, team)
@@ -217,14 +228,20 @@ def _warnings(found: Sequence[Object], targets: Sequence[Target], snapshot: Snap
         if target.healthy:
             many = "1 healthy pod serves" if target.healthy == 1 else f"{target.healthy} healthy pods serve"
             yield f"{many} through {target.ref} now: closing it is an outage until it is opened."
-    names = {ref_of(o) for o in found}
-    hosts = {host for o in found if kind_of(o) == "Ingress" for host in _hosts(o)}
-    for other in snapshot.all("Ingress"):
-        if ref_of(other) not in names and (same := hosts & _hosts(other)):
-            yield f"Ingress/{name_of(other)} takes requests for {', '.join(sorted(same))} too, and stays open."
+    for other, same in _besides(found, snapshot):
+        yield f"Ingress/{other} takes requests for {', '.join(sorted(same))} too, and stays open."
     for live in found:
         if is_gce(live):
             yield f"Ingress/{name_of(live)} is Google's: its load balancer takes minutes to follow, both ways."
+
+
+def _besides(found: Sequence[Object], snapshot: Snapshot) -> Iterator[tuple[str, set[str]]]:
+    """(name, hosts) of each Ingress that takes requests for a host that is closed, and is not closed itself."""
+    names = {name_of(o) for o in found if kind_of(o) == "Ingress"}
+    hosts = {host for o in found if kind_of(o) == "Ingress" for host in _hosts(o)}
+    for other in snapshot.all("Ingress"):
+        if name_of(other) not in names and (same := hosts & _hosts(other)):
+            yield name_of(other), same
 
 
 def _hosts(ingress: Mapping[str, Any]) -> set[str]:

@@ -16,6 +16,7 @@ from rollback_lib.core.kube.objects import Object, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.run.changes import DeleteObject
 from rollback_lib.core.settings.model import Maintenance, seconds
+from rollback_lib.core.traffic import slots
 from rollback_lib.core.traffic.slots import Page
 
 LABEL: Final = "rollback-lib/maintenance"  # on all its objects and pods: the run that made it
@@ -36,6 +37,18 @@ def name(run: str) -> str:
     return f"rollback-page-{run}"[:63].rstrip("-.").lower()
 
 
+def run_of(obj: Mapping[str, Any]) -> str:
+    """The run whose page an object belongs to; empty where it is no page of ours."""
+    return str(((obj.get("metadata") or {}).get("labels") or {}).get(LABEL) or "")
+
+
+def left(snapshot: Snapshot, alive: Collection[str]) -> list[Object]:
+    """What is left of the pages of dead runs: of none that is ``alive``, and of none that still closes something."""
+    closing = {slots.closed_by(o) for kind in slots.CLOSABLE for o in snapshot.all(kind)}
+    pages = [o for kind in KINDS for o in snapshot.all(kind)]
+    return [o for o in pages if (run := run_of(o)) and run not in closing and run not in alive]
+
+
 def page(run: str, maintenance: Maintenance | None, team: Mapping[str, Any] | None) -> Page | None:
     """Where requests go while traffic is closed: the ``team``'s Service, our page, or (None) nowhere."""
     if maintenance is None:
@@ -52,13 +65,13 @@ def page(run: str, maintenance: Maintenance | None, team: Mapping[str, Any] | No
 def there(snapshot: Snapshot, runs: Collection[str]) -> list[Object]:
     """What is there of the pages of these runs."""
     found = [o for kind in KINDS for o in snapshot.all(kind)]
-    return [o for o in found if ((o.get("metadata") or {}).get("labels") or {}).get(LABEL) in runs]
+    return [o for o in found if run_of(o) in runs]
 
 
-def deletion(kind: str, uid: str, name: str) -> DeleteObject:
-    """Taking one of its objects away."""
+def deletion(kind: str, uid: str, name: str, start: str = DELETES) -> DeleteObject:
+    """Taking one of its objects away. ``start``: how the key begins."""
     return DeleteObject(
-        key=f"{DELETES}{kind.lower()}/{uid}", kind=kind, name=name, api_version=SERVED[kind].api, before="", after="",
+        key=f"{start}{kind.lower()}/{uid}", kind=kind, name=name, api_version=SERVED[kind].api, before="", after="",
         uid=uid,
     )  # fmt: skip
 

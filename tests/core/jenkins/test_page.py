@@ -13,6 +13,7 @@ from rollback_lib.cli.jenkins import page as command
 from rollback_lib.core.jenkins import page
 from rollback_lib.core.jenkins.page import Moment
 from rollback_lib.core.plan.model import PlannedObject, PlannedService, freeze
+from rollback_lib.core.report.observation import Closed, Looked
 from rollback_lib.core.run.journal import Mark, ending
 from rollback_lib.core.settings.local_time import zone
 from rollback_lib.operations import jenkins_page as operation
@@ -82,21 +83,26 @@ def test_the_command_knows_the_moments_that_the_page_knows() -> None:
     assert option.type.choices == get_args(Moment)  # type: ignore[attr-defined]
 
 
+ANOTHERS = Looked(why="", closed=(Closed(kind="Service", name="gateway", run="dead"),))
+
+
 @pytest.mark.parametrize(
-    ("journal", "said"),
+    ("seen", "journal", "said"),
     [
-        ([], "traffic is as it was"),
-        ([(Mark.DONE, "apply/deployment/cart")], "traffic is as it was"),
-        ([(Mark.DONE, "close/service/gateway/1"), (Mark.DONE, "open/service/gateway/1")], "traffic is open"),
-        ([(Mark.ANNOUNCED, "close/service/gateway/1"), (Mark.SEEN, "open/service/gateway/1")], "traffic is open"),
-        ([(Mark.NOT_DONE, "close/service/gateway/1")], "traffic is as it was"),
-        ([(Mark.DONE, "close/service/gateway/1")], "TRAFFIC IS CLOSED"),
+        (None, [], "traffic is unknown: it was not looked at"),
+        (None, [(Mark.DONE, "apply/deployment/cart")], "traffic is unknown"),
+        (None, [(Mark.DONE, "close/service/gateway/1"), (Mark.DONE, "open/service/gateway/1")], "traffic is unknown"),
+        (None, [(Mark.DONE, "close/service/gateway/1")], "TRAFFIC IS CLOSED, and"),
+        (Looked(why=""), [(Mark.DONE, "apply/deployment/cart")], "traffic is open"),
+        (ANOTHERS, [(Mark.DONE, "apply/deployment/cart")], "TRAFFIC IS CLOSED by run dead, and"),
     ],
 )
-def test_traffic_is_said_to_be_open_only_where_this_run_knows_it(
-    tmp_path: Path, journal: list[tuple[Mark, str]], said: str
+def test_the_page_says_of_traffic_what_was_seen(
+    tmp_path: Path, seen: Looked | None, journal: list[tuple[Mark, str]], said: str
 ) -> None:
     run = run_directories(tmp_path).new(stories.request(), str(tmp_path / "run"))
+    if seen:
+        run.put(seen)
     for mark, key in journal:
         run.append(mark, "apply", key=key, what=key)
     assert said in operation.write(run, NIGHT)

@@ -27,7 +27,7 @@ def command(values: dict[str, Any]) -> int:
         out(f"{redact(str(error))}\nNothing was opened; traffic is as it was.")
         return error.exit_code
     if values.get("output") == "json":
-        json_out({"exit_code": found.code, "message": reopen.text(found), **_plain(found)})
+        json_out({"exit_code": found.code, "traffic": found.traffic, "message": reopen.text(found), **_plain(found)})
     else:
         out(reopen.text(found))
     return found.code

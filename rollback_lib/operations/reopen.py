@@ -18,6 +18,7 @@ from rollback_lib.core.errors import (
 from rollback_lib.core.kube.objects import Object, ref_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
 from rollback_lib.core.report.observation import Closed, closed
+from rollback_lib.core.run.journal import CLOSED, OPEN, UNKNOWN
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Ports, RunStore, Session
@@ -33,6 +34,11 @@ class Reopened(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+
+    @property
+    def traffic(self) -> str:
+        """open, closed, or unknown where not all could be seen."""
+        return CLOSED if self.closed else UNKNOWN if self.unread else OPEN
 
     @property
     def code(self) -> int:

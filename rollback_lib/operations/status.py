@@ -40,6 +40,8 @@ def look(session: Session) -> Status:
     )  # fmt: skip
     reports = rollouts.look() if wanted else {}
     beside = beyond.running(rollouts.snapshot, settings) if rollouts.snapshot else ()
+    place = settings.environments[environment].isolation
+    seen = observation.looked(ports.cluster.snapshot(slots.CLOSABLE), place, at="", seq=0, lock="")
     return Status(
         application=settings.application, environment=environment, cluster=identity, current=found.current,
         why_unknown=found.why, mutable_tags=found.mutable_tags,
@@ -49,7 +51,7 @@ def look(session: Session) -> Status:
         ),
         others=tuple(map(str, (*(w for w in live if w not in wanted), *beside))),
         last_run=next(iter(history.past_runs(session).runs), None), lock=_lock(settings.application, ports),
-        closed=tuple(map(str, observation.closed(ports.cluster.snapshot(slots.CLOSABLE)))),
+        traffic=seen.traffic, traffic_why=seen.why, closed=tuple(map(str, seen.closed)),
     )  # fmt: skip
 
 

@@ -90,6 +90,7 @@ ROWS: Final[tuple[tuple[tuple[str, ...], int, int, int, int, int], ...]] = (
     (("verify", *TO, *JSON), 1, 3, 3, 1, 1),
     (("verify",), 0, 3, 3, 0, 0),
     (("status",), 0, 0, 3, 0, 0),
+    (("status", *JSON), 0, 0, 3, 0, 0),
     (("doctor",), 0, 0, 1, 0, 0),
     (("reopen",), 0, 7, 3, 0, 0),
     (("unlock",), 0, 0, 3, 6, 6),
@@ -109,14 +110,15 @@ def untrue(arguments: tuple[str, ...], ended: Ended, traffic: str, holder: str) 
         OPEN: bool(re.search(r"traffic is open", said)),
         CLOSED: bool(re.search(r"TRAFFIC IS (STILL )?CLOSED|CLOSED:", said)),
     }
-    if "--output" in arguments:
+    if "--output" in arguments and ended.out:
         found = ended.json["traffic"]
         if found not in (traffic, UNKNOWN) or (found == UNKNOWN and traffic != UNKNOWN and arguments[0] != "stage"):
             yield f"JSON says that traffic is {found}"
     for claim, made in claims.items():
         if made and claim != traffic:
             yield f"it says that traffic is {claim}"
-    asks = arguments[0] in ("plan", "run", "status", "doctor") and not {"--offline", "v9.9.9"} & {*arguments}
+    by_words = arguments[0] in ("plan", "run", "doctor") or arguments == ("status",)  # its JSON has them in a field
+    asks = bool(ended.out) and by_words and not {"--offline", "v9.9.9"} & {*arguments}
     locked = bool(re.search(r"LOCKED by|is locked by|Held by", said))
     if asks and locked != bool(holder):
         yield "it does not say who holds the lock" if holder else "it says that somebody holds the lock"

@@ -16,7 +16,7 @@ from rollback_lib.core.redact import redact
 from rollback_lib.core.releases.current import MutableTag
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import ReleaseRef
-from rollback_lib.core.run.journal import Ending
+from rollback_lib.core.run.journal import UNKNOWN, Ending
 from rollback_lib.core.run.records import Request, WorkloadState
 from rollback_lib.core.wording import wrapped
 
@@ -78,7 +78,7 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool
     changed: int
     unclear: int = 0
-    traffic: str = "unknown"
+    traffic: str = UNKNOWN
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +93,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[str, ...] = ()
     mutable_tags: tuple[MutableTag, ...] = ()
     last_run: LastRun | None = None
+    traffic: str = UNKNOWN  # open | closed | unknown, as the cluster says
+    traffic_why: str = ""  # why it is not known
     closed: tuple[str, ...] = ()  # what is closed, since when and by which run
     lock: str = ""  # who holds it, in words; empty: it is free
 
@@ -128,6 +130,8 @@ def _lines(status: Status) -> Iterator[str]:
     yield f"            namespace {status.cluster.namespace} ({status.cluster.namespace_uid})"
     for said in status.closed:
         yield from wrapped(f"CLOSED: {said}. `rollback reopen -e {status.environment}` opens it.", "  traffic   ")
+    if status.traffic == UNKNOWN and status.traffic_why:
+        yield from wrapped(f"not known: {status.traffic_why}", "  traffic   ")
     yield from wrapped(_last(status.last_run), "  last run  ")
     if status.lock:
         yield from wrapped(f"LOCKED by {status.lock}", "  lock      ")

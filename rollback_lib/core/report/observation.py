@@ -59,6 +59,11 @@ class Looked(Record, frozen=True, kw_only=True):
     seq: int = 0
     lock: str = ""
 
+    @property
+    def traffic(self) -> str:
+        """open, closed or unknown, where no run of ours is meant."""
+        return CLOSED if self.closed else UNKNOWN if self.why else OPEN
+
 
 def closed(snapshot: Snapshot) -> tuple[Closed, ...]:
     """What is closed in the namespace, by the objects' own record."""

@@ -35,7 +35,8 @@ MADE = Path(__file__).parent / "fixtures/64a6d43"
 PLACES = ("planned", "done", "failed", "closed", "dead")
 # exit code of what is over, traffic, whether it holds the lock
 STANDS = {
-    "planned": (None, "open", False), "done": (0, "open", False), "failed": (4, "open", True),
+    # what was not looked at then is not known now
+    "planned": (None, "unknown", False), "done": (0, "unknown", False), "failed": (4, "unknown", True),
     "closed": (5, "closed", True), "dead": (None, "closed", True),
 }  # fmt: skip
 OLDEST = "v1.0.0"

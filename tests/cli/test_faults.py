@@ -48,7 +48,7 @@ CLASSES = (
     *_ours("preflight", "get", "namespaces"),
     *_ours("preflight", "create", "selfsubjectrulesreviews"),
     *_ours("preflight", "list", "configmaps cronjobs daemonsets deployments horizontalpodautoscalers pods replicasets"),
-    *_ours("preflight", "list", "services statefulsets"),
+    *_ours("preflight", "list", "ingresses services statefulsets"),
     *_ours("preflight", "create", "configmaps", dry_run=True),
     *_ours("preflight", "patch", "configmaps deployments", dry_run=True),
     *_ours("isolate", "create", "configmaps leases"),  # the copy of the run, and the lock

@@ -12,7 +12,7 @@ from rollback_lib.adapters import bounded
 from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.adapters.kubernetes_http import BUSY, LIST_TIMEOUT, TROUBLED, Answer, KubernetesHttp, good, reason
 from rollback_lib.core.errors import ForbiddenError, InterruptedRunError, Refusal, RefusedError
-from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.evidence.smoke import Answered, is_forbidden
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.kinds import CLUSTER_SCOPED, KINDS, path_of
@@ -252,6 +252,9 @@ class KubernetesCluster:
             return Answered(seconds=time.monotonic() - began, problem=problem)
         except Exception as error:
             return Answered(seconds=time.monotonic() - began, problem=reason(error))
+        if is_forbidden(found.status, found.body):
+            problem = "the API server forbids it: `get` on pods/proxy"
+            return Answered(seconds=time.monotonic() - began, problem=problem, forbidden=True)
         got = {str(k): str(v) for k, v in found.headers.items()}
         return Answered(found.status, found.body, got, time.monotonic() - began)
 

@@ -57,6 +57,21 @@ def check(test: Smoke, workloads: Iterable[ObjectRef], views: Mapping[ObjectRef,
     )  # fmt: skip
 
 
+def once(test: Smoke, workloads: Iterable[ObjectRef], views: Mapping[ObjectRef, View], ports: Ports) -> CheckResult:
+    """One try, for who only looks.
+
+    ``kind`` is `smoke.NOT_ASKED` where the API server does not let us, and where asking could change something (another
+    method, a command): that says nothing of the service.
+    """
+    if test.command or test.method not in ("GET", "HEAD"):
+        said = f"{test.where}: not asked, since it may change something."
+        return CheckResult(service=test.service, kind=smoke.NOT_ASKED, name=test.where, good=True, text=said)
+    got = _once(test, workloads, views, ports, ports.cluster)
+    text, good = smoke.judge(test, got)
+    kind = smoke.NOT_ASKED if got.forbidden else SMOKE
+    return CheckResult(service=test.service, kind=kind, name=test.where, good=good or got.forbidden, text=text)
+
+
 def flow(
     asked: Flow, workloads: Mapping[str, list[ObjectRef]], views: Mapping[ObjectRef, View], ports: Ports
 ) -> CheckResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollback_lib.collectors import lock_reader
+from rollback_lib.collectors import lock_reader, smoke, threads
 from rollback_lib.collectors.rollout import Rollouts, Watched
 from rollback_lib.core import health
 from rollback_lib.core.errors import RollbackError
@@ -18,7 +18,8 @@ from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Sta
 from rollback_lib.core.releases import beyond
 from rollback_lib.core.report import observation
 from rollback_lib.core.run import lock
-from rollback_lib.core.settings.model import seconds
+from rollback_lib.core.run.records import CheckResult
+from rollback_lib.core.settings.model import Smoke, seconds
 from rollback_lib.core.traffic import slots
 from rollback_lib.operations import history, running
 from rollback_lib.ports import Ports, Session
@@ -39,6 +40,12 @@ def look(session: Session) -> Status:
         rollout_timeout=seconds(settings.verify.rollout_timeout), crash_restarts=settings.verify.crash_restarts,
     )  # fmt: skip
     reports = rollouts.look() if wanted else {}
+    services = {o.ref: o.service for o in found.resolution.objects} if found.resolution else {}
+
+    def ask(test: Smoke) -> CheckResult:
+        mine = [ref for ref in rollouts.views if test.service in (services.get(ref), ref.name)]
+        return smoke.once(test, mine, rollouts.views, ports)
+
     beside = beyond.running(rollouts.snapshot, settings) if rollouts.snapshot else ()
     place = settings.environments[environment].isolation
     seen = observation.looked(ports.cluster.snapshot(slots.CLOSABLE), place, at="", seq=0, lock="")
@@ -52,6 +59,7 @@ def look(session: Session) -> Status:
         others=tuple(map(str, (*(w for w in live if w not in wanted), *beside))),
         last_run=next(iter(history.past_runs(session).runs), None), lock=_lock(settings.application, ports),
         traffic=seen.traffic, traffic_why=seen.why, closed=tuple(map(str, seen.closed)),
+        smoke=tuple(threads.each(ask, settings.verify.smoke)),
     )  # fmt: skip
 
 

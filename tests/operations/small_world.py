@@ -12,6 +12,7 @@ from rollback_lib.adapters.git import GitRepository
 from rollback_lib.adapters.notify import Channels
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import RefusedError, StaleError
+from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Events, Snapshot, Versions
@@ -84,6 +85,7 @@ class FakeCluster:
     """A namespace with objects and rules; ``down`` says why nothing answers."""
 
     def __init__(self) -> None:
+        self.answers: dict[str, Answered] = {}  # to what pods are asked, by path
         self.objects: dict[str, dict[str, dict[str, Any]]] = {}
         self.rules_are: list[dict[str, Any]] = [FULL]
         self.webhook: Callable[[str, str], bool] = lambda verb, resource: False
@@ -133,6 +135,9 @@ class FakeCluster:
         }  # fmt: skip
         for body in (workload, replica_set, pod):
             self.put(body)
+
+    def pod_ask(self, pod: str, port: int, path: str, **asked: Any) -> Answered:
+        return self.answers.get(path, Answered(status=404))
 
     def _reached(self) -> None:
         if self.down:

@@ -160,6 +160,19 @@ def test_manifests_inside_each_services_own_folder_are_found() -> None:
     assert got.images.repository == "reg.example:5000/t/{service}"
 
 
+@pytest.mark.parametrize("image", ["team/{}-shop-boot", "team/shop-{}", "team/shop.{}_v2", "team/{}"])
+def test_a_service_s_name_is_found_in_its_image_s_with_words_around_it(image: str) -> None:
+    files = {f"k8s/{s}/d.yaml": deployment(s, image.format(s) + ":prod") for s in ("cart", "user", "user-api")}
+    got, _ = proposed(files)
+    assert got.images.repository == image.format("{service}")
+
+
+def test_a_service_s_name_inside_another_word_is_not_it() -> None:
+    files = {f"k8s/{s}/d.yaml": deployment(s, f"team/{s}s:prod") for s in ("cart", "user")}
+    got, _ = proposed(files)
+    assert got.images.repository is None
+
+
 def test_one_file_with_everything_is_the_path() -> None:
     got, _ = proposed(
         {"deploy/all.yaml": deployment("a", "a") + "---\n" + deployment("b", "b"), "deploy/x.yaml": "a: b"}

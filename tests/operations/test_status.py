@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import RefusedError
+from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.readouts import status as core_status
 from rollback_lib.core.readouts.status import Status
 from rollback_lib.core.releases import live
 from rollback_lib.core.run.journal import Mark
 from rollback_lib.core.run.records import Request, Resolution
+from rollback_lib.core.settings.model import Smoke
 from rollback_lib.core.traffic import slots
 from rollback_lib.operations import status
 from rollback_lib.pipeline import loop
@@ -193,3 +196,27 @@ def test_what_runs_is_asked_once_and_no_pipeline_is_entered(
     assert look(world).current.release == runs
     assert looks.count(list(live.KINDS_READ)) == 1
     assert len(tried) <= 3
+
+
+def test_a_smoke_test_that_fails_is_shown_and_one_that_may_not_be_asked_says_nothing_of_its_service(
+    world: SmallWorld,
+) -> None:
+    tests = (
+        Smoke(service="cart", path="/health", port=8080), Smoke(service="users", path="/health/slow", port=8080),
+        Smoke(service="cart", path="/orders", port=8080, method="POST"), Smoke(service="users", path="/in", port=8080),
+    )  # fmt: skip
+    verify = msgspec.structs.replace(world.settings.verify, smoke=tests)
+    world.settings = msgspec.structs.replace(world.settings, verify=verify)
+    world.cluster.answers = {
+        "/health": Answered(status=200), "/health/slow": Answered(status=503),
+        "/in": Answered(problem="the API server forbids it", forbidden=True),
+    }  # fmt: skip
+    found = look(world)
+    assert [(c.service, c.kind, c.good) for c in found.smoke] == [
+        ("cart", "smoke", True), ("users", "smoke", False), ("cart", "not-asked", True), ("users", "not-asked", True),
+    ]  # fmt: skip
+    said = core_status.text(found)
+    assert "FAIL smoke  users/health/slow: answered 503, expected 200." in said
+    assert "?    smoke" in said
+    assert "cart/health: 200" not in said
+    assert world.settings.verify.smoke[2].where in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,15 +12,21 @@ from rollback_lib.core.evidence.findings import plain
 from rollback_lib.core.settings.checks import Ask, Step
 from rollback_lib.core.settings.types import seconds
 
+NOT_ASKED: Final = "not-asked"  # the kind of a check that says nothing of its service
+
 
 class Answered(msgspec.Struct, frozen=True):
-    """What came back. ``status`` 0: nothing did, and ``problem`` says why. A command's exit code is 0 or not good."""
+    """What came back. ``status`` 0: nothing did, and ``problem`` says why. A command's exit code is 0 or not good.
+
+    ``forbidden``: the API server does not let us ask, so it says nothing of the service.
+    """
 
     status: int = 0
     body: bytes = b""
     headers: Mapping[str, str] = {}
     seconds: float = 0.0
     problem: str = ""
+    forbidden: bool = False
 
 
 def judge(asked: Ask, got: Answered) -> tuple[str, bool]:
@@ -61,6 +67,18 @@ def _wrong(asked: Ask, got: Answered) -> str:
 
 def _found(pattern: str | None, body: bytes) -> bool:
     return pattern is None or bool(re.search(pattern, body[:100_000].decode(errors="replace")))
+
+
+def is_forbidden(status: int, body: bytes) -> bool:
+    """Whether an answer through the API server is its own refusal of `pods/proxy`, and not a 403 of the pod's."""
+    if status != 403:
+        return False
+    try:
+        said = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    theirs = {"kind": "Status", "apiVersion": "v1", "reason": "Forbidden", "details": {"kind": "pods"}}
+    return contains(said, theirs)
 
 
 def contains(found: Any, asked: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -121,18 +121,25 @@ def guess_repository(manifests: Sequence[Manifest], services: Iterable[str]) -> 
         if not found:
             continue
         prefix, _, last = found["repository"].rpartition("/")
-        if not prefix or last not in known:
-            continue
-        pattern = f"{prefix}/{{service}}"
-        patterns.setdefault(pattern, set()).add(last)
-        if found["tag"]:
-            tags.setdefault(pattern, {})[found["tag"]] = None
+        for service, shape in _shapes(last, known) if prefix else ():
+            pattern = f"{prefix}/{shape}"
+            patterns.setdefault(pattern, set()).add(service)
+            if found["tag"]:
+                tags.setdefault(pattern, {})[found["tag"]] = None
     if not patterns:
         return None, ()
-    best = min(patterns, key=lambda p: (-len(patterns[p]), p))
+    best = min(patterns, key=lambda p: (-len(patterns[p]), len(p), p))
     if len(patterns[best]) * 2 < len(known):  # somebody else's image, that is named like what runs it
         return None, ()
     return best, tuple(tags.get(best, {}))
+
+
+def _shapes(last: str, services: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(a service, the last part of an image's name with it left open), for each whose name is whole words of it."""
+    for service in services:
+        found = re.fullmatch(rf"(.*[-_.])?{re.escape(service)}([-_.].*)?", last)
+        if found:
+            yield service, f"{found[1] or ''}{{service}}{found[2] or ''}"
 
 
 def is_mutable(tag: str) -> bool:

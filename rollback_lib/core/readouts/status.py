@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core import errors
+from rollback_lib.core.evidence.smoke import NOT_ASKED
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.redact import redact
@@ -17,7 +18,7 @@ from rollback_lib.core.releases.current import MutableTag
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run.journal import UNKNOWN, Ending
-from rollback_lib.core.run.records import Request, WorkloadState
+from rollback_lib.core.run.records import CheckResult, Request, WorkloadState
 from rollback_lib.core.wording import wrapped
 
 _DIGITS: Final = 12  # of a digest, for people; `--output json` has it whole
@@ -96,6 +97,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     traffic: str = UNKNOWN  # open | closed | unknown, as the cluster says
     traffic_why: str = ""  # why it is not known
     closed: tuple[str, ...] = ()  # what is closed, since when and by which run
+    smoke: tuple[CheckResult, ...] = ()  # one try each; ``kind`` not-asked says nothing of the service
     lock: str = ""  # who holds it, in words; empty: it is free
 
 
@@ -138,6 +140,7 @@ def _lines(status: Status) -> Iterator[str]:
     yield ""
     for workload in sorted(status.workloads, key=lambda w: w.is_well or w.is_off):
         yield from _workload(workload)
+    yield from _smoke(status.smoke)
     if not status.workloads:
         yield "No workload of the application runs here."
     if status.others:
@@ -146,6 +149,13 @@ def _lines(status: Status) -> Iterator[str]:
     if status.mutable_tags:
         yield ""
         yield from wrapped(moved(status.mutable_tags), "  ! ")
+
+
+def _smoke(tests: Sequence[CheckResult]) -> Iterator[str]:
+    """What fails, and what was not asked; a test that is as expected needs no line."""
+    for test in tests:
+        if test.kind == NOT_ASKED or not test.good:
+            yield from wrapped(test.text, "?    smoke  " if test.kind == NOT_ASKED else "FAIL smoke  ", " " * 12)
 
 
 def _last(run: LastRun | None) -> str:

@@ -295,11 +295,11 @@ class _Taking:
             return UNKNOWN, "The registry could not tell: mend that, or go on without its proof."
         if self._on_nodes() and not may_nodes:
             return ON_NODES, "The registry lost it, but nodes have it: push it again, or rely on them."
-        if not may_reference and self.found[-1].candidate.rung == "reference" and self.found[-1].state == "present":
-            return REFERENCE, "The reference tag exists, but nothing proves which release it is."
         if by_choice := [f.candidate.rung for f in self.found if f.candidate.against and f.state == "present"]:
             ways = " or ".join(f"`--accept {IMAGE_FROM}:{rung}`" for rung in dict.fromkeys(by_choice))
-            return f"{IMAGE_FROM}:{by_choice[-1]}", f"Look which of them ran, and take it with {ways}."
+            return f"{IMAGE_FROM}:{by_choice[-1]}", f"Nothing here shows what ran: look, and say it with {ways}."
+        if not may_reference and self.found[-1].candidate.rung == "reference" and self.found[-1].state == "present":
+            return REFERENCE, "The reference tag exists, but nothing proves which release it is."
         if any(f.other and f.state == "present" for f in self.found):
             fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."
             return f"{MOVED}:{self.release}", fix

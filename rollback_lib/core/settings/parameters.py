@@ -146,6 +146,8 @@ ACCEPT_CODES: Final[dict[str, str]] = {
     "cluster-unknown": "",
     "image-on-nodes-only": "",
     "reference-image": "",
+    "image-from": "RUNG",
+    "unproven-images": "",
     "schema": "MIGRATION",
     "unproven-target": "",
     "quarantined": "",

@@ -134,6 +134,13 @@ def test_what_the_failed_release_removed_comes_back(world: World, kind: str, api
     assert (kind, "thing") in world.cluster.objects
 
 
+def test_the_last_line_names_the_service_that_is_not_there_and_not_made(world: World) -> None:
+    releases(world, "thing.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: thing}\n", "v1", "v2")
+    releases(world, "other.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n", "v1", "v2")
+    outcome = operation.execute(world.run(), world.ports())
+    assert "Not in the cluster, and not made by a rollback: Service/thing." in outcome.last_line
+
+
 def test_where_nobody_knows_what_runs_nothing_is_known_to_be_removed(world: World) -> None:
     releases(world, "thing.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: thing}\n", "v1")
     for name in ("cart", "user"):

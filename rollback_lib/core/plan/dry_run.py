@@ -246,7 +246,10 @@ def refused_by_server(
     if taken and (held := recreate.holders(draft.target, services)):
         held_by = "; ".join(held)
         fix = f"{held_by[0].upper()}{held_by[1:]}, and gives it up only after this one "
-        fix += "would have it. Free it by hand; then plan again."
+        fix += (
+            "would have it. Give that one another (`kubectl edit`), then plan again; one that is deleted is not made "
+        )
+        fix += "again by a rollback."
     elif taken:
         fix = (
             "Another Service has it, maybe in another namespace (`kubectl get services --all-namespaces`), so one that "

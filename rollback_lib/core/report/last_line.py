@@ -90,8 +90,10 @@ def _kept(plan: Plan, verification: Verification | None) -> str:
     lost = [c.text for c in verification.checks if c.kind == "traffic" and not c.good] if verification else []
     kept = [f"{o.ref} {o.kept[0]}" for s in plan.services for o in s.objects if o.kept and o.ref.type in _MATTERS]
     said = " ".join(lost[:2]) or (f"Kept as somebody set it: {some(kept)}." if kept else "")
+    gone = [str(o.ref) for s in plan.services for o in s.objects if o.absent and o.ref.type in _MATTERS]
+    missing = f"Not in the cluster, and not made by a rollback: {some(gone)}." if gone else ""
     besides = some(plan.isolation.besides) if plan.closes else ""
-    return " ".join(filter(None, (said, f"It stayed open at {besides}." if besides else "")))
+    return " ".join(filter(None, (said, missing, f"It stayed open at {besides}." if besides else "")))
 
 
 def _runs(plan: Plan, verification: Verification, again: str = "") -> str:

@@ -58,9 +58,10 @@ test-jenkins: $(VENV)/.done
 cluster: $(VENV)/.done
 	$(BIN)/python tests/cluster/build.py
 
-# With it the kubectl that was built with the cluster is tried on the sandbox.
+# With it the kubectl that was built with the cluster is tried on the sandbox. A file stays with one worker: some tell a
+# story in their order.
 test-cluster: $(VENV)/.done
-	$(BIN)/pytest -n 2 -m "not alone" tests/cluster tests/sandbox/test_kubectl.py
+	$(BIN)/pytest -n 2 --dist loadscope -m "not alone" tests/cluster tests/sandbox/test_kubectl.py
 	$(BIN)/pytest -m alone tests/cluster
 
 bench: $(VENV)/.done

@@ -39,6 +39,7 @@ class FakeRegistry:
 
     def __init__(self) -> None:
         self.stored: dict[tuple[str, str], tuple[str, bytes]] = {}
+        self.blobs: dict[tuple[str, str], bytes] = {}
         self.asked: list[ReceivedRequest] = []
         self.moods: list[Callable[[_Handler, str, str], bool]] = []
         self.users: dict[str, str] = {}
@@ -74,10 +75,19 @@ class FakeRegistry:
     def count(self, method: str) -> int:
         return sum(a.method == method and "/manifests/" in a.path for a in self.asked)
 
-    def push(self, repository: str, tag: str, platforms: tuple[str, ...] = (), config: str = "") -> str:
-        """Store an image, or an index with one manifest a platform; the digest of what the tag names."""
+    def push(
+        self, repository: str, tag: str, platforms: tuple[str, ...] = (), config: str = "", plain: str = ""
+    ) -> str:
+        """Store an image, or an index with one manifest a platform; the digest of what the tag names.
+
+        ``plain``: an image that says in its configuration for which platform it is.
+        """
         if not platforms:
-            config_digest = digest_of(f"{repository}{tag}{config}".encode())
+            system, _, machine = plain.partition("/")
+            blob = json.dumps({"os": system, "architecture": machine, "of": f"{repository}{tag}{config}"}).encode()
+            config_digest = digest_of(blob if plain else f"{repository}{tag}{config}".encode())
+            if plain:
+                self.blobs[repository, config_digest] = blob
             return self._store(repository, tag, OCI, {"config": {"digest": config_digest}, "layers": []})
         entries = []
         for platform in platforms:
@@ -180,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if parts.path == "/token":
             return self.token(parts.query)
-        repository, _, target = parts.path.removeprefix("/v2/").partition("/manifests/")
+        what = "/blobs/" if "/blobs/" in parts.path else "/manifests/"
+        repository, _, target = parts.path.removeprefix("/v2/").partition(what)
         if fake.auth and not self.authorized():
             may = "pull,push" if self.command == "PUT" and not fake.vague else "pull"
             scope = f'service="fake",scope="repository:{repository}:{may}"'
@@ -194,6 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
             stored = (self.headers["Content-Type"], self.body)
             fake.stored |= {(repository, name): stored for name in (target, digest_of(self.body))}
             return self.answer(201, b"", {"Docker-Content-Digest": digest_of(self.body)})
+        if what == "/blobs/":
+            blob = fake.blobs.get((repository, target))
+            return self.answer(404) if blob is None else self.answer(200, blob)
         kind, body = fake.stored.get((repository, target), ("", b""))
         if not kind or kind not in self.headers.get("Accept", ""):
             return self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')

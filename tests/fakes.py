@@ -57,6 +57,7 @@ class FakeCluster:
         self.event_list: list[Object] = []
         self.unreadable: set[str] = set()  # kinds whose content we may not get
         self.pulls: Mapping[str, str] = {}  # what a tag is when a node pulls it
+        self.node_list: Sequence[Object] | None = None  # None: they may not be listed
         for obj in objects:
             self.put(obj)
 
@@ -122,7 +123,7 @@ class FakeCluster:
         return frozenset(found.get("data") or {}) if found else None
 
     def nodes(self) -> Mapping[str, Object] | None:
-        return None
+        return None if self.node_list is None else {name_of(n): n for n in self.node_list}
 
     def dry_run_patch(self, kind: str, api_version: str, name: str, operations: Sequence[Operation]) -> DryRun:
         found = apply_operations(self.objects[kind, name], operations)

@@ -7,7 +7,8 @@ everything spends the quota that the real pulls need (goharbor/harbor#20632).
 
 **The price**: the digest set of a plain image has its manifest digest only, and that of an index has no configuration
 digests. Runtimes report a configuration digest only for images that were not pulled (imported, or built on the node),
-or through cri-dockerd. Whoever meets such an ``imageID`` asks again with ``configs=True``: one GET a manifest.
+or through cri-dockerd. Whoever meets such an ``imageID``, or must know for which platform a plain image is, asks again
+with ``configs=True``: one GET a manifest, and one of a plain image's configuration, which no quota counts.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from types import TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
-from rollback_lib.adapters import bounded, http
+import msgspec
+
+from rollback_lib.adapters import bounded
 from rollback_lib.adapters.registry_credentials import HUB, CredentialStore
-from rollback_lib.adapters.registry_http import RegistryHttp, new_session
-from rollback_lib.core.errors import FailedError, Problem, RefusedError, StaleError, UsageError
+from rollback_lib.adapters.registry_http import RegistryHttp, mirror_problem, new_session, own_url
+from rollback_lib.core.errors import FailedError, RefusedError, StaleError, UsageError
 from rollback_lib.core.images.reference import ImageReference, is_digest, is_registry_tag, parse
 from rollback_lib.core.images.registry_answers import (
     Absent,
@@ -33,6 +36,7 @@ from rollback_lib.core.images.registry_answers import (
     CannotTell,
     Present,
     config_digest,
+    config_platform,
     for_platform,
     read_index,
     read_put,
@@ -70,7 +74,7 @@ class RegistryClient:
     ) -> None:
         self._stopped = stopped
         self._mirrors = dict(mirrors or {})
-        problems = [p for host, url in self._mirrors.items() if (p := _mirror_problem(host, url))]
+        problems = [p for host, url in self._mirrors.items() if (p := mirror_problem(host, url))]
         if problems:
             raise UsageError(*problems)
         self._store = CredentialStore(docker_config, environ or {}, own_hosts, helper_timeout)
@@ -82,6 +86,7 @@ class RegistryClient:
         self._asking: dict[tuple[str, str, str], threading.Lock] = {}
         self._decided: dict[tuple[str, str, str, bool], _Decided] = {}
         self._limited: dict[tuple[str, str], CannotTell] = {}
+        self._platforms: dict[tuple[str, str, str], str] = {}
         self._answers: dict[tuple[str, tuple[str, ...], bool], Answer] = {}
 
     def __enter__(self) -> Self:
@@ -99,8 +104,9 @@ class RegistryClient:
     ) -> dict[str, Answer]:
         """One answer for each distinct reference, in the order given; never raises for what a registry does.
 
-        An index is present when it has each of ``platforms`` and their manifests answer. Without platforms only the
-        digest is asked for (HEAD): enough to see where a mutable tag points. ``configs`` completes the digest sets.
+        An index is present when it has one of ``platforms`` whose manifest answers. Without platforms only the digest
+        is asked for (HEAD): enough to see where a mutable tag points. ``configs`` completes the digest sets, and a
+        plain image is present only for the platform that its configuration names.
         """
         wanted, key = tuple(dict.fromkeys(references)), (tuple(platforms), configs)
         by_host: dict[str, list[tuple[str, ImageReference]]] = {}
@@ -203,10 +209,16 @@ class RegistryClient:
             return Answer(text, "unknown", named, known, text=first.text, status=first.status)
         if first.is_index and platforms:
             return self._look_into(text, reference, first, platforms, configs)
-        digests = [first.digest]
+        digests, platform = [first.digest], ""
         if configs and not first.is_index:
             digests += self._config(reference, first)
-        return Answer(text, "present", first.digest, tuple(digests), text=f"{text} is {first.digest}")
+            platform = self._platform(reference, digests[-1]) if platforms and len(digests) > 1 else ""
+        answer = Answer(text, "present", first.digest, tuple(digests), text=f"{text} is {first.digest}")
+        if not platform:
+            return answer
+        missing = {p: f"the image is for {platform}, not for {p}" for p in platforms if p != platform}
+        fits = tuple(p for p in platforms if p == platform)
+        return msgspec.structs.replace(answer, platforms=fits, missing=missing).on(platforms)
 
     def _look_into(
         self, text: str, reference: ImageReference, index: Present, platforms: tuple[str, ...], configs: bool
@@ -221,36 +233,35 @@ class RegistryClient:
             return Answer(text, "unknown", index.digest, only, text=whole.text, status=whole.status)
         parts = read_index(whole.body)
         digests = [index.digest, *(part.digest for part in parts if part.platform)]
-        missing: list[str] = []
-        unknown: list[str] = []
+        missing: dict[str, str] = {}
+        untold: dict[str, str] = {}
+        lost: list[str] = []
         status = 0
-        said: list[str] = []
         for platform in platforms:
             fitting = for_platform(parts, platform)
             if not fitting:
-                missing.append(platform)
-                said.append(f"the index has nothing for {platform}")
+                missing[platform] = f"the index has nothing for {platform}"
             for part in fitting:
                 found = self._manifest(reference, part.digest)
                 if isinstance(found, Absent):
-                    missing.append(platform)
-                    said.append(f"the index names {part.digest} for {part.platform}, and it is not there")
+                    missing[platform] = f"the index names {part.digest} for {part.platform}, and it is not there"
+                    lost.append(platform)
                 elif isinstance(found, CannotTell):
-                    unknown.append(platform)
+                    untold[platform] = found.text
                     status = found.status
-                    said.append(found.text)
                 elif configs:
                     digests += self._config(reference, found)
         return Answer(
             reference=text,
-            state="absent" if missing else "unknown" if unknown else "present",
+            state="present",
             digest=index.digest,
             digests=tuple(dict.fromkeys(digests)),
-            platforms=tuple(p for p in platforms if p not in missing and p not in unknown),
-            missing_platforms=tuple(dict.fromkeys(missing)),
+            platforms=tuple(p for p in platforms if p not in missing and p not in untold),
+            missing=missing,
+            untold={p: said for p, said in untold.items() if p not in missing},
+            lost=tuple(lost),
             status=status,
-            text=f"{text}: " + "; ".join(said) if said else f"{text} is {index.digest}",
-        )
+        ).on(platforms)
 
     def _not_by_digest(self, text: str, reference: ImageReference, named: str) -> Answer:
         """The tag's header named a digest that is not there, and by which the nodes would pull. What does it hold?"""
@@ -266,6 +277,17 @@ class RegistryClient:
         whole: _Decided = found if found.body else self._manifest(reference, found.digest, body=True)
         digest = config_digest(whole.body) if isinstance(whole, Present) else ""
         return [digest] if digest else []
+
+    def _platform(self, reference: ImageReference, config: str) -> str:
+        """For which platform a configuration says that its image is; empty where it cannot be read."""
+        key = (reference.host, reference.path, config)
+        if key not in self._platforms:
+            reply = self._registry(reference.host).blob(reference.path, config)
+            found = config_platform(reply.body, config) if reply.status == 200 else ""
+            if not found:
+                return ""
+            self._platforms[key] = found
+        return self._platforms[key]
 
     def _manifest(self, reference: ImageReference, target: str, *, body: bool = False) -> _Decided:
         """What the registry has under a tag or digest, asked once however many threads want to know."""
@@ -300,7 +322,7 @@ class RegistryClient:
     def _registry(self, host: str) -> RegistryHttp:
         with self._lock:
             if host not in self._hosts:
-                url = self._mirrors.get(host) or (HUB_URL if host == HUB else _own_url(host))
+                url = self._mirrors.get(host) or (HUB_URL if host == HUB else own_url(host))
                 asked = HUB if url == HUB_URL else urlsplit(url).netloc
                 self._hosts[host] = RegistryHttp(
                     url,
@@ -326,23 +348,3 @@ def _is_tag(text: str, reference: ImageReference, tag: str) -> bool:
         found = parse(text)
         return (found.name, found.target) == (reference.name, tag)
     return False
-
-
-def _own_url(host: str) -> str:
-    return f"http://{host}" if http.is_here(f"http://{host}") else f"https://{host}"
-
-
-def _mirror_problem(host: str, url: str) -> Problem | None:
-    key = f"images.registries.{host}.url"
-    try:
-        parts = urlsplit(url)
-        port_ok = parts.port is None or parts.port > 0
-    except ValueError:
-        return Problem("this is no URL", key=key)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok or parts.query or parts.fragment:
-        return Problem("a registry's URL is https://host[:port][/path]", key=key)
-    if "@" in parts.netloc:
-        return Problem("a registry's URL must not hold a user or password", key=key, fix="use Docker's config.json")
-    if parts.scheme == "http" and not http.is_here(url):
-        return Problem("plain http is only for a registry on this machine", key=key, fix="use https")
-    return None

@@ -22,6 +22,7 @@ import urllib3
 from rollback_lib.adapters import bounded, http
 from rollback_lib.adapters.http import Answer
 from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
+from rollback_lib.core.errors import Problem
 from rollback_lib.core.images.registry_answers import ACCEPT, Reply, retry_after
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -72,15 +73,19 @@ class RegistryHttp:
         """Ask for one manifest. Whatever goes wrong is in the reply."""
         return self._ask(method, path, target, {"Accept": ACCEPT}, "pull")
 
+    def blob(self, path: str, digest: str) -> Reply:
+        """Read a small blob, such as a configuration. Whatever goes wrong is in the reply."""
+        return self._ask("GET", path, digest, {}, "pull", what="blobs")
+
     def put_manifest(self, path: str, tag: str, media_type: str, body: bytes) -> Reply:
         """Store these bytes under a tag. Whatever goes wrong is in the reply; the write may have been done even so."""
         return self._ask("PUT", path, tag, {"Content-Type": media_type}, "pull,push", data=body)
 
     def _ask(
         self, method: Literal["HEAD", "GET", "PUT"], path: str, target: str, headers: dict[str, str], may: str,
-        **more: Any,
+        what: str = "manifests", **more: Any,
     ) -> Reply:  # fmt: skip
-        url = f"{self.base}/v2/{path}/manifests/{target}"
+        url = f"{self.base}/v2/{path}/{what}/{target}"
         who = "anonymously"
         sent = len(more.get("data", b""))
 
@@ -257,3 +262,25 @@ def _failure(problem: requests.RequestException) -> _Failure:
     if isinstance(problem, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return _Failure("the connection broke", again=True)
     return _Failure(f"the request failed ({type(problem).__name__})")
+
+
+def own_url(host: str) -> str:
+    """Where a host's images are asked for when no mirror is named."""
+    return f"http://{host}" if http.is_here(f"http://{host}") else f"https://{host}"
+
+
+def mirror_problem(host: str, url: str) -> Problem | None:
+    """What is wrong with the URL that is to answer for a host's images; None where nothing is."""
+    key = f"images.registries.{host}.url"
+    try:
+        parts = urlsplit(url)
+        port_ok = parts.port is None or parts.port > 0
+    except ValueError:
+        return Problem("this is no URL", key=key)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok or parts.query or parts.fragment:
+        return Problem("a registry's URL is https://host[:port][/path]", key=key)
+    if "@" in parts.netloc:
+        return Problem("a registry's URL must not hold a user or password", key=key, fix="use Docker's config.json")
+    if parts.scheme == "http" and not http.is_here(url):
+        return Problem("plain http is only for a registry on this machine", key=key, fix="use https")
+    return None

@@ -14,7 +14,8 @@ class Registry(Protocol):
     def look_up(
         self, references: Sequence[str], *, platforms: Sequence[str] = ..., configs: bool = False
     ) -> Mapping[str, Answer]:
-        """An answer for each reference. ``configs``: with the config digests, at the price of one GET a manifest."""
+        """An answer for each reference. ``configs``: with the config digests, at the price of one GET a manifest, and
+        with the platform of plain images, at that of one more."""
         ...
 
 

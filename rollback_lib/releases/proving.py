@@ -5,7 +5,7 @@ Tells which release runs where the ledger does not know.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.images import ladder, silence
 from rollback_lib.core.images.ladder import Running, Wanted, ladder_settings
+from rollback_lib.core.images.nodes import UNSEEN, Nodes
 from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import ContainerImage
@@ -35,7 +36,8 @@ def prove(
     ``known``: what the registry said to whoever asked before; what it says here is added. Raises RefusedError where an
     image is not proven, or pods cannot be seen.
     """
-    wanted = reading.containers_of(request, ports, resolution)
+    nodes = UNSEEN if request.offline else what_runs.nodes(ports)
+    wanted = reading.containers_of(request, ports, resolution, nodes)
     settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     if request.offline:
         unproven = tuple(ladder.unproven(w, own=ladder.is_own(w, settings)) for w in wanted)
@@ -50,17 +52,21 @@ def prove(
         )  # fmt: skip
     release = resolution.target.release
     running = live.running(now, release)
-    platforms = what_runs.node_platforms(ports)
     # A node that was given an image by other means than a pull names it by its config's digest.
     bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
     team = [w for w in wanted if ladder.is_own(w, settings, running.get(w.ref, ()))]
     files = naming.look(request, resolution, now, ports, team, settings)
     wanted = [msgspec.structs.replace(w, evidence=files.evidence.get(w.ref, w.evidence)) for w in wanted]
-    asker = _Asker(ports, platforms, {} if known is None else known, configs=bare)
+    asker = _Asker(ports, _platforms(wanted, nodes), {} if known is None else known, configs=bare)
     pods = {w.ref: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
-    while missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w.ref])}:
-        asker.ask(missing)
     accepted = frozenset(request.accept)
+    while True:
+        if missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w.ref])}:
+            asker.ask(missing)
+        elif not asker.ask_closely(
+            ladder.plain(w, release, settings, asker.answers, pods[w.ref], accepted) for w in wanted
+        ):
+            break
     choices: list[ladder.Choice] = []
     refused: list[silence.Refused] = []
     used: set[str] = set()
@@ -114,8 +120,25 @@ def prove(
         images=tuple(live.beside(i, there.get(i.ref), asker.answers, settings.mutable_tags) for i in images),
         mutable_tags=current.still_failed(images, mutable, releases, settings, asker.answers),
         accepted=tuple(sorted(used)),
-        warnings=silence.warnings(choices, asker.answers),
+        warnings=(*_of_nodes(wanted, nodes, asker.answers), *silence.warnings(choices, asker.answers)),
     )
+
+
+def _platforms(wanted: Sequence[Wanted], nodes: Nodes) -> tuple[str, ...]:
+    return tuple(sorted({p for w in wanted for p in w.nodes.platforms})) or nodes.platforms
+
+
+def _of_nodes(wanted: Sequence[Wanted], nodes: Nodes, answers: Mapping[str, Answer]) -> Iterator[str]:
+    """What could not be seen of the nodes, where that leaves an image less than proven."""
+    if nodes.all is None:
+        if any(a.platforms or a.missing for a in answers.values()):
+            yield ladder.ASSUMED_FOR
+        return
+    for workload in dict.fromkeys(w.ref.workload for w in wanted if not w.nodes.platforms):
+        yield (
+            f"{workload}: no Ready node takes its pods now (nodeSelector, affinity, taints, cordons), so whether its "
+            f"images are for the nodes to come is not known"
+        )
 
 
 def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ...]:
@@ -140,8 +163,17 @@ class _Asker:
     def __init__(self, ports: Ports, platforms: Sequence[str], answers: dict[str, Answer], *, configs: bool) -> None:
         self._ports, self._platforms, self._configs = ports, platforms, configs
         self.answers = answers
+        self._closely: set[str] = set()
 
     def ask(self, references: Iterable[str]) -> None:
         new = sorted(set(references) - set(self.answers))
         if new:
             self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)
+
+    def ask_closely(self, references: Iterable[str]) -> bool:
+        """Ask again for which platform these plain images are; False where there is none that was not asked so."""
+        new = sorted(set(references) - self._closely - {""})
+        self._closely |= set(new)
+        if new and not self._configs:
+            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=True)
+        return bool(new)

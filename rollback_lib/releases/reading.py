@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
+from rollback_lib.core.images.nodes import UNSEEN, Nodes
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.objects import kind_of, named_containers
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
@@ -65,7 +66,7 @@ def known(once: Once, manifest: Manifest) -> None:
     once.of(("file", manifest.file, manifest.data), lambda: manifest)
 
 
-def containers_of(request: Request, ports: Ports, resolution: Resolution) -> list[Wanted]:
+def containers_of(request: Request, ports: Ports, resolution: Resolution, nodes: Nodes = UNSEEN) -> list[Wanted]:
     """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
     target = release(ports, request.settings, resolution.target.commit)
     # what is of another namespace is never written, so no image of it is needed
@@ -76,10 +77,11 @@ def containers_of(request: Request, ports: Ports, resolution: Resolution) -> lis
             service = whose.get((file, document.index, document.part))
             if service is None or kind_of(document.object) == "Job":
                 continue
+            here = nodes.of(document.object)
             for ref, container in named_containers(document.object):
                 found[ref] = Wanted(
                     service, ref, str(container.get("image") or ""), str(container.get("imagePullPolicy") or ""),
-                    resolution.recorded.image(ref) if resolution.recorded else None,
+                    resolution.recorded.image(ref) if resolution.recorded else None, nodes=here,
                 )  # fmt: skip
     return list(found.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rollback_lib.collectors import ledger as collector
+from rollback_lib.core.images.nodes import Nodes
 from rollback_lib.core.releases import matching
 from rollback_lib.core.releases.ledger import Ledger
 from rollback_lib.core.releases.live import Live
@@ -34,12 +35,12 @@ def matched(request: Request, now: Now, ports: Ports) -> Matched:
     return collector.with_configuration(found, now.ledger, ports) if request.to == LAST_GOOD else found
 
 
+def nodes(ports: Ports) -> Nodes:
+    """The nodes of the cluster, as far as we may list them."""
+    found = ports.cluster.nodes()
+    return Nodes(None if found is None else tuple(found.values()))
+
+
 def node_platforms(ports: Ports) -> tuple[str, ...]:
-    """The platforms of the nodes; linux/amd64 where we may not list them."""
-    nodes = ports.cluster.nodes() or {}
-    found = {
-        f"{info.get('operatingSystem')}/{info.get('architecture')}"
-        for n in nodes.values()
-        if (info := (n.get("status") or {}).get("nodeInfo") or {}).get("architecture")
-    }
-    return tuple(sorted(found)) or ("linux/amd64",)
+    """The platforms that any new pod may meet; linux/amd64 where we may not list nodes."""
+    return nodes(ports).platforms

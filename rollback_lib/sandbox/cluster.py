@@ -132,7 +132,7 @@ class Sandbox:
 
 
 def _node(node: Node, stamp: str) -> dict[str, Any]:
-    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    architecture = "amd64"  # what this kubelet pulls for, whatever the machine is
     labels = {
         "kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture,
     }  # fmt: skip

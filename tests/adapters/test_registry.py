@@ -51,11 +51,49 @@ def test_an_index_is_present_when_the_manifest_of_each_platform_answers(fake: Fa
     assert fake.count("GET") == 1
 
 
-def test_an_index_without_a_platform_of_the_nodes_is_not_there_for_them(fake: FakeRegistry, tmp_path: Path) -> None:
+def test_an_index_with_one_platform_of_the_nodes_is_there_and_says_which_are_missing(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
     fake.push(REPO, "v1", ("linux/amd64",))
     answer = ask(fake, tmp_path, platforms=BOTH)
-    assert (answer.state, answer.missing_platforms) == ("absent", ("linux/arm64",))
+    assert (answer.state, answer.platforms, list(answer.missing)) == ("present", ("linux/amd64",), ["linux/arm64"])
     assert "nothing for linux/arm64" in answer.text
+    answer = ask(fake, tmp_path, platforms=("linux/arm64", "windows/amd64"))
+    assert (answer.state, answer.platforms) == ("absent", ())
+
+
+def test_an_index_of_which_the_only_platform_cannot_be_looked_at_is_unknown(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1", ("linux/amd64",))
+    child = json.loads(fake.stored[REPO, "v1"][1])["manifests"][0]["digest"]
+    fake.mood(503, target=child)
+    answer = ask(fake, tmp_path, platforms=BOTH)
+    assert (answer.state, list(answer.untold), list(answer.missing)) == ("unknown", ["linux/amd64"], ["linux/arm64"])
+    assert answer.on(("linux/arm64",)).state == "absent"
+
+
+def test_a_plain_image_says_its_platform_for_one_get_of_its_manifest_and_one_of_its_configuration(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.push(REPO, "v1", plain="linux/arm64")
+    answer = ask(fake, tmp_path, platforms=BOTH, configs=True)
+    assert (answer.state, answer.platforms, list(answer.missing)) == ("present", ("linux/arm64",), ["linux/amd64"])
+    gets = [a.path for a in fake.asked if a.method == "GET"]
+    assert (fake.count("GET"), len(gets)) == (1, 2), gets
+    answer = ask(fake, tmp_path, configs=True)
+    assert (answer.state, "the image is for linux/arm64, not for linux/amd64" in answer.text) == ("absent", True)
+
+
+@pytest.mark.parametrize("wrong", ["gone", "other bytes", "no platform"])
+def test_a_configuration_that_does_not_tell_proves_nothing_against_the_image(
+    fake: FakeRegistry, tmp_path: Path, wrong: str
+) -> None:
+    fake.push(REPO, "v1", plain="" if wrong == "no platform" else "linux/arm64")
+    if wrong == "gone":
+        fake.blobs.clear()
+    elif wrong == "other bytes":
+        fake.blobs = dict.fromkeys(fake.blobs, b'{"os": "linux", "architecture": "arm64"}')
+    answer = ask(fake, tmp_path, configs=True)
+    assert (answer.state, answer.platforms, answer.missing) == ("present", (), {})
 
 
 def test_an_index_whose_manifest_was_deleted_proves_nothing(fake: FakeRegistry, tmp_path: Path) -> None:
@@ -63,7 +101,7 @@ def test_an_index_whose_manifest_was_deleted_proves_nothing(fake: FakeRegistry, 
     kept = {k: v for k, v in fake.stored.items() if k[1] in ("v1", digest)}
     fake.stored = kept
     answer = ask(fake, tmp_path)
-    assert (answer.state, answer.missing_platforms) == ("absent", ("linux/amd64",))
+    assert (answer.state, list(answer.missing), answer.lost) == ("absent", ["linux/amd64"], ("linux/amd64",))
 
 
 def test_configuration_digests_are_read_when_asked_for(fake: FakeRegistry, tmp_path: Path) -> None:

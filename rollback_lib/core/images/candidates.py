@@ -46,7 +46,7 @@ def candidates(
     ladder = [_ledger(repository, wanted.recorded, running)] if wanted.recorded else []
     ladder += _by_name(repository, wanted, release, settings, running)
     ladder.append(_history(repository, running))
-    ladder += [_revision(older, running)] if older else []
+    ladder += [_revision(older, wanted, running)] if older else []
     if settings.reference_tag:
         ladder.append(Candidate("reference", f"{repository}:{settings.reference_tag}", repository=repository))
     return tuple(ladder)
@@ -96,7 +96,7 @@ def _release(
     if tag in settings.mutable_tags:
         return Candidate("release-tag", why=f"{tag} is a tag that moves (images.mutable_tags)")
     text = f"{repository}:{tag}"
-    return Candidate("release-tag", text, repository=repository, tag=tag, running=_pulled_as(text, running))
+    return Candidate("release-tag", text, repository=repository, tag=tag, running=_held_as(text, wanted, running))
 
 
 def _manifest(repository: str, wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) -> Candidate:
@@ -109,7 +109,7 @@ def _manifest(repository: str, wanted: Wanted, settings: ImageSettings, running:
     if not named.tag or named.tag in settings.mutable_tags:
         return Candidate("manifest", why=f"{wanted.image} names a tag that moves")
     return Candidate(
-        "manifest", wanted.image, repository=repository, tag=named.tag, running=_pulled_as(wanted.image, running)
+        "manifest", wanted.image, repository=repository, tag=named.tag, running=_held_as(wanted.image, wanted, running)
     )
 
 
@@ -128,15 +128,15 @@ def _history(repository: str, running: Sequence[Running]) -> Candidate:
     )
 
 
-def _revision(older: Revision, running: Sequence[Running]) -> Candidate:
+def _revision(older: Revision, wanted: Wanted, running: Sequence[Running]) -> Candidate:
     """What an older ReplicaSet or ControllerRevision names; which release that was, only times tell."""
     said = f"{older.name} of {older.created} names it; only its time says that it is this release"
     named = parsed(older.image)
     if named is None:
         return Candidate("revision", why=f"{older.name} names {older.image}, which is no image")
     return Candidate(
-        "revision", older.image, repository=named.repository, tag=named.tag, running=_pulled_as(older.image, running),
-        against=said,
+        "revision", older.image, repository=named.repository, tag=named.tag,
+        running=_held_as(older.image, wanted, running), against=said,
     )  # fmt: skip
 
 
@@ -146,11 +146,16 @@ def _as_is(wanted: Wanted, settings: ImageSettings, running: Sequence[Running]) 
         return Candidate(
             "as-is", why=f"{wanted.image or 'an empty text'} is a placeholder or no image, and not the team's"
         )
-    held = _pulled_as(wanted.image, running)
+    held = _held_as(wanted.image, wanted, running)
     if named.digest and any(same_image((named.digest,), r.image_id) for r in running):
         held = named.digest
     moves = not named.digest and named.tag in ("", "latest", *settings.mutable_tags)
     return Candidate("as-is", wanted.image, repository=named.repository, tag=named.tag, running=held, moves=moves)
+
+
+def _held_as(text: str, wanted: Wanted, running: Sequence[Running]) -> str:
+    """The digest that nodes have under exactly this name: what pods run tells before what a node says it holds."""
+    return _pulled_as(text, running) or wanted.nodes.digest_of(text)
 
 
 def _pulled_as(text: str, running: Sequence[Running]) -> str:

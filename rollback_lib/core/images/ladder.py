@@ -19,6 +19,7 @@ import msgspec
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.images.candidates import candidates
 from rollback_lib.core.images.confirmation import Confirmation, same_name
+from rollback_lib.core.images.nodes import ASSUMED
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import (
@@ -46,6 +47,7 @@ from rollback_lib.core.images.weighing import (
 from rollback_lib.core.kube.objects import field_of
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.settings.model import Settings
+from rollback_lib.core.wording import some
 
 __all__ = [
     "Choice",
@@ -58,6 +60,7 @@ __all__ = [
     "is_own",
     "is_placeholder",
     "ladder_settings",
+    "plain",
     "same_image",
     "to_ask",
     "unproven",
@@ -67,6 +70,9 @@ UNKNOWN: Final = "registry-unknown"
 ON_NODES: Final = "image-on-nodes-only"
 REFERENCE: Final = "reference-image"
 MOVED: Final = "moved-tag"
+ASSUMED_FOR: Final = (
+    f"The nodes may not be listed (`list` on nodes, a ClusterRole), so they are taken for {', '.join(ASSUMED)}."
+)
 
 
 def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSettings:
@@ -100,6 +106,7 @@ def to_ask(
 
     A rung is asked only when no better one is present: looking spends the registry's quota.
     """
+    answers = _for_pods(wanted, answers)
     ladder = candidates(wanted, release, settings, running)
     names = rivals(ladder, wanted)
     for candidate in ladder:
@@ -131,12 +138,7 @@ def choose(
     What is not in ``answers`` counts as "cannot tell". The refusal names the service, the container and everything that
     was tried, and carries the code that would let it through, if one would.
     """
-    own = is_own(wanted, settings, running)
-    found = [look(c, answers, running) for c in candidates(wanted, release, settings, running)]
-    if own and f"{MOVED}:{release}" not in accepted:
-        found = [msgspec.structs.replace(f, other=other_bits(wanted, f.candidate, f.answer)) for f in found]
-    found = with_accepted(decided(found, wanted, answers), wanted, accepted)
-    take = _Taking(wanted, release, own, found)
+    take = _weighed(wanted, release, settings, answers, running, accepted)
     may_unknown, may_nodes, may_reference = (accepts(accepted, c, wanted) for c in (UNKNOWN, ON_NODES, REFERENCE))
     choice = take.proven(may_reference) or take.held_though_unknown()
     if choice is None and may_unknown:
@@ -146,6 +148,42 @@ def choose(
     if choice is not None:
         return choice, ()
     return None, (take.refusal(may_unknown, may_nodes, may_reference),)
+
+
+def plain(
+    wanted: Wanted,
+    release: str,
+    settings: ImageSettings,
+    answers: Mapping[str, Answer],
+    running: Sequence[Running] = (),
+    accepted: frozenset[str] = frozenset(),
+) -> str:
+    """The reference that would be taken, where nobody knows yet for which platform its image is; else empty.
+
+    An index says so; what a node has, it can run.
+    """
+    if not (wanted.nodes.known and wanted.nodes.platforms):
+        return ""
+    taken = _weighed(wanted, release, settings, answers, running, accepted).first(accepts(accepted, REFERENCE, wanted))
+    if taken is None or taken.held or not taken.answer or taken.answer.platforms:
+        return ""
+    return taken.candidate.reference
+
+
+def _for_pods(wanted: Wanted, answers: Mapping[str, Answer]) -> Mapping[str, Answer]:
+    return {reference: answer.on(wanted.nodes.platforms) for reference, answer in answers.items()}
+
+
+def _weighed(
+    wanted: Wanted, release: str, settings: ImageSettings, answers: Mapping[str, Answer], running: Sequence[Running],
+    accepted: frozenset[str],
+) -> _Taking:  # fmt: skip
+    answers = _for_pods(wanted, answers)
+    own = is_own(wanted, settings, running)
+    found = [look(c, answers, running, wanted.nodes) for c in candidates(wanted, release, settings, running)]
+    if own and f"{MOVED}:{release}" not in accepted:
+        found = [msgspec.structs.replace(f, other=other_bits(wanted, f.candidate, f.answer)) for f in found]
+    return _Taking(wanted, release, own, with_accepted(decided(found, wanted, answers), wanted, accepted))
 
 
 class _Taking:
@@ -158,12 +196,16 @@ class _Taking:
         latest = not own and found[0].candidate.tag in ("", "latest") and not digest_of(wanted.image)
         self.from_nodes = (wanted.pull_policy or ("Always" if latest else "IfNotPresent")) != "Always"
 
-    def proven(self, may_reference: bool) -> Choice | None:
+    def first(self, may_reference: bool) -> Found | None:
         """The best rung that the registry has."""
         for f in self.usable:
             if f.state == "present" and self._may_stand_in(f) and (may_reference or f.candidate.rung != "reference"):
-                return self._choice(f)
+                return f
         return None
+
+    def proven(self, may_reference: bool) -> Choice | None:
+        found = self.first(may_reference)
+        return self._choice(found) if found else None
 
     def held_though_unknown(self) -> Choice | None:
         """The registry cannot tell, but the nodes have that digest and would start it: a warning is enough."""
@@ -171,7 +213,8 @@ class _Taking:
             return None
         for f in self.usable:
             if f.state == "unknown" and f.held and f.candidate.rung != "reference" and self._may_stand_in(f):
-                return self._choice(f, "the registry cannot tell, but pods run this digest: the nodes have it")
+                where = f" ({some(f.nodes)})" if f.nodes else ""
+                return self._choice(f, f"the registry cannot tell, but nodes have this digest{where}")
         return None
 
     def unproven(self, may_reference: bool) -> Choice | None:
@@ -194,15 +237,16 @@ class _Taking:
         """Accepted: gone from the registry, and nodes still have it."""
         for f in self._on_nodes():
             if may_unknown or self._may_stand_in(f):
-                return self._choice(f, "gone from the registry: it starts only on nodes that still have it (accepted)")
+                where = f", {some(f.nodes)}" if f.nodes else ""
+                text = f"gone from the registry: it starts only on nodes that still have it{where} (accepted)"
+                return self._choice(f, text)
         return None
 
     def _on_nodes(self) -> list[Found]:
         if not self.from_nodes:
             return []
-        return [
-            f for f in self.usable if f.held and f.answer and f.state == "absent" and not f.answer.missing_platforms
-        ]
+        gone = [f for f in self.usable if f.held and f.answer and f.state == "absent"]
+        return [f for f in gone if f.answer and (not f.answer.missing or f.answer.lost)]
 
     def _may_stand_in(self, found: Found) -> bool:
         """History and reference may only stand in for the release once every rung that names it was looked at."""
@@ -265,8 +309,15 @@ class _Taking:
         named = digest_of(self.wanted.image)
         if rung == "release-tag" and named and digests and named not in digests:
             said.append(f"the release's manifest names {named}, its release tag is {found.digest}")
+        if found.answer and found.state == "present":
+            said += [
+                f"{found.candidate.reference}: {why}; nodes that its pods can use are of that platform, and there they "
+                f"would not start"
+                for why in found.answer.missing.values()
+            ]
+            said += [f"whether nodes of {p} can run it is not known: {why}" for p, why in found.answer.untold.items()]
         for f in self.found[: self.found.index(found)]:
-            if f.answer and f.answer.missing_platforms:
+            if f.answer and f.state == "absent" and f.answer.missing:
                 said.append(f"a better rung cannot run on the nodes: {f.tried}")
         return tuple(f"{place}: {text}" for text in said)
 
@@ -303,6 +354,7 @@ class _Taking:
         if any(f.other and f.state == "present" for f in self.found):
             fix = "What ran is gone from the registry: push it again, choose another release, or take what is there."
             return f"{MOVED}:{self.release}", fix
-        if any(f.answer and f.answer.missing_platforms for f in self.found):
-            return "", "Push the image for the platform of the nodes."
+        if any(f.answer and f.answer.missing for f in self.found):
+            assumed = "" if self.wanted.nodes.known else f" {ASSUMED_FOR}"
+            return "", f"Push the image for the platform of the nodes.{assumed}"
         return "", "Push the image of that release, or choose another release."

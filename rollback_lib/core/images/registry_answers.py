@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 
@@ -35,8 +35,9 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``digest`` may be known although ``state`` is not ``present``: the reference names it, or HEAD told it before GET
     was refused. ``digests`` is the set to compare an ``imageID`` with. ``platforms`` are the node platforms that were
-    proven. ``missing_platforms`` makes an index ``absent``: the nodes could not run it. ``status`` is that of the reply
-    which made it ``unknown``; 0 where none came.
+    proven; ``missing`` and ``untold`` say of the others why nodes of them could not run it, or why that is not known.
+    All three are empty where nothing was asked about platforms. ``lost``: those of the missing ones that it names, and
+    that a node may have pulled before. ``status`` is that of the reply which made it ``unknown``; 0 where none came.
     """
 
     reference: str
@@ -44,9 +45,27 @@ class Answer(msgspec.Struct, frozen=True):
     digest: str = ""
     digests: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
-    missing_platforms: tuple[str, ...] = ()
+    missing: Mapping[str, str] = {}
+    untold: Mapping[str, str] = {}
+    lost: tuple[str, ...] = ()
     text: str = ""
     status: int = 0
+
+    def on(self, platforms: Sequence[str]) -> Answer:
+        """The answer for pods that can be on nodes of these platforms, and of no others.
+
+        One platform that is served is enough. Where there is no such node, the image is there as far as anybody knows.
+        """
+        if not (self.platforms or self.missing or self.untold):
+            return self
+        missing, untold = ({p: said[p] for p in platforms if p in said} for said in (self.missing, self.untold))
+        served = tuple(p for p in platforms if p in self.platforms)
+        said = dict.fromkeys((*missing.values(), *untold.values()))
+        return msgspec.structs.replace(
+            self, state="present" if served or not platforms else "unknown" if untold else "absent",
+            platforms=served, missing=missing, untold=untold, lost=tuple(p for p in self.lost if p in missing),
+            text=f"{self.reference}: " + "; ".join(said) if said else f"{self.reference} is {self.digest}",
+        )  # fmt: skip
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -295,6 +314,16 @@ def config_digest(body: bytes) -> str:
         return ""
     digest = str(config.get("digest", "")) if isinstance(config, dict) else ""
     return digest if is_digest(digest) else ""
+
+
+def config_platform(body: bytes, digest: str) -> str:
+    """The platform in an image's configuration; empty where it names none, or the bytes are not of this digest."""
+    if digest != f"sha256:{hashlib.sha256(body).hexdigest()}":
+        return ""
+    try:
+        return _platform({**_document(body), "variant": ""})  # nodes report none
+    except ValueError:
+        return ""
 
 
 def for_platform(parts: Iterable[Part], platform: str) -> tuple[Part, ...]:

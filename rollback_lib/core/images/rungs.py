@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from rollback_lib.core.images.confirmation import Evidence
+from rollback_lib.core.images.nodes import PodNodes
 from rollback_lib.core.images.reference import ImageReference, digest_of, parse
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 
@@ -46,7 +47,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """One container of one workload, as the target release's manifest has it (placeholders too).
 
     ``pull_policy`` is empty where the manifest leaves it out. ``recorded`` is what really ran for it at this release,
-    where the ledger knows. ``evidence``: what the cluster shows of its past.
+    where the ledger knows. ``evidence``: what the cluster shows of its past; ``nodes``: those that its pods can use.
     """
 
     service: str
@@ -55,6 +56,7 @@ class Wanted(msgspec.Struct, frozen=True):
     pull_policy: str = ""
     recorded: RecordedContainer | None = None
     evidence: Evidence = Evidence()
+    nodes: PodNodes = PodNodes()
 
     @property
     def place(self) -> str:

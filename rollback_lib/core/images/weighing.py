@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.images.confirmation import Confirmation, of_tags
+from rollback_lib.core.images.nodes import PodNodes
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import Candidate, Running, TriedRung, Wanted, same_image
@@ -72,7 +73,7 @@ def accepts(accepted: frozenset[str], code: str, wanted: Wanted) -> bool:
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A rung with what is known of it. ``held`` is its digest where pods run it, so that nodes have it.
+    """A rung with what is known of it. ``held`` is its digest where nodes have it: pods run it, or they say so.
 
     ``other``: it is not, or not for certain, the image that the ledger has for the release.
     """
@@ -83,6 +84,7 @@ class Found(msgspec.Struct, frozen=True):
     held: str = ""
     asked: bool = False
     other: bool = False
+    nodes: tuple[str, ...] = ()  # which nodes have it, as far as they are known by name
 
     def not_taken(self, why: str) -> Found:
         """The same, not to be taken for this reason; to be taken where there is none."""
@@ -104,12 +106,17 @@ class Found(msgspec.Struct, frozen=True):
         return TriedRung(self.candidate.rung, self.candidate.reference, self.state, text)
 
 
-def look(candidate: Candidate, answers: Mapping[str, Answer], running: Sequence[Running]) -> Found:
+def look(candidate: Candidate, answers: Mapping[str, Answer], running: Sequence[Running], nodes: PodNodes) -> Found:
     if not candidate.reference:
         return Found(candidate, None)
     not_asked = Answer(candidate.reference, "unknown", text=f"{candidate.reference}: the registry was not asked")
     answer = answers.get(candidate.reference, not_asked)
     digest = answer.digest or digest_of(candidate.reference)
-    runs = any(same_image((digest, *answer.digests, *candidate.digests), r.image_id) for r in running)
-    held = (digest if runs else "") if digest else candidate.running
-    return Found(candidate, answer, digest or candidate.running, held, candidate.reference in answers)
+    same = {digest or candidate.running, *answer.digests, *candidate.digests}
+    runs = [r.node for r in running if same_image(same, r.image_id)]
+    holding = nodes.holding(same)
+    held = (digest if runs or holding else "") if digest else candidate.running
+    return Found(
+        candidate, answer, digest or candidate.running, held, candidate.reference in answers,
+        nodes=tuple(sorted({*runs, *holding} - {""})),
+    )  # fmt: skip

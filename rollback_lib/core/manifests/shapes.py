@@ -20,10 +20,13 @@ _CONTAINER: Final = {
     "env": [{"name": _ONE, "valueFrom": {"configMapKeyRef": {}, "secretKeyRef": {}}}],
     "envFrom": [{"configMapRef": {}, "secretRef": {}}],
 }  # fmt: skip
+_TERM: Final = {"matchExpressions": [{"values": [_ONE]}], "matchFields": [{"values": [_ONE]}]}
+_NODES: Final = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_TERM]}}
 _POD: Final = {
     "metadata": _META,
     "spec": {
         "containers": [_CONTAINER], "initContainers": [_CONTAINER], "imagePullSecrets": [{}],
+        "nodeSelector": {}, "tolerations": [{}], "affinity": {"nodeAffinity": _NODES},
         "volumes": [{**_SOURCE, "persistentVolumeClaim": {}, "projected": {"sources": [_SOURCE]}}],
     },
 }  # fmt: skip

@@ -16,10 +16,13 @@ from rollback_lib.core.images.ladder import (
     choose,
     is_own,
     is_placeholder,
+    plain,
     same_image,
     to_ask,
 )
+from rollback_lib.core.images.nodes import PodNodes
 from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.rungs import RecordedContainer
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 
 A, B, C, D = ("sha256:" + x * 64 for x in "abcd")
@@ -160,7 +163,7 @@ def test_a_digest_that_runs_makes_it_a_warning() -> None:
     runs = Running(f"docker.io/{REPO}@{A}", newest=True)
     choice, warnings = took(PROD, unknown(RELEASE, A), runs)
     assert (choice.rung, choice.to) == ("release-tag", f"{REPO}:v1.1.0@{A}")
-    assert any("pods run this digest" in w for w in warnings)
+    assert any("nodes have this digest" in w for w in warnings)
     pinned = chosen(want(f"{REPO}@{A}"), unknown(RELEASE) | unknown(f"{REPO}@{A}"), runs)
     assert (pinned.rung, pinned.to) == ("manifest", f"{REPO}@{A}")
 
@@ -220,12 +223,89 @@ def test_only_on_nodes_is_refused_with_its_code_and_used_if_accepted() -> None:
     assert refused(always, answers, runs, accept="image-on-nodes-only").code == ""
 
 
+def for_nodes(*platforms: str, **more: Any) -> Wanted:
+    return want(PROD.image, nodes=PodNodes(platforms=platforms, known=True, **more))
+
+
+def index(*has: str, lost: tuple[str, ...] = (), lacks: tuple[str, ...] = ()) -> dict[str, Answer]:
+    missing = {p: f"nothing for {p}" for p in (*lost, *lacks)}
+    return {RELEASE: Answer(RELEASE, "present", A, (A, B), platforms=has, missing=missing, lost=lost)}
+
+
 def test_an_index_without_the_platform_of_the_nodes_is_not_acceptable() -> None:
-    answer = Answer(RELEASE, "absent", A, (A,), missing_platforms=("linux/arm64",), text="nothing for linux/arm64")
     runs = Running(f"docker.io/{REPO}@{A}")
-    refusal = refused(PROD, {RELEASE: answer} | absent(LATEST), runs, accept="image-on-nodes-only registry-unknown")
+    wanted, answers = for_nodes("linux/arm64"), index("linux/amd64", lacks=("linux/arm64",)) | absent(LATEST)
+    refusal = refused(wanted, answers, runs, accept="image-on-nodes-only registry-unknown")
     assert refusal.code == ""
     assert "linux/arm64" in refusal.tried
+    assert "platform of the nodes" in refusal.fix
+    assert "may not be listed" not in refusal.fix
+
+
+def test_one_platform_that_the_pods_can_use_is_enough_and_the_others_are_said() -> None:
+    answers = index("linux/amd64", lacks=("linux/arm64", "windows/amd64"))
+    choice, warnings = took(for_nodes("linux/amd64", "linux/arm64"), answers)
+    assert choice.to == f"{RELEASE}@{A}"
+    assert [("linux/arm64" in w, "windows" in w) for w in warnings] == [(True, False)]
+    assert took(for_nodes("linux/amd64"), answers)[1] == ()
+    assert took(for_nodes(), index(lacks=("linux/arm64",)))[0].to == f"{RELEASE}@{A}", "no node is no reason to refuse"
+
+
+def test_where_nodes_may_not_be_listed_they_are_taken_for_linux_amd64_and_a_refusal_says_so() -> None:
+    assert took(PROD, index("linux/amd64", lacks=("linux/arm64",)))[1] == ()
+    refusal = refused(PROD, index("linux/arm64", lacks=("linux/amd64",)) | absent(LATEST))
+    assert "may not be listed" in refusal.fix
+
+
+def test_what_nodes_say_they_hold_counts_like_what_pods_run() -> None:
+    code = "image-on-nodes-only"
+    lost = index(lost=("linux/amd64",)) | absent(LATEST)
+    assert refused(for_nodes("linux/amd64"), lost).code == ""
+    holding = for_nodes("linux/amd64", digests={B: ("node-2",)})  # by the manifest of a platform
+    assert refused(holding, lost).code == code
+    choice, warnings = took(holding, lost, accept=code)
+    assert (choice.rung, choice.to) == ("release-tag", f"{REPO}@{A}")
+    assert any("node-2" in w for w in warnings)
+    assert took(holding, unknown(RELEASE, B))[0].digest == B
+
+
+def test_a_plain_image_that_is_gone_and_that_nodes_hold_under_its_name() -> None:
+    code, gone = "image-on-nodes-only", absent(RELEASE, LATEST)
+    holding = for_nodes("linux/amd64", digests={C: ("n",)}, tags={f"docker.io/{RELEASE}": (C,)})
+    assert refused(holding, gone).code == code
+    assert took(holding, gone, accept=code)[0].to == f"{REPO}@{C}"
+    two = for_nodes("linux/amd64", digests={C: ("n",), D: ("m",)}, tags={f"docker.io/{RELEASE}": (C, D)})
+    assert refused(two, gone).code == "", "nodes hold different bits under that name"
+    vendor = want("bitnami/redis:7", nodes=PodNodes(digests={C: ("n",)}, tags={"docker.io/bitnami/redis:7": (C,)}))
+    assert refused(vendor, absent("bitnami/redis:7")).code == code
+    recorded = msgspec.structs.replace(
+        for_nodes("linux/amd64", digests={B: ("n",)}), recorded=RecordedContainer(name="x", digest=A, digests=(A, B)),
+    )  # fmt: skip
+    assert refused(recorded, absent(f"{REPO}@{A}") | gone).code == code
+
+
+def test_history_that_the_registry_lost_is_named_with_its_nodes() -> None:
+    pods = Running(f"docker.io/{REPO}@{C}", f"docker.io/{REPO}:prod", ready=True, node="node-1")
+    answers = absent(RELEASE, LATEST, f"{REPO}@{C}")
+    holding = for_nodes("linux/amd64", digests={C: ("node-1", "node-3")})
+    choice, warnings = took(holding, answers, pods, accept="image-on-nodes-only")
+    assert choice.rung == "history"
+    assert any("node-1, node-3" in w for w in warnings)
+
+
+def test_only_a_plain_image_that_no_node_has_is_looked_at_closely() -> None:
+    wanted = for_nodes("linux/amd64")
+
+    def asked(wanted: Wanted, answers: dict[str, Answer], *running: Running) -> str:
+        return plain(wanted, "v1.1.0", SHOP, answers, running)
+
+    assert asked(wanted, present(RELEASE, A)) == RELEASE
+    assert asked(wanted, present(RELEASE, A), Running(f"{REPO}@{A}")) == ""
+    assert asked(for_nodes("linux/amd64", digests={A: ("n",)}), present(RELEASE, A)) == ""
+    assert asked(wanted, index("linux/amd64")) == ""
+    assert asked(wanted, absent(RELEASE, LATEST)) == ""
+    assert asked(for_nodes(), present(RELEASE, A)) == ""
+    assert asked(PROD, present(RELEASE, A)) == "", "which platforms the nodes have is not known"
 
 
 # Other people's images

@@ -132,7 +132,8 @@ def _containers(
         if not tags:
             continue
         if not pods:
-            left.append(f"{w.ref.workload} runs no pod, so its tags are left.")
+            why = f"{w.ref}: no pod says which image it is" if w.ref.volume else f"{w.ref.workload} runs no pod"
+            left.append(f"{why}, so its tags are left.")
         elif not all(r.ready and r.image_id for r in pods):
             refused.append(
                 Refusal(

@@ -13,7 +13,7 @@ from rollback_lib.core.health import Report, View
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import container_statuses, name_of, named_containers
+from rollback_lib.core.kube.objects import image_ids, name_of, named_images
 from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Status
 from rollback_lib.core.releases import beyond
 from rollback_lib.core.report import observation
@@ -80,10 +80,10 @@ def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, V
     older = [p for p in health.owned(view) if health.is_ready(p) and name_of(p) not in newest_names]
     images = tuple(
         RunningImage(
-            container=ref.name, init=ref.init, image=str(c.get("image") or ""),
+            container=ref.name, init=ref.init, volume=ref.volume, image=image.text,
             digests=_digests(view, newest_pods, ref), older=_digests(view, older, ref),
         )
-        for ref, c in named_containers(view.workload)
+        for ref, image in named_images(view.workload)
     )  # fmt: skip
     return RunningWorkload(
         kind=ref.kind, name=ref.name, health=str(report.health), ready=report.ready, desired=report.desired,
@@ -92,6 +92,5 @@ def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, V
 
 
 def _digests(view: View, pods: Sequence[Mapping[str, Any]], container: ContainerRef) -> tuple[str, ...]:
-    said = [s for p in pods for ref, s in container_statuses(view.workload, p) if ref == container]
-    ids = [str(s.get("imageID") or "") for s in said]
+    ids = [image_id for p in pods for ref, image_id in image_ids(view.workload, p) if ref == container]
     return tuple(dict.fromkeys(digest_of(i) or i for i in ids if i))

@@ -16,7 +16,7 @@ from rollback_lib.core.images.confirmation import Evidence, Names, Past, Revisio
 from rollback_lib.core.images.ladder import ImageSettings, Wanted
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.kube.identity import ContainerRef
-from rollback_lib.core.kube.objects import named_containers
+from rollback_lib.core.kube.objects import named_images
 from rollback_lib.core.manifests import services
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.current import TeamContainer
@@ -121,9 +121,9 @@ def _images(request: Request, ports: Ports, release: ReleaseRef) -> dict[Contain
     except RefusedError:
         return {}
     return {
-        ref: str(container.get("image") or "")
+        ref: image.text
         for named, body in held.bodies().items()
-        for ref, container in named_containers(body)
+        for ref, image in named_images(body)
         if not named.namespace
     }
 

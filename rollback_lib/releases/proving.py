@@ -11,12 +11,13 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import Refusal, RefusedError
-from rollback_lib.core.images import ladder, silence
-from rollback_lib.core.images.ladder import Running, Wanted, ladder_settings
+from rollback_lib.core.images import ladder, mentioned, silence
+from rollback_lib.core.images.ladder import ImageSettings, Running, Wanted, ladder_settings
 from rollback_lib.core.images.nodes import UNSEEN, Nodes
 from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import ContainerImage
+from rollback_lib.core.kube.objects import ref_of
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.live import Live
@@ -120,7 +121,10 @@ def prove(
         images=tuple(live.beside(i, there.get(i.ref), asker.answers, settings.mutable_tags) for i in images),
         mutable_tags=current.still_failed(images, mutable, releases, settings, asker.answers),
         accepted=tuple(sorted(used)),
-        warnings=(*_of_nodes(wanted, nodes, asker.answers), *silence.warnings(choices, asker.answers)),
+        warnings=(
+            *_of_nodes(wanted, nodes, asker.answers), *_told(request, resolution, ports, settings),
+            *silence.warnings(choices, asker.answers),
+        ),
     )
 
 
@@ -139,6 +143,20 @@ def _of_nodes(wanted: Sequence[Wanted], nodes: Nodes, answers: Mapping[str, Answ
             f"{workload}: no Ready node takes its pods now (nodeSelector, affinity, taints, cordons), so whether its "
             f"images are for the nodes to come is not known"
         )
+
+
+def _told(request: Request, resolution: Resolution, ports: Ports, settings: ImageSettings) -> Iterator[str]:
+    """The team's images that a program is only told of: nothing proves or pins those."""
+    variables = request.target_environment.overlay.env
+    texts = [(str(ref_of(body)), text) for _, body in reading.objects_of(request, ports, resolution)
+             for text in mentioned.texts(body)]  # fmt: skip
+    texts += [("rollback.yaml, overlay", mentioned.Told(name, value)) for name, value in variables.items()]
+    for place, told in texts:
+        if mentioned.moves(told.text, settings):
+            yield (
+                f"{place}: {told.name} names {told.text}, a tag that moves: what is started from it is neither proven "
+                f"nor brought back"
+            )
 
 
 def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
 from rollback_lib.core.images.nodes import UNSEEN, Nodes
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
-from rollback_lib.core.kube.objects import kind_of, named_containers
+from rollback_lib.core.kube.objects import Object, kind_of, named_images
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.manifests.manifest_objects import Manifest
@@ -67,23 +67,28 @@ def known(once: Once, manifest: Manifest) -> None:
 
 
 def containers_of(request: Request, ports: Ports, resolution: Resolution, nodes: Nodes = UNSEEN) -> list[Wanted]:
-    """Every container of the target, as the release's manifests have it once its placeholders are filled in."""
+    """Every image of the target, as the release's manifests have it once its placeholders are filled in."""
+    found: dict[ContainerRef, Wanted] = {}
+    for service, body in objects_of(request, ports, resolution):
+        here = nodes.of(body)
+        for ref, image in named_images(body):
+            found[ref] = Wanted(
+                service, ref, image.text, image.pull_policy,
+                resolution.recorded.image(ref) if resolution.recorded else None, nodes=here,
+            )  # fmt: skip
+    return list(found.values())
+
+
+def objects_of(request: Request, ports: Ports, resolution: Resolution) -> Iterator[tuple[str, Object]]:
+    """(its service, the object) of what the target may write, with its placeholders filled in. Jobs are never run."""
     target = release(ports, request.settings, resolution.target.commit)
     # what is of another namespace is never written, so no image of it is needed
     whose = {(o.file, o.document, o.part): o.service for o in resolution.objects if not o.namespace}
-    found: dict[ContainerRef, Wanted] = {}
     for file in resolution.files:
         for document in target.manifest(file).documents:
             service = whose.get((file, document.index, document.part))
-            if service is None or kind_of(document.object) == "Job":
-                continue
-            here = nodes.of(document.object)
-            for ref, container in named_containers(document.object):
-                found[ref] = Wanted(
-                    service, ref, str(container.get("image") or ""), str(container.get("imagePullPolicy") or ""),
-                    resolution.recorded.image(ref) if resolution.recorded else None, nodes=here,
-                )  # fmt: skip
-    return list(found.values())
+            if service is not None and kind_of(document.object) != "Job":
+                yield service, document.object
 
 
 def line_of(

@@ -14,7 +14,7 @@ from rollback_lib.core.images.ladder import same_image
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
-from rollback_lib.core.kube.objects import container_statuses, name_of
+from rollback_lib.core.kube.objects import image_ids, name_of
 from rollback_lib.core.plan.model import CREATE, NONE, RESTART, UPDATE, Plan, PlannedContainer
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run.records import CheckResult, Detection, Measure, Request, Verification, VerifiedWorkload
@@ -113,7 +113,8 @@ def _verified(plan: Plan, key: ObjectRef, report: Report, view: View, ports: Por
             if cause.pod and cause.container:
                 logs += _logs(ports, cause.pod, cause.container)
     return VerifiedWorkload(
-        service=service.name, kind=report.kind, name=report.name, health=str(report.health), message=report.message,
+        service=service.name, kind=report.kind, name=report.name, health=str(report.health),
+        message="; ".join(filter(None, (report.message, *_silent_volumes(wanted, view)))),
         ready=report.ready, desired=report.desired, causes=tuple(c.name for c in report.causes), digests=digests,
         logs=tuple(logs), unproven=unproven if report.health is Health.HEALTHY else "",
     )  # fmt: skip
@@ -128,17 +129,23 @@ def _logs(ports: Ports, pod: str, container: str) -> list[str]:
     return []
 
 
+def _silent_volumes(wanted: Sequence[PlannedContainer], view: View) -> list[str]:
+    """What no pod reports: most servers do not say which image a volume is."""
+    said = {ref for pod in health.newest_pods(view) for ref, _ in image_ids(view.workload, pod)}
+    return [f"no pod says which image volume {c.name} holds" for c in wanted if c.volume and c.ref not in said]
+
+
 def _digests(wanted: Sequence[PlannedContainer], view: View) -> tuple[tuple[str, ...], str]:
     """(what the newest pods run, why that is not what was planned)."""
     seen: list[str] = []
     by_ref = {c.ref: c for c in wanted}
     for pod in health.newest_pods(view):
-        for ref, status in container_statuses(view.workload, pod):
-            image, planned = str(status.get("imageID") or ""), by_ref.get(ref)
+        for ref, image in image_ids(view.workload, pod):
+            planned = by_ref.get(ref)
             seen.append(digest_of(image) or image)
             if planned and planned.digests and image and not same_image(planned.digests, image):
                 return tuple(seen), (
-                    f"{planned.workload}: pod {name_of(pod)} runs {digest_of(image) or image} in container "
+                    f"{planned.workload}: pod {name_of(pod)} runs {digest_of(image) or image} in {ref.what} "
                     f"{planned.name}, and the plan says {planned.digest}."
                 )
     return tuple(dict.fromkeys(seen)), ""

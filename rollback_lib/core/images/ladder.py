@@ -44,7 +44,6 @@ from rollback_lib.core.images.weighing import (
     rivals,
     with_accepted,
 )
-from rollback_lib.core.kube.objects import field_of
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.wording import some
@@ -333,7 +332,7 @@ class _Taking:
         return Refusal(
             text, code, fix, "; ".join(str(f.tried) for f in self.found),
             reason=Reason.NO_IMAGE, subject=str(w.ref.workload),
-            facts=(field_of(w.ref.init), w.ref.name, w.image, self.release),
+            facts=(w.ref.field, w.ref.name, w.image, self.release),
         )  # fmt: skip
 
     def _way_out(self, may_unknown: bool, may_nodes: bool, may_reference: bool) -> tuple[str, str]:

@@ -33,6 +33,7 @@ class RecordedContainer(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     init: bool = False
+    volume: bool = False
     own: bool = True
     image: str = ""
     digest: str = ""
@@ -102,6 +103,7 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     container: str
     init: bool = False
+    volume: bool = False  # ``container`` is the name of a volume that is an image
     own: bool
     manifest: str  # as the release's manifest has it
     live: str = ""  # as the live template has it
@@ -117,7 +119,7 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ref(self) -> ContainerRef:
-        return ContainerRef(ObjectRef(self.kind, self.name, self.group), self.container, self.init)
+        return ContainerRef(ObjectRef(self.kind, self.name, self.group), self.container, self.init, self.volume)
 
 
 def unproven(wanted: Wanted, *, own: bool) -> ContainerImage:
@@ -125,7 +127,8 @@ def unproven(wanted: Wanted, *, own: bool) -> ContainerImage:
     workload = wanted.ref.workload
     return ContainerImage(
         service=wanted.service, kind=workload.kind, name=workload.name, group=workload.group, container=wanted.ref.name,
-        init=wanted.ref.init, own=own, manifest=wanted.image, to=wanted.image, rung="unproven",
+        init=wanted.ref.init, volume=wanted.ref.volume, own=own, manifest=wanted.image, to=wanted.image,
+        rung="unproven",
     )  # fmt: skip
 
 

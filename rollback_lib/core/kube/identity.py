@@ -50,11 +50,25 @@ class ObjectRef(msgspec.Struct, frozen=True, order=True):
 
 
 class ContainerRef(msgspec.Struct, frozen=True, order=True):
-    """One container of a workload's pod template. An init container may have the name of another that is none."""
+    """What runs or holds an image in a workload's pod template: a container, or a volume that is an image.
+
+    An init container, and a volume, may have the name of another container.
+    """
 
     workload: ObjectRef
     name: str
     init: bool = False
+    volume: bool = False
+
+    @property
+    def field(self) -> str:
+        """The field of a pod template that it stands in."""
+        return "volumes" if self.volume else "initContainers" if self.init else "containers"
+
+    @property
+    def what(self) -> str:
+        """What it is, for a person."""
+        return "image volume" if self.volume else "init container" if self.init else "container"
 
     def __str__(self) -> str:
-        return f"{'init container' if self.init else 'container'} {self.name} of {self.workload}"
+        return f"{self.what} {self.name} of {self.workload}"

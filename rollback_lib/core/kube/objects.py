@@ -78,19 +78,60 @@ def named_containers(workload: Mapping[str, Any]) -> list[tuple[ContainerRef, Ob
     return [(ContainerRef(ref, str(c.get("name") or ""), init), c) for init, c in containers(template(workload))]
 
 
-def container_statuses(workload: Mapping[str, Any], pod: Mapping[str, Any]) -> list[tuple[ContainerRef, Object]]:
-    """(which one of the workload, what this pod of it reports for it), init containers first."""
+class Image:
+    """One image reference of a pod template, where it stands: ``text`` may be set."""
+
+    def __init__(self, holder: Object, key: str = "image", policy: str = "imagePullPolicy") -> None:
+        self._holder, self._key, self._policy = holder, key, policy
+
+    @property
+    def text(self) -> str:
+        return str(self._holder.get(self._key) or "")
+
+    @text.setter
+    def text(self, image: str) -> None:
+        self._holder[self._key] = image
+
+    @property
+    def pull_policy(self) -> str:
+        return str(self._holder.get(self._policy) or "")
+
+    def take_out(self) -> None:
+        """Leave the place without an image, and without the policy, whose default depends on its tag."""
+        for key in (self._key, self._policy):
+            self._holder.pop(key, None)
+
+
+def images_in(pod_template: Mapping[str, Any] | None, workload: ObjectRef) -> list[tuple[ContainerRef, Image]]:
+    """Every image reference of a pod template: of its containers, and of volumes that are images."""
+    found = [(ContainerRef(workload, str(c.get("name") or ""), init), Image(c)) for init, c in containers(pod_template)]
+    for volume in ((pod_template or {}).get("spec") or {}).get("volumes") or []:
+        if isinstance(volume, dict) and isinstance(held := volume.get("image"), dict):
+            ref = ContainerRef(workload, str(volume.get("name") or ""), volume=True)
+            found.append((ref, Image(held, "reference", "pullPolicy")))
+    return found
+
+
+def named_images(workload: Mapping[str, Any]) -> list[tuple[ContainerRef, Image]]:
+    """(which one it is, its image) of a workload's pod template, in order."""
+    return images_in(template(workload), ref_of(workload))
+
+
+def image_ids(workload: Mapping[str, Any], pod: Mapping[str, Any]) -> list[tuple[ContainerRef, str]]:
+    """(which one of the workload, the image that this pod of it reports for it), init containers first.
+
+    Of a volume a pod reports it only where the server has ImageVolumeWithDigest (off by default in 1.35).
+    """
     ref, status = ref_of(workload), pod.get("status") or {}
-    return [
-        (ContainerRef(ref, str(one.get("name") or ""), init), one)
-        for field, init in (("initContainerStatuses", True), ("containerStatuses", False))
-        for one in status.get(field) or []
-    ]
-
-
-def field_of(init: bool) -> str:
-    """The field of a pod template that the container stands in."""
-    return "initContainers" if init else "containers"
+    found: dict[ContainerRef, str] = {}
+    for field, init in (("initContainerStatuses", True), ("containerStatuses", False)):
+        for one in status.get(field) or []:
+            found[ContainerRef(ref, str(one.get("name") or ""), init)] = str(one.get("imageID") or "")
+            for mount in one.get("volumeMounts") or []:
+                said = ((mount.get("volumeStatus") or {}).get("image") or {}).get("imageRef")
+                if said:
+                    found[ContainerRef(ref, str(mount.get("name") or ""), volume=True)] = str(said)
+    return list(found.items())
 
 
 def decided(obj: Mapping[str, Any]) -> Object:

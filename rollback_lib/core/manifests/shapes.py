@@ -16,7 +16,7 @@ _ONE: Final = ""
 _META: Final = {"labels": {}, "annotations": {}, "namespace": _ONE}
 _SOURCE: Final[dict[str, Any]] = {"configMap": {}, "secret": {}}
 _CONTAINER: Final = {
-    "name": _ONE, "image": _ONE, "ports": [{}], "volumeMounts": [{}],
+    "name": _ONE, "image": _ONE, "ports": [{}], "volumeMounts": [{}], "command": [_ONE], "args": [_ONE],
     "env": [{"name": _ONE, "valueFrom": {"configMapKeyRef": {}, "secretKeyRef": {}}}],
     "envFrom": [{"configMapRef": {}, "secretRef": {}}],
 }  # fmt: skip
@@ -27,7 +27,9 @@ _POD: Final = {
     "spec": {
         "containers": [_CONTAINER], "initContainers": [_CONTAINER], "imagePullSecrets": [{}],
         "nodeSelector": {}, "tolerations": [{}], "affinity": {"nodeAffinity": _NODES},
-        "volumes": [{**_SOURCE, "persistentVolumeClaim": {}, "projected": {"sources": [_SOURCE]}}],
+        "volumes": [
+            {**_SOURCE, "persistentVolumeClaim": {}, "projected": {"sources": [_SOURCE]}, "image": {"reference": _ONE}}
+        ],
     },
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ _REWRITE_BY_HAND: Final = "Write the image as a plain value of its own container
 
 
 class ImageAt(msgspec.Struct, frozen=True):
-    """One image of one container, where it stands. ``document`` and ``part`` are those of `Document`.
+    """One image of one container or volume, where it stands. ``document`` and ``part`` are those of `Document`.
 
     ``line`` (from 1) is where the image's text is used; ``image`` is "" where the file has ``image:`` without a value.
     """
@@ -54,7 +54,7 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 def images(manifest: Manifest) -> tuple[ImageAt, ...]:
-    """The images of containers and initContainers of every pod template of a file, in the order of the file.
+    """The images of containers, initContainers and image volumes of every pod template of a file, in this order.
 
     Raises `RefusedError` for an image that is a mapping or a list.
     """
@@ -146,19 +146,25 @@ def _at(reader: Reader, node: Node | None, path: tuple[str | int, ...]) -> Node 
     return node
 
 
-def image_paths(document: Document) -> Iterator[tuple[bool, dict[str, Any], tuple[str | int, ...]]]:
-    """(init, container, path of its image) for each container of the object's pod template that has an ``image``."""
+def image_paths(document: Document) -> Iterator[tuple[ContainerRef, Any, tuple[str | int, ...]]]:
+    """(which one, its image, the path of that) for each container of the object's pod template that has an ``image``,
+    and each volume that is one."""
     pod: Any = document.object
     steps = POD_SPECS.get(kind_of(document.object))
     for step in steps or ():
         pod = pod.get(step) if isinstance(pod, dict) else None
     if steps is None or not isinstance(pod, dict):
         return
-    for name in ("initContainers", "containers"):
-        listed = pod.get(name)
-        for i, container in enumerate(listed if isinstance(listed, list) else ()):
-            if isinstance(container, dict) and "image" in container:
-                yield name == "initContainers", container, (*steps, name, i, "image")
+    workload = ref_of(document.object)
+    for field in ("initContainers", "containers", "volumes"):
+        listed, volume = pod.get(field), field == "volumes"
+        inner = ("image", "reference") if volume else ("image",)
+        for i, one in enumerate(listed if isinstance(listed, list) else ()):
+            holder = one.get("image") if volume and isinstance(one, dict) else one
+            if isinstance(holder, dict) and inner[-1] in holder:
+                name = one.get("name")
+                ref = ContainerRef(workload, name if isinstance(name, str) else "", field == "initContainers", volume)
+                yield ref, holder[inner[-1]], (*steps, field, i, *inner)
 
 
 def _of_document(
@@ -169,22 +175,19 @@ def _of_document(
     prefix: tuple[str | int, ...],
     problems: list[Problem],
 ) -> Iterator[_Found]:
-    workload = ref_of(document.object)
-    for init, container, path in image_paths(document):
+    for ref, value, path in image_paths(document):
         node = _at(reader, chunk.root, prefix + path)
         scalar = reader.target(node) if node else None
         if node is None or scalar is None or scalar.kind != "scalar":
             at = node.start if node else chunk.start
             problems.append(source.problem(at, "the image is not text", "Write it as registry/name:tag."))
             continue
-        value = container["image"]
         image = value if isinstance(value, str) else "" if value is None else scalar.text
-        name = container.get("name")
         at_image = ImageAt(
             file=source.file,
             document=document.index,
             line=source.line(node.start),
-            ref=ContainerRef(workload, name if isinstance(name, str) else "", init),
+            ref=ref,
             image=image,
             part=document.part,
         )

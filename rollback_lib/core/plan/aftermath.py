@@ -58,7 +58,8 @@ def _workloads(service: PlannedService) -> Iterable[RecordedWorkload]:
                 service=service.name, kind=workload.kind, name=workload.name,
                 containers=tuple(
                     RecordedContainer(
-                        name=c.name, init=c.init, own=c.own, image=c.to, digest=c.digest, digests=c.digests
+                        name=c.name, init=c.init, volume=c.volume, own=c.own, image=c.to, digest=c.digest,
+                        digests=c.digests,
                     )
                     for c in containers
                 ),

@@ -21,7 +21,7 @@ from rollback_lib.core.kube.objects import (
     decided,
     kind_of,
     named,
-    named_containers,
+    named_images,
     notes_of,
     ref_of,
     replicas_of,
@@ -201,10 +201,10 @@ def _alike(obj: Object, draft: Draft, live_is_target: Collection[ContainerRef], 
     twin = copy.deepcopy(obj)
     if restart and not restarted_at(twin):
         twin = restarted(twin, restart)
-    images = {ref: c.get("image") for ref, c in named_containers(live)}
-    for ref, container in named_containers(twin):
+    images = {ref: image.text for ref, image in named_images(live)}
+    for ref, image in named_images(twin):
         if ref in live_is_target:
-            container["image"] = images.get(ref, container.get("image"))
+            image.text = images.get(ref, image.text)
     return twin
 
 

@@ -269,7 +269,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
         containers = tuple(
             PlannedContainer(
                 name=i.container, workload=str(i.ref.workload), from_=i.live or i.manifest, to=i.to, digest=i.digest,
-                digests=i.digests, rung=i.rung, init=i.init, own=i.own,
+                digests=i.digests, rung=i.rung, init=i.init, volume=i.volume, own=i.own,
             )
             for i in images.images
             if i.service == name

@@ -15,7 +15,7 @@ import msgspec
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.kube.json_patch import Operation, covers, pointer
 from rollback_lib.core.kube.kinds import KINDS, template_path
-from rollback_lib.core.kube.objects import Object, containers, field_of, kind_of, name_of, named_containers, template
+from rollback_lib.core.kube.objects import Object, containers, kind_of, name_of, named_images, template
 from rollback_lib.core.kube.snapshot import DryRun
 from rollback_lib.core.plan import decide, recreate
 from rollback_lib.core.plan.decide import Draft
@@ -161,15 +161,15 @@ def _at(obj: Any, path: str) -> Any:
 
 def _images_changed(draft: Draft, after: Object) -> Iterator[Refusal]:
     """An admission policy may add to the template; the image is the plan's, or the rollback proves nothing."""
-    images = {ref: c.get("image") for ref, c in named_containers(after)}
-    for ref, container in named_containers(draft.target):
-        if (got := images.get(ref)) != container.get("image"):
+    images = {ref: image.text for ref, image in named_images(after)}
+    for ref, image in named_images(draft.target):
+        if (got := images.get(ref)) != image.text:
             yield Refusal(
-                f"{draft.ref}: an admission policy changes the image of container {ref.name} "
-                f"from {container.get('image')} to {got}.",
+                f"{draft.ref}: an admission policy changes the image of {ref.what} {ref.name} "
+                f"from {image.text} to {got}.",
                 reason=Reason.IMAGE_CHANGED,
                 subject=str(draft.ref),
-                facts=(field_of(ref.init), ref.name, str(container.get("image")), str(got)),
+                facts=(ref.field, ref.name, image.text, str(got)),
             )
 
 

@@ -72,11 +72,12 @@ class PlannedContainer(msgspec.Struct, frozen=True, kw_only=True, rename={"from_
     digests: tuple[str, ...] = ()
     rung: str = ""
     init: bool = False
+    volume: bool = False
     own: bool = True
 
     @property
     def ref(self) -> ContainerRef:
-        return ContainerRef(ObjectRef.parse(self.workload), self.name, self.init)
+        return ContainerRef(ObjectRef.parse(self.workload), self.name, self.init, self.volume)
 
 
 class PlannedService(msgspec.Struct, frozen=True, kw_only=True):

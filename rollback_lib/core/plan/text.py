@@ -153,7 +153,7 @@ def scaled(planned: PlannedObject) -> str:
 
 def _container(container: PlannedContainer) -> Iterator[str]:
     """From and to, the repository once where it stays, the digest as far as people compare it."""
-    kind = "init container " if container.init else ""
+    kind = f"{container.ref.what} " if container.init or container.volume else ""
     to, _, digest = container.to.partition("@")
     proof = _RUNGS.get(container.rung, container.rung)
     yield f"    {kind}{container.name}: {container.from_}"

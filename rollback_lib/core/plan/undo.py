@@ -13,8 +13,8 @@ from rollback_lib.core.kube import go_json
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.objects import (
     Object,
-    container_statuses,
-    named_containers,
+    image_ids,
+    named_images,
 )
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan
@@ -72,8 +72,9 @@ def ran(workload: Object, snapshot: Snapshot) -> dict[str, str]:
     view = health.View(workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"))
     found: dict[str, set[str]] = {}
     for pod in health.newest_pods(view):
-        for ref, status in container_statuses(workload, pod):
-            found.setdefault(ref.name, set()).add(digest_of(str(status.get("imageID") or "")))
+        for ref, image_id in image_ids(workload, pod):
+            if not ref.volume:
+                found.setdefault(ref.name, set()).add(digest_of(image_id))
     return {name: digests.pop() for name, digests in found.items() if len(digests) == 1}
 
 
@@ -111,7 +112,7 @@ def _manifest(live: Object, digests: Mapping[ContainerRef, str]) -> Object:
     kept = {"name": meta["name"], "labels": meta.get("labels"), "annotations": notes}
     body["metadata"] = {key: value for key, value in kept.items() if value}
     body.pop("status", None)
-    for ref, container in named_containers(body):
+    for ref, image in named_images(body):
         if digest := digests.get(ref):
-            container["image"] = f"{repository_of(str(container['image']))}@{digest}"
+            image.text = f"{repository_of(image.text)}@{digest}"
     return body

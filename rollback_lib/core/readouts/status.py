@@ -44,6 +44,7 @@ class RunningImage(msgspec.Struct, frozen=True, kw_only=True):
 
     container: str
     init: bool = False
+    volume: bool = False
     image: str
     digests: tuple[str, ...] = ()
     older: tuple[str, ...] = ()
@@ -181,7 +182,10 @@ def _workload(workload: RunningWorkload) -> Iterator[str]:
     yield f"{word:<4} {f'{workload.ready}/{workload.desired}':>5}  {workload.ref}"
     many = len(workload.images) > 1
     for image in workload.images:
-        name = f"{'init ' if image.init else ''}{image.container}: " if many else ""
+        name = f"{'init ' if image.init else 'volume ' if image.volume else ''}{image.container}: " if many else ""
+        if image.volume and not image.digests:
+            yield from wrapped(f"{name}{_shorter(image.image)}; no pod says which image it holds", " " * 12)
+            continue
         yield from wrapped(f"{name}{_shorter(image.image)} runs {_short(image.digests)}", " " * 12)
         if image.older and image.older != image.digests:
             yield from wrapped(f"{name}older pods that are Ready run {_short(image.older)}", " " * 12)

@@ -40,7 +40,7 @@ class RecordedWorkload(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def by_ref(self) -> dict[ContainerRef, RecordedContainer]:
-        return {ContainerRef(self.ref, c.name, c.init): c for c in self.containers}
+        return {ContainerRef(self.ref, c.name, c.init, c.volume): c for c in self.containers}
 
 
 class RecordedObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,11 +22,12 @@ from rollback_lib.core.kube.marks import restored_release
 from rollback_lib.core.kube.objects import (
     RESTARTED_AT,
     Object,
-    container_statuses,
-    containers,
     decided,
+    image_ids,
+    images_in,
     name_of,
-    named_containers,
+    named_images,
+    ref_of,
     template,
 )
 from rollback_lib.core.kube.snapshot import Snapshot
@@ -45,6 +46,7 @@ class LiveContainer(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     init: bool = False
+    volume: bool = False
     image: str = ""
     running: tuple[Running, ...] = ()
     applied: str = ""
@@ -80,7 +82,7 @@ class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def by_ref(self) -> dict[ContainerRef, LiveContainer]:
-        return {ContainerRef(self.ref, c.name, c.init): c for c in self.containers}
+        return {ContainerRef(self.ref, c.name, c.init, c.volume): c for c in self.containers}
 
 
 class Live(Record, frozen=True, kw_only=True):
@@ -149,7 +151,7 @@ def pasts(now: Live) -> dict[ContainerRef, Past]:
 
 
 def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
-    named = {ref: str(c.get("image") or "") for ref, c in named_containers(workload)}
+    named = {ref: image.text for ref, image in named_images(workload)}
     view = health.View(
         workload, replica_sets=snapshot.all("ReplicaSet"), pods=snapshot.all("Pod"),
         revisions=snapshot.all("ControllerRevision"),
@@ -163,7 +165,7 @@ def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
         template=template_shape(workload), mark=restored_release(workload), since=since,
         containers=tuple(
             LiveContainer(
-                name=ref.name, init=ref.init, image=named.get(ref, ""), running=found.get(ref, ()),
+                name=ref.name, init=ref.init, volume=ref.volume, image=named.get(ref, ""), running=found.get(ref, ()),
                 applied=applied.get(ref, ""), older=older.get(ref, ()),
             )
             for ref in dict.fromkeys((*named, *found))
@@ -175,11 +177,11 @@ def _running(view: View) -> Pods:
     newest = {name_of(p) for p in health.newest_pods(view)}
     found: dict[ContainerRef, list[Running]] = {}
     for pod in health.owned(view):
-        images = {c.get("name"): str(c.get("image") or "") for _, c in containers(pod)}
-        for ref, status in container_statuses(view.workload, pod):
+        images = {ref: image.text for ref, image in images_in(pod, ref_of(view.workload))}
+        for ref, image_id in image_ids(view.workload, pod):
             found.setdefault(ref, []).append(
                 Running(
-                    image_id=str(status.get("imageID") or ""), image=images.get(ref.name, ""),
+                    image_id=image_id, image=images.get(ref, ""),
                     ready=health.is_ready(pod), newest=name_of(pod) in newest,
                     node=str((pod.get("spec") or {}).get("nodeName") or ""),
                 )
@@ -207,9 +209,8 @@ def _bare(found: Object) -> Object:
     metadata.pop("creationTimestamp", None)
     notes = {k: v for k, v in (metadata.pop("annotations", None) or {}).items() if k != RESTARTED_AT}
     bare["metadata"] = {**metadata, **({"annotations": notes} if notes else {})}
-    for _, container in containers(bare):
-        container.pop("image", None)
-        container.pop("imagePullPolicy", None)  # its default depends on the image's tag
+    for _, image in images_in(bare, ObjectRef("", "")):
+        image.take_out()
     return bare
 
 

@@ -109,7 +109,7 @@ def _container_runs(recorded: RecordedContainer, live: LiveContainer | None, des
         return all(same_image(wanted, i) for i in live.newest) and (not named or named in wanted)
     if named:
         return named in wanted
-    return False if desired else None
+    return False if desired and not live.volume else None  # of a volume most pods do not say what it is
 
 
 def _same_templates(workloads: Sequence[RecordedWorkload], live: Live) -> bool:

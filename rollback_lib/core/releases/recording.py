@@ -20,6 +20,7 @@ from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
 from rollback_lib.core.kube.objects import (
     Object,
     named_containers,
+    named_images,
     ref_of,
     template,
 )
@@ -65,7 +66,13 @@ def recorded(
     """(the record, why it cannot be one, a warning). Pods of one container may name one image differently: by its
     index, by a platform's manifest, by its configuration. Only bits that really differ are a problem."""
     ids = tuple(dict.fromkeys(d for i in container.newest if (d := digest_of(i))))
-    made = RecordedContainer(name=container.name, init=container.init, own=mine, image=container.image)
+    made = RecordedContainer(
+        name=container.name, init=container.init, volume=container.volume, own=mine, image=container.image
+    )
+    if container.volume and not ids:
+        if not (named := digest_of(container.image)):
+            return made, "", f"{place}: no pod says which image the volume is, so nothing of it is recorded."
+        ids = (named,)  # a digest is never another image
     if not ids:
         return made, "", f"{place}: no pod runs it, so nothing of it is recorded." if mine else ""
     known = [a for r in references(container) if (a := answers.get(r)) and a.digest]
@@ -108,15 +115,17 @@ def release_tags(
 def found_overlay(manifest: Object, live: Object) -> tuple[str, ...]:
     """What was set on a workload after its manifest was applied: images and variables, one line each, redacted."""
     where = ref_of(manifest)
-    now = dict(named_containers(live))
-    said: list[str] = []
+    now, images = dict(named_containers(live)), dict(named_images(live))
+    said = [
+        f"{where} {ref.name}: image {live_image.text}"
+        for ref, image in named_images(manifest)
+        if (live_image := images.get(ref)) and live_image.text != image.text
+    ]
     for ref, wanted in named_containers(manifest):
         there = now.get(ref)
         if there is None:
             continue
         place = f"{where} {wanted.get('name')}"
-        if there.get("image") != wanted.get("image"):
-            said.append(f"{place}: image {there.get('image')}")
         asked, has = _env(wanted), _env(there)
         said += [f"{place}: env {_shown(n, e)}" for n, e in has.items() if n not in asked or not covers(e, asked[n])]
         said += [f"{place}: env {n} taken out" for n in asked if n not in has]
@@ -155,10 +164,10 @@ def _alike(body: Object, now: Object, settings: Settings) -> bool:
         return covers(now.get("data") or {}, body.get("data") or {}) and len(now.get("data") or {}) == len(
             body.get("data") or {}
         )
-    asked, there = copy.deepcopy(body), dict(named_containers(now))
-    for ref, container in named_containers(asked):
-        image = str(container.pop("image", "") or "")
-        live = str(there.get(ref, {}).get("image") or "")
+    asked, there = copy.deepcopy(body), {ref: found.text for ref, found in named_images(now)}
+    for ref, found in named_images(asked):
+        image, live = found.text, there.get(ref, "")
+        found.text = live
         fixed = image and not is_placeholder(image) and tag_of(image) not in ("", *settings.images.mutable_tags)
         if fixed and tag_of(live) and tag_of(live) != tag_of(image):
             return False

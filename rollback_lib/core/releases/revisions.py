@@ -14,10 +14,10 @@ from rollback_lib.core.images.confirmation import Revision
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.objects import (
     LAST_APPLIED,
-    containers,
+    images_in,
     kind_of,
     name_of,
-    named_containers,
+    named_images,
     notes_of,
     template,
 )
@@ -38,9 +38,8 @@ def older(view: View) -> tuple[dict[ContainerRef, tuple[Revision, ...]], str]:
     found: dict[ContainerRef, list[Revision]] = {}
     workload = ObjectRef(kind_of(view.workload), name_of(view.workload))
     for obj, held in sorted(kept, key=lambda one: (_created(one[0]), name_of(one[0]))):
-        for init, container in containers(held) if obj is not newest else ():
-            one = Revision(str(container.get("image") or ""), _created(obj), name_of(obj))
-            found.setdefault(ContainerRef(workload, str(container.get("name") or ""), init), []).append(one)
+        for ref, image in images_in(held, workload) if obj is not newest else ():
+            found.setdefault(ref, []).append(Revision(image.text, _created(obj), name_of(obj)))
     return {key: tuple(r) for key, r in found.items()}, _created(newest) if newest else ""
 
 
@@ -52,7 +51,7 @@ def applied(workload: Mapping[str, Any]) -> dict[ContainerRef, str]:
         return {}
     if not isinstance(given, dict):
         return {}
-    return {ref: str(c.get("image") or "") for ref, c in named_containers({**workload, "spec": given.get("spec")})}
+    return {ref: image.text for ref, image in named_images({**workload, "spec": given.get("spec")})}
 
 
 def _template_of(revision: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
-from rollback_lib.core.kube.objects import container_statuses, named_containers
+from rollback_lib.core.kube.objects import image_ids, named_containers, named_images
 
 
 @pytest.mark.parametrize("version", ["apps/v1", "apps/v1beta2", ""])
@@ -35,11 +35,20 @@ def test_an_init_container_is_another_one_than_a_container_of_its_name() -> None
 
 
 def test_what_a_pod_reports_has_the_reference_of_the_container_that_its_workload_names() -> None:
-    spec = {"initContainers": [{"name": "wait"}], "containers": [{"name": "app"}]}
+    spec = {
+        "initContainers": [{"name": "wait"}], "containers": [{"name": "app"}],
+        "volumes": [{"name": "app", "image": {"reference": "x:1"}}, {"name": "tmp", "emptyDir": {}}],
+    }  # fmt: skip
     web = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"template": {"spec": spec}}}
-    pod = {"status": {"containerStatuses": [{"name": "app"}], "initContainerStatuses": [{"name": "wait"}]}}
+    mount = {"name": "app", "volumeStatus": {"image": {"imageRef": "x@sha256:1"}}}
+    app = {"name": "app", "imageID": "x", "volumeMounts": [mount, {"name": "tmp"}]}
+    pod = {"status": {"containerStatuses": [app], "initContainerStatuses": [{"name": "wait"}]}}
     ref = ObjectRef("Deployment", "web")
     named = [ContainerRef(ref, "wait", init=True), ContainerRef(ref, "app")]
     assert [ref for ref, _ in named_containers(web)] == named
-    assert [ref for ref, _ in container_statuses(web, pod)] == named
-    assert container_statuses(web, {}) == []
+    volume = ContainerRef(ref, "app", volume=True)
+    assert [ref for ref, _ in named_images(web)] == [*named, volume]
+    assert image_ids(web, pod) == [(named[0], ""), (named[1], "x"), (volume, "x@sha256:1")]
+    del app["volumeMounts"]  # as most servers answer
+    assert image_ids(web, pod) == [(named[0], ""), (named[1], "x")]
+    assert image_ids(web, {}) == []

@@ -110,8 +110,8 @@ def test_an_image_that_a_program_is_told_of_by_a_tag_that_moves_is_a_warning(
     at_target(world, change)
     run = world.run(dry_run=True)
     assert operation.execute(run, world.ports()).ending.code == 0
-    [said] = [w for w in run.get(Plan).warnings if "team/worker:prod" in w]
-    assert said.startswith(f"Deployment/cart: {name} names")
+    told = [w for w in run.get(Plan).warnings if "team/worker:prod" in w]
+    assert [w.partition(" names ")[0] for w in told] == [f"Deployment/cart: {name}"]
 
 
 def test_a_config_map_tells_images_too_and_what_is_fixed_or_of_others_is_no_news(world: World) -> None:

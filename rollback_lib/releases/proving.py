@@ -122,7 +122,8 @@ def prove(
         mutable_tags=current.still_failed(images, mutable, releases, settings, asker.answers),
         accepted=tuple(sorted(used)),
         warnings=(
-            *_of_nodes(wanted, nodes, asker.answers), *_told(request, resolution, ports, settings),
+            *_of_nodes(wanted, nodes, asker.answers),
+            *_told(request, resolution, ports, settings),
             *silence.warnings(choices, asker.answers),
         ),
     )

@@ -11,8 +11,8 @@ Use: look up what `to_ask` names, add the answers, repeat until it names nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -23,6 +23,7 @@ from rollback_lib.core.images.nodes import ASSUMED
 from rollback_lib.core.images.reference import digest_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import (
+    Choice,
     ContainerImage,
     ImageSettings,
     Running,
@@ -30,6 +31,7 @@ from rollback_lib.core.images.rungs import (
     Wanted,
     is_own,
     is_placeholder,
+    ladder_settings,
     same_image,
     unproven,
 )
@@ -45,7 +47,6 @@ from rollback_lib.core.images.weighing import (
     with_accepted,
 )
 from rollback_lib.core.reasons import Reason
-from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.wording import some
 
 __all__ = [
@@ -72,26 +73,6 @@ MOVED: Final = "moved-tag"
 ASSUMED_FOR: Final = (
     f"The nodes may not be listed (`list` on nodes, a ClusterRole), so they are taken for {', '.join(ASSUMED)}."
 )
-
-
-def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSettings:
-    """What the ladder needs of rollback.yaml; ``services`` tell the team's own images from others."""
-    images = settings.images
-    return ImageSettings(
-        repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
-        reference_tag=images.reference_tag, services=tuple(services),
-    )  # fmt: skip
-
-
-class Choice(NamedTuple):
-    """What a container gets, and what is to be known of that.
-
-    ``silent``: the warnings that only a registry which could not tell is the reason for.
-    """
-
-    image: ContainerImage
-    warnings: tuple[str, ...]
-    silent: tuple[str, ...] = ()
 
 
 def to_ask(

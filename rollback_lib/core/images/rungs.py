@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from rollback_lib.core.images.confirmation import Evidence
 from rollback_lib.core.images.nodes import PodNodes
 from rollback_lib.core.images.reference import ImageReference, digest_of, parse
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.settings.model import Settings
 
 Rung = Literal["ledger", "manifest", "release-tag", "history", "revision", "reference", "as-is"]
 
@@ -144,6 +145,26 @@ class ImageSettings(msgspec.Struct, frozen=True):
     mutable_tags: tuple[str, ...] = ("latest",)
     reference_tag: str = ""
     services: tuple[str, ...] = ()
+
+
+def ladder_settings(settings: Settings, services: Iterable[str]) -> ImageSettings:
+    """What the ladder needs of rollback.yaml; ``services`` tell the team's own images from others."""
+    images = settings.images
+    return ImageSettings(
+        repository=images.repository or "", release_tags=images.release_tags, mutable_tags=images.mutable_tags,
+        reference_tag=images.reference_tag, services=tuple(services),
+    )  # fmt: skip
+
+
+class Choice(NamedTuple):
+    """What a container gets, and what is to be known of that.
+
+    ``silent``: the warnings that only a registry which could not tell is the reason for.
+    """
+
+    image: ContainerImage
+    warnings: tuple[str, ...]
+    silent: tuple[str, ...] = ()
 
 
 class Candidate(msgspec.Struct, frozen=True):

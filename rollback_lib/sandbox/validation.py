@@ -92,6 +92,7 @@ def _spec(resource: Resource, found: Object, before: Object | None) -> Iterator[
         if not selector or not matches(selector, labels or {}):
             yield _wrong("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
         yield from _template(spec.get("template") or {}, "spec.template", ("Always",))
+        yield from _strategy(kind, spec)
     elif kind == "Job":
         yield from _template(spec.get("template") or {}, "spec.template", ("OnFailure", "Never"))
     elif kind == "CronJob":
@@ -105,6 +106,20 @@ def _spec(resource: Resource, found: Object, before: Object | None) -> Iterator[
         if not spec.get("ports") and spec.get("clusterIP") != "None":
             yield _required("spec.ports")
         yield from _service_ports(spec.get("ports") or [])
+
+
+def _strategy(kind: str, spec: Mapping[str, Any]) -> Iterator[Cause]:
+    """What only a rolling update may have. (A DaemonSet's is taken with any other type.)"""
+    field = "strategy" if kind == "Deployment" else "updateStrategy"
+    strategy = spec.get(field) or {}
+    if strategy.get("type", "RollingUpdate") == "RollingUpdate" or strategy.get("rollingUpdate") is None:
+        return
+    if kind == "Deployment":
+        told = f"may not be specified when strategy `type` is '{strategy['type']}'"
+        yield _forbidden(f"spec.{field}.rollingUpdate", told)
+    elif kind == "StatefulSet":
+        told = "only allowed for updateStrategy 'RollingUpdate'"
+        yield _wrong(f"spec.{field}.rollingUpdate", strategy["rollingUpdate"], told)
 
 
 def _service_ports(ports: list[Mapping[str, Any]]) -> Iterator[Cause]:

@@ -416,6 +416,24 @@ class Contract:
             "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
         )
 
+    @pytest.mark.parametrize(
+        ("kind", "field", "other"),
+        [("Deployment", "strategy", "Recreate"), ("StatefulSet", "updateStrategy", "OnDelete")],
+    )
+    def test_only_a_rolling_update_may_have_its_settings(self, world: World, kind: str, field: str, other: str) -> None:
+        where = f"apps/v1 {kind.lower()}s"
+        world.create(where, workload("a", "x/y:1", kind=kind, replicas=0))
+        for strategy in ({"type": other}, {"type": other, "rollingUpdate": {}}):  # what is there stays, also if emptied
+            refused = world.patch(f"{where}/a?dryRun=All", "merge", {"spec": {field: strategy}})
+            assert (refused.code, refused.body["details"]["causes"][0]["field"]) == (422, f"spec.{field}.rollingUpdate")
+        taken = world.patch(f"{where}/a", "merge", {"spec": {field: {"type": other, "rollingUpdate": None}}})
+        assert taken.body["spec"][field] == {"type": other}
+
+    def test_a_daemon_set_keeps_the_settings_of_a_rolling_update(self, world: World) -> None:
+        world.create("apps/v1 daemonsets", workload("a", "x/y:1", kind="DaemonSet"))
+        taken = world.patch("apps/v1 daemonsets/a", "merge", {"spec": {"updateStrategy": {"type": "OnDelete"}}})
+        assert "rollingUpdate" in taken.body["spec"]["updateStrategy"]
+
     def test_an_immutable_config_map_stays(self, world: World) -> None:
         world.create("v1 configmaps", {"metadata": {"name": "one"}, "data": {"a": "b"}, "immutable": True})
         refused = world.patch("v1 configmaps/one", "merge", {"data": {"a": "c"}})

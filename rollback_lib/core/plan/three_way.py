@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.core.kube import go_json
+from rollback_lib.core.kube import field_owners, go_json
 from rollback_lib.core.kube.json_patch import _NOTHING, Operation, covers, pointer
 from rollback_lib.core.kube.kinds import template_path
 from rollback_lib.core.kube.objects import LAST_APPLIED, kind_of, notes_of, template
@@ -25,6 +25,16 @@ _DEFAULT_PROTOCOL: Final = "TCP"
 # Above this the last-applied annotation does not fit (the API server allows 256 kB for all annotations).
 ANNOTATION_LIMIT: Final = 262_144
 _NOTES: Final = "/metadata/annotations"
+# Members that one value of another allows: the server fills them in, and does not take them away with that value.
+_ALLOWED_BY: Final[Mapping[str, tuple[str, str, str]]] = {
+    "spec.strategy": ("rollingUpdate", "type", "RollingUpdate"),
+    "spec.updateStrategy": ("rollingUpdate", "type", "RollingUpdate"),
+}
+# Members of which there can be only one.
+_EITHER: Final[Mapping[str, tuple[str, str]]] = {
+    "spec": ("minAvailable", "maxUnavailable"),  # of a PodDisruptionBudget
+    "spec.defaultBackend": ("service", "resource"),
+}
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -49,7 +59,8 @@ def last_applied_text(manifest: Mapping[str, Any], namespace: str) -> str:
 
 
 class _Merge:
-    def __init__(self) -> None:
+    def __init__(self, live: Mapping[str, Any] | None = None) -> None:
+        self.live = live or {}
         self.operations: list[Operation] = []
         self.kept: dict[str, tuple[Any, Any]] = {}
         self.changed: list[str] = []
@@ -78,10 +89,11 @@ class _Merge:
         if target is _NOTHING:
             if base is _NOTHING or live is _NOTHING:
                 return
-            if isinstance(base, Mapping) and isinstance(live, Mapping) and base:
-                self.mapping(path, base, {}, live, known)
-            elif covers(live, base):
+            nested = isinstance(base, Mapping) and isinstance(live, Mapping) and base
+            if covers(live, base) and not (nested and self._foreign(path, live, base)):
                 self.remove(path, live)
+            elif nested:
+                self.mapping(path, base, {}, live, known)
             else:
                 self.keep(path, live, target)
             return
@@ -114,7 +126,10 @@ class _Merge:
         live: Mapping[str, Any],
         known: bool,
     ) -> None:
-        for name in sorted({*base, *target}):
+        gone = _displaced(path, target, live)
+        for name in gone:
+            self.remove((*path, name), live[name])
+        for name in sorted({*base, *target} - {*gone}):
             asked = target.get(name)
             self.field(
                 (*path, name),
@@ -123,6 +138,24 @@ class _Merge:
                 live.get(name, _NOTHING),
                 known,
             )
+
+    def _foreign(self, path: tuple[str, ...], live: Any, base: Any) -> bool:
+        """Whether a mapping holds anything that neither the release asked for nor the server filled in."""
+        return any(
+            self._foreign((*path, name), value, base.get(name))
+            if isinstance(value, Mapping) and isinstance(base.get(name), Mapping)
+            else name not in base and not field_owners.is_default(self.live, (*path, name))
+            for name, value in live.items()
+        )
+
+
+def _displaced(path: tuple[str, ...], target: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
+    """The members of ``live`` beside which the server does not take what the target asks for."""
+    where = ".".join(path)
+    one, other = _EITHER.get(where, ("", ""))
+    member, by, value = _ALLOWED_BY.get(where, ("", "", ""))
+    beside = {member: target.get(by, value) != value, one: other in target, other: one in target}
+    return [name for name in beside if name in live and name not in target and beside[name]]
 
 
 def _same(base: Any, target: Any) -> bool:
@@ -157,7 +190,7 @@ def merge(
 
     ``base`` None: nobody recorded what was asked for; then every field that the target names is put where live differs.
     """
-    found = _Merge()
+    found = _Merge(live)
     known = base is not None
     base = base or {}
     kind = kind_of(live)

@@ -131,3 +131,72 @@ def test_a_second_merge_has_nothing_left_to_do(base: Object, target: Object, liv
     for key, value in target.items():
         if base.get(key) != value and live.get(key) == base.get(key):
             assert done["data"][key] == value
+
+
+def workload(kind: str, **spec: Any) -> Object:
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "d"}, "spec": spec}
+
+
+def applied(obj: Object, **others: Object) -> Object:
+    """The object as `kubectl apply` made it; ``others``: what somebody else has set, by manager, as fieldsV1."""
+    mine = {"manager": "kubectl-client-side-apply", "operation": "Update", "fieldsV1": {"f:spec": {}}}
+    entries = [{"manager": m.replace("_", "-"), "operation": "Update", "fieldsV1": f} for m, f in others.items()]
+    return {**obj, "metadata": {**obj["metadata"], "managedFields": [mine, *entries]}}
+
+
+ROLLING = {"maxSurge": "25%", "maxUnavailable": "25%"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "asked", "simple"),
+    [
+        ("Deployment", "strategy", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}, {"type": "Recreate"}),
+        ("Deployment", "strategy", {"type": "RollingUpdate"}, {"type": "Recreate"}),
+        ("Deployment", "strategy", None, {"type": "Recreate"}),
+        ("StatefulSet", "updateStrategy", {"rollingUpdate": {"partition": 1}}, {"type": "OnDelete"}),
+        ("DaemonSet", "updateStrategy", None, {"type": "OnDelete"}),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["applied client-side", "applied server-side"])
+def test_a_strategy_takes_along_what_only_the_other_one_may_have(
+    kind: str, field: str, asked: Any, simple: Object, known: bool
+) -> None:
+    base = workload(kind, **({field: asked} if asked else {}))
+    live = workload(kind, **{field: {"type": "RollingUpdate", "rollingUpdate": ROLLING, **(asked or {})}})
+    found, kept = after(base if known else None, workload(kind, **{field: simple}), live)
+    assert (found["spec"], kept) == ({field: simple}, ())
+
+
+def test_a_mapping_that_the_target_lacks_goes_with_what_the_server_filled_in() -> None:
+    def of(**behavior: Any) -> Object:
+        spec = {"maxReplicas": 3, **({"behavior": behavior} if behavior else {})}
+        kind = "HorizontalPodAutoscaler"
+        return {"apiVersion": "autoscaling/v2", "kind": kind, "metadata": {"name": "h"}, "spec": spec}
+
+    asked = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+    live = of(scaleDown={**asked["scaleDown"], "selectPolicy": "Max"}, scaleUp={"selectPolicy": "Max"})
+    assert after(of(**asked), of(), applied(live))[0]["spec"] == {"maxReplicas": 3}
+    by_hand = {"f:spec": {"f:behavior": {"f:scaleUp": {"f:selectPolicy": {}}}}}
+    found, _ = after(of(**asked), of(), applied(live, kubectl_edit=by_hand))
+    assert found["spec"]["behavior"]["scaleUp"] == {"selectPolicy": "Max"}, "what somebody else has set stays"
+    assert "stabilizationWindowSeconds" not in found["spec"]["behavior"].get("scaleDown", {})
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_members_that_exclude_each_other_the_targets_is_left(known: bool) -> None:
+    def budget(**spec: Any) -> Object:
+        return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b"}, "spec": spec}
+
+    def ingress(backend: Object) -> Object:
+        spec = {"defaultBackend": backend}
+        return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "i"}, "spec": spec}
+
+    some, most = budget(minAvailable=1), budget(maxUnavailable=1)
+    assert after(most if known else None, some, most)[0]["spec"] == {"minAvailable": 1}
+    page, bucket = ingress({"service": {"name": "web"}}), ingress({"resource": {"kind": "Bucket", "name": "b"}})
+    assert after(bucket if known else None, page, bucket)[0]["spec"] == page["spec"]
+
+
+def test_keys_of_data_exclude_nothing() -> None:
+    found, _ = after(None, config({"service": "a"}), config({"resource": "b"}))
+    assert found["data"] == {"service": "a", "resource": "b"}

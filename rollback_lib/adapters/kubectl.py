@@ -24,6 +24,7 @@ from rollback_lib.core.run.changes import (
     DeleteObject,
     PatchObject,
     compact,
+    giving_back,
     last_line,
     patch_file,
     worth_another_try,
@@ -35,6 +36,8 @@ REQUEST_TIMEOUT: Final = 30  # seconds, for one request
 VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
 # A user's ~/.kube/kuberc may give any command other flags, such as a dry run or another identity.
 NO_PREFERENCES: Final = {"KUBECTL_KUBERC": "false", "KUBERC": "off"}
+# Between tries to say whose the fields are: the status of what has just changed is written all the time.
+_SETTLING: Final = (0.0, 0.0, 0.2, 0.4, 0.8, 1.6)
 _PAUSES: Final = (0.5, 1.0, 2.0)  # between tries where the server was busy and, read back, has taken nothing
 
 
@@ -59,11 +62,11 @@ def resource(kind: str, api_version: str) -> str:
     return f"{KINDS[kind].plural}.{version}.{group}" if group else KINDS[kind].plural
 
 
-def patch_arguments(kind: str, api_version: str, name: str, file: str) -> tuple[str, ...]:
-    """``kubectl patch`` of one object by a JSON patch in a file."""
+def patch_arguments(kind: str, api_version: str, name: str, file: str, *, owners: bool = False) -> tuple[str, ...]:
+    """``kubectl patch`` of one object by a JSON patch in a file. ``owners``: the answer says who owns which field."""
     return (
         "patch", resource(kind, api_version), "--type=json", f"--patch-file={file}", f"--field-manager={FIELD_MANAGER}",
-        "--output=json", "--", name,
+        "--output=json", *(("--show-managed-fields",) if owners else ()), "--", name,
     )  # fmt: skip
 
 
@@ -77,6 +80,10 @@ def create_as_is_arguments(kind: str, api_version: str, namespace: str, file: st
     object, so that the next ``kubectl apply`` would take away what others have set."""
     path = path_of(api_version, KINDS[kind].plural, namespace)
     return ("create", f"--filename={file}", f"--raw={path}?fieldManager={FIELD_MANAGER}")
+
+
+def _owned(change: PatchObject) -> bool:
+    return bool(change.appliers.entries) or change.before == change.after
 
 
 class Kubectl:
@@ -125,13 +132,28 @@ class Kubectl:
         refused and the object, read back, is as before; FailedError where it is neither.
         """
         if isinstance(change, PatchObject):
-            return self._with_file(change, patch_file(change.operations), scratch)
+            return self._given_back(change, self._with_file(change, patch_file(change.operations), scratch), scratch)
         if isinstance(change, CreateObject):
-            return self._with_file(change, compact(change.manifest), scratch)
+            return self._given_back(change, self._with_file(change, compact(change.manifest), scratch), scratch)
         if isinstance(change, DeleteObject):
             self._delete(change)
             return None
         raise TypeError(type(change))
+
+    def _given_back(self, change: PatchObject | CreateObject, now: Object | None, scratch: RunStore) -> Object | None:
+        """The object, once what was written is owned by who applies it, or nothing more can be done about that."""
+        for pause in _SETTLING:
+            fold = giving_back(change, now) if now is not None else None
+            if fold is None:
+                break
+            self._sleep(pause)
+            try:
+                now = self._with_file(fold, patch_file(fold.operations), scratch)
+            except (UnreachableError, InterruptedRunError):
+                raise
+            except (RefusedError, FailedError, StaleError):  # somebody else writes it, or holds it: the change stands
+                break
+        return now
 
     def _delete(self, change: DeleteObject) -> None:
         now = self._reader.get(change.ref)
@@ -153,7 +175,7 @@ class Kubectl:
         file = str(Path(scratch.place) / name)
         try:
             arguments = (
-                patch_arguments(change.kind, change.api_version, change.name, file)
+                patch_arguments(change.kind, change.api_version, change.name, file, owners=_owned(change))
                 if isinstance(change, PatchObject)
                 else create_as_is_arguments(change.kind, change.api_version, self._namespace, file)
                 if change.recorded

@@ -18,6 +18,7 @@ from rollback_lib.core.errors import (
 from rollback_lib.core.kube.objects import Object, ref_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
 from rollback_lib.core.report.observation import Closed, closed
+from rollback_lib.core.run.changes import not_given_back
 from rollback_lib.core.run.journal import CLOSED, OPEN, UNKNOWN
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.operations import run as operation
@@ -105,7 +106,8 @@ def _open(one: Closed, ports: Ports, scratch: RunStore) -> tuple[str, ...]:
     if live is None or slots.closing(live) is None:
         return ()  # opened by somebody else a moment ago
     change, kept = isolation.opening_change(live, key=f"reopen/{one.kind.lower()}/{one.name}")
-    ports.acts.act(change, scratch)
+    if said := not_given_back(change, ports.acts.act(change, scratch)):
+        ports.progress.say(f"  ! {said}")
     return kept
 
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 import msgspec
 
 from rollback_lib.core.errors import EXIT_DONE, RefusedError
+from rollback_lib.core.kube.field_owners import appliers
 from rollback_lib.core.kube.kinds import AWAITED
+from rollback_lib.core.kube.objects import ref_of
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.plan import undo as before
 from rollback_lib.core.plan.model import Plan
@@ -97,6 +99,10 @@ def undo(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
     """Go back to the state before the run ``of``. That run is over when this one ends well."""
     plan, images = of.get(Plan), of.get(Images)
     objects = [(file, msgspec.json.decode(of.read(before.file_of(ref)))) for file, ref in before.changed(plan)]
+    for _, body in objects:  # what it puts back is theirs as it was, and no more: others may own the rest
+        was = msgspec.structs.replace(appliers(body), heir="")
+        if was.entries:
+            run.write(f"{before.kept(ref_of(body))}.appliers.json", msgspec.json.encode(was))
     tree = before.tree(objects, plan, images)
     tag = before.tag(of.get(Request).run, tree, plan.made_at)
     git = StateBefore(ports.git, tag, tree, plan.current.commit)

@@ -13,7 +13,16 @@ from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run import lock
-from rollback_lib.core.run.changes import Change, KeepRecord, PointTag, ReleaseLock, TakeLock, release_lock, take_lock
+from rollback_lib.core.run.changes import (
+    Change,
+    KeepRecord,
+    PointTag,
+    ReleaseLock,
+    TakeLock,
+    not_given_back,
+    release_lock,
+    take_lock,
+)
 from rollback_lib.core.run.journal import Mark, holds_lock, result_of
 from rollback_lib.core.run.records import Request
 from rollback_lib.pipeline.holding import Holding
@@ -68,6 +77,8 @@ class JournalledWriter:
             now: Object | None = ledger.write(self._ports.records, lambda _: change.record, change.name)
         else:
             now = self._ports.acts.act(change, self._run)
+            if said := not_given_back(change, now):
+                self._ports.progress.say(f"  ! {said}")
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
         if change.after and result["fingerprint"] != change.after:
             raise errors.FailedError(

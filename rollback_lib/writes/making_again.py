@@ -13,6 +13,7 @@ import msgspec
 
 from rollback_lib.collectors.dry_runs import as_new
 from rollback_lib.core.errors import FailedError, RefusedError, UnreachableError
+from rollback_lib.core.kube.field_owners import appliers
 from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving
 from rollback_lib.core.plan import recreate, undo
 from rollback_lib.core.plan.model import PlannedObject
@@ -49,17 +50,17 @@ def make_again(run: RunStore, ports: Ports, write: Writer, planned: PlannedObjec
     )  # fmt: skip
     _until_gone(run, ports, planned, uid)
     try:
-        write.do(_creation(planned, journal.made_key(key), planned.after, wanted))
+        write.do(_creation(planned, journal.made_key(key), planned.after, wanted, old))
     except UnreachableError:
         raise
     except RefusedError as error:
         _put_back(run, write, planned, key, old, error)
 
 
-def _creation(planned: PlannedObject, key: str, after: str, manifest: Object) -> CreateObject:
+def _creation(planned: PlannedObject, key: str, after: str, manifest: Object, old: Object) -> CreateObject:
     return CreateObject(
         key=key, kind=planned.kind, name=planned.name, api_version=planned.api_version, before="", after=after,
-        manifest=manifest, recorded=True,
+        manifest=manifest, recorded=True, appliers=appliers(old, anew=True),
     )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def _put_back(run: RunStore, write: Writer, planned: PlannedObject, key: str, ol
     last: RefusedError = error
     for number, manifest in enumerate(recreate.as_it_was(old)):
         try:
-            write.do(_creation(planned, journal.put_back_key(run.events(), key, number), planned.before, manifest))
+            write.do(_creation(planned, journal.put_back_key(run.events(), key, number), planned.before, manifest, old))
         except UnreachableError:
             raise
         except RefusedError as again:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import StaleError
+from rollback_lib.core.kube.field_owners import Appliers, appliers
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.kinds import KINDS
@@ -38,7 +39,7 @@ def _change(run: RunStore, ports: Ports, planned: PlannedObject) -> Change:
         return CreateObject(
             key=planned.change_key, kind=planned.kind, name=planned.name, api_version=planned.api_version,
             before="", after=planned.after, manifest=rewritten.manifest(run, ports.once, planned),
-            recorded=bool(run.get(Request).undo),
+            recorded=bool(run.get(Request).undo), appliers=_appliers(run, planned.ref),
         )  # fmt: skip
     change = _patch(run, ports, planned)
     return msgspec.structs.replace(change, operations=(leaving.STAYS, *change.operations))
@@ -49,11 +50,21 @@ def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
     change = PatchObject(
         key=planned.change_key, kind=planned.kind, name=planned.name, api_version=planned.api_version,
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
+        appliers=_appliers(run, planned.ref),
     )  # fmt: skip
     if planned.kind not in slots.CLOSABLE or not run.get(Plan).isolation.closes:
         return change
     live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.ref)
     return change if live is None or slots.closing(live) is None else _while_closed(change, live)
+
+
+def _appliers(run: RunStore, ref: ObjectRef) -> Appliers:
+    """Who has applied the object server-side: before this run, or before the one that it undoes."""
+    kept, files = undo.kept(ref), run.files()
+    if (name := f"{kept}.appliers.json") in files:
+        return msgspec.json.decode(run.read(name), type=Appliers)
+    name = undo.file_of(ref)
+    return appliers(msgspec.json.decode(run.read(name))) if name in files else Appliers()
 
 
 def _while_closed(change: PatchObject, live: Object) -> PatchObject:

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError, StaleError
+from rollback_lib.core.kube import field_owners
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
 from rollback_lib.core.kube.objects import Object, fingerprint
-from rollback_lib.core.run.changes import DeleteObject, PatchObject
+from rollback_lib.core.run.changes import DeleteObject, PatchObject, not_given_back
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a script of a POSIX shell")
 
@@ -119,3 +121,51 @@ def test_kubectl_gets_what_it_needs_and_nothing_of_the_job(tmp_path: Path) -> No
     got = {line.partition("=")[0] for line in (tmp_path / "got").read_text().splitlines()}
     assert got >= needed.keys()
     assert got & of_the_job.keys() == set()
+
+
+TEAM = {"manager": "team", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:data": {"f:LEVEL": {}}}}
+OURS = {**TEAM, "manager": "kubectl-client-side-apply", "operation": "Update"}
+
+
+def owned(level: str, *entries: Object) -> Object:
+    found = config_map(level)
+    return {**found, "metadata": {**found["metadata"], "resourceVersion": "7", "managedFields": list(entries)}}
+
+
+def of_the_team(tmp_path: Path, answers: str, now: Object) -> tuple[Object | None, list[str]]:
+    """What a patch of the team's object gives, and what kubectl was called with."""
+    change = msgspec.structs.replace(
+        patch(owned("v2", TEAM), config_map("v1")), appliers=field_owners.appliers(owned("v2", TEAM))
+    )
+    calls = tmp_path / "calls"
+    script = f'echo "$*" >>{calls}\ncount=$(wc -l <{calls})\n{answers}'
+    found = kubectl(tmp_path, Eyes(now), script).act(change, RunDirectory(tmp_path / "run"))
+    return found, calls.read_text().splitlines()
+
+
+def test_what_was_written_is_given_back_to_who_applies_server_side(tmp_path: Path) -> None:
+    ours, theirs = owned("v1", OURS), owned("v1", TEAM)
+    answers = f"if [ $count = 1 ]; then echo '{json.dumps(ours)}'; else echo '{json.dumps(theirs)}'; fi"
+    found, calls = of_the_team(tmp_path, answers, ours)
+    assert (found, len(calls)) == (theirs, 2)
+    assert all("--show-managed-fields" in call for call in calls)
+
+
+def test_fields_that_cannot_be_given_back_fail_nothing_and_are_seen(tmp_path: Path) -> None:
+    ours = owned("v1", OURS)
+    answers = (
+        f"if [ $count = 1 ]; then echo '{json.dumps(ours)}'; else echo 'Error from server (Forbidden)' >&2; exit 1; fi"
+    )
+    found, calls = of_the_team(tmp_path, answers, ours)
+    assert found == ours
+    assert 2 < len(calls) < 10, "it is tried again, and not for ever"
+    change = msgspec.structs.replace(patch(owned("v2", TEAM), ours), appliers=field_owners.appliers(owned("v2", TEAM)))
+    assert "ConfigMap/cart is applied server-side by team" in not_given_back(change, found)
+    assert not_given_back(change, owned("v1", TEAM)) == ""
+
+
+def test_where_nobody_applies_server_side_there_is_one_call(tmp_path: Path) -> None:
+    script = f"echo \"$*\" >>{tmp_path / 'calls'}\necho '{json.dumps(owned('v1', OURS))}'"
+    kubectl(tmp_path, Eyes(None), script).act(patch(owned("v2"), config_map("v1")), RunDirectory(tmp_path / "run"))
+    (call,) = (tmp_path / "calls").read_text().splitlines()
+    assert "--show-managed-fields" not in call

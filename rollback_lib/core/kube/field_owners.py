@@ -24,26 +24,30 @@ Path = tuple[str, ...]
 class Appliers(msgspec.Struct, frozen=True):
     """Who has applied an object server-side before we write to it: entries of its managedFields.
 
-    ``heir``: the manager whose manifest has what we add, too; empty where nothing tells that there is one.
+    ``heir``: the manager whose manifest has what we add, too; empty where nothing tells that there is one. ``others``:
+    entries of those whose fields stay away from it, where a new object has to have everything set anew.
     """
 
     entries: tuple[Object, ...] = ()
     heir: str = ""
+    others: tuple[Object, ...] = ()
 
 
-def appliers(obj: Mapping[str, Any]) -> Appliers:
-    """Those of a live object. The heir is the only one, where it holds the image, or a content that has none.
+def appliers(obj: Mapping[str, Any], *, anew: bool = False) -> Appliers:
+    """Those of a live object, which is patched or made ``anew``. The heir is the only one, where it holds the image,
+    or a content that has none.
 
     (Where there is a last-applied annotation, the object is applied client-side as well; where there are two appliers,
     one of them may own but a label, and would take away what its manifest does not name.)
     """
     found = tuple(e for e in _entries(obj) if e.get("operation") == "Apply" and not e.get("subresource"))
+    others = tuple(e for e in _entries(obj) if e not in found and _manager(e) != OURS) if found and anew else ()
     if len(found) != 1 or LAST_APPLIED in notes_of(obj):
-        return Appliers(found)
+        return Appliers(found, others=others)
     held = paths(found[0].get("fieldsV1"))
     images = any(p[-1] == "f:image" for p in held)
     is_heir = images if named_containers(obj) else any(p[0] != "f:metadata" for p in held)
-    return Appliers(found, _manager(found[0]) if is_heir else "")
+    return Appliers(found, _manager(found[0]) if is_heir else "", others)
 
 
 def is_default(obj: Mapping[str, Any], place: Sequence[str]) -> bool:
@@ -63,9 +67,10 @@ def given_back(now: Mapping[str, Any], before: Appliers) -> tuple[Operation, ...
         return ()
     ours = paths(mine.get("fieldsV1"))
     theirs = {p for p in ours if not any(part.startswith(_MARK) or part == _RESTART for part in p)}
+    anothers = frozenset[Path]().union(*(paths(e.get("fieldsV1")) for e in before.others))
     given: set[Path] = set()
     for was in before.entries:
-        share = theirs if _manager(was) == before.heir else theirs & paths(was.get("fieldsV1"))
+        share = theirs - anothers if _manager(was) == before.heir else theirs & paths(was.get("fieldsV1"))
         if not share:
             continue
         given |= share

@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core.kube import go_json
+from rollback_lib.core.kube import field_owners, go_json
+from rollback_lib.core.kube.field_owners import Appliers
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.releases import ledger
 from rollback_lib.core.releases.ledger import AnyKept
 from rollback_lib.core.run.journal import LOCK_RELEASED, LOCK_TAKEN, RECORDS
@@ -59,6 +60,7 @@ class PatchObject(Change, frozen=True, kw_only=True, tag="patch"):
     """Put an object back by one ``kubectl patch --type=json``, behind its own ``test`` operations."""
 
     operations: tuple[Operation, ...]
+    appliers: Appliers = Appliers()  # whose fields it writes: they are theirs again afterwards
 
     @property
     def what(self) -> str:
@@ -86,6 +88,7 @@ class CreateObject(Change, frozen=True, kw_only=True, tag="create"):
 
     manifest: Object
     recorded: bool = False  # what was asked for stands in the manifest's annotation already
+    appliers: Appliers = Appliers()  # of the object that this one takes the place of
 
     @property
     def what(self) -> str:
@@ -117,6 +120,30 @@ class ReleaseLock(Change, frozen=True, kw_only=True, tag="release-lock"):
     @property
     def what(self) -> str:
         return "lock released"
+
+
+def giving_back(change: PatchObject | CreateObject, now: Object) -> PatchObject | None:
+    """The patch after which the fields that ``change`` wrote are their appliers'; None where they are. It changes who
+    owns what and nothing else, so that it may be made again."""
+    operations = field_owners.given_back(now, change.appliers)
+    if not operations:
+        return None
+    state = fingerprint(now)
+    return PatchObject(
+        key=f"{change.key}/owners", kind=change.kind, name=change.name, api_version=change.api_version,
+        before=state, after=state, operations=operations,
+    )  # fmt: skip
+
+
+def not_given_back(change: Change, now: Object | None) -> str:
+    """What it means that the fields stay ours, in a sentence; empty where they do not."""
+    if not isinstance(change, (PatchObject, CreateObject)) or now is None or giving_back(change, now) is None:
+        return ""
+    names = ", ".join(dict.fromkeys(str(e["manager"]) for e in change.appliers.entries))
+    return (
+        f"{change.ref} is applied server-side by {names}, and its fields could not be given back: the next apply of "
+        f"another manifest will be a conflict, which --force-conflicts ends."
+    )
 
 
 def take_lock(name: str) -> TakeLock:

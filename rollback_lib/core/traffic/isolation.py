@@ -9,6 +9,7 @@ import msgspec
 
 from rollback_lib.core import health
 from rollback_lib.core.errors import Refusal
+from rollback_lib.core.kube.field_owners import appliers
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, name_of, ref_of
@@ -142,6 +143,7 @@ def closing_change(live: Object, page: Page | None, *, run: str, since: str, key
     return CloseTraffic(
         key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
         before=fingerprint(now), after=fingerprint(wanted), operations=slots.operations(now, wanted),
+        appliers=appliers(live),
     )  # fmt: skip
 
 
@@ -151,6 +153,7 @@ def opening_change(live: Object, *, key: str) -> tuple[OpenTraffic, tuple[str, .
     change = OpenTraffic(
         key=key, kind=kind_of(live), name=name_of(live), api_version=str(live["apiVersion"]),
         before=fingerprint(live), after=fingerprint(found.object), operations=slots.operations(live, found.object),
+        appliers=appliers(live),
     )  # fmt: skip
     return change, tuple(f"{change.ref}: {kept}" for kept in found.kept)
 

@@ -53,7 +53,7 @@ class Reader(Protocol):
 
     def get(self, ref: ObjectRef) -> Object | None: ...
 
-    def delete(self, ref: ObjectRef, uid: str, *, orphan: bool = False) -> None: ...
+    def delete(self, ref: ObjectRef, uid: str, *, policy: str = "Background") -> None: ...
 
 
 def resource(kind: str, api_version: str) -> str:
@@ -162,7 +162,8 @@ class Kubectl:
         if change.before and fingerprint(now) != change.before:
             raise StaleError(f"{change.ref} has changed since the plan was made; it is not deleted.")
         try:
-            self._reader.delete(change.ref, change.uid, orphan=change.keep_pods)
+            policy = "Orphan" if change.keep_pods else "Foreground" if change.pods_first else "Background"
+            self._reader.delete(change.ref, change.uid, policy=policy)
         except RefusedError as error:
             now = self._now(change, str(error))
             there = now["metadata"] if now else {}

@@ -318,15 +318,15 @@ class KubernetesCluster:
 
     # -- for the writer
 
-    def delete(self, ref: ObjectRef, uid: str, *, orphan: bool = False) -> None:
+    def delete(self, ref: ObjectRef, uid: str, *, policy: str = "Background") -> None:
         """Delete this very object. kubectl cannot say which uid it means; a name alone may be another's by now.
 
-        ``orphan``: what it owns stays.
+        ``policy``: what becomes of what it owns (it stays with Orphan, and goes first with Foreground).
         """
         body = {
             "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid},
             # here and not in the query: the server reads no query where there is a body, and takes the pods along
-            "propagationPolicy": "Orphan" if orphan else "Background",
+            "propagationPolicy": policy,
         }  # fmt: skip
         path = path_of(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, quote(ref.name))
         answer = self._http.ask("DELETE", path, None, body)

@@ -120,6 +120,8 @@ class DryRuns:
             return draft
         if draft.live is not None and draft.anew is None and decide.already(draft, draft.after, self._same):
             return decide.left_alone(draft, self._same)
+        if draft.live is not None and draft.anew is not None:
+            draft = msgspec.structs.replace(draft, leaves=recreate.left_behind(draft.live, self._snapshot))
         self.refused += reading.refusals
         self.warnings += reading.warnings
         who = owners.owner(draft.live) if draft.live else None

@@ -23,7 +23,7 @@ from rollback_lib.core.settings.model import seconds
 from rollback_lib.core.traffic import slots
 from rollback_lib.core.wording import some
 from rollback_lib.ports import Ports, RunStore, Writer
-from rollback_lib.writes import stuck_pods, traffic
+from rollback_lib.writes import left_behind, stuck_pods, traffic
 from rollback_lib.writes.objects import all_at_once, deletion, put
 
 ID = "apply"
@@ -81,6 +81,7 @@ def _apply(run: RunStore, ports: Ports, write: Writer, request: Request, plan: P
         ):
             all_at_once([partial(put, run, ports, write, o) for o in group])
         stuck_pods.free(ports, write, plan, wave, rollouts)
+        left_behind.take_away(ports, write, wave, rollouts)
         if waves[number + 1 :]:
             _before_next_wave(rollouts, waves[: number + 1], settings.services.order_wait)
     last = [o for s in plan.services for o in s.objects if o.after_rollout and o.change == UPDATE]

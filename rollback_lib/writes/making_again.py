@@ -45,7 +45,7 @@ def make_again(run: RunStore, ports: Ports, write: Writer, planned: PlannedObjec
         DeleteObject(
             key=journal.gone_key(key, "" if uid == first else uid), kind=planned.kind, name=planned.name,
             api_version=planned.api_version, before=planned.before, after="", uid=uid,
-            keep_pods=planned.kind == "StatefulSet",
+            keep_pods=recreate.keeps_pods(old, wanted), pods_first=recreate.pods_first(old, wanted),
         )
     )  # fmt: skip
     _until_gone(run, ports, planned, uid)

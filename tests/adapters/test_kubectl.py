@@ -37,7 +37,7 @@ class Eyes:
     def get(self, ref: ObjectRef) -> Object | None:
         return self.now
 
-    def delete(self, ref: ObjectRef, uid: str, *, orphan: bool = False) -> None:
+    def delete(self, ref: ObjectRef, uid: str, *, policy: str = "Background") -> None:
         self.deleted.append(uid)
 
 

@@ -200,3 +200,64 @@ def test_a_service_that_the_failed_release_removed_comes_back_with_any_address(s
     product.run()
     assert made.cluster.get("service", "user-admin", namespace=made.namespace)["spec"]["type"] == "NodePort"
     assert product.run().last_line.startswith("Nothing to do")
+
+
+def other_selector(**spec: Any) -> Any:
+    """The failed release selects by one more label, or by another one."""
+
+    def manifests(shop: Shop, release: str) -> dict[str, str]:
+        labels = {"app": USER, "tier": "new" if release == FAILED else "old"}
+        pods = shapes.template(USER, shapes.container(shop, USER, **level(release)), labels=labels)
+        made = shapes.workload(spec.get("kind", "Deployment"), USER, pods, **spec.get("spec", {}))
+        chosen = spec["selectors"][release == FAILED]
+        made["spec"]["selector"] = {"matchLabels": {k: labels[k] for k in chosen}}
+        return {
+            SHARED: shapes.file(shapes.config_map("common-config", {"A": "1"})),
+            f"k8s/{USER}/all.yaml": shapes.file(made, shapes.service(USER)),
+        }
+
+    return manifests
+
+
+BY_BOTH, BY_APP = ("app", "tier"), ("app",)
+DEPLOYMENT, DAEMON_SET = {"kind": "Deployment", "spec": {"replicas": 2}}, {"kind": "DaemonSet"}
+SURGE = {"kind": "DaemonSet", "spec": {"updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}}
+RECREATE = {"kind": "Deployment", "spec": {"replicas": 2, "strategy": {"type": "Recreate"}}}
+
+
+@pytest.mark.parametrize(
+    ("how", "selectors", "least"),
+    [
+        (DEPLOYMENT, (BY_BOTH, BY_BOTH), 2),
+        (DEPLOYMENT, (BY_BOTH, BY_APP), 2),
+        (DEPLOYMENT, (BY_APP, BY_BOTH), 1),
+        (SURGE, (BY_BOTH, BY_BOTH), 1),
+        (DAEMON_SET, (BY_BOTH, BY_BOTH), 0),
+        (RECREATE, (BY_BOTH, BY_BOTH), 0),
+    ],
+    ids=["another label", "a label fewer", "a label more", "a DaemonSet with surge", "a DaemonSet", "Recreate"],
+)
+def test_a_changed_selector_is_made_again_and_a_pod_is_ready_throughout(
+    shop: ShopFactory, how: dict[str, Any], selectors: Any, least: int
+) -> None:
+    kind = how["kind"]
+    made = shop(services=(USER,), manifests=other_selector(**how, selectors=selectors))
+    made.rollback_yaml()
+    made.deploy(TARGET)
+    settled(made, f"{kind.lower()}/{USER}")
+    made.cluster.kubectl("delete", kind.lower(), USER, namespace=made.namespace)
+    made.cluster.kubectl("wait", "--for=delete", "pods", f"--selector=app={USER}", namespace=made.namespace)
+    made.deploy(FAILED)
+    settled(made, f"{kind.lower()}/{USER}")
+    product = Product(made)
+    with untouched(made.cluster, made.namespace):
+        said = product.run(code=3)
+    assert f"[--accept recreate:{kind}/{USER}]" in said_by(said)
+    with ready_pods(made, USER) as seen:
+        product.run(f"--accept=recreate:{kind}/{USER}")
+    assert min(seen.counts) >= least if least else min(seen.counts) == 0, seen.counts
+    made.cluster.kubectl("delete", "pod", f"{USER}-last", "--now", namespace=made.namespace)
+    made.cluster.kubectl("wait", "--for=delete", "pods", "--selector=tier=new", namespace=made.namespace)
+    assert made.running_digests()[USER] == {made.digests[TARGET][USER]}
+    assert product.run().last_line.startswith("Nothing to do")
+    unchanged(made, product)

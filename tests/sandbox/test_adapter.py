@@ -243,7 +243,7 @@ def test_a_stateful_set_that_is_made_again_keeps_its_pods(
     world.create("apps/v1 statefulsets", workload("s", good, kind="StatefulSet"))
     world.until("v1 pods/s-0", lambda p: p["status"].get("phase") == "Running")
     there = world.get("apps/v1 statefulsets/s")
-    cluster.delete(ObjectRef("StatefulSet", "s"), there["metadata"]["uid"], orphan=orphan)
+    cluster.delete(ObjectRef("StatefulSet", "s"), there["metadata"]["uid"], policy="Orphan" if orphan else "Background")
     if orphan:
         pod = world.until("v1 pods/s-0", lambda p: "ownerReferences" not in p["metadata"])
         assert "deletionTimestamp" not in pod["metadata"]

@@ -31,7 +31,7 @@ from rollback_lib.core.kube.objects import (
 from rollback_lib.core.kube.owners import Owner
 from rollback_lib.core.kube.references import uses
 from rollback_lib.core.plan import differences, three_way
-from rollback_lib.core.plan.model import CREATE, LEFT, NONE, UPDATE
+from rollback_lib.core.plan.model import CREATE, LEFT, NONE, UPDATE, LeftBehind
 from rollback_lib.core.reasons import Reason
 
 
@@ -56,6 +56,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     beyond: bool = False  # it carries an image of the team's, and we cannot put it back
     absent: bool = False  # it is not in the namespace, and left so
     anew: Object | None = None  # what is created once the live object is deleted (`core.plan.recreate`)
+    leaves: tuple[LeftBehind, ...] = ()  # what that leaves behind
     namespace: str = ""  # the target's own, where that is not the environment's
 
     @property

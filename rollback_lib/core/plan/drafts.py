@@ -286,7 +286,7 @@ def _planned(draft: Draft) -> PlannedObject:
         api_version=str(draft.target.get("apiVersion", "")), why=draft.why, kept=draft.kept,
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None, absent=draft.absent,
-        empty=draft.empty, beyond=draft.beyond,
+        empty=draft.empty, beyond=draft.beyond, leaves=draft.leaves,
         diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
         replicas=_scaled(draft) if writing else None, owner=draft.owner if writing else None,
     )  # fmt: skip

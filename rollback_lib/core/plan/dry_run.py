@@ -99,7 +99,7 @@ def _made_again(
         return Reading(draft, (refusal,))
     code = f"recreate:{draft.ref}"
     refusal = Refusal(
-        f"{draft.ref}: {why}. It would have to be {recreate.WHY[kind_of(draft.live)]}.",
+        f"{draft.ref}: {why}. It would have to be {recreate.meaning(draft.live, wanted)}.",
         code=code, fix=f"Or leave it as it is: --accept skip:{draft.ref}.",
         reason=Reason.IMMUTABLE_FIELD, subject=str(draft.ref), facts=seen,
     )  # fmt: skip
@@ -108,7 +108,7 @@ def _made_again(
     after = recreate.as_tried(anew.object, wanted)
     marked = decide.marked(draft, after)
     changed = msgspec.structs.replace(
-        marked, after=after, why=recreate.WHY[kind_of(draft.live)],
+        marked, after=after, why=recreate.meaning(draft.live, wanted),
         anew=recreate.anew(draft.target, draft.live, marked.operations),
     )  # fmt: skip
     return Reading(

@@ -29,6 +29,18 @@ LEFT: Final = "left"
 WRITING: Final = (CREATE, UPDATE, RESTART, DELETE)
 
 
+class LeftBehind(msgspec.Struct, frozen=True, kw_only=True):
+    """A ReplicaSet or a pod that is nobody's once its owner is deleted to be made again."""
+
+    kind: str
+    name: str
+    uid: str
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.name)
+
+
 class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to one object. ``before`` and ``after`` are fingerprints (`core.kube.objects.fingerprint`)."""
 
@@ -45,6 +57,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     empty: bool = False  # a Service that selected no pod at all
     beyond: bool = False  # it carries an image of the team's, and we cannot put it back
     absent: bool = False  # it is not in the namespace, and left so
+    leaves: tuple[LeftBehind, ...] = ()  # deleted once the one that is made again is Ready
     why: str = ""
     kept: tuple[str, ...] = ()  # fields that somebody else owns, with what they stay at; redacted
     diff: tuple[str, ...] = ()  # redacted

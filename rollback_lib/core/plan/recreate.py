@@ -3,7 +3,7 @@
 Which: those of which the server says that they cannot change, or says yes and keeps its own, and takes the same object
 as a new one. What another object has (a node port, an address) a new one would not get either. Sources: a headless
 Service made normal says "configured" and stays (kubernetes/kubernetes#135345), an immutable ConfigMap cannot take the
-older data (argoproj/argo-cd#5394), volumeClaimTemplates cannot change.
+older data (argoproj/argo-cd#5394), volumeClaimTemplates and selectors cannot change (helmfile/helmfile#2016).
 """
 
 from __future__ import annotations
@@ -14,19 +14,69 @@ from typing import Any, Final
 
 from rollback_lib.core.kube import json_patch
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.objects import ASSIGNED, HEADLESS, Object, kind_of, name_of
+from rollback_lib.core.kube.kinds import AWAITED
+from rollback_lib.core.kube.objects import ASSIGNED, HEADLESS, Object, kind_of, name_of, template
+from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.plan.model import LeftBehind
 
 WHY: Final[Mapping[str, str]] = {
     "Service": "deleted and made again: its address changes",
     "ConfigMap": "deleted and made again",
     "StatefulSet": "deleted without its pods and made again; they are replaced one by one, and their claims stay",
+    "Deployment": "deleted without its pods and made again; they serve until the new ones are Ready, and go then",
+    "DaemonSet": "deleted without its pods and made again; they serve until the new ones are Ready, and go then",
 }
 """The kinds that can be made again with no data lost, and what that means."""
+_PODS_FIRST: Final = "deleted with its pods and made again once they are gone: nothing of it serves meanwhile"
 _SERVERS: Final = (
     "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences", "selfLink",
     "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers",
 )  # fmt: skip
 _NEW_ONES_OWN: Final = tuple(k for k in _SERVERS if k not in ("ownerReferences", "finalizers"))
+
+
+def meaning(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What it means that this object is made again, for the plan."""
+    return _PODS_FIRST if pods_first(live, wanted) else WHY[kind_of(live)]
+
+
+def keeps_pods(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the pods stay while the object is made again."""
+    return kind_of(live) in AWAITED and not pods_first(live, wanted)
+
+
+def pods_first(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether its pods have to be gone before there are new ones: it never has two at once, in all or on one node.
+
+    Where the new selector takes the old pods in, the controller replaces them as it always does.
+    """
+    kind, spec = kind_of(live), wanted.get("spec") or {}
+    if kind == "Deployment":
+        one_at_a_time = (spec.get("strategy") or {}).get("type") == "Recreate"
+    elif kind == "DaemonSet":
+        surge = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("maxSurge")
+        one_at_a_time = surge in (None, 0, "0", "0%")
+    else:
+        return False
+    return one_at_a_time and not _takes_in(spec.get("selector") or {}, live)
+
+
+def _takes_in(selector: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    labels = ((template(live) or {}).get("metadata") or {}).get("labels") or {}
+    asked = selector.get("matchLabels") or {}
+    return not selector.get("matchExpressions") and all(labels.get(name) == value for name, value in asked.items())
+
+
+def left_behind(live: Mapping[str, Any], snapshot: Snapshot) -> tuple[LeftBehind, ...]:
+    """What a Deployment or DaemonSet owns now and leaves behind: taken away once the new one is Ready, unless that or
+    somebody else has taken it over."""
+    kind = {"Deployment": "ReplicaSet", "DaemonSet": "Pod"}.get(kind_of(live), "")
+    uid = live["metadata"].get("uid")
+    return tuple(
+        LeftBehind(kind=kind, name=name_of(one), uid=str(one["metadata"]["uid"]))
+        for one in (snapshot.all(kind) if kind else ())
+        if any(o.get("uid") == uid for o in one["metadata"].get("ownerReferences") or ())
+    )
 
 
 def anew(target: Mapping[str, Any], live: Mapping[str, Any], operations: Sequence[Operation]) -> Object | None:

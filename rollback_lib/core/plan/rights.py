@@ -29,6 +29,7 @@ def needed(
     ]
     asked += [("create", kind_of(d.target), "") for d in drafts if d.change == CREATE or d.anew]
     asked += [("delete", kind_of(d.target), name_of(d.target)) for d in drafts if d.anew]
+    asked += [("delete", kind, "") for kind in dict.fromkeys(one.kind for d in drafts for one in d.leaves)]
     asked += [("delete", o.kind, o.name) for o in found if o.change == DELETE]
     asked += [("patch", t.kind, t.name) for t in closing.targets]
     if closing.ours:

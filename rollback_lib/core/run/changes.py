@@ -99,7 +99,8 @@ class DeleteObject(Change, frozen=True, kw_only=True, tag="delete"):
     """Delete an orphan, a stuck pod, what is made again, or our maintenance page. Only the object with this ``uid``."""
 
     uid: str
-    keep_pods: bool = False  # of a StatefulSet that is made again
+    keep_pods: bool = False  # of a workload that is made again
+    pods_first: bool = False  # it is gone once they are
 
     @property
     def what(self) -> str:

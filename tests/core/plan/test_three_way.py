@@ -178,8 +178,10 @@ def test_a_mapping_that_the_target_lacks_goes_with_what_the_server_filled_in() -
     assert after(of(**asked), of(), applied(live))[0]["spec"] == {"maxReplicas": 3}
     by_hand = {"f:spec": {"f:behavior": {"f:scaleUp": {"f:selectPolicy": {}}}}}
     found, _ = after(of(**asked), of(), applied(live, kubectl_edit=by_hand))
-    assert found["spec"]["behavior"]["scaleUp"] == {"selectPolicy": "Max"}, "what somebody else has set stays"
-    assert "stabilizationWindowSeconds" not in found["spec"]["behavior"].get("scaleDown", {})
+    assert found["spec"].get("behavior", {}).get("scaleUp") == {"selectPolicy": "Max"}, (
+        "what somebody else has set stays"
+    )
+    assert "stabilizationWindowSeconds" not in found["spec"].get("behavior", {}).get("scaleDown", {})
 
 
 @pytest.mark.parametrize("known", [True, False])

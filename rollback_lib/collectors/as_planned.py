@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rollback_lib.collectors import needs
@@ -34,7 +35,9 @@ def check(run: RunStore, ports: Ports, plan: Plan) -> None:
     moved = [
         str(o.ref)
         for o in planned
-        if not _begun(o, done) and fingerprint(slots.as_open(snapshot.get(o.ref))) not in (o.before, o.after)
+        if not _begun(o, done)
+        and fingerprint(slots.as_open(snapshot.get(o.ref))) not in (o.before, o.after)
+        and not (o.recreate and snapshot.get(o.ref) is None and _entered_again(done))
     ]
     if moved:
         raise StaleError(
@@ -48,6 +51,11 @@ def check(run: RunStore, ports: Ports, plan: Plan) -> None:
             f"{', '.join(going[:5])}: deleted since the plan was made, so the plan is stale. Plan again: it says what "
             f"goes with it."
         )
+
+
+def _entered_again(done: Sequence[Event]) -> bool:
+    """Whether another process has had this run, maybe on another machine: what it wrote last is in no journal here."""
+    return any(n > 1 for n in Counter(e.stage for e in done if e.mark is Mark.STAGE_BEGIN).values())
 
 
 def _begun(planned: PlannedObject, done: Sequence[Event]) -> bool:

@@ -13,7 +13,7 @@ from rollback_lib.sandbox.admission import HELD
 from rollback_lib.sandbox.daemon_sets import DaemonSets
 from rollback_lib.sandbox.deployments import Deployments
 from rollback_lib.sandbox.kubelet import Kubelet
-from rollback_lib.sandbox.owning import MANAGER
+from rollback_lib.sandbox.owning import MANAGER, PODS_FIRST, adopt
 from rollback_lib.sandbox.replica_sets import ReplicaSets
 from rollback_lib.sandbox.schema import Object, Resource, all_resources, by_kind, resource
 from rollback_lib.sandbox.stateful_sets import StatefulSets
@@ -101,6 +101,7 @@ class Controllers:
             ("ReplicaSet", self._replica_sets.reconcile),
         ):
             for found in self._store.all(by_kind(kind), space):
+                adopt(self._store, found)
                 after = reconcile(found)
                 if after is not None:
                     dues.append(self._now() + after)
@@ -146,6 +147,18 @@ class Controllers:
             owners = found["metadata"].get("ownerReferences") or []
             if owners and "deletionTimestamp" not in found["metadata"] and not any(o["uid"] in alive for o in owners):
                 self._writer.delete(_resource(group, found, plural), space, name, {})
+            held = found["metadata"].get("finalizers") or []
+            if PODS_FIRST not in held:
+                continue
+            inner = [(k, o) for k, o in mine for r in o["metadata"].get("ownerReferences") or ()
+                     if r["uid"] == found["metadata"]["uid"]]  # fmt: skip
+            for (its_group, its_plural, _, its_name), one in inner:
+                if "deletionTimestamp" not in one["metadata"]:
+                    options = {"propagationPolicy": "Foreground"}
+                    self._writer.delete(_resource(its_group, one, its_plural), space, its_name, options)
+            if not inner:
+                left = {**found["metadata"], "finalizers": [f for f in held if f != PODS_FIRST]}
+                self._store.update(_resource(group, found, plural), {**found, "metadata": left})
 
     def _let_go_of_claims(self, space: str) -> None:
         """A claim that was deleted goes with the last pod that uses it."""

@@ -10,9 +10,12 @@ from typing import Any, Final
 
 from rollback_lib.sandbox.schema import Object, by_kind
 from rollback_lib.sandbox.store import Store
+from rollback_lib.sandbox.validation import matches
 
 MANAGER: Final = "kube-controller-manager"
 HASH: Final = "pod-template-hash"
+PODS_FIRST: Final = "foregroundDeletion"
+_TAKES: Final = {"Deployment": "ReplicaSet", "ReplicaSet": "Pod", "DaemonSet": "Pod", "StatefulSet": "Pod"}
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -41,6 +44,20 @@ def reference_to(owner: Object) -> dict[str, Any]:
         "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
         "uid": owner["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True,
     }  # fmt: skip
+
+
+def adopt(store: Store, owner: Object) -> None:
+    """Take over what is nobody's and has the labels that the owner selects, as its controller does."""
+    metadata, kind = owner["metadata"], _TAKES[owner["kind"]]
+    if "deletionTimestamp" in metadata:
+        return
+    for one in store.all(by_kind(kind), metadata["namespace"]):
+        its = one["metadata"]
+        mine = owner["kind"] != "StatefulSet" or its["name"].rpartition("-")[0] == metadata["name"]
+        free = not its.get("ownerReferences") and "deletionTimestamp" not in its
+        if free and mine and matches(owner["spec"]["selector"], its.get("labels") or {}):
+            taken = {**its, "ownerReferences": [reference_to(owner)]}
+            store.update(by_kind(kind), {**one, "metadata": taken})
 
 
 def is_active(pod: Object) -> bool:

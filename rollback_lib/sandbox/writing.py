@@ -10,6 +10,7 @@ from rollback_lib.sandbox import admission
 from rollback_lib.sandbox.decoding import WrongTypeError, decoded, refuse_patch, refuse_unknown
 from rollback_lib.sandbox.defaults import defaulted, first_status
 from rollback_lib.sandbox.ownership import applied, updated
+from rollback_lib.sandbox.owning import PODS_FIRST
 from rollback_lib.sandbox.patches import json_patch, merge_patch
 from rollback_lib.sandbox.requests import Answer, Request, Target
 from rollback_lib.sandbox.schema import Object, Resource, shape_of
@@ -126,6 +127,9 @@ class Writer:
                 return found
             if options.get("propagationPolicy") == "Orphan" or options.get("orphanDependents"):
                 self._orphan(found["metadata"]["uid"])
+            if options.get("propagationPolicy") == "Foreground" and resource.kind != "Pod":
+                found = own(found)  # what it owns goes first
+                found["metadata"]["finalizers"] = [*(found["metadata"].get("finalizers") or ()), PODS_FIRST]
             if resource.kind in ("Pod", "Namespace") or found["metadata"].get("finalizers"):
                 return self._begin_delete(resource, found, options.get("gracePeriodSeconds"))
             return self._store.delete(resource, namespace, name)

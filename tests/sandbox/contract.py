@@ -113,6 +113,37 @@ class Contract:
         world.until("v1 pods?labelSelector=app=lost", lambda f: not f["items"])
         assert "deletionTimestamp" not in world.get("v1 pods/kept-0")["metadata"]
 
+    def test_what_kept_its_pods_is_taken_over_by_who_selects_them(self, world: World) -> None:
+        good = world.push("user-service", "good", "v1.1.0")
+        made = world.create("apps/v1 deployments", workload("a", good))
+        world.until(DEPLOYMENT, complete)
+        before = {i["metadata"]["name"] for i in world.get("v1 pods?labelSelector=app=a")["items"]}
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Orphan"}
+        world.ask("DELETE", DEPLOYMENT, options)
+        (left,) = world.until(
+            "apps/v1 replicasets?labelSelector=app=a", lambda f: "ownerReferences" not in f["items"][0]["metadata"]
+        )["items"]
+        again = world.create("apps/v1 deployments", workload("a", good))
+        assert again["metadata"]["uid"] != made["metadata"]["uid"]
+        taken = world.until(
+            f"apps/v1 replicasets/{left['metadata']['name']}", lambda r: r["metadata"].get("ownerReferences")
+        )
+        assert taken["metadata"]["ownerReferences"][0]["uid"] == again["metadata"]["uid"]
+        world.until(DEPLOYMENT, complete)
+        assert {i["metadata"]["name"] for i in world.get("v1 pods?labelSelector=app=a")["items"]} == before
+
+    def test_what_is_deleted_in_the_foreground_is_there_until_its_pods_are_gone(self, world: World) -> None:
+        good = world.push("user-service", "good", "v1.1.0")
+        world.create("apps/v1 deployments", workload("a", good))
+        world.until(DEPLOYMENT, complete)
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        world.ask("DELETE", DEPLOYMENT, options)
+        leaving = world.ask("GET", DEPLOYMENT)
+        assert leaving.code == 200
+        assert leaving.body["metadata"]["finalizers"] == ["foregroundDeletion"]
+        world.until("apps/v1 deployments", lambda f: not f["items"])
+        assert world.get("v1 pods?labelSelector=app=a")["items"] == []
+
     def test_what_is_on_its_way_out_takes_a_patch_unless_that_says_no(self, world: World) -> None:
         for name, more in (("goes", {"finalizers": ["example.com/hold"]}), ("stays", {})):
             world.create("v1 configmaps", {"metadata": {"name": name, **more}, "data": {"a": "b"}})

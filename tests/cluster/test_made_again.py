@@ -261,3 +261,23 @@ def test_a_changed_selector_is_made_again_and_a_pod_is_ready_throughout(
     assert made.running_digests()[USER] == {made.digests[TARGET][USER]}
     assert product.run().last_line.startswith("Nothing to do")
     unchanged(made, product)
+
+
+def test_a_changed_selector_is_undone_as_it_was_done(shop: ShopFactory) -> None:
+    made = shop(services=(USER,), manifests=other_selector(**DEPLOYMENT, selectors=(BY_BOTH, BY_BOTH)))
+    made.rollback_yaml()
+    made.deploy(TARGET)
+    made.cluster.kubectl("delete", "deployment", USER, namespace=made.namespace)
+    made.deploy(FAILED)
+    settled(made, f"deployment/{USER}")
+    before = made.cluster.get("deployment", USER, namespace=made.namespace)["spec"]["selector"]
+    product = Product(made)
+    product.run(f"--accept=recreate:Deployment/{USER}")
+    run = product.latest.name
+    with ready_pods(made, USER) as seen:
+        product("undo", run, "--yes", f"--accept=recreate:Deployment/{USER}")
+    assert min(seen.counts) >= 2
+    assert made.cluster.get("deployment", USER, namespace=made.namespace)["spec"]["selector"] == before
+    made.cluster.kubectl("delete", "pod", f"{USER}-last", "--now", namespace=made.namespace)
+    sets = made.cluster.get("replicasets", namespace=made.namespace)["items"]
+    assert [s for s in sets if not s["metadata"].get("ownerReferences")] == []

@@ -106,6 +106,20 @@ def test_a_run_brings_back_the_release_and_ends_with_0(world: World) -> None:
     assert ":prod in 2 repositories is still v2" in outcome.text
 
 
+def test_fields_that_stay_ours_are_said_and_fail_nothing(world: World) -> None:
+    image = {"f:spec": {"f:template": {"f:spec": {"f:containers": {"f:image": {}}}}}}
+    entries = [
+        {"manager": "team", "operation": "Apply", "fieldsV1": image},
+        {"manager": "kubectl-client-side-apply", "operation": "Update", "fieldsV1": image},
+    ]
+    world.cluster.objects["Deployment", "cart"]["metadata"] |= {"managedFields": entries, "resourceVersion": "1"}
+    progress = FakeProgress()
+    outcome = operation.execute(world.run(), world.ports(progress=progress))
+    assert outcome.ending.code == 0, outcome.ending
+    (said,) = [line for line in progress.lines if "--force-conflicts" in line]
+    assert "Deployment/cart is applied server-side by team" in said
+
+
 def test_a_second_run_has_nothing_to_do_and_needs_no_approval(world: World) -> None:
     operation.execute(world.run(), world.ports())
     before = list(world.cluster.writes)

@@ -92,10 +92,11 @@ def test_what_would_not_be_taken_as_new_either_is_not_offered(status: int, said:
     assert [r.code for r in reading.refusals] == [code]
 
 
-def test_a_deployment_is_never_made_again() -> None:
-    one = draft(obj("Deployment", {"selector": {"a": "1"}}), obj("Deployment", {"selector": {"a": "2"}}))
-    reading = judged(one, DryRun(None, (), INVALID, 422), DryRun(one.target), "recreate:Deployment/web")
-    assert [r.code for r in reading.refusals] == ["skip:Deployment/web"]
+@pytest.mark.parametrize(("kind", "way"), [("Deployment", "recreate"), ("DaemonSet", "recreate"), ("Ingress", "skip")])
+def test_only_of_some_kinds_another_one_is_as_good(kind: str, way: str) -> None:
+    one = draft(obj(kind, {"selector": {"a": "1"}}), obj(kind, {"selector": {"a": "2"}}))
+    reading = judged(one, DryRun(None, (), INVALID, 422), DryRun(one.target))
+    assert [r.code for r in reading.refusals] == [f"{way}:{kind}/web"]
 
 
 def test_claims_that_would_go_are_a_refusal_that_accepting_does_not_lift() -> None:

@@ -7,7 +7,7 @@ import getpass
 import os
 import shutil
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -86,6 +86,10 @@ class _LazyRegistry:
         self, references: Sequence[str], *, platforms: Sequence[str] = ("linux/amd64",), configs: bool = False
     ) -> Mapping[str, Answer]:
         found: Mapping[str, Answer] = self._made().look_up(references, platforms=platforms, configs=configs)
+        return found
+
+    def list_tags(self, repository: str) -> Collection[str] | None:
+        found: Collection[str] | None = self._made().list_tags(repository)
         return found
 
     def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:

@@ -46,6 +46,7 @@ class FakeRegistry:
         self.auth = ""  # "", basic, bearer
         self.realm = ""
         self.may_push = True
+        self.page = 1000  # tags that it lists at once at most
         self.vague = False  # the challenge to a write asks for a token to read
         self.tokens = 0
         self.release = threading.Event()
@@ -190,7 +191,12 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if parts.path == "/token":
             return self.token(parts.query)
-        what = "/blobs/" if "/blobs/" in parts.path else "/manifests/"
+        kinds = (
+            ("/blobs/" in parts.path, "/blobs/"),
+            (parts.path.endswith("/tags/list"), "/tags/"),
+            (True, "/manifests/"),
+        )
+        what = next(kind for is_one, kind in kinds if is_one)
         repository, _, target = parts.path.removeprefix("/v2/").partition(what)
         if fake.auth and not self.authorized():
             may = "pull,push" if self.command == "PUT" and not fake.vague else "pull"
@@ -208,10 +214,21 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "/blobs/":
             blob = fake.blobs.get((repository, target))
             return self.answer(404) if blob is None else self.answer(200, blob)
+        if what == "/tags/":
+            return self.tags(repository, parse_qs(parts.query))
         kind, body = fake.stored.get((repository, target), ("", b""))
         if not kind or kind not in self.headers.get("Accept", ""):
             return self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
         return self.answer(200, body, {"Content-Type": kind, "Docker-Content-Digest": digest_of(body)})
+
+    def tags(self, repository: str, query: dict[str, list[str]]) -> None:
+        """A page of them in their order, and a link where there are more."""
+        every = sorted(name for held, name in self.fake.stored if held == repository and not name.startswith("sha256:"))
+        rest = [name for name in every if name > query.get("last", [""])[0]]
+        page = rest[: min(int(query["n"][0]), self.fake.page)]
+        link = {"Link": f'</v2/{repository}/tags/list?last={page[-1]}&n=1>; rel="next"'} if rest != page else {}
+        body = json.dumps({"name": repository, "tags": page}).encode()
+        return self.answer(200 if every else 404, body, {"Content-Type": "application/json", **link})
 
     def token(self, query: str) -> None:
         self.fake.tokens += 1

@@ -305,6 +305,9 @@ class FakeRegistry:
     ) -> Mapping[str, Answer]:
         return {r: self._answer(r) for r in references}
 
+    def list_tags(self, repository: str) -> Sequence[str] | None:
+        return [tag for name, _, tag in (r.rpartition(":") for r in self.digests) if name == repository]
+
     def _answer(self, reference: str) -> Answer:
         digest = reference.partition("@")[2] or self.digests.get(reference, "")
         return (

@@ -450,3 +450,49 @@ def test_c44_what_a_rollback_went_back_from_is_known_to_whoever_deploys_next(wor
     world.deploy("v4")
     assert known.quarantine("v4", world.git.commit("v4")) is None
     assert known.blocked([world.registry.digests["team/cart:prod"]]) is None
+
+
+def tagged(world: World, *releases: str) -> None:
+    """The registry has the images of the releases by their names, whether or not they ran."""
+    for release in releases:
+        world.git.releases.setdefault(release, {f"k8s/{s}/d.yaml": manifest(s, release) for s in SERVICES})
+        for service in SERVICES:
+            world.registry.digests[f"team/{service}:{release}"] = digest(service + release)
+
+
+@pytest.mark.parametrize("newer", [0, 3, 12])
+def test_what_was_gone_back_from_is_named_and_refused_however_many_releases_are_newer(
+    tmp_path: Path, newer: int
+) -> None:
+    world = World(tmp_path)
+    world.deploy("v1")
+    world.deploy("v2")
+    tagged(world, "v1", "v2", *(f"v{3 + n}" for n in range(newer)))
+    assert world.run(to="v1").ending.code == 0
+    assert [q.release for q in world.ledger().quarantines] == ["v2"]
+    refused = world.run(to="v2")
+    assert refused.ending.code == 3
+    assert "v2 is quarantined" in refused.ending.error
+    assert world.runs() == digest("cartv1")
+    assert [q.release for q in world.ledger().quarantines] == ["v2"], "and the good one is not in its place"
+
+
+@pytest.mark.parametrize("images", [SERVICES, SERVICES[:1]], ids=["all", "one"])
+def test_images_that_are_quarantined_are_refused_whatever_the_release_is_called(
+    world: World, images: Sequence[str]
+) -> None:
+    """Nothing named what failed, so only its digests are marked; afterwards somebody gives them a release's name."""
+    world.run()
+    assert [q.release for q in world.ledger().quarantines] == [""]
+    tagged(world, "v4")
+    for service in images:
+        world.registry.digests[f"team/{service}:v4"] = digest(f"{service}v3")
+    refused = world.run(to="v4")
+    assert refused.ending.code == 3
+    assert refused.plan is not None
+    assert [(r.code, r.subject) for r in refused.plan.refusals] == [("quarantined", "v4")]
+    assert (world.runs(), len(world.ledger().quarantines)) == (digest("cartv2"), 1)
+    accepted = world.run(to="v4", accept=["quarantined"])
+    assert accepted.ending.code == 0, accepted.ending.error
+    assert accepted.plan is not None
+    assert "quarantined" in accepted.plan.accepted

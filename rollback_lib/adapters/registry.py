@@ -126,6 +126,12 @@ class RegistryClient:
         self._answers |= {(text, *key): answer for text, answer in found.items() if answer.state != "unknown"}
         return {text: found[text] for text in wanted}
 
+    def list_tags(self, repository: str) -> frozenset[str] | None:
+        """All tags of a repository: `ports.Registry`."""
+        reference = _parsed(repository)
+        self._ends = self._clock() + self._deadline
+        return self._registry(reference.host).tags(reference.path)
+
     def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
         """Point ``repository:tag`` at what the repository has as ``digest``: `ports.RegistryWriter`."""
         name, reference = f"{repository}:{tag}", _parsed(f"{repository}@{digest}")

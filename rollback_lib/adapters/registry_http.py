@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
 import msgspec
@@ -23,12 +23,14 @@ from rollback_lib.adapters import bounded, http
 from rollback_lib.adapters.http import Answer
 from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
 from rollback_lib.core.errors import Problem
-from rollback_lib.core.images.registry_answers import ACCEPT, Reply, retry_after
+from rollback_lib.core.images.registry_answers import ACCEPT, Reply, read_tags, retry_after
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 10.0
 LARGEST_BODY: Final = 4 << 20  # what registries accept as a manifest at most (OCI distribution)
 LONGEST_WAIT: Final = 2.0
+TAG_PAGES: Final = 10
+TAGS_A_PAGE: Final = 1000
 _RETRIED: Final = (502, 503, 504)
 _PAUSES: Final = (0.1, 0.2)  # seconds, before another try
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -72,6 +74,20 @@ class RegistryHttp:
     def manifest(self, method: Literal["HEAD", "GET"], path: str, target: str) -> Reply:
         """Ask for one manifest. Whatever goes wrong is in the reply."""
         return self._ask(method, path, target, {"Accept": ACCEPT}, "pull")
+
+    def tags(self, path: str) -> frozenset[str] | None:
+        """All tags of a repository; None where they are not told, or are too many: each page costs a question."""
+        found: list[str] = []
+        for _ in range(TAG_PAGES):
+            query = urlencode({"n": TAGS_A_PAGE, **({"last": found[-1]} if found else {})})
+            reply = self._ask("GET", path, f"list?{query}", {"Accept": "application/json"}, "pull", what="tags")
+            page = read_tags(reply)
+            if page is None:
+                return None
+            found += page
+            if not page or "link" not in reply.headers:
+                return frozenset(found)
+        return None
 
     def blob(self, path: str, digest: str) -> Reply:
         """Read a small blob, such as a configuration. Whatever goes wrong is in the reply."""

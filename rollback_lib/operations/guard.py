@@ -6,14 +6,14 @@ under another name, or an image of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 from rollback_lib.collectors import ledger, lock_reader
 from rollback_lib.core.errors import LockedError, Refusal, RefusedError
 from rollback_lib.core.images.ladder import ladder_settings
-from rollback_lib.core.releases import current
+from rollback_lib.core.releases import current, target
 from rollback_lib.core.releases.ledger import Ledger
 from rollback_lib.core.releases.target import QUARANTINED
 from rollback_lib.core.run import lock
@@ -79,31 +79,25 @@ def _not_quarantined(asked: Options, ports: Ports) -> str:
     if known.unread:
         raise RefusedError(known.unread)
     tag = next((t for t in ports.git.tags() if t.name == asked.release), None)
-    mark = known.quarantine(asked.release, tag.commit if tag else "")
-    what = f"{asked.release} is quarantined"
-    if mark is None and (found := known.blocked(_digests(asked, known, ports))):
-        digest, mark = found
-        what = f"{asked.release} has an image ({digest[:19]}...) that is quarantined"
-    if mark is None:
-        return ""
-    why = f": {mark.reason}" if mark.reason else ""
-    said = f"{what} since {mark.at[:16].replace('T', ' ')} by {mark.by or 'unknown'}{why}."
-    if QUARANTINED in asked.accept:
-        return f"{said} Accepted. "
-    raise RefusedError(Refusal(said, QUARANTINED, f"`rollback quarantine {mark.release or mark.run} --lift` frees it."))
+    refusals = target.quarantined(
+        asked.release, known.held(asked.release, tag.commit if tag else "", _digests(asked, known, ports))
+    )  # fmt: skip
+    if refusals and QUARANTINED not in asked.accept:
+        raise RefusedError(*refusals)
+    return "".join(f"{r.text} Accepted. " for r in refusals)
 
 
-def _digests(asked: Options, known: Ledger, ports: Ports) -> tuple[str, ...]:
-    """The images that the registry has for the release, of the services that the ledger knows."""
+def _digests(asked: Options, known: Ledger, ports: Ports) -> Iterator[str]:
+    """The images that the registry has for the release, of the services that the ledger knows; asked when needed."""
     pattern = asked.settings.images.repository
     names = sorted({w.service for e in known.entries for w in e.workloads})
-    if not pattern or not any(mark.digests for mark in known.quarantines):
-        return ()
+    if not pattern or not known.held_images:
+        return
     settings = ladder_settings(asked.settings, names)
     each = [current.TeamContainer(name, pattern.replace("{service}", name)) for name in names]
     asking = sorted({t for one in each for t in current.tags(one, asked.release, settings)})
     answers = ports.registry.look_up(asking) if asking else {}
-    return tuple(d for a in answers.values() for d in (a.digest, *a.digests) if d)
+    yield from (d for a in answers.values() for d in (a.digest, *a.digests) if d)
 
 
 def _passes(held: Held, ports: Ports, release: str) -> bool:

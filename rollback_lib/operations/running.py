@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from rollback_lib.core.errors import RollbackError, code_and_text, codes_of
-from rollback_lib.core.images.ladder import UNKNOWN as REGISTRY_UNKNOWN
+from rollback_lib.core.errors import RollbackError, code_and_text
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
@@ -18,8 +17,6 @@ from rollback_lib.ports import Session
 from rollback_lib.releases import proving, resolving, what_runs
 from rollback_lib.releases.what_runs import Now
 
-_TRIED: Final = 3  # releases that are tried while the images of the newer ones cannot be proven
-
 
 class Found(NamedTuple):
     """What runs, the manifests that say so, and why it is not known."""
@@ -28,7 +25,6 @@ class Found(NamedTuple):
     why: str = ""
     resolution: Resolution | None = None
     mutable_tags: tuple[MutableTag, ...] = ()
-    codes: tuple[str, ...] = ()  # of the refusals in ``why``
 
 
 def named(session: Session) -> tuple[str, str]:
@@ -44,7 +40,7 @@ def named(session: Session) -> tuple[str, str]:
 
 
 def find(session: Session, *, strict: bool = False) -> Found:
-    """The release that runs. The newest are tried until the images of one are proven: then what runs can be named.
+    """The release that runs. The manifests of the newest that reads tell which workloads are the team's.
 
     ``strict``: raise where git or the cluster cannot be asked, instead of saying so.
     """
@@ -66,19 +62,16 @@ def find(session: Session, *, strict: bool = False) -> Found:
         return Found(UNKNOWN, first_lines(redact(code_and_text(error)[1])))
     asked: dict[str, Answer] = {}
     first: Found | None = None
-    for name in names[:_TRIED]:
+    for name in names:
         found = _towards(session, name, now, asked)
         first = first or found
         if found.current.release != UNKNOWN.release:
             # mutable tags are judged beside what runs, and its own manifests name its workloads
             same = found.current.release in (name, MIXED)
             return found if same else _beside(found, _towards(session, found.current.release, now, asked))
-        if not found.why:
-            compared = ", ".join(names[: _TRIED + 1])
-            why = f"what runs is, as a whole, none of the releases that were compared: {compared}."
-            return found._replace(why=why, mutable_tags=())
-        if REGISTRY_UNKNOWN in (code.partition(":")[0] for code in found.codes):
-            break  # a registry that cannot tell about one release will not about the next
+        if found.resolution:
+            why = found.why or "what runs is, as a whole, none of the releases that its images or manifests could name."
+            return found._replace(why=first_lines(why), mutable_tags=())
     assert first is not None
     return first._replace(why=first_lines(first.why))
 
@@ -92,14 +85,14 @@ def _beside(found: Found, own: Found) -> Found:
 def _towards(session: Session, name: str, now: Now, asked: dict[str, Answer]) -> Found:
     """What runs, as a rollback to this release would find it. ``asked``: what the registry has said so far."""
     request, resolution = operation.new_request(session, {"to": name}, dry_run=True), None
+    runs = UNKNOWN
     try:
         resolution, _ = resolving.resolve(request, session.ports, lambda: now)
+        runs = proving.tell(request, resolution, now.live, session.ports, asked)
         found = proving.prove(request, resolution, now.live, session.ports, asked)
-    except Exception as error:
-        known = resolution.current if resolution else UNKNOWN  # the ledger may tell although an image is gone
-        text, codes = redact(code_and_text(error)[1]), codes_of(error)
-        return Found(known, text or "nothing was found", resolution, codes=codes)
-    return Found(found.current, "", resolution, found.mutable_tags)
+    except Exception as error:  # what runs is told although an image of the release is gone
+        return Found(runs, redact(code_and_text(error)[1]) or "nothing was found", resolution)
+    return Found(runs, "", resolution, found.mutable_tags)
 
 
 def first_lines(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from rollback_lib.core.images.registry_answers import Answer
@@ -16,6 +16,10 @@ class Registry(Protocol):
     ) -> Mapping[str, Answer]:
         """An answer for each reference. ``configs``: with the config digests, at the price of one GET a manifest, and
         with the platform of plain images, at that of one more."""
+        ...
+
+    def list_tags(self, repository: str) -> Collection[str] | None:
+        """All tags of a repository; None where it does not list them, or not all of them."""
         ...
 
 

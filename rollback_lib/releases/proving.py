@@ -1,12 +1,9 @@
-"""Proves that every image of the target exists, and which digest it is.
-
-Tells which release runs where the ledger does not know.
-"""
+"""Proves that every image of the target exists, and which digest it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,19 +11,20 @@ from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.images import ladder, mentioned, silence
 from rollback_lib.core.images.ladder import ImageSettings, Running, Wanted, ladder_settings
 from rollback_lib.core.images.nodes import UNSEEN, Nodes
-from rollback_lib.core.images.reference import repository_of, tag_of
+from rollback_lib.core.images.reference import tag_of
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import ContainerImage
+from rollback_lib.core.kube.identity import ContainerRef
 from rollback_lib.core.kube.objects import ref_of
 from rollback_lib.core.reasons import Reason
-from rollback_lib.core.releases import current, live
+from rollback_lib.core.releases import current, ledger, live, target
 from rollback_lib.core.releases.live import Live
-from rollback_lib.core.releases.tags import MARKS, ReleaseRef
+from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.ports import Ports
-from rollback_lib.releases import naming, reading, what_runs
+from rollback_lib.releases import naming, reading, running, what_runs
 
-_ASKED: Final = 3  # releases that are asked whether they are the one that runs
+_NEWEST: Final = 3  # releases that are asked whether they are what a mutable tag names
 
 
 def prove(
@@ -39,8 +37,8 @@ def prove(
     """
     nodes = UNSEEN if request.offline else what_runs.nodes(ports)
     wanted = reading.containers_of(request, ports, resolution, nodes)
-    settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
     if request.offline:
+        settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
         unproven = tuple(ladder.unproven(w, own=ladder.is_own(w, settings)) for w in wanted)
         return Images(current=current.UNKNOWN, images=unproven, proven=False)
     if now.no_pods:
@@ -51,15 +49,9 @@ def prove(
                 reason=Reason.PODS_UNSEEN, subject=request.target_environment.namespace,
             )
         )  # fmt: skip
+    looked = _look(request, resolution, now, ports, {} if known is None else known, wanted, nodes)
+    wanted, settings, pods, asker = looked.wanted, looked.settings, looked.pods, looked.asker
     release = resolution.target.release
-    running = live.running(now, release)
-    # A node that was given an image by other means than a pull names it by its config's digest.
-    bare = any(r.image_id and "@" not in r.image_id for found in running.values() for r in found)
-    team = [w for w in wanted if ladder.is_own(w, settings, running.get(w.ref, ()))]
-    files = naming.look(request, resolution, now, ports, team, settings)
-    wanted = [msgspec.structs.replace(w, evidence=files.evidence.get(w.ref, w.evidence)) for w in wanted]
-    asker = _Asker(ports, _platforms(wanted, nodes), {} if known is None else known, configs=bare)
-    pods = {w.ref: _pods_of(w, running, ladder.is_own(w, settings)) for w in wanted}
     accepted = frozenset(request.accept)
     while True:
         if missing := {r for w in wanted for r in ladder.to_ask(w, release, settings, asker.answers, pods[w.ref])}:
@@ -91,36 +83,26 @@ def prove(
     named = {i.manifest for i in own} | {c.image for i in own if (c := there.get(i.ref)) and c.image}
     mutable = {r for r in named if tag_of(r) in settings.mutable_tags}
     asker.ask(mutable)
-    seen = [
-        current.TeamContainer(i.service, repository_of(i.to), c.newest)
-        for i in own
-        if (c := there.get(i.ref)) and c.newest
-    ]
     for image in images:
         if image.rung == "release-tag" and image.digest:
             tag = image.to.partition("@")[0]
             asker.answers.setdefault(tag, Answer(tag, "present", image.digest, image.digests))
-    others = [r for r in resolution.releases if r.release != release][:_ASKED]
+    seen = running.seen(looked.team, now, settings)
+    others = [r for r in resolution.releases if r.release != release][:_NEWEST]
     for other in others:
         asker.ask(t for one in seen[:1] for t in current.tags(one, other.release, settings))
         if seen and current.tells(seen[0], other.release, settings, asker.answers, mutable):
             asker.ask(t for one in seen for t in current.tags(one, other.release, settings))
             break
-    # what the ledger has of a release did not match: a registry tag that says otherwise has moved
-    told = [r for r in (resolution.target, *others) if r.release not in resolution.in_ledger]
-    running_release = files.current
-    if running_release == current.UNKNOWN:
-        running_release = current.release_of(seen, told, settings, asker.answers)
-    if running_release == current.UNKNOWN:
-        running_release = _by_mark(now, own, resolution.releases)
-    if resolution.current.commit or running_release == current.UNKNOWN:
-        running_release = resolution.current  # the ledger knows what really ran; a registry's tags only what they name
-    releases = [running_release.release, *(r.release for r in others)]
+    runs = looked.current()
+    releases = [runs.release, *(r.release for r in others)]
+    held = [] if request.undo else _held(images, resolution)
     return Images(
-        current=running_release,
+        current=runs,
         images=tuple(live.beside(i, there.get(i.ref), asker.answers, settings.mutable_tags) for i in images),
         mutable_tags=current.still_failed(images, mutable, releases, settings, asker.answers),
         accepted=tuple(sorted(used)),
+        refusals=tuple(held),
         warnings=(
             *_of_nodes(wanted, nodes, asker.answers),
             *_told(request, resolution, ports, settings),
@@ -160,39 +142,59 @@ def _told(request: Request, resolution: Resolution, ports: Ports, settings: Imag
             )
 
 
+def tell(request: Request, resolution: Resolution, now: Live, ports: Ports, known: dict[str, Answer]) -> ReleaseRef:
+    """The release that runs, whether or not its images, or any other's, are proven. ``known`` as for `prove`."""
+    nodes = what_runs.nodes(ports)
+    wanted = reading.containers_of(request, ports, resolution, nodes)
+    return _look(request, resolution, now, ports, known, wanted, nodes).current()
+
+
+class _Looked(NamedTuple):
+    """What is known of the target's containers before any is proven, and how what runs is told."""
+
+    wanted: list[Wanted]
+    team: list[Wanted]
+    settings: ImageSettings
+    pods: Mapping[ContainerRef, tuple[Running, ...]]
+    asker: running.Asker
+    current: Callable[[], ReleaseRef]
+
+
+def _look(
+    request: Request, resolution: Resolution, now: Live, ports: Ports, answers: dict[str, Answer],
+    wanted: list[Wanted], nodes: Nodes,
+) -> _Looked:  # fmt: skip
+    settings = ladder_settings(request.settings, [name for name, _ in resolution.services])
+    pods = live.running(now, resolution.target.release)
+    # A node that was given an image by other means than a pull names it by its config's digest.
+    bare = any(r.image_id and "@" not in r.image_id for found in pods.values() for r in found)
+    team = [w for w in wanted if ladder.is_own(w, settings, pods.get(w.ref, ()))]
+    files = naming.look(request, resolution, now, ports, team, settings)
+    wanted = [msgspec.structs.replace(w, evidence=files.evidence.get(w.ref, w.evidence)) for w in wanted]
+    asker = running.Asker(ports, _platforms(wanted, nodes), answers, configs=bare)
+
+    def current_release() -> ReleaseRef:
+        """The ledger knows what really ran; files and a registry's tags only what they name."""
+        if resolution.current.commit:
+            return resolution.current
+        found = files.current
+        if found == current.UNKNOWN:
+            found = running.tell(request, resolution, now, ports, team, settings, asker)
+        return resolution.current if found == current.UNKNOWN else found
+
+    mine = {w.ref: _pods_of(w, pods, ladder.is_own(w, settings)) for w in wanted}
+    return _Looked(wanted, team, settings, mine, asker, current_release)
+
+
+def _held(images: Sequence[ContainerImage], resolution: Resolution) -> list[Refusal]:
+    """Why these images must not come back, where the release's own name does not say so already."""
+    if any(r.reason is Reason.QUARANTINED for r in resolution.refusals):
+        return []
+    digests = (d for i in images if i.own for d in (i.digest, *i.digests))
+    return target.quarantined(resolution.target.release, ledger.first_held(resolution.held, digests))
+
+
 def _pods_of(wanted: Wanted, running: live.Pods, own: bool) -> tuple[Running, ...]:
     if own:
         return running.get(wanted.ref, ())
     return tuple(r for values in running.values() for r in values)  # the node holds a vendor's image for all alike
-
-
-def _by_mark(now: Live, own: Sequence[ContainerImage], releases: Sequence[ReleaseRef]) -> ReleaseRef:
-    """The release that our own marks name, where every workload of the team has one that still holds."""
-    workloads = {i.ref.workload for i in own}
-    marks = {w.mark for w in now.workloads if w.ref in workloads}
-    found = next((r for r in releases if marks == {r.release}), None)
-    if found is None:
-        return current.UNKNOWN
-    return msgspec.structs.replace(found, chosen_by="a rollback to it, unchanged since", chosen_how=MARKS)
-
-
-class _Asker:
-    """Asks the registry about each reference once."""
-
-    def __init__(self, ports: Ports, platforms: Sequence[str], answers: dict[str, Answer], *, configs: bool) -> None:
-        self._ports, self._platforms, self._configs = ports, platforms, configs
-        self.answers = answers
-        self._closely: set[str] = set()
-
-    def ask(self, references: Iterable[str]) -> None:
-        new = sorted(set(references) - set(self.answers))
-        if new:
-            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=self._configs)
-
-    def ask_closely(self, references: Iterable[str]) -> bool:
-        """Ask again for which platform these plain images are; False where there is none that was not asked so."""
-        new = sorted(set(references) - self._closely - {""})
-        self._closely |= set(new)
-        if new and not self._configs:
-            self.answers |= self._ports.registry.look_up(new, platforms=self._platforms, configs=True)
-        return bool(new)

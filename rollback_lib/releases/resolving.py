@@ -88,6 +88,7 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
         current=release.dated(matched.current, tags),
         recorded=choice.entry,
         in_ledger=tuple(e.release for e in ledger.entries),
+        held=ledger.held_images,
         refusals=choice.refusals,
         warnings=(*choice.warnings, *found.warnings, *doubled, *_left_ahead(request, choice, ledger, live, held)),
     )

@@ -106,7 +106,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += differ()
     if problem := ports.acts.problem():
         refused.append(Refusal(problem, reason=Reason.NO_KUBECTL, subject="kubectl"))
-    refused += resolution.refusals
+    refused += [*resolution.refusals, *images.refusals]
     if resolution.target.is_proposal and not request.dry_run:
         refused.append(target.proposed(resolution.target))
     changes = bool(stuck) or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found)

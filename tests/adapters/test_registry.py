@@ -11,7 +11,7 @@ import pytest
 from rollback_lib.adapters.http import is_here
 from rollback_lib.adapters.registry import RegistryClient
 from rollback_lib.core.errors import UsageError
-from rollback_lib.core.images.registry_answers import Answer
+from rollback_lib.core.images.registry_answers import Answer, Reply, read_tags
 from tests.fake_registry import FakeRegistry, closed_port, digest_of
 from tests.tls_front import TlsFront
 
@@ -499,3 +499,44 @@ def test_mirrors_that_are_wrong_are_all_refused_at_once() -> None:
     with pytest.raises(UsageError) as e:
         RegistryClient(mirrors, None, {})
     assert [p.key for p in e.value.problems] == [f"images.registries.{h}.url" for h in mirrors]
+
+
+@pytest.mark.parametrize(("page", "questions"), [(1000, 1), (2, 2)])
+def test_all_tags_of_a_repository_are_listed_page_by_page(
+    fake: FakeRegistry, tmp_path: Path, page: int, questions: int
+) -> None:
+    fake.page = page
+    for tag in ("v1", "v2", "v3"):
+        fake.push(REPO, tag)
+    with client(fake, tmp_path) as registry:
+        assert registry.list_tags(REPO) == {"v1", "v2", "v3"}
+    assert len(fake.asked) == questions
+
+
+def test_tags_that_are_not_listed_or_not_to_their_end_are_not_known(
+    fake: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client(fake, tmp_path) as registry:
+        assert registry.list_tags(REPO) is None  # 404
+        for tag in ("v1", "v2", "v3"):
+            fake.push(REPO, tag)
+        monkeypatch.setattr("rollback_lib.adapters.registry_http.TAG_PAGES", 2)
+        fake.page = 1
+        assert registry.list_tags(REPO) is None
+        fake.mood(403, target="list")
+        assert registry.list_tags(REPO) is None
+
+
+def test_tags_are_listed_with_the_right_to_pull(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.push(REPO, "v1")
+    fake.auth = "bearer"
+    with client(fake, tmp_path) as registry:
+        assert registry.list_tags(REPO) == {"v1"}
+        assert registry.look_up([f"{REPO}:v1"])[f"{REPO}:v1"].state == "present"
+    assert fake.tokens == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"tags": [1]}', b'{"tags": {"v1": 1}}', b"\xff"])
+def test_an_answer_that_is_no_list_of_tags_is_none(body: bytes) -> None:
+    assert read_tags(Reply("GET", "https://r/v2/x/tags/list", "list", 200, body=body)) is None
+    assert read_tags(Reply("GET", "https://r/v2/x/tags/list", "list", 200, body=b'{"tags": null}')) == []

@@ -60,12 +60,21 @@ class FakeRegistry:
         self.gone: set[str] = set()  # digests that it has no more
         self.down = ""
         self.rounds = 0
+        self.lists = True  # whether it tells which tags it has
+        self.asked: list[str] = []
 
     def look_up(
         self, references: Sequence[str], *, platforms: Sequence[str] = (), configs: bool = False
     ) -> Mapping[str, Answer]:
         self.rounds += 1
+        self.asked += references
         return {r: self._answer(r) for r in references}
+
+    def list_tags(self, repository: str) -> Sequence[str] | None:
+        self.asked.append(f"{repository}:*")
+        if self.down or not self.lists:
+            return None
+        return [tag for name, _, tag in (r.rpartition(":") for r in self.tags) if name == repository]
 
     def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
         if was is not None and self.tags.get(f"{repository}:{tag}", "") != was:

@@ -220,3 +220,40 @@ def test_a_smoke_test_that_fails_is_shown_and_one_that_may_not_be_asked_says_not
     assert "?    smoke" in said
     assert "cart/health: 200" not in said
     assert world.settings.verify.smoke[2].where in said
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["lists its tags", "does not list them"])
+def test_any_number_of_newer_releases_does_not_hide_the_one_that_runs(world: SmallWorld, lists: bool) -> None:
+    world.registry.lists = lists
+    for number in range(3, 15):
+        world.release(f"v1.{number}.0")
+    world.registry.asked.clear()
+    assert look(world).current.release == "v1.2.0"
+    # each newer one costs one question, all the containers are asked about at the one that runs
+    assert len(world.registry.asked) <= 12 + 16
+
+
+def test_releases_that_the_registry_has_no_tag_of_cost_no_question(world: SmallWorld) -> None:
+    for number in range(3, 31):
+        world.release(f"v1.{number}.0")
+        for service in ("cart", "users"):
+            del world.registry.tags[f"team/{service}:v1.{number}.0"]
+    world.registry.asked.clear()
+    assert look(world).current.release == "v1.2.0"
+    assert len(world.registry.asked) <= 30
+
+
+def test_what_runs_is_told_although_no_image_of_the_newest_releases_is_there(world: SmallWorld) -> None:
+    for number in range(3, 8):
+        world.release(f"v1.{number}.0")
+    for reference in [t for t in world.registry.tags if t.rpartition(":")[2] > "v1.2.0"]:
+        del world.registry.tags[reference]
+    assert look(world).current.release == "v1.2.0"
+
+
+def test_an_old_image_that_all_releases_share_tells_by_the_others(world: SmallWorld) -> None:
+    for number in range(3, 8):
+        world.release(f"v1.{number}.0")
+    for reference in [t for t in world.registry.tags if t.startswith("team/cart:")]:
+        world.registry.tags[reference] = digest("cartv1.2.0")
+    assert look(world).current.release == "v1.2.0"

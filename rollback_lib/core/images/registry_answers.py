@@ -125,6 +125,16 @@ class AskBody(msgspec.Struct, frozen=True):
 Verdict = Present | Absent | CannotTell | AskBody
 
 
+def read_tags(reply: Reply) -> list[str] | None:
+    """The tags of a page of a repository's list; None where it is none."""
+    try:
+        said = msgspec.json.decode(reply.body) if reply.status == 200 else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    tags = (said.get("tags") or []) if isinstance(said, Mapping) else None
+    return tags if isinstance(tags, list) and all(isinstance(t, str) for t in tags) else None
+
+
 def read_reply(reply: Reply) -> Verdict:
     """What this reply proves."""
     if reply.failure:

@@ -21,6 +21,15 @@ def last_applied(live: Mapping[str, Any]) -> Object | None:
     return found if isinstance(found, dict) else None
 
 
+def as_kubectl_reads(value: Any) -> Any:
+    """A value of a file or of that annotation, its numbers in one spelling: kubectl writes 1.0 and 1e0 as 1."""
+    if isinstance(value, Mapping):
+        return {k: as_kubectl_reads(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [as_kubectl_reads(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 OURS: Final = "rollback-lib/"
 
 

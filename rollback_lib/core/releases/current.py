@@ -24,7 +24,7 @@ class MutableTag(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
 
 
-__all__ = ["UNKNOWN", "TeamContainer", "release_of", "runs", "still_failed", "tags", "tells"]
+__all__ = ["UNKNOWN", "TeamContainer", "contradicts", "release_of", "runs", "still_failed", "tags", "tells"]
 
 
 class TeamContainer(msgspec.Struct, frozen=True):
@@ -68,6 +68,14 @@ def release_of(
             how = "what runs: the digests of its registry tags"
             return msgspec.structs.replace(release, chosen_by=how, chosen_how=REGISTRY_TAGS)
     return UNKNOWN
+
+
+def contradicts(
+    seen: Sequence[TeamContainer], release: str, settings: ImageSettings, answers: Mapping[str, Answer]
+) -> bool:
+    """Whether the registry has another image for the release than pods of one of the containers run."""
+    known = {one: any((a := answers.get(t)) and a.digest for t in tags(one, release, settings)) for one in seen}
+    return any(known[one] and not runs(one, release, settings, answers) for one in seen)
 
 
 def still_failed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -130,6 +130,18 @@ class LastRun(LedgerRecord, frozen=True, kw_only=True, tag="last-run"):
 AnyKept = Entry | Quarantine | LastRun
 
 
+class Held(NamedTuple):
+    """Why a release must not come back by itself. ``digest``: of the image that tells, where its name does not."""
+
+    digest: str
+    mark: Quarantine
+
+
+def first_held(images: Mapping[str, Quarantine], digests: Iterable[str]) -> Held | None:
+    """What holds the first of these digests that is quarantined. ``images``: `Ledger.held_images`."""
+    return next((Held(d, images[d]) for d in digests if d in images), None)
+
+
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """All records of one environment. ``entries`` newest first by the time they were recorded.
 
@@ -156,17 +168,23 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         """The entries that were proven healthy and are not quarantined, newest first."""
         return tuple(e for e in self.entries if e.verified and not self.quarantine(e.release, e.commit))
 
-    def blocked(self, digests: Iterable[str]) -> tuple[str, Quarantine] | None:
-        """(digest, mark) of the first of these digests that is quarantined.
+    def held(self, release: str, commit: str = "", digests: Iterable[str] = ()) -> Held | None:
+        """What keeps a release from coming back: a mark on it, on its commit, or on the digest of an image of it."""
+        mark = self.quarantine(release, commit)
+        return Held("", mark) if mark else self.blocked(digests)
+
+    def blocked(self, digests: Iterable[str]) -> Held | None:
+        """What holds the first of these digests that is quarantined."""
+        return first_held(self.held_images, digests)
+
+    @property
+    def held_images(self) -> dict[str, Quarantine]:
+        """The digests that are quarantined, each with its newest mark.
 
         Never a digest that a good release has too: a service which both share is not what was bad.
         """
         shared = {d for e in self.good for d in e.digests}
-        for digest in digests:
-            for mark in self.quarantines:
-                if digest in mark.digests and digest not in shared:
-                    return digest, mark
-        return None
+        return {d: q for q in reversed(self.quarantines) for d in q.digests if d not in shared}
 
 
 def labels(application: str, environment: str) -> dict[str, str]:

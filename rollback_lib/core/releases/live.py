@@ -18,8 +18,10 @@ from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.images.rungs import ContainerImage, Running, same_image
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED, WORKLOADS
-from rollback_lib.core.kube.marks import restored_release
+from rollback_lib.core.kube.marks import OURS, as_kubectl_reads, last_applied, restored_release
 from rollback_lib.core.kube.objects import (
+    CHANGE_CAUSE,
+    LAST_APPLIED,
     RESTARTED_AT,
     Object,
     decided,
@@ -27,6 +29,7 @@ from rollback_lib.core.kube.objects import (
     images_in,
     name_of,
     named_images,
+    notes_of,
     ref_of,
     template,
 )
@@ -61,7 +64,8 @@ class LiveContainer(msgspec.Struct, frozen=True, kw_only=True):
 class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """One workload. ``template`` is `template_shape`; ``mark`` the release of a rollback that still stands there.
 
-    ``since``: when its newest revision was made, RFC 3339; empty where that cannot be seen.
+    ``since``: when its newest revision was made, RFC 3339; empty where that cannot be seen. ``applied`` is
+    `applied_shape` of what `kubectl apply` was last given; empty without that annotation.
     """
 
     kind: str
@@ -70,6 +74,7 @@ class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
     template: str
     mark: str = ""
     since: str = ""
+    applied: str = ""
     containers: tuple[LiveContainer, ...] = ()
 
     @property
@@ -163,6 +168,7 @@ def _workload(workload: Object, kind: str, snapshot: Snapshot) -> LiveWorkload:
     return LiveWorkload(
         kind=kind, name=name_of(workload), desired=desired_pods(workload) if kind in AWAITED else 0,
         template=template_shape(workload), mark=restored_release(workload), since=since,
+        applied=applied_shape(given) if (given := last_applied(workload)) else "",
         containers=tuple(
             LiveContainer(
                 name=ref.name, init=ref.init, volume=ref.volume, image=named.get(ref, ""), running=found.get(ref, ()),
@@ -192,6 +198,23 @@ def _running(view: View) -> Pods:
 def template_shape(workload: Mapping[str, Any]) -> str:
     """A hash of the pod template without its images and past restarts: the same before and after a rollback to it."""
     return _hash(_bare(template(workload) or {}))
+
+
+def applied_shape(given: Mapping[str, Any]) -> str:
+    """A hash of a workload's manifest, alike for a file and for what `kubectl apply` kept of it.
+
+    Aside are its images, which jobs fill in, what kubectl adds of its own, past restarts, and what a rollback leaves.
+    """
+    body = copy.deepcopy(dict(given))
+    added = (LAST_APPLIED, CHANGE_CAUSE)
+    notes = {k: v for k, v in notes_of(body).items() if k not in added and not k.startswith(OURS)}
+    meta = {k: v for k, v in (body.get("metadata") or {}).items() if k != "namespace"}
+    body["metadata"] = {**meta, "annotations": notes}
+    if (found := template(body)) is not None:
+        bare = _bare(found)
+        found.clear()
+        found.update(bare)
+    return _hash(as_kubectl_reads(body))
 
 
 def object_hash(obj: Mapping[str, Any]) -> str:

@@ -62,6 +62,7 @@ LAST_RUN: Final = "last-run"  # the digests of the last rollback
 SERVICES: Final = "services"  # each service runs a release, and not all the same
 REGISTRY_TAGS: Final = "registry-tags"  # the digests of its tags
 MANIFESTS: Final = "manifests"  # its files name every image of it, and no other release's do
+APPLIED: Final = "applied"  # its manifests are what was last applied, and no other release's are
 MARKS: Final = "marks"  # what a rollback left on the objects, unchanged since
 _PROPOSED_BEFORE: Final = "proposal by commit date"
 

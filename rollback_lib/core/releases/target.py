@@ -14,7 +14,7 @@ import msgspec
 from rollback_lib.core.errors import Refusal
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import tags as release
-from rollback_lib.core.releases.ledger import Entry, Ledger
+from rollback_lib.core.releases.ledger import Entry, Held, Ledger
 from rollback_lib.core.releases.matching import Matched
 from rollback_lib.core.releases.tags import AGAIN, BY_LEDGER, NAMED, PROPOSED, UNDONE, ReleaseRef, Tag
 from rollback_lib.core.settings.parameters import LAST_GOOD
@@ -64,7 +64,7 @@ def choose(
         warnings.append(said)
         how = PROPOSED
     entry = ledger.entry(chosen.name)
-    refusals = [*_moved(chosen, ledger), *_quarantined(chosen, ledger)]
+    refusals = [*_moved(chosen, ledger), *quarantined(chosen.name, ledger.held(chosen.name, chosen.commit))]
     if entry is not None and entry.commit != chosen.commit and f"{MOVED}:{chosen.name}" in accepted:
         warnings.append(f"Tag {chosen.name} has moved, so what the ledger has of it does not count.")
         entry = None
@@ -107,17 +107,23 @@ def _moved(tag: Tag, ledger: Ledger) -> list[Refusal]:
     ]
 
 
-def _quarantined(tag: Tag, ledger: Ledger) -> list[Refusal]:
-    mark = ledger.quarantine(tag.name, tag.commit)
-    if mark is None:
+def quarantined(release: str, held: Held | None) -> list[Refusal]:
+    """The refusal of a release that is held, whoever asks; none where nothing holds it."""
+    if held is None:
         return []
-    same = "" if mark.release == tag.name else f" (as {mark.release or 'its commit'})"
+    digest, mark = held
+    has = f"has an image ({digest[:19]}...) that" if digest else "is quarantined"
+    if digest:
+        has += " is quarantined" + (f" (with {mark.release})" if mark.release else "")
+    elif mark.release != release:
+        has += f" (as {mark.release or 'its commit'})"
     why = f": {mark.reason}" if mark.reason else ""
-    fix = f"`rollback quarantine {mark.release or mark.run} --lift` frees it."
+    since = f"since {mark.at[:16].replace('T', ' ')} by {mark.by or 'unknown'}"
     return [
         Refusal(
-            f"{tag.name} is quarantined{same} since {mark.at} by {mark.by}{why}.", QUARANTINED, fix,
-            reason=Reason.QUARANTINED, subject=tag.name, facts=(mark.at, mark.by),
+            f"{release} {has} {since}{why}.", QUARANTINED,
+            f"`rollback quarantine {mark.release or mark.run} --lift` frees it.",
+            reason=Reason.QUARANTINED, subject=release, facts=(mark.at, mark.by, *([digest] if digest else [])),
         )
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.record import Record
 from rollback_lib.core.releases.current import MutableTag
-from rollback_lib.core.releases.ledger import Entry
+from rollback_lib.core.releases.ledger import Entry, Quarantine
 from rollback_lib.core.releases.tags import ReleaseRef
 from rollback_lib.core.settings.model import Environment, Settings
 
@@ -113,8 +114,8 @@ class Resolution(Record, frozen=True, kw_only=True):
     """What `resolve` found: what runs by the ledger, the target, the services, their files.
 
     ``current`` is ``unknown`` where the ledger does not tell; then `images` asks the registry. ``recorded`` is what the
-    ledger has of the target, ``in_ledger`` all releases that it knows. ``refusals`` stand in the plan with everything
-    else that is against it.
+    ledger has of the target, ``in_ledger`` all releases that it knows, ``held`` the digests that are quarantined.
+    ``refusals`` stand in the plan with everything else that is against it.
     """
 
     target: ReleaseRef
@@ -126,6 +127,7 @@ class Resolution(Record, frozen=True, kw_only=True):
     current: ReleaseRef = ReleaseRef(release="unknown")
     recorded: Entry | None = None
     in_ledger: tuple[str, ...] = ()
+    held: Mapping[str, Quarantine] = msgspec.field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -138,6 +140,7 @@ class Images(Record, frozen=True, kw_only=True):
     mutable_tags: tuple[MutableTag, ...] = ()
     proven: bool = True  # False: `--offline`, nobody was asked
     accepted: tuple[str, ...] = ()  # codes that made a difference
+    refusals: tuple[Refusal, ...] = ()  # for the plan, like those of `Resolution`
     warnings: tuple[str, ...] = ()
 
 

@@ -112,6 +112,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     changes = bool(stuck) or any(d.change not in (NONE, LEFT) for d in drafts) or any(o.change == DELETE for o in found)
     refused += unproven.of_images(images.images, resolution.target.release, changes=changes, warnings=warnings)
     if changes:
+        warnings += core_orphans.not_known(images.current, resolution.target)
         mine = {name for d in drafts for name in (d.service, name_of(d.target))}
         if detection := run.find(Detection):
             weighed = findings.weighed(detection, request, mine, approved=bool(approval.given(ports)))

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cluster import images
+from tests.cluster import images, shapes
 from tests.cluster.conftest import ShopFactory
 from tests.cluster.product import Product
 from tests.cluster.shop import Manifests, Shop, shop_manifests
+from tests.cluster.steps import live
 
 SERVICE = "user-service"
 BUILDS = {"v1.0.0": "57", "v1.1.0": "58", "v1.2.0": "59"}
@@ -147,3 +148,36 @@ def test_one_tag_for_all_and_no_release_tags_is_refused_and_never_resolved_now(s
         one.wait_ready()
     product.run(code=3)
     assert one.served(SERVICE) == "v1.2.0"
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["a tag of its own", "a tag that all releases have"])
+def test_a_release_whose_image_is_not_there_is_named_and_what_it_brought_goes(shop: ShopFactory, alike: bool) -> None:
+    def manifests(one: Shop, release: str) -> dict[str, str]:
+        files = shop_manifests(one, release)
+        if release != "v1.2.0":
+            return files
+        path = f"k8s/{SERVICE}/deployment.yaml"
+        token = "        - {name: TOKEN, valueFrom: {secretKeyRef: {name: no-such, key: token}}}\n        envFrom:\n"
+        fails = ("        envFrom:\n", token) if alike else (":prod  #", ":v1.2.0  #")
+        job = shapes.job_spec(one, SERVICE, ["true"])
+        cron = shapes.workload("CronJob", "cleaner", {}) | {
+            "apiVersion": "batch/v1", "spec": {"schedule": "0 4 * * *", "jobTemplate": {"spec": job}}
+        }  # fmt: skip
+        deny = {
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "closed"},
+            "spec": {"podSelector": {"matchLabels": {"app": SERVICE}}, "policyTypes": ["Ingress"]},
+        }  # fmt: skip
+        return {**files, path: files[path].replace(*fails), f"k8s/{SERVICE}/own.yaml": shapes.file(cron, deny)}
+
+    one, product = made(shop, manifests)
+    one.deploy("v1.1.0")
+    one.wait_ready()
+    one.cluster.apply(one.manifests_at("v1.2.0"), namespace=one.namespace)
+    one.wait_waiting(SERVICE)
+    plan = product.plan()
+    assert plan.data["current"]["release"] == "v1.2.0", plan.text
+    assert plan.orphans == {"CronJob/cleaner": "delete", "NetworkPolicy/closed": "left"}
+    ended = product.run()
+    assert "NetworkPolicy/closed stays" in ended.last_line
+    assert not live(one, "cronjobs")["items"]
+    product("guard", "--environment=prod", "--release=v1.2.0", code=3)

@@ -11,10 +11,13 @@ import pytest
 from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.evidence.smoke import Answered
+from rollback_lib.core.kube.objects import LAST_APPLIED
 from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.plan.three_way import last_applied_text
 from rollback_lib.core.readouts import status as core_status
 from rollback_lib.core.readouts.status import Status
 from rollback_lib.core.releases import live
+from rollback_lib.core.releases.tags import APPLIED, ReleaseRef
 from rollback_lib.core.run.journal import Mark
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.model import Smoke
@@ -24,7 +27,7 @@ from rollback_lib.pipeline import loop
 from rollback_lib.ports import Ports
 from rollback_lib.releases import resolving
 from rollback_lib.releases.what_runs import Now
-from tests.operations.small_world import SmallWorld, digest
+from tests.operations.small_world import SmallWorld, deployment, digest
 
 
 @pytest.fixture
@@ -257,3 +260,36 @@ def test_an_old_image_that_all_releases_share_tells_by_the_others(world: SmallWo
     for reference in [t for t in world.registry.tags if t.startswith("team/cart:")]:
         world.registry.tags[reference] = digest("cartv1.2.0")
     assert look(world).current.release == "v1.2.0"
+
+
+def applied(world: SmallWorld, release: str, *, started: bool = False) -> None:
+    """`kubectl apply` of the release's manifests over what runs; its pods report nothing unless they ``started``."""
+    world.cluster.objects.clear()
+    for service in ("cart", "users"):
+        world.cluster.run(service, digest(f"{service} by another build"), note=release)
+        live = world.cluster.objects["Deployment"][service]
+        manifest = {**deployment(service, note=release), "metadata": {"name": service}}
+        live["metadata"]["annotations"] = {LAST_APPLIED: last_applied_text(manifest, "shop")}
+        for pod in world.cluster.objects["Pod"].values() if not started else ():
+            pod["status"].pop("containerStatuses", None)
+
+
+def test_what_was_applied_tells_where_no_pod_started(world: SmallWorld) -> None:
+    for number in range(3, 8):
+        world.release(f"v1.{number}.0")
+    applied(world, "v1.2.0")
+    assert (look(world).current.release, look(world).current.chosen_how) == ("v1.2.0", APPLIED)
+
+
+def test_what_was_applied_does_not_tell_two_releases_with_one_text_apart(world: SmallWorld) -> None:
+    applied(world, "v1.2.0")
+    world.repository.commit({"README.md": "more"})
+    world.repository.tag("v1.2.1")
+    assert look(world).current == ReleaseRef(release="unknown")
+
+
+@pytest.mark.parametrize("release", ["v1.2.0", "v9"])
+def test_what_was_applied_is_no_release_that_pods_or_files_deny(world: SmallWorld, release: str) -> None:
+    """Other bits than the registry has for it; or a text that no release has."""
+    applied(world, release, started=release == "v1.2.0")
+    assert look(world).current == ReleaseRef(release="unknown")

@@ -22,6 +22,7 @@ from rollback_lib.core.kube.objects import (
 from rollback_lib.core.kube.references import uses
 from rollback_lib.core.plan.beginnings import Failed, doubt
 from rollback_lib.core.plan.model import DELETE, LEFT, Orphan
+from rollback_lib.core.releases.tags import UNDONE, ReleaseRef
 
 _MAY_HOLD_UP: Final = ("NetworkPolicy", "Ingress", "HTTPRoute", "ResourceQuota", "LimitRange")
 
@@ -51,6 +52,16 @@ def orphan(
 def code(ref: ObjectRef) -> str:
     """What ``--accept`` takes to delete a workload of the failed release that is Ready."""
     return f"orphan:{ref}"
+
+
+def not_known(current: ReleaseRef, target: ReleaseRef) -> tuple[str, ...]:
+    """What is to be said where no release stands for what runs; an undo goes by its own run's journal instead."""
+    if current.commit or target.chosen_how == UNDONE:
+        return ()
+    return (
+        "No release that we know is what runs: what only the failed release brought is not known, so nothing of it was "
+        "taken away.",
+    )
 
 
 def told_first(orphan: Orphan) -> tuple[int, str, str]:

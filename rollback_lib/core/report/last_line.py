@@ -66,9 +66,10 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         return [said]
     warning = mutable_warning(plan, ending.other_tags)
     by_bots = bots.warning(plan.bots)
+    unknown = orphans.not_known(plan.current, plan.target) if ending.changed else ()
     return [
         said,
-        *filter(None, (_stays(plan), _kept(plan, verification), warning, by_bots)),
+        *filter(None, (_stays(plan), *unknown, _kept(plan, verification), warning, by_bots)),
         *undone(plan),
         *map(left_tag, ending.left_tags),
     ]

@@ -13,6 +13,7 @@ from rollback_lib.core.images.rungs import ContainerImage, Running
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.objects import LAST_APPLIED
 from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.plan import three_way
 from rollback_lib.core.releases import live
 from rollback_lib.core.releases.live import LiveContainer
 
@@ -95,3 +96,21 @@ def test_a_workload_without_revisions_or_annotation_has_no_past_but_its_template
     broken = workload("Deployment", "team/web:59", applied="x")
     broken["metadata"]["annotations"][LAST_APPLIED] = "{not json"
     assert live.pasts(live.live(Snapshot({"Deployment": {"web": broken}}))) == {WEB: Past(live="team/web:59")}
+
+
+def _given(**more: object) -> dict[str, object]:
+    pods = {"spec": {"containers": [{"name": "a", "image": "x:1", "env": [{"name": "A", "value": "1"}]}]}}
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},
+        "spec": {"replicas": 1, "template": pods}, **more,
+    }  # fmt: skip
+
+
+def test_a_file_and_what_kubectl_kept_of_it_have_one_shape() -> None:
+    text = three_way.last_applied_text(_given(), "shop")
+    assert live.applied_shape(json.loads(text)) == live.applied_shape(_given())
+    pinned = json.loads(text.replace("x:1", "x@sha256:" + "a" * 64).replace('"replicas":1', '"replicas":1.0'))
+    pinned["metadata"]["annotations"] = {"rollback-lib/run": "r", "kubernetes.io/change-cause": "rollback"}
+    assert live.applied_shape(pinned) == live.applied_shape(_given())
+    assert live.applied_shape(json.loads(text.replace('"1"', '"2"'))) != live.applied_shape(_given())
+    assert live.applied_shape(_given(kind="StatefulSet")) != live.applied_shape(_given())

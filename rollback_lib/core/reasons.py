@@ -23,6 +23,7 @@ class Reason(enum.StrEnum):
     # its manifests
     FILE_UNREAD = "file-unread"  # the file; the release
     BAD_MANIFEST = "bad-manifest"  # the place; the key
+    FILLED_IN = "filled-in"  # the object; the places where its file is not what was applied
     PLACEHOLDER = "placeholder"  # the place; the placeholder and its field
     FILES_DIFFER = "files-differ"  # the object; both files
 

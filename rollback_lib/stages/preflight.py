@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -18,12 +17,10 @@ from rollback_lib.core.kube.kinds import KINDS, WRITTEN
 from rollback_lib.core.kube.objects import name_of
 from rollback_lib.core.kube.snapshot import Presence
 from rollback_lib.core.manifests import bots
-from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.plan import decide, leaving, retag, rights, undo
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan import orphans as core_orphans
-from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import DELETE, LEFT, NONE, Plan, PlannedTag, freeze
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import target
@@ -72,16 +69,17 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     refused: list[Refusal] = []
     warnings = [*ports.cluster.doubts(), *resolution.warnings, *images.warnings]
 
-    drafts = planning.drafts(request, targets, isolation.as_open(snapshot), failed, images, resolution, refused)
+    line_of, as_open = partial(reading.line_of, request, resolution, ports), isolation.as_open(snapshot)
+    drafts = planning.drafts(request, targets, as_open, failed, images, resolution, refused, line_of)
     same = {i.ref for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
-    line_of = partial(reading.line_of, request, resolution, ports)
     trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of,
                      by_policy=request.target_environment.approval == "auto")  # fmt: skip
     drafts = trials.of(drafts)
     refused += trials.refused
     warnings += trials.warnings
     warnings += planning.shared_changes(request, drafts)
+    warnings += planning.not_known(request, images.current, drafts)
     kept = Contents()
     if failed.objects and not request.undo:
         kept = reading.contents(ports, request.settings, home, resolution.target.commit, ignored=True)
@@ -133,7 +131,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
             accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
-            refusals=open_refusals, bots=_bots(run.get(Rewritten).bots, drafts),
+            refusals=open_refusals, bots=bots.every(run.get(Rewritten).bots, (obj for d in drafts for obj in (d.target, d.live))),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, repository=repository, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
             locked_by=known.lock, undoes=request.undo, undone_to=request.undo_release, beside=beside,
@@ -151,9 +149,3 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         said = "This run is too large for its copy in the cluster: if it dies, only its run directory can finish it."
         plan = msgspec.structs.replace(plan, warnings=(*plan.warnings, said))
     return plan
-
-
-def _bots(by_files: Sequence[Bot], drafts: Sequence[Draft]) -> tuple[Bot, ...]:
-    """Who writes images by itself: by the files, and by what stands on the objects, old and new."""
-    on_objects = (b for d in drafts for obj in (d.target, d.live) if obj is not None for b in bots.on_object(obj))
-    return tuple(dict.fromkeys((*by_files, *on_objects)))

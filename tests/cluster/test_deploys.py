@@ -181,3 +181,29 @@ def test_a_release_whose_image_is_not_there_is_named_and_what_it_brought_goes(sh
     assert "NetworkPolicy/closed stays" in ended.last_line
     assert not live(one, "cronjobs")["items"]
     product("guard", "--environment=prod", "--release=v1.2.0", code=3)
+
+
+def test_what_the_job_fills_in_is_not_overwritten_with_what_the_file_says(shop: ShopFactory) -> None:
+    def manifests(one: Shop, release: str) -> dict[str, str]:
+        files = shop_manifests(one, release)
+        path = f"k8s/{SERVICE}/deployment.yaml"
+        token = "        - {name: DB_HOST, value: '#{DB_HOST}#'}\n        envFrom:\n"
+        settings = shapes.file(shapes.config_map("settings", {"limit": "%%LIMIT%%", "of": release}))
+        filled = {path: files[path].replace("        envFrom:\n", token), f"k8s/{SERVICE}/settings.yaml": settings}
+        return {**files, **filled}
+
+    one, product = made(shop, manifests)
+    for release in ("v1.1.0", "v1.2.0"):
+        one.deploy(release)
+        text = one.manifests_at(release).replace("#{DB_HOST}#", "db.prod").replace("%%LIMIT%%", "77")
+        one.cluster.apply(text, namespace=one.namespace)
+        one.wait_ready()
+    refused = product.run(code=3)
+    assert f"k8s/{SERVICE}/settings.yaml:" in str(refused)
+    codes = (f"--accept=keep:Deployment/{SERVICE}", "--accept=keep:ConfigMap/settings")
+    assert all(code.removeprefix("--accept=") in str(refused) for code in codes)
+    product.run(*codes)
+    env = live(one, "deployment", SERVICE)["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert next(e["value"] for e in env if e["name"] == "DB_HOST") == "db.prod"
+    assert live(one, "configmap", "settings")["data"] == {"limit": "77", "of": "v1.1.0"}
+    assert one.served(SERVICE) == "v1.1.0"

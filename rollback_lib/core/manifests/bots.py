@@ -7,7 +7,7 @@ again.) A program that owns the live object is another matter: see `core.kube.ow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -63,6 +63,11 @@ def on_object(obj: Mapping[str, Any]) -> Iterator[Bot]:
         for prefix, name in _MARKS:
             if any(k.startswith(prefix) and str(v) not in _SILENT for k, v in marks.items()):
                 yield Bot(name, str(ref_of(obj)))
+
+
+def every(by_files: Sequence[Bot], objects: Iterable[Mapping[str, Any] | None]) -> tuple[Bot, ...]:
+    """Who writes images by itself: by the files, and by what stands on the objects, old and new; each once."""
+    return tuple(dict.fromkeys((*by_files, *(b for obj in objects if obj is not None for b in on_object(obj)))))
 
 
 def warning(bots: Sequence[Bot]) -> str:

@@ -27,6 +27,12 @@ _PLACEHOLDER: Final = re.compile(
     r"|(?<![A-Za-z0-9_])__(?P<under>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__(?![A-Za-z0-9_])",
     re.ASCII,
 )
+# Of tools that fill in whatever they meet: no program reads these, so a value for one counts in data and scripts too.
+_EVERYWHERE: Final = re.compile(
+    r"#\{(?P<hash>[A-Za-z_]\w*)\}#|@@(?P<at>[A-Za-z_]\w*)@@|%%(?P<percent>[A-Za-z_]\w*)%%"
+    r"|\[\[-?[ \t]*\.(?P<square>[A-Za-z_]\w*)[ \t]*-?\]\]",
+    re.ASCII,
+)
 _SCRIPTS: Final = frozenset({"command", "args"})
 _DATA: Final = frozenset({"data", "stringData", "binaryData"})
 
@@ -87,13 +93,17 @@ def substitute(manifest: Manifest, values: Mapping[str, str]) -> Manifest:
     nodes: dict[int, Node] = {}
 
     def fill(match: re.Match[str]) -> str:
-        return values.get(_name(match), match[0])
+        return values.get(next(filter(None, match.groups()), ""), match[0])
 
-    for _, node, _ in _scalars(manifest):
-        raw = source.text[node.start : node.end]
-        new = _PLACEHOLDER.sub(fill, raw)
-        if _PLACEHOLDER.sub(fill, node.text) != node.text:
-            edits[node.start, node.end] = new
+    known = {id(node) for _, node, _ in _scalars(manifest)}
+
+    def filled(node: Node, text: str) -> str:
+        text = _PLACEHOLDER.sub(fill, text) if id(node) in known else text
+        return _EVERYWHERE.sub(fill, text)
+
+    for _, node, _ in _scalars(manifest, everywhere=True):
+        if filled(node, node.text) != node.text:
+            edits[node.start, node.end] = filled(node, source.text[node.start : node.end])
             nodes[id(node)] = node
     if not edits:
         return manifest
@@ -107,7 +117,7 @@ def substitute(manifest: Manifest, values: Mapping[str, str]) -> Manifest:
         problems = [_breaks(source, node) for node in nodes.values()]
     else:
         for old, new_chunk in zip(source.chunks, now.chunks, strict=True):
-            bad = _differs(old.root, new_chunk.root, {i: _PLACEHOLDER.sub(fill, n.text) for i, n in nodes.items()})
+            bad = _differs(old.root, new_chunk.root, {i: filled(n, n.text) for i, n in nodes.items()})
             if bad:
                 problems.append(_breaks(source, bad))
     if problems:
@@ -143,9 +153,9 @@ def _differs(old: Node | None, new: Node | None, filled: Mapping[int, str]) -> N
 
 
 def _scalars(
-    manifest: Manifest, wanted: Callable[[Document], bool] = lambda _: True
+    manifest: Manifest, wanted: Callable[[Document], bool] = lambda _: True, *, everywhere: bool = False
 ) -> Iterator[tuple[Chunk, Node, str]]:
-    """The scalars, keys too, that a deploy job may have templated; each node once."""
+    """The scalars, keys too, that a deploy job may have templated; each node once. ``everywhere``: in scripts too."""
     source = manifest.source
     seen: set[int] = set()
     readers: dict[int, Reader] = {}
@@ -159,32 +169,38 @@ def _scalars(
         if root is None or document.object["kind"] == "CustomResourceDefinition" or not wanted(document):
             continue
         images = {path for _, _, path in image_paths(document)}
-        for node, path in _fields(document, reader, root, (), images):
+        for node, path in _fields(document, reader, root, (), images, everywhere):
             if id(node) not in seen:
                 seen.add(id(node))
                 yield chunk, node, _shown(document, path)
 
 
 def _fields(
-    document: Document, reader: Reader, node: Node, path: tuple[str | int, ...], images: set[tuple[str | int, ...]]
+    document: Document,
+    reader: Reader,
+    node: Node,
+    path: tuple[str | int, ...],
+    images: set[tuple[str | int, ...]],
+    everywhere: bool,
 ) -> Iterator[tuple[Node, tuple[str | int, ...]]]:
     target = reader.target(node)
     if target is None or path in images:
         return
     if target.kind == "scalar":
-        if "\n" not in target.text.rstrip("\n"):
+        if everywhere or "\n" not in target.text.rstrip("\n"):
             yield target, path
         return
     for i, item in enumerate(target.items):
-        yield from _fields(document, reader, item, (*path, i), images)
+        yield from _fields(document, reader, item, (*path, i), images, everywhere)
     if target.kind != "map":
         return
     for name, (key, value) in reader.pairs(target).items():
-        if name in _SCRIPTS or (not path and name in _DATA and document.object["kind"] in ("ConfigMap", "Secret")):
+        of_data = not path and name in _DATA and document.object["kind"] in ("ConfigMap", "Secret")
+        if not everywhere and (name in _SCRIPTS or of_data):
             continue
         if key.kind == "scalar":
             yield key, (*path, name)
-        yield from _fields(document, reader, value, (*path, name), images)
+        yield from _fields(document, reader, value, (*path, name), images, everywhere)
 
 
 def _shown(document: Document, path: tuple[str | int, ...]) -> str:

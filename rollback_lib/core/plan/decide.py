@@ -191,7 +191,9 @@ def left_alone(draft: Draft, live_is_target: Collection[ContainerRef]) -> Draft:
     changes nothing. A restart by hand is not in it: an apply leaves that alone anyway."""
     assert draft.live is not None
     target = _alike(draft.target, draft, live_is_target, restarted_at(last_applied(draft.live)))
-    return msgspec.structs.replace(draft, change=NONE, operations=(), target=target, merged=target != draft.target)
+    return msgspec.structs.replace(
+        draft, change=NONE, operations=(), target=target, merged=draft.merged or target != draft.target
+    )
 
 
 def _alike(obj: Object, draft: Draft, live_is_target: Collection[ContainerRef], restart: str) -> Object:

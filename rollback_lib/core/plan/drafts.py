@@ -24,7 +24,7 @@ from rollback_lib.core.kube.objects import (
     template,
 )
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Snapshot
-from rollback_lib.core.manifests import grouping
+from rollback_lib.core.manifests import grouping, in_between
 from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.plan import decide, differences, leaving, orphans
@@ -47,7 +47,7 @@ from rollback_lib.core.plan.model import (
 )
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import beyond
-from rollback_lib.core.releases.tags import RepositoryIdentity
+from rollback_lib.core.releases.tags import ReleaseRef, RepositoryIdentity
 from rollback_lib.core.run.records import Images, Request, Resolution
 from rollback_lib.core.traffic import reach
 from rollback_lib.core.wording import some
@@ -60,7 +60,7 @@ def skipped(drafts: Sequence[Draft]) -> set[str]:
 
 def drafts(
     request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
-    failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
+    failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal], line_of: in_between.LineOf,
 ) -> list[Draft]:  # fmt: skip
     namespace = request.target_environment.namespace
     asked = failed.bodies()
@@ -96,6 +96,12 @@ def drafts(
             draft = msgspec.structs.replace(draft, change=change, why=why, absent=change == LEFT)
         else:
             base = last_applied(live) or asked.get(source.ref)
+            variables = request.target_environment.overlay.env
+            found = () if request.undo else in_between.places(body, asked.get(source.ref), live, variables)
+            if found:
+                refused.append(in_between.refusal(draft.ref, source.file, found, line_of))
+                if in_between.code(draft.ref) in request.accept:
+                    draft = msgspec.structs.replace(draft, target=in_between.kept(body, found), merged=True)
             draft = decide.put_back(
                 draft, base, namespace=namespace, autoscaled=decide.scaled_by_autoscaler(body, autoscalers),
                 stamp=decide.stamps(body, resolution.target.release, request.run),
@@ -154,6 +160,14 @@ def beside(
             )
         )  # fmt: skip
     return tuple(map(beyond.called, mine))
+
+
+def not_known(request: Request, current: ReleaseRef, drafts: Sequence[Draft]) -> tuple[str, ...]:
+    """What cannot be told of the files where no release stands for what runs."""
+    if current.commit or request.undo:
+        return ()
+    changing = [(d.target, d.live) for d in drafts if d.change == UPDATE and d.live is not None]
+    return in_between.unsure(changing, request.target_environment.overlay.env)
 
 
 def shared_changes(request: Request, drafts: Sequence[Draft]) -> list[str]:

@@ -156,6 +156,7 @@ ACCEPT_CODES: Final[dict[str, str]] = {
     "missing-reference": "NAME",
     "permission": "NAME",
     "skip": "KIND/NAME",
+    "keep": "KIND/NAME",
     "recreate": "KIND/NAME",
     "orphan": "KIND/NAME",
     "policy": "NAME",

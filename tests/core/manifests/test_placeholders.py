@@ -122,3 +122,15 @@ def test_real_files_have_the_placeholders_that_their_jobs_fill_and_no_others() -
         "ecommerce-dylanbc1": {"SERVICE_NAME", "PORT"},
         "lms-books": {"BLUE_VERSION", "GREEN_VERSION"},
     }
+
+
+@pytest.mark.parametrize("token", ["#{LIMIT}#", "@@LIMIT@@", "%%LIMIT%%", "[[ .LIMIT ]]"])
+def test_a_token_of_a_tool_that_reads_everything_is_filled_in_wherever_it_stands(token: str) -> None:
+    text = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n"
+        f'  one: "{token}"\n  many: |\n    limit: {token}\n    host: ${{LIMIT}}\n'
+    )
+    filled = placeholders.substitute(parse(text.encode(), "a.yaml"), {"LIMIT": "10"})
+    assert filled.documents[0].object["data"] == {"one": "10", "many": "limit: 10\nhost: ${LIMIT}\n"}
+    other = placeholders.substitute(parse(text.encode(), "a.yaml"), {"OTHER": "10"})
+    assert other.data == text.encode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -195,3 +197,10 @@ def test_a_reason_is_any_text() -> None:
 
 def test_what_is_not_given_is_not_judged() -> None:
     parameters.validate({"to": None, "service": (), "yes": True, "verbose": False, "plan_hash": "0" * 64})
+
+
+def test_every_code_that_the_readme_names_can_be_accepted() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| code | what you accept |")[2].partition("\n\n")[0]
+    said = re.findall(r"^\| `([a-z-]+)(?::([A-Z/]+))?` \|", table, re.MULTILINE)
+    assert dict(said) == parameters.ACCEPT_CODES

@@ -331,14 +331,9 @@ class RegistryClient:
                 url = self._mirrors.get(host) or (HUB_URL if host == HUB else own_url(host))
                 asked = HUB if url == HUB_URL else urlsplit(url).netloc
                 self._hosts[host] = RegistryHttp(
-                    url,
-                    self._session,
-                    lambda: self._store.find(host, asked),
-                    lambda: self._ends,
-                    self._clock,
-                    self._sleep,
-                    self._stopped,
-                )
+                    url, self._session, lambda: self._store.find(host, asked), lambda: self._ends, self._clock,
+                    self._sleep, self._stopped,
+                )  # fmt: skip
             return self._hosts[host]
 
 

@@ -60,7 +60,8 @@ def skipped(drafts: Sequence[Draft]) -> set[str]:
 
 def drafts(
     request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
-    failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal], line_of: in_between.LineOf,
+    failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
+    line_of: in_between.LineOf = lambda *_: 0,
 ) -> list[Draft]:  # fmt: skip
     namespace = request.target_environment.namespace
     asked = failed.bodies()

@@ -191,12 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if parts.path == "/token":
             return self.token(parts.query)
-        kinds = (
-            ("/blobs/" in parts.path, "/blobs/"),
-            (parts.path.endswith("/tags/list"), "/tags/"),
-            (True, "/manifests/"),
-        )
-        what = next(kind for is_one, kind in kinds if is_one)
+        what = next((kind for kind in ("/blobs/", "/tags/") if kind in parts.path), "/manifests/")
         repository, _, target = parts.path.removeprefix("/v2/").partition(what)
         if fake.auth and not self.authorized():
             may = "pull,push" if self.command == "PUT" and not fake.vague else "pull"

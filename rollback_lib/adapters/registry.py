@@ -128,9 +128,8 @@ class RegistryClient:
 
     def list_tags(self, repository: str) -> frozenset[str] | None:
         """All tags of a repository: `ports.Registry`."""
-        reference = _parsed(repository)
         self._ends = self._clock() + self._deadline
-        return self._registry(reference.host).tags(reference.path)
+        return self._registry((named := _parsed(repository)).host).tags(named.path)
 
     def put_tag(self, repository: str, digest: str, tag: str, *, was: str | None = None) -> None:
         """Point ``repository:tag`` at what the repository has as ``digest``: `ports.RegistryWriter`."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from rollback_lib.core.reasons import Reason
-from rollback_lib.core.settings.parameters import ACCEPT_CODES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rollback_lib"
@@ -144,11 +143,3 @@ def test_what_the_contracts_forbid_is_refused(file: str, line: str, said: str, t
     linted = subprocess.run((lint, "--no-cache"), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert linted.returncode == 1
     assert said in " ".join(linted.stdout.split())
-
-
-def test_every_code_of_the_readme_can_be_accepted_and_every_code_is_in_the_readme() -> None:
-    table = (
-        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Accepting a refusal")[2].partition("\n## ")[0]
-    )
-    codes = dict(row.partition(":")[::2] for row in re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
-    assert codes == ACCEPT_CODES

@@ -123,7 +123,8 @@ def test_tags_that_are_no_releases_say_which_pattern_to_set(world: SmallWorld) -
 RULES: list[dict[str, Any]] = [
     {"verbs": ["get", "list", "patch", "create", "delete"], "apiGroups": ["apps"], "resources": ["deployments"]},
     {"verbs": ["list"], "apiGroups": ["apps"], "resources": ["replicasets"]},
-    {"verbs": ["list"], "apiGroups": ["", "autoscaling"], "resources": ["pods", "events", "horizontalpodautoscalers"]},
+    {"verbs": ["list"], "apiGroups": ["", "autoscaling", "networking.k8s.io", "gateway.networking.k8s.io"],
+     "resources": ["pods", "events", "horizontalpodautoscalers", "ingresses", "httproutes"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop"]},
     {"verbs": ["create"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]},

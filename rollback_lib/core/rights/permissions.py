@@ -105,6 +105,8 @@ def needs(objects: Iterable[ObjectRef], namespace: str, *, lease: str, smoke: bo
         Need(verb="get", kind="Pod", subresource="log", why="a failure would come without its last log lines"),
         Need(verb="list", kind="Event", why="a failure would come without its events"),
         Need(verb="list", kind="HorizontalPodAutoscaler", why="the replicas that an autoscaler set would not be kept"),
+        Need(verb="list", kind="Ingress", why="it would not be known whether traffic is closed at one"),
+        Need(verb="list", kind="HTTPRoute", why="it would not be known whether traffic is closed at one"),
     ]
     may_do_without += [
         Need(verb=verb, kind="ConfigMap", why="the ledger could not be kept, and a rollback goes as without one")

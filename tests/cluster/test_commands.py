@@ -72,7 +72,8 @@ def test_doctor_finds_everything_there_and_status_names_the_release(shop: ShopFa
     found = command(made, "doctor", "--output", "json", user="operator").json
     assert found["ready"] is True
     assert {c["name"] for c in found["checks"]} == {
-        "settings", "git tags", "manifests", "registry", "images", "cluster", "kubectl", "permission",
+        "settings", "git tags", "manifests", "registry", "images", "cluster", "kubectl", "permission", "workloads",
+        "traffic", "lock",
     }  # fmt: skip
 
     status = command(made, "status")
@@ -179,5 +180,6 @@ def test_a_registry_that_is_down_leaves_the_workloads_visible(small: Shop) -> No
     assert "FAIL registry" in doctor.out
     status = command(small, "status")
     assert status.code == 0
-    assert status.out.startswith("ecommerce prod: release unknown, 2 of 2 workloads ready\n")
+    # what was applied is what one release's manifests say
+    assert status.out.startswith("ecommerce prod: v1.1.0, 2 of 2 workloads ready\n")
     assert "Deployment/user-service" in status.out

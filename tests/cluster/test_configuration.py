@@ -56,7 +56,7 @@ def test_a_change_of_configuration_alone_restarts_those_who_read_it_once(shop: S
         "ConfigMap/common-config": "update", "Deployment/order-service": "restart", "Deployment/user-service": "none",
     }  # fmt: skip
     assert {name: plan.changes[name] for name in expected} == expected
-    assert plan.text.startswith("ecommerce prod: the images of v1.1.0 run; the rest goes back to it\n")
+    assert plan.text.startswith("ecommerce prod: v1.2.0 → v1.1.0\n")  # by what was applied: the images are the same
     assert "Deployment/order-service: restart (ConfigMap common-config changes)" in plan.text
     mark = made.cluster.audit_mark()
     product.run(f"--plan-hash={plan.data['hash']}")

@@ -47,12 +47,15 @@ def failed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield shop
 
 
-def refused(shop: Shop, *arguments: str, to: str = "v1.1.0", user: str = "operator") -> str:
+def refused(
+    shop: Shop, *arguments: str, to: str = "v1.1.0", user: str = "operator", code: int = 3, traffic: str = "open."
+) -> str:
     """The run is refused, and the shop is untouched. What was said on the way."""
     product = Product(shop, user=user)
     with untouched(shop.cluster, shop.namespace, user=user):
-        ended = product.run(*arguments, to=to, code=3)
-    assert ended.last_line == "Refused (3). Nothing was changed; traffic is open.", ended
+        ended = product.run(*arguments, to=to, code=code)
+    begins = {2: "The request is wrong (2).", 3: "Refused (3)."}[code]
+    assert ended.last_line.startswith(f"{begins} Nothing was changed; traffic is {traffic}"), ended
     return flat(ended)
 
 
@@ -175,7 +178,7 @@ def test_bits_that_lie_on_the_nodes_need_no_registry(shop: ShopFactory) -> None:
     made.rollback_yaml()
     with asking(made, f"http://127.0.0.1:{closed_port()}"):
         said = flat(Product(made).run(to="v1.1.1"))
-    assert "the nodes have it" in said
+    assert "the registry cannot tell, but nodes have this digest" in said
     assert made.served_all() == dict.fromkeys(SERVICES, "v1.1.0")
 
 
@@ -206,10 +209,10 @@ def test_a_target_that_nothing_proves(failed: Shop) -> None:
 def test_a_context_that_the_kubeconfig_does_not_have(failed: Shop) -> None:
     failed.rollback_yaml({"environments": {"prod": {"context": "gke-prod", "namespace": failed.namespace}}})
     try:
-        said = refused(failed)
+        said = refused(failed, code=2, traffic="unknown: ")
     finally:
         failed.rollback_yaml()
-    assert "gke-prod" in said
+    assert "gke-prod; it has test" in said
     assert "kubectl config get-contexts" in said
 
 
@@ -218,7 +221,7 @@ def test_a_namespace_that_does_not_exist(failed: Shop, user: str) -> None:
     """Who may not look beyond a namespace of his own is told no more than "forbidden" about any other."""
     failed.rollback_yaml({"environments": {"prod": {"context": "test", "namespace": "no-such-shop"}}})
     try:
-        said = refused(failed, user=user)
+        said = refused(failed, user=user, traffic="unknown: " if user == "operator" else "")
     finally:
         failed.rollback_yaml()
     assert "no-such-shop" in said
@@ -227,7 +230,7 @@ def test_a_namespace_that_does_not_exist(failed: Shop, user: str) -> None:
 
 def test_a_role_that_may_only_read(failed: Shop) -> None:
     failed.cluster.grant("smallrole", failed.namespace, [*READS, NAMESPACE])
-    said = refused(failed, user="smallrole")
+    said = refused(failed, user="smallrole", traffic="open (Ingress, HTTPRoute not looked at).")
     assert f"we may not patch deployments/{USER}" in said
     assert f"[--accept permission:{USER}]" in said
 
@@ -310,7 +313,8 @@ def test_an_immutable_selector_and_the_rest_without_it(shop: ShopFactory) -> Non
     release = variant(made, "v1.0.1", change)
     said = refused(made, to=release)
     assert "immutable" in said
-    assert f"[--accept skip:Deployment/{USER}]" in said
+    assert f"[--accept recreate:Deployment/{USER}]" in said
+    assert f"Or leave it as it is: --accept skip:Deployment/{USER}." in said
     before = made.cluster.get("deployment", USER, namespace=made.namespace)["spec"]
     Product(made).run(f"--accept=skip:Deployment/{USER}", to=release)
     assert made.served_all() == {ORDER: "v1.1.0", USER: "v1.2.0"}

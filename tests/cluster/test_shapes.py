@@ -59,6 +59,11 @@ def test_what_somebody_else_owns_stays_and_is_said(shop: ShopFactory) -> None:
     made.cluster.kubectl(
         "patch", "service/web", "--type=json", f"--patch={json.dumps(change)}", namespace=made.namespace
     )
+    pods = shapes.template("api", shapes.container(made, "api", name="green"), labels={"color": "green"})
+    green = shapes.workload("Deployment", "api-green", pods)
+    green["spec"]["selector"] = {"matchLabels": {"color": "green"}}
+    made.cluster.apply(shapes.file(green), namespace=made.namespace)
+    made.cluster.kubectl("rollout", "status", "deployment/api-green", namespace=made.namespace)
     patch(made, "service/api", {"spec": {"selector": {"color": "green"}}})
     foreign = {"metadata": {"annotations": {"team.example/on-call": "ana"}, "labels": {"team.example/cost": "42"}}}
     for what in ("deployment/api", "service/api", "service/web"):
@@ -77,7 +82,8 @@ def test_what_somebody_else_owns_stays_and_is_said(shop: ShopFactory) -> None:
     made.wait_ready()
     deployments = {d["metadata"]["name"]: d for d in live(made, "deployments")["items"]}
     services = {s["metadata"]["name"]: s for s in live(made, "services")["items"]}
-    assert {name: d["spec"]["replicas"] for name, d in deployments.items()} == {"web": 3, "api": 2}
+    replicas = {name: d["spec"]["replicas"] for name, d in deployments.items()}
+    assert replicas == {"web": 3, "api": 2, "api-green": 1}
     assert services["web"]["spec"]["ports"][0]["nodePort"] == port
     assert services["api"]["spec"]["selector"] == {"app": "api", "color": "green"}
     for one in (deployments["api"], services["api"], services["web"]):

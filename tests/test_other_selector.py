@@ -29,12 +29,16 @@ class Point(NamedTuple):
 
 
 def other_selector(shop: SandboxShop) -> None:
-    """Deploy the bad release with another label in the selector of a Deployment."""
+    """Deploy one more release, with another label in the selector of a Deployment."""
     found = [o for o in yaml.safe_load_all(shop.shop.manifests(BAD)) if o]
     (mine,) = [o for o in found if (o["kind"], o["metadata"]["name"]) == ("Deployment", USER)]
     for labels in (mine["spec"]["selector"]["matchLabels"], mine["spec"]["template"]["metadata"]["labels"]):
         labels["app"] = f"{USER}-new"
     mine["spec"]["replicas"] = 2
+    (shop.shop.repository / "k8s" / USER / "deployment.yaml").write_text(yaml.safe_dump(mine), encoding="utf-8")
+    shop.shop.git("add", "--all")
+    shop.shop.git("commit", "--quiet", "--message=Another selector")
+    shop.shop.git("tag", "v1.3.0")
     shop.kubectl("delete", "deployment", USER)
     shop.kubectl("apply", "--filename=-", given=yaml.safe_dump(mine))
     shop.kubectl("rollout", "status", "--timeout=60s", f"deployment/{USER}")

@@ -92,7 +92,7 @@ class Runs:
 
     def refused_for_much(self) -> Iterator[dict[str, Any]]:
         must = self.desk.playground.must
-        must("label", "deployment", "user-service", "app.kubernetes.io/managed-by=Helm")
+        must("annotate", "deployment", "user-service", "meta.helm.sh/release-name=shop")
         must("rollout", "pause", "deployment/cloud-config")
         must("patch", "configmap", "user-settings", "--patch", '{"immutable": true}')
         must("patch", "service", "service-discovery", "--patch", '{"metadata": {"finalizers": ["shop.example/held"]}}')

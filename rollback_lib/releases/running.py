@@ -93,11 +93,15 @@ def tell(
     found = _by_digests(pods, told, settings, asker)
     if found == UNKNOWN:
         found = _by_mark(now, mine, resolution.releases)
-    if found == UNKNOWN:
+    elif _was_applied(request, found, now, mine, ports):
+        return found
+    if found.chosen_how != MARKS:
+        # no pod tells, or one with the images of an earlier release: it may have brought no image of its own
         silent = any(not c.newest for ref, c in now.by_ref.items() if ref.workload in mine)
-        found = _by_applied(request, every if silent else told, now, mine, ports)
-        asker.ask(t for one in pods for t in current.tags(one, found.release, settings))
-        found = UNKNOWN if current.contradicts(pods, found.release, settings, asker.answers) else found
+        by = _by_applied(request, every if silent else told, now, mine, ports)
+        asker.ask(t for one in pods for t in current.tags(one, by.release, settings))
+        if by != UNKNOWN and not current.contradicts(pods, by.release, settings, asker.answers):
+            found = by
     return found
 
 
@@ -163,25 +167,27 @@ def _by_applied(
     request: Request, releases: Sequence[ReleaseRef], now: Live, mine: Iterable[ObjectRef], ports: Ports
 ) -> ReleaseRef:
     """The one release whose manifests are what `kubectl apply` was last given for every workload of the team."""
-    home = request.target_environment.namespace
-    applied = {w.ref: w.applied for w in now.workloads}
-    ours = set(mine) & set(applied)
-    if not ours or not all(applied[ref] for ref in ours):
-        return UNKNOWN
-    found: list[ReleaseRef] = []
-    for release in releases[:_READ]:
-        try:
-            bodies = reading.contents(ports, request.settings, home, release.commit).bodies()
-        except RefusedError:
-            continue
-        if ours <= set(bodies) and all(
-            applied[ref] == live.applied_shape(bodies[ref]) for ref in set(bodies) & set(applied)
-        ):
-            found.append(release)
+    found = [r for r in releases[:_READ] if _was_applied(request, r, now, mine, ports)]
     if len({r.commit for r in found}) != 1:
         return UNKNOWN
     how = "what runs: its manifests are what was last applied"
     return msgspec.structs.replace(found[0], chosen_by=how, chosen_how=APPLIED)
+
+
+def _was_applied(request: Request, release: ReleaseRef, now: Live, mine: Iterable[ObjectRef], ports: Ports) -> bool:
+    """Whether its manifests are what `kubectl apply` was last given for every workload of the team."""
+    applied = {w.ref: w.applied for w in now.workloads}
+    ours = set(mine) & set(applied)
+    if not ours or not all(applied[ref] for ref in ours):
+        return False
+    home = request.target_environment.namespace
+    try:
+        bodies = reading.contents(ports, request.settings, home, release.commit).bodies()
+    except RefusedError:
+        return False
+    return ours <= set(bodies) and all(
+        applied[ref] == live.applied_shape(bodies[ref]) for ref in set(bodies) & set(applied)
+    )
 
 
 def _moment(text: str) -> float:

@@ -281,6 +281,18 @@ def test_what_was_applied_tells_where_no_pod_started(world: SmallWorld) -> None:
     assert (look(world).current.release, look(world).current.chosen_how) == ("v1.2.0", APPLIED)
 
 
+def test_a_release_that_brought_no_image_of_its_own_is_told_by_what_was_applied(world: SmallWorld) -> None:
+    """Its pods run the images of the one before, of which the registry has the tags."""
+    world.release("v1.3.0")
+    for service in ("cart", "users"):
+        del world.registry.tags[f"team/{service}:v1.3.0"]
+        world.cluster.run(service, digest(f"{service}v1.2.0"), note="v1.3.0")
+        manifest = {**deployment(service, note="v1.3.0"), "metadata": {"name": service}}
+        live = world.cluster.objects["Deployment"][service]
+        live["metadata"]["annotations"] = {LAST_APPLIED: last_applied_text(manifest, "shop")}
+    assert (look(world).current.release, look(world).current.chosen_how) == ("v1.3.0", APPLIED)
+
+
 def test_what_was_applied_does_not_tell_two_releases_with_one_text_apart(world: SmallWorld) -> None:
     applied(world, "v1.2.0")
     world.repository.commit({"README.md": "more"})

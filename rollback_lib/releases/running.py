@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.images.reference import repository_of
+from rollback_lib.core.images.reference import parsed, repository_of
 from rollback_lib.core.images.registry_answers import Answer
-from rollback_lib.core.images.rungs import SERVICE, ImageSettings, Wanted, parsed, repository_named
+from rollback_lib.core.images.rungs import SERVICE, ImageSettings, Wanted, repository_named
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.current import TeamContainer

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from rollback_lib.core.images.confirmation import Confirmation, Names, Revision, same_name
-from rollback_lib.core.images.reference import digest_of, is_registry_tag
+from rollback_lib.core.images.reference import digest_of, is_registry_tag, parsed
 from rollback_lib.core.images.rungs import (
     SERVICE,
     Candidate,
@@ -17,7 +17,6 @@ from rollback_lib.core.images.rungs import (
     Wanted,
     is_own,
     is_placeholder,
-    parsed,
     repository_named,
     same_image,
 )

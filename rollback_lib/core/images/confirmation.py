@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.core.images.reference import ImageReference, parse
+from rollback_lib.core.images.reference import ImageReference, parsed
 
 # A revision that another one followed so soon only lay between `apply` and `set image` of one deploy: it never served.
 BETWEEN: Final = timedelta(seconds=60)
@@ -141,22 +141,22 @@ class Names:
     """Image references, to ask whether one means one of them."""
 
     def __init__(self, images: Iterable[str]) -> None:
-        self._images = [r for r in map(_read, dict.fromkeys(images)) if r]
+        self._images = [r for r in map(parsed, dict.fromkeys(images)) if r]
 
     def __contains__(self, image: str) -> bool:
-        asked = _read(image)
+        asked = parsed(image)
         return asked is not None and any(_same(asked, one) for one in self._images)
 
 
 def same_name(one: str, other: str) -> bool:
     """Whether two references mean the same image as far as the texts tell: spelling aside, and a digest decides."""
-    a, b = _read(one), _read(other)
+    a, b = parsed(one), parsed(other)
     return (one == other and bool(one)) if a is None or b is None else _same(a, b)
 
 
 def _apart(one: str, other: str) -> bool:
     """Whether they are known to be two images: a tag and a digest do not tell."""
-    a, b = _read(one), _read(other)
+    a, b = parsed(one), parsed(other)
     if a is None or b is None or not ((a.digest and b.digest) or (_tag(a) and _tag(b))):
         return False
     return not _same(a, b)
@@ -174,12 +174,5 @@ def _tag(reference: ImageReference) -> str:
 
 
 def _tag_of(image: str) -> str:
-    found = _read(image)
+    found = parsed(image)
     return _tag(found) if found else ""
-
-
-def _read(text: str) -> ImageReference | None:
-    try:
-        return parse(text)
-    except ValueError:
-        return None

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rollback_lib.core.images.rungs import ImageSettings, Wanted, is_own, parsed
+from rollback_lib.core.images.reference import parsed
+from rollback_lib.core.images.rungs import ImageSettings, Wanted, is_own
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.kube.objects import containers, kind_of, template
 

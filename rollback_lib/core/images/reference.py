@@ -70,6 +70,14 @@ def parse(text: str) -> ImageReference:
     return ImageReference(host, path, tag, digest, written.removesuffix(f":{tag}") if tag else written)
 
 
+def parsed(text: str) -> ImageReference | None:
+    """The reference that the text is; None where it is none."""
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
 def _reason(text: str, problem: Exception) -> str:
     if "lowercase" in str(problem):
         return "a repository name has no capitals (an unfilled placeholder?)"

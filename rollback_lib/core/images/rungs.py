@@ -14,7 +14,7 @@ import msgspec
 
 from rollback_lib.core.images.confirmation import Evidence
 from rollback_lib.core.images.nodes import PodNodes
-from rollback_lib.core.images.reference import ImageReference, digest_of, parse
+from rollback_lib.core.images.reference import ImageReference, digest_of, parsed
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
 from rollback_lib.core.settings.model import Settings
 
@@ -229,14 +229,6 @@ def _is_ours(reference: ImageReference, wanted: Wanted, settings: ImageSettings)
         return False
     pattern = re.escape(stand_in.name).replace("zz0service0zz", r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
     return re.fullmatch(pattern, reference.name) is not None
-
-
-def parsed(text: str) -> ImageReference | None:
-    """The reference that the text is; None where it is none."""
-    try:
-        return parse(text)
-    except ValueError:
-        return None
 
 
 def repository_named(image: str) -> ImageReference | None:

@@ -6,18 +6,17 @@ What runs says which things those are: each pod leads to what made it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from rollback_lib.core.health import is_ready
 from rollback_lib.core.health.pods.pods import is_live
-from rollback_lib.core.images.reference import repository_of
 from rollback_lib.core.images.rungs import same_image
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, WORKLOADS
 from rollback_lib.core.kube.objects import Object, kind_of, name_of, named, ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
+from rollback_lib.core.releases.matching import team_service
 from rollback_lib.core.settings.model import Settings
 
 # A Job is not run again; our own page has no image of the team's, and what we write is put back or named elsewhere.
@@ -38,16 +37,8 @@ def images(body: Any) -> Iterator[str]:
 
 def is_ours(body: Any, settings: Settings, services: Collection[str] = ()) -> bool:
     """Whether an object carries an image of the team's. ``services``: only of these; empty: of all but the ignored."""
-    pattern = settings.images.repository
-    if not pattern:
-        return False
-    ours = re.compile(re.escape(pattern).replace(re.escape("{service}"), "(?P<service>[^/]+)"))
-    for image in images(body):
-        found = ours.fullmatch(repository_of(image))
-        service = found.groupdict().get("service", "") if found else ""
-        if found and service not in settings.services.ignore and (not services or service in services):
-            return True
-    return False
+    found = (team_service(image, settings) for image in images(body))
+    return any(s is not None and (not services or s in services) for s in found)
 
 
 def of_manifest(body: Object, settings: Settings) -> bool:

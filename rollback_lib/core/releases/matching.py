@@ -143,16 +143,20 @@ def _by_service(ledger: Ledger, live: Live, only: Collection[str]) -> tuple[tupl
 
 def own_workloads(live: Live, settings: Settings) -> tuple[str, ...]:
     """The workloads that run an image of the team's, as far as ``images.repository`` tells; the ignored aside."""
+    ours = [w for w in live.workloads if any(team_service(c.image, settings) is not None for c in w.containers)]
+    return tuple(w.label for w in ours)
+
+
+def team_service(image: str, settings: Settings) -> str | None:
+    """The service whose image it is by ``images.repository``, empty where that names none; None: not the team's, or of
+    one that settings leave out."""
     pattern = settings.images.repository
     if not pattern:
-        return ()
-    ours = re.compile(re.escape(pattern).replace(re.escape("{service}"), "(?P<service>[^/]+)"))
-    return tuple(w.label for w in live.workloads if any(_is_ours(c, ours, settings) for c in w.containers))
-
-
-def _is_ours(container: LiveContainer, ours: re.Pattern[str], settings: Settings) -> bool:
-    found = ours.fullmatch(repository_of(container.image))
-    return found is not None and found.groupdict().get("service") not in settings.services.ignore
+        return None
+    ours = re.escape(pattern).replace(re.escape("{service}"), "(?P<service>[^/]+)")
+    found = re.fullmatch(ours, repository_of(image))
+    service = found.groupdict().get("service", "") if found else None
+    return None if service in settings.services.ignore else service
 
 
 def changed_objects(entry: Entry, hashes: Mapping[ObjectRef, str]) -> tuple[str, ...]:

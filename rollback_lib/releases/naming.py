@@ -6,7 +6,6 @@ All releases are asked by one question to git; the few that name something are r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -25,6 +24,7 @@ from rollback_lib.core.releases.tags import MANIFESTS, UNKNOWN, ReleaseRef
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports
 from rollback_lib.releases import reading
+from rollback_lib.releases.running import moment
 
 _READ: Final = 12  # releases whose files are read, beside the target's; which those are, all of them are asked
 _TAGS: Final = 3  # releases whose registry tags speak for the target's
@@ -157,20 +157,13 @@ def _proposed(
 
     Only one that served and that its name tells from what runs. A tag that each deploy overwrites tells nothing.
     """
-    later = [r.date for r in others if _moment(r.date) > _moment(target.date)]
-    until = min(map(_moment, later), default=float("inf"))
+    later = [r.date for r in others if moment(r.date) > moment(target.date)]
+    until = min(map(moment, later), default=float("inf"))
     usable = [
         r
         for r in past.served(in_files)
         if _needle(r.image, settings) and not same_name(r.image, past.live)
     ]  # fmt: skip
-    inside = [r for r in usable if _moment(target.date) <= _moment(r.created) < until]
+    inside = [r for r in usable if moment(target.date) <= moment(r.created) < until]
     likely = inside or usable
     return likely[-1] if likely else None
-
-
-def _moment(text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return float("-inf")

@@ -107,9 +107,9 @@ def tell(
 
 def likeliest(releases: Iterable[ReleaseRef], now: Live, mine: Iterable[ObjectRef]) -> list[ReleaseRef]:
     """Each release once, newest first; after them those that are younger than the newest template that runs."""
-    since = max((_moment(w.since) for w in now.workloads if w.ref in set(mine)), default=float("-inf"))
+    since = max((moment(w.since) for w in now.workloads if w.ref in set(mine)), default=float("-inf"))
     each = {r.release: r for r in releases}.values()
-    return sorted(each, key=lambda r: (_moment(r.date) > since, -_moment(r.date)))
+    return sorted(each, key=lambda r: (moment(r.date) > since, -moment(r.date)))
 
 
 def _by_digests(
@@ -190,7 +190,8 @@ def _was_applied(request: Request, release: ReleaseRef, now: Live, mine: Iterabl
     )
 
 
-def _moment(text: str) -> float:
+def moment(text: str) -> float:
+    """Seconds since 1970 of an ISO 8601 time; before all others where it is none."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:

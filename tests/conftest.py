@@ -2,7 +2,8 @@
 
 **No test above 2 s** that is not `long`, `alone`, on a cluster or on Jenkins's engine. Time on a busy machine says
 little, so the limit is 2 s times what the machine has to do more than it has cores (the load of the last minute, and
-the workers of this session). What takes longer is listed at the end, and fails the session where ``CI`` is set.
+the workers of this session). What takes longer is listed at the end; what takes twice as long fails the session where
+``CI`` is set (one measurement on another machine is off by as much: a test of 2.4 s took 3.9 s there).
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import hypothesis
 import pytest
 
 LIMIT: Final = 2.0  # seconds
+FAILS: Final = 2.0  # times the limit
 SEED: Final = "ROLLBACK_TEST_SEED"
 FAULTS: Final = "ROLLBACK_TEST_FAULTS"
 _EXEMPT: Final = ("long", "alone", "cluster")
 _ELSEWHERE: Final = ("cluster", "jenkins")  # folders
 _LONG = pytest.StashKey[int]()
-_SLOW = pytest.StashKey[list[str]]()
+_SLOW = pytest.StashKey[list[tuple[float, str]]]()  # times what is allowed, and the line
 _ALLOWED: Final = "seconds allowed"
 
 
@@ -82,7 +84,8 @@ class Times:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         allowed = dict(report.user_properties).get(_ALLOWED)
         if report.when == "call" and isinstance(allowed, float) and report.duration > allowed:
-            self._config.stash[_SLOW].append(f"{report.duration:5.1f} s (allowed {allowed:.1f} s)  {report.nodeid}")
+            line = f"{report.duration:5.1f} s (allowed {allowed:.1f} s)  {report.nodeid}"
+            self._config.stash[_SLOW].append((report.duration / allowed, line))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -92,14 +95,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if session.config.stash[_SLOW] and os.environ.get("CI") and exitstatus == pytest.ExitCode.OK:
+    far_beyond = any(times > FAILS for times, _ in session.config.stash[_SLOW])
+    if far_beyond and os.environ.get("CI") and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if slow := config.stash[_SLOW]:
         terminalreporter.section("longer than a test may take")
-        for line in slow:
+        for _, line in slow:
             terminalreporter.write_line(line)
     if (number := config.stash[_LONG]) and config.option.markexpr == "not long":
         terminalreporter.write_line(f"{number} tests are long: make test-faults runs them.")

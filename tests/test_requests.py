@@ -43,6 +43,7 @@ def requests(folder: Path, registry: Registry, services: int, monkeypatch: pytes
         return len(sandbox.requests)
 
 
+@pytest.mark.long
 def test_a_service_more_costs_few_requests_more(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,11 +20,10 @@ from rollback_lib.core.manifests import services
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.current import TeamContainer
 from rollback_lib.core.releases.live import Live
-from rollback_lib.core.releases.tags import MANIFESTS, UNKNOWN, ReleaseRef
+from rollback_lib.core.releases.tags import MANIFESTS, UNKNOWN, ReleaseRef, moment
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports
 from rollback_lib.releases import reading
-from rollback_lib.releases.running import moment
 
 _READ: Final = 12  # releases whose files are read, beside the target's; which those are, all of them are asked
 _TAGS: Final = 3  # releases whose registry tags speak for the target's

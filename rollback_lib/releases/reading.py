@@ -10,11 +10,14 @@ from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.images.ladder import Wanted
 from rollback_lib.core.images.nodes import UNSEEN, Nodes
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
+from rollback_lib.core.kube.marks import last_applied
 from rollback_lib.core.kube.objects import Object, kind_of, named_images
 from rollback_lib.core.manifests import inventory, manifest_objects, placeholders, services
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.manifests.manifest_objects import Manifest
 from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.releases.live import applied_shape
+from rollback_lib.core.releases.tags import ReleaseRef, moment
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Once, Ports
@@ -99,3 +102,22 @@ def line_of(
         target = release(ports, request.settings, resolution.target.commit)
         return manifest_objects.line_of(target.manifest(file), ref, path, request.target_environment.namespace)
     return 0
+
+
+def of_later(
+    request: Request, resolution: Resolution, current: ReleaseRef, ports: Ports, ref: ObjectRef, found: Object
+) -> bool:
+    """Whether what was last applied to an object is, whole, the file of a release after the one that runs.
+
+    A deploy whose workloads are unchanged starts no pod: images go on telling the release before it. Of an earlier
+    release it says nothing: a file may have held the value that a tool fills in since.
+    """
+    home = request.target_environment.namespace
+    if (given := last_applied(found)) is None:
+        return False
+    for later in (r for r in resolution.releases if moment(r.date) > moment(current.date)):
+        with contextlib.suppress(RefusedError):
+            body = contents(ports, request.settings, home, later.commit).bodies().get(ref)
+            if body is not None and applied_shape(body) == applied_shape(given):
+                return True
+    return False

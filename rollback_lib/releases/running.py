@@ -8,7 +8,6 @@ what `kubectl apply` was last given is held against the releases' manifests.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -21,7 +20,7 @@ from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.releases import current, live
 from rollback_lib.core.releases.current import TeamContainer
 from rollback_lib.core.releases.live import Live
-from rollback_lib.core.releases.tags import APPLIED, MARKS, UNKNOWN, ReleaseRef
+from rollback_lib.core.releases.tags import APPLIED, MARKS, UNKNOWN, ReleaseRef, moment
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports
 from rollback_lib.releases import reading
@@ -188,11 +187,3 @@ def _was_applied(request: Request, release: ReleaseRef, now: Live, mine: Iterabl
     return ours <= set(bodies) and all(
         applied[ref] == live.applied_shape(bodies[ref]) for ref in set(bodies) & set(applied)
     )
-
-
-def moment(text: str) -> float:
-    """Seconds since 1970 of an ISO 8601 time; before all others where it is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return float("-inf")

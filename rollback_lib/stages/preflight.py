@@ -70,7 +70,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings = [*ports.cluster.doubts(), *resolution.warnings, *images.warnings]
 
     line_of, as_open = partial(reading.line_of, request, resolution, ports), isolation.as_open(snapshot)
-    drafts = planning.drafts(request, targets, as_open, failed, images, resolution, refused, line_of)
+    of_later = partial(reading.of_later, request, resolution, images.current, ports)
+    drafts = planning.drafts(request, targets, as_open, failed, images, resolution, refused, line_of, of_later)
     same = {i.ref for i in images.images if i.live_is_target}
     stamp = partial(decide.stamps, release=resolution.target.release, run=request.run)
     trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of,

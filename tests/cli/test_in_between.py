@@ -73,3 +73,18 @@ def test_the_overlay_hand_edits_and_an_earlier_rollback_are_no_such_tool(desk: D
         ended = desk.rollback("run", "--to", release, "--yes", "--accept=quarantined")
         assert ended.code == 0, ended
         assert "keep:" not in ended.out
+
+
+@pytest.mark.long
+def test_a_later_release_whose_configuration_alone_arrived_is_no_such_tool(desk: Desk) -> None:
+    """Its pods are unchanged, so none was started: the images go on telling the release before it."""
+    play = desk.playground
+    same = {f"k8s/{s}/deployment.yaml": desk.file(GOOD, f"k8s/{s}/deployment.yaml") for s in play.shop.services}
+    desk.rewrite(BAD, {**same, SETTINGS: desk.file(BAD, SETTINGS).replace("limit:", "limit: '30', was:")})
+    play.deploy(GOOD)
+    play.shop.release(play.registry, BAD)
+    play.apply(BAD)
+    assert desk.live("configmap", "user-settings")["data"]["limit"] == "30"
+    ended = desk.rollback("run", "--to", GOOD, "--yes")
+    assert ended.code == 0, ended
+    assert desk.live("configmap", "user-settings")["data"] == {"limit": "10"}

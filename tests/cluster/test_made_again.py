@@ -171,6 +171,7 @@ def test_a_service_between_headless_and_normal_is_made_again(shop: ShopFactory, 
     made.deploy(TARGET)
     made.cluster.kubectl("delete", "service", USER, namespace=made.namespace)
     made.deploy(FAILED)
+    made.cluster.kubectl("rollout", "restart", f"deployment/{USER}", namespace=made.namespace)
     made.wait_ready()
     product = Product(made)
     with untouched(made.cluster, made.namespace):
@@ -195,6 +196,7 @@ def test_a_service_that_the_failed_release_removed_comes_back_with_any_address(s
     made.deploy(TARGET)
     made.cluster.kubectl("delete", "service", "user-admin", namespace=made.namespace)
     made.deploy(FAILED)
+    made.cluster.kubectl("rollout", "restart", f"deployment/{USER}", namespace=made.namespace)
     made.wait_ready()
     product = Product(made)
     product.run()

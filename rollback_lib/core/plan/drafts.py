@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -61,8 +61,9 @@ def skipped(drafts: Sequence[Draft]) -> set[str]:
 def drafts(
     request: Request, targets: Sequence[tuple[SourceObject, Object]], snapshot: Snapshot,
     failed: Contents, images: Images, resolution: Resolution, refused: list[Refusal],
-    line_of: in_between.LineOf = lambda *_: 0,
+    line_of: in_between.LineOf = lambda *_: 0, of_later: Callable[[ObjectRef, Object], bool] = lambda *_: False,
 ) -> list[Draft]:  # fmt: skip
+    """``of_later``: whether what was last applied to an object is a later release's file (`reading.of_later`)."""
     namespace = request.target_environment.namespace
     asked = failed.bodies()
 
@@ -99,7 +100,7 @@ def drafts(
             base = last_applied(live) or asked.get(source.ref)
             variables = request.target_environment.overlay.env
             found = () if request.undo else in_between.places(body, asked.get(source.ref), live, variables)
-            if found:
+            if found and not of_later(source.ref, live):
                 refused.append(in_between.refusal(draft.ref, source.file, found, line_of))
                 if in_between.code(draft.ref) in request.accept:
                     draft = msgspec.structs.replace(draft, target=in_between.kept(body, found), merged=True)

@@ -76,7 +76,6 @@ _NEWEST_SHOWN: Final = 5
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 _NUMBERS: Final = re.compile(r"(?:^|[-_./]|v)([0-9]{1,18}(?:\.[0-9]{1,18}){0,3})(.*)$", re.DOTALL)
 _PIECES: Final = re.compile(r"([0-9]{1,18})")
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -179,15 +178,16 @@ def releases(tags: Iterable[Tag], pattern: str) -> tuple[Tag, ...]:
     the answer does not depend on how git lists tags.
     """
     chosen = [tag for tag in tags if tag.object == "commit" and matches(pattern, tag.name)]
-    return tuple(sorted(chosen, key=lambda tag: (_moment(tag.date), version_key(tag.name), tag.name), reverse=True))
+    return tuple(sorted(chosen, key=lambda tag: (moment(tag.date), version_key(tag.name), tag.name), reverse=True))
 
 
-def _moment(date: str) -> datetime:
+def moment(date: str) -> float:
+    """Seconds since 1970 of an ISO 8601 time, UTC where it names no zone; before all others where it is none."""
     try:
-        moment = datetime.fromisoformat(date)
+        found = datetime.fromisoformat(date)
     except ValueError:  # git can hold dates that no calendar has; such a commit is never the newest
-        return _LONG_AGO
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return float("-inf")
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def propose_previous(tags: Sequence[Tag], pattern: str, current: str | None) -> Proposal:

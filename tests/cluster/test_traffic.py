@@ -16,6 +16,7 @@ from tests.cluster.conftest import ShopFactory
 from tests.cluster.product import Product
 from tests.cluster.shop import PORT, Shop, shop_manifests
 from tests.cluster.steps import live, patch, unchanged
+from tests.conftest import busy
 
 pytestmark = pytest.mark.alone
 
@@ -141,8 +142,9 @@ def test_closing_and_opening_take_under_a_second_and_nothing_reaches_the_shop_in
     closed, opened = writes(made, mark)
     to_close, to_open = around(client.answers, closed, opened)
     print(f"closed after {to_close:.2f} s, open after {to_open:.2f} s, {len(client.answers)} connections")
-    assert to_close < 1
-    assert to_open < 1
+    allowed = busy()  # a second, where the machine has nothing else to do
+    assert to_close < allowed
+    assert to_open < allowed
     refused = [a for a in client.answers if closed + to_close < a.sent < opened]
     assert len(refused) > PER_SECOND, "it was closed for longer than a second"
     assert not [a for a in refused if a.from_shop]

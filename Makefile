@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+VERSIONS ?= 3.11 3.12 3.13
 PAIRS  ?= 9
 FAULTS ?= pairs
 
@@ -21,10 +22,11 @@ test-faults: $(VENV)/.done
 test-all: $(VENV)/.done
 	.ci/run all
 
-.PHONY: demo check test test-guards test-old test-all test-jenkins test-faults cluster test-cluster bench schema jenkins \
-	lock clean
+.PHONY: demo check test test-guards test-old test-all test-jenkins test-faults test-wheel test-oldest cluster \
+	test-cluster bench wheel wheelhouse audit schema jenkins lock clean
 
 $(VENV)/.done: locks/build.txt locks/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rollback_lib needs Python 3.11 or newer, and $(PYTHON) is %d.%d: try make PYTHON=python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r locks/build.txt
 	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r locks/dev.txt
@@ -39,7 +41,8 @@ check: $(VENV)/.done
 
 # Three workers, since runs wait for pods: two cores are busy then.
 test: $(VENV)/.done
-	$(BIN)/pytest -n 3 --dist worksteal -m "not long" --ignore=tests/cluster --ignore=tests/jenkins
+	$(BIN)/pytest -n 3 --dist worksteal -m "not long" --ignore=tests/cluster --ignore=tests/jenkins \
+		--ignore=tests/supply
 
 # Each line of tests/GUARANTEES.md taken out, in a copy: the tests that stand beside it must fail.
 test-guards: $(VENV)/.done
@@ -53,6 +56,29 @@ test-old: $(VENV)/.done
 test-jenkins: $(VENV)/.done
 	$(BIN)/python tests/jenkins/jars.py
 	$(BIN)/pytest -n 2 tests/jenkins
+
+# What an administrator installs from (jenkins/README.md), in dist/: the wheel of what git has here, its lock and its bill
+# of materials. Nothing of it is asked for anywhere.
+wheel: $(VENV)/.done
+	$(BIN)/python -m supply wheel
+
+# These, and the wheels of all that the lock names, for this machine's platform, this Python and VERSIONS.
+wheelhouse: $(VENV)/.done
+	$(BIN)/python -m supply wheelhouse $(VERSIONS)
+
+# From that folder alone, on each Python of these that is here: installed, tried, and the pipeline's own install step.
+test-wheel: wheelhouse
+	$(BIN)/pytest -v -n 2 --dist loadgroup tests/supply
+
+# The oldest of what pyproject.toml allows tells the demo's story too (needs uv).
+test-oldest: $(VENV)/.done
+	uv venv --quiet --clear --python $(BIN)/python build/oldest
+	uv pip install --quiet --python build/oldest --resolution lowest-direct .
+	cd build && oldest/bin/rollback demo
+
+# Known advisories on what the lock names. 1: there are; 2: nobody could be asked. AUDIT="-s osv" asks another index.
+audit: $(VENV)/.done
+	$(BIN)/python -m supply audit $(AUDIT)
 
 # About 9 minutes the first time (it compiles Kubernetes); seconds after that.
 cluster: $(VENV)/.done

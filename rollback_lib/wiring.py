@@ -284,13 +284,29 @@ def replace_text(path: str, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def write_new(path: Path, text: str) -> None:
-    """Write a file that must not exist yet. Raises UsageError where it does, or cannot be written."""
+def handed_out(path: str) -> str | None:
+    """The library's own text of a file that an administrator installs, where nothing is at this path yet, by its name.
+
+    They are beside the code in the wheel, and at the top of a clone.
+    """
+    folder = Path(__file__).parent / "install"
+    top = folder if folder.is_dir() else folder.parents[1]
+    if not os.path.lexists(path):
+        for own in (top / "Jenkinsfile.rollback", *sorted((top / "jenkins").rglob("*"))):
+            if own.name == Path(path).name and own.is_file():
+                return read_text(str(own))
+    return None
+
+
+def write_new(path: Path, text: str, *, folders: bool = False) -> None:
+    """Write a file that must not exist yet, with ``folders`` those above it. Raises UsageError where it cannot."""
     try:
+        if folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-    except FileExistsError:
-        raise UsageError(f"{path} exists already and is never overwritten") from None
+    except FileExistsError as error:
+        raise UsageError(f"{error.filename} exists already and is never overwritten") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -1,9 +1,9 @@
 """What holds for all tests: how long one may take, how many are kept for later, and the seed of what is drawn.
 
-**No test above 2 s** that is not `long`, `alone`, on a cluster or on Jenkins's engine. Time on a busy machine says
-little, so the limit is 2 s times what the machine has to do more than it has cores (the load of the last minute, and
-the workers of this session). What takes longer is listed at the end; what takes twice as long fails the session where
-``CI`` is set (one measurement on another machine is off by as much: a test of 2.4 s took 3.9 s there).
+**No test above 2 s** that is not `long`, `alone`, on a cluster, on Jenkins's engine or of the wheel. Time on a busy
+machine says little, so the limit is 2 s times what the machine has to do more than it has cores (the load of the last
+minute, and the workers of this session). What takes longer is listed at the end; what takes twice as long fails the
+session where ``CI`` is set (one measurement on another machine is off by as much: a test of 2.4 s took 3.9 s there).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FAILS: Final = 2.0  # times the limit
 SEED: Final = "ROLLBACK_TEST_SEED"
 FAULTS: Final = "ROLLBACK_TEST_FAULTS"
 _EXEMPT: Final = ("long", "alone", "cluster")
-_ELSEWHERE: Final = ("cluster", "jenkins")  # folders
+_ELSEWHERE: Final = ("cluster", "jenkins", "supply")  # folders
 _LONG = pytest.StashKey[int]()
 _SLOW = pytest.StashKey[list[tuple[float, str]]]()  # times what is allowed, and the line
 _ALLOWED: Final = "seconds allowed"

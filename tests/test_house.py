@@ -89,7 +89,7 @@ def test_no_stage_imports_a_stage_and_no_operation_either() -> None:
 def test_what_make_writes_from_the_models_is_what_ships(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     programs = re.findall(r' -c "(.+)" > (\S+)', text)
-    assert len(programs) == text.count(" -c ")
+    assert len(programs) == text.count(' -c "')
     for program, file in programs:
         exec(program, {})
         assert capsys.readouterr().out == (ROOT / file).read_text(encoding="utf-8"), "run `make schema jenkins`"

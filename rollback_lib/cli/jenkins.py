@@ -18,24 +18,37 @@ def command() -> None:
     pass
 
 
-@command.command("render", help="Write the job's parameters into Jenkinsfile.rollback, from the settings if there are.")
+@command.command(
+    "render",
+    help="Write the job's parameters into FILE, from the settings if there are. A FILE that is missing is created: "
+    "Jenkinsfile.rollback, or any other that an administrator installs, by its name (rbac.yaml, Dockerfile, …).",
+)
 @click.argument("file", default="Jenkinsfile.rollback", metavar="[FILE]")
 @click.option("--check", is_flag=True, help="Write nothing; 1 where it would change.")
 @takes("jenkins-render")
 def render(values: dict[str, Any], file: str, check: bool) -> int:
+    from pathlib import Path
+
     from rollback_lib import wiring
     from rollback_lib.cli.console import out
     from rollback_lib.core.errors import UsageError
     from rollback_lib.core.jenkins import job as jenkins_job
 
-    before = wiring.read_text(file)
+    own = None if check else wiring.handed_out(file)
+    before = wiring.read_text(file) if own is None else own
     try:
         after = jenkins_job.with_parameters(before, _parameters(values))
     except ValueError as error:
-        raise UsageError(f"{file}: {error}; take Jenkinsfile.rollback of the library") from None
+        if own is None:
+            raise UsageError(f"{file}: {error}; take Jenkinsfile.rollback of the library") from None
+        after = own  # one without parameters, such as rbac.yaml
     if check:
         out(f"{file} {'agrees with' if after == before else 'differs from'} the schema.")
         return 0 if after == before else 1
+    if own is not None:
+        wiring.write_new(Path(file), after, folders=True)
+        out(f"{file} was created.")
+        return 0
     if after != before:
         wiring.replace_text(file, after)
     out(f"{file} {'has' if after == before else 'got'} the parameters of the schema.")

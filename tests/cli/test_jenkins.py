@@ -83,6 +83,41 @@ def test_render_check_says_whether_a_file_agrees(tmp_path: Path) -> None:
     assert (tmp_path / "Jenkinsfile.rollback").read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize(
+    "name", ["Jenkinsfile.rollback", "jenkins/seed.groovy", "ops/rbac.yaml", "vars/rollbackGuard.groovy"]
+)
+def test_render_creates_what_an_administrator_installs(name: str, tmp_path: Path) -> None:
+    (own,) = [
+        file for file in (ROOT / "Jenkinsfile.rollback", *(ROOT / "jenkins").rglob("*")) if file.name == Path(name).name
+    ]
+    assert rollback("jenkins", "render", "--check", name, folder=tmp_path).code == 2
+    done = rollback("jenkins", "render", name, folder=tmp_path)
+    assert (done.code, done.out) == (0, f"{name} was created.\n"), done.err
+    assert (tmp_path / name).read_bytes() == own.read_bytes()
+
+
+def test_render_creates_the_job_with_the_environments_of_the_settings(tmp_path: Path) -> None:
+    there = "{namespace: shop, context: c}"
+    settings = (
+        f"application: shop\nmanifests: {{path: 'k8s/{{service}}'}}\nenvironments: {{prod: {there}, stage: {there}}}\n"
+    )
+    (tmp_path / "rollback.yaml").write_text(settings, encoding="utf-8")
+    assert rollback("jenkins", "render", folder=tmp_path).code == 0
+    text = (tmp_path / "Jenkinsfile.rollback").read_text(encoding="utf-8")
+    assert "choice(name: 'ENVIRONMENT', choices: ['prod', 'stage']" in text
+    assert rollback("jenkins", "render", "--check", folder=tmp_path).code == 0
+
+
+def test_render_creates_nothing_in_place_of_something(tmp_path: Path) -> None:
+    (tmp_path / "rbac.yaml").write_text("ours\n", encoding="utf-8")
+    (tmp_path / "Jenkinsfile.rollback").symlink_to("gone")
+    (tmp_path / "jenkins").write_text("a file\n", encoding="utf-8")
+    for name in ("rbac.yaml", "Jenkinsfile.rollback", "jenkins/seed.groovy", "Jenkinsfile"):
+        assert rollback("jenkins", "render", name, folder=tmp_path).code == 2, name
+    assert (tmp_path / "rbac.yaml").read_text(encoding="utf-8") == "ours\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["Jenkinsfile.rollback", "jenkins", "rbac.yaml"]
+
+
 def test_no_server_named_is_a_wrong_request(tmp_path: Path) -> None:
     done = rollback("jenkins", "lint", str(ROOT / "Jenkinsfile.rollback"), folder=tmp_path)
     assert done.code == 2

@@ -263,7 +263,7 @@ class Build:
             added = {c for c in CMD_SPECIAL if expanded.count(c) > line.count(c)}
             assert not added, f"cmd would run parts of {expanded!r}"
             assert expanded.count('"') == line.count('"'), f"cmd would see other quotes in {expanded!r}"
-            if line.startswith(("where ", "python -m venv", ".rollback-venv")):
+            if line.startswith(("where ", "if not exist ", "python -m venv", ".rollback-venv")):
                 continue  # nothing to install here: the library is in the agent
             words = shlex.split(expanded.removeprefix("call "), posix=True)
             code = self._program(tuple(words), given)

@@ -309,7 +309,7 @@ def test_apprise_without_its_library_is_told_with_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, "apprise", None)
     (found,) = [c for c in examined(telling, SECRETS) if c.state != "ok"]
     assert (found.state, found.text) == ("warn", "apprise: the library is not installed.")
-    assert found.fix.startswith("Run `pip install 'rollback-lib[notify]'`. A rollback goes on without")
+    assert found.fix.startswith("Run `pip install apprise`. A rollback goes on without")
 
 
 def test_who_tells_nobody_reads_nothing_of_channels(world: SmallWorld) -> None:

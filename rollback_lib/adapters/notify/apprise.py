@@ -12,7 +12,7 @@ from rollback_lib.core.report.notices import Delivery, Lack, Notice
 from rollback_lib.core.settings.notify import Channel
 
 _NOT_THERE: Final = "the library is not installed"
-_INSTALL: Final = "pip install 'rollback-lib[notify]'"
+_INSTALL: Final = "pip install apprise"
 
 
 def lacking(channel: Channel, environ: Mapping[str, str]) -> Sequence[Lack]:

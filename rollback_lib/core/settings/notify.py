@@ -79,7 +79,7 @@ class Announce(Part, frozen=True, kw_only=True):
 
 
 class Notify(Part, frozen=True, kw_only=True):
-    """Who is told. ``apprise`` is for everything else, e-mail included (``pip install 'rollback-lib[notify]'``)."""
+    """Who is told. ``apprise`` is for everything else, e-mail included (``pip install apprise``)."""
 
     slack: Channel | None = None
     teams: Channel | None = None

@@ -98,11 +98,15 @@ schema: $(VENV)/.done
 	$(BIN)/python -c "import json; from rollback_lib.core.settings.model import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/rollback.schema.json
 	$(BIN)/python -c "import json; from rollback_lib.core.report.model import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > rollback_lib/report.schema.json
 
-# The Jenkins job wherever it is written, from the one schema of parameters; tests hold them equal.
+# The Jenkins job wherever it is written, from the one schema of parameters, and what it may do in the cluster, as
+# README has it too, from the one table of rights; tests hold them equal.
 jenkins: $(VENV)/.done
 	$(BIN)/rollback jenkins render Jenkinsfile.rollback
 	$(BIN)/rollback jenkins render jenkins/seed.groovy
 	$(BIN)/python -c "from rollback_lib.core.jenkins import job as j; print(j.config_xml(j.parameters(), j.Source('https://git.example.com/shop.git')), end='')" > jenkins/config.xml
+	$(BIN)/python -c "from rollback_lib.core.rights import role; print(role.rbac_yaml(), end='')" > jenkins/rbac.yaml
+	$(BIN)/python -c "from pathlib import Path; from rollback_lib.core.rights import role; print(role.in_readme(Path('README.md').read_text(encoding='utf-8')), end='')" > README.md.new
+	mv README.md.new README.md
 
 # Names no index: whoever installs decides where packages come from.
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

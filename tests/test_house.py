@@ -92,7 +92,8 @@ def test_what_make_writes_from_the_models_is_what_ships(capsys: pytest.CaptureFi
     assert len(programs) == text.count(' -c "')
     for program, file in programs:
         exec(program, {})
-        assert capsys.readouterr().out == (ROOT / file).read_text(encoding="utf-8"), "run `make schema jenkins`"
+        shipped = (ROOT / file.removesuffix(".new")).read_text(encoding="utf-8")
+        assert capsys.readouterr().out == shipped, "run `make schema jenkins`"
 
 
 # Those who ask, whose refusals stand in no plan: a plan is made of what they could tell.

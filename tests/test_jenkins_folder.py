@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -12,53 +11,34 @@ import yaml
 from rollback_lib.core.jenkins import job
 from rollback_lib.core.jenkins.loop_guard import KEPT
 from rollback_lib.core.jenkins.upstream import EVIDENCE
-from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.kinds import KINDS
-from rollback_lib.core.rights.permissions import allows, needs
+from rollback_lib.core.rights import role
 from rollback_lib.operations.run import STAGES
 
 pytestmark = pytest.mark.inventory
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "jenkins"
-SHOP = (ObjectRef("Deployment", "cart"), ObjectRef("Service", "cart"), ObjectRef("ConfigMap", "common"))
-LOOP_GUARD = [(verb, "", "configmaps", "rollback-automatic-shop-prod") for verb in ("get", "create", "update")]
 
 
-def rules(*roles: str) -> list[dict[str, Any]]:
-    found = yaml.safe_load_all((FOLDER / "rbac.yaml").read_text(encoding="utf-8"))
-    return [
-        rule for each in found if each["kind"] == "Role" and each["metadata"]["name"] in roles for rule in each["rules"]
-    ]
+def test_what_the_agent_may_do_is_what_the_table_of_rights_says() -> None:
+    assert text_of("rbac.yaml") == role.rbac_yaml()
 
 
-def asked(*, optional: bool) -> list[tuple[str, str, str, str]]:
-    found = [
-        n
-        for n in needs(SHOP, "ecommerce", lease="rollback-ecommerce", smoke=optional)
-        if n.optional is False or optional
-    ]
-    asked = [(n.verb, KINDS[n.kind].group, n.resource, n.name) for n in found]
-    return asked + (LOOP_GUARD if optional else [])
+def test_readme_s_role_is_the_same() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(role.required()) in text
+    assert text == role.in_readme(text)
 
 
-def test_the_role_is_enough() -> None:
-    assert [need for need in asked(optional=False) if not allows(rules("rollback"), *need)] == []
-
-
-def test_both_roles_are_enough_for_all_that_can_be_lost() -> None:
-    both = rules("rollback", "rollback-more")
-    assert [need for need in asked(optional=True) if not allows(both, *need)] == []
-
-
-@pytest.mark.parametrize("role", ["rollback", "rollback-more"])
-def test_no_verb_stands_there_that_nothing_asks_for(role: str) -> None:
-    wanted = {(verb, group, resource) for verb, group, resource, _ in asked(optional=role != "rollback")}
-    given = {
-        (v, g, r) for rule in rules(role) for v in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]
-    }
-    assert given - wanted == set()
-    assert not [rule for rule in rules(role) if "*" in str(rule)]
+def test_the_role_is_of_one_namespace_and_has_no_wildcard_and_no_secret() -> None:
+    found = list(yaml.safe_load_all(text_of("rbac.yaml")))
+    assert {each["kind"] for each in found} == {"ServiceAccount", "Role", "RoleBinding"}
+    rules = [rule for each in found for rule in each.get("rules", [])]
+    assert rules
+    assert not [rule for rule in rules if "*" in str(rule) or "secrets" in str(rule)]
+    assert {r for rule in rules if {"create", "delete"} & set(rule["verbs"]) for r in rule["resources"]} == {
+        "configmaps", "services", "deployments", "leases",
+    }  # fmt: skip
 
 
 def test_every_stage_of_the_plan_is_run_by_the_pipeline_once_in_order() -> None:

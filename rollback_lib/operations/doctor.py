@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rollback_lib.collectors import lock_reader, threads
+from rollback_lib.collectors import lock_reader
+from rollback_lib.collectors import permissions as collector
 from rollback_lib.core.errors import RefusedError, RollbackError, code_and_text
 from rollback_lib.core.health.pods.newest import desired_pods
 from rollback_lib.core.images import ladder
 from rollback_lib.core.images.ladder import ladder_settings
 from rollback_lib.core.images.reference import parse, repository_of
+from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import AWAITED
 from rollback_lib.core.manifests import grouping
 from rollback_lib.core.readouts import prerequisites
@@ -18,11 +20,11 @@ from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.report import observation
 from rollback_lib.core.rights import permissions
-from rollback_lib.core.rights.permissions import Need
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.model import Releases
-from rollback_lib.core.traffic.slots import CLOSABLE
+from rollback_lib.core.traffic import maintenance
+from rollback_lib.core.traffic.slots import CLOSABLE, KINDS_OF
 from rollback_lib.operations import run as operation
 from rollback_lib.ports import Acts, GitHistory, Session
 from rollback_lib.releases import reading, resolving, what_runs
@@ -161,18 +163,16 @@ def _server(known: Session) -> str:
 
 
 def _permissions(known: Session, resolution: Resolution) -> Iterable[Check]:
-    where = known.settings.environments[known.environment]
+    where, verify = known.settings.environments[known.environment], known.settings.verify
+    refs, closing = [o.ref for o in resolution.objects], where.isolation
+    usual, *others = KINDS_OF.get(closing.mode, ("",))
     needed = permissions.needs(
-        (o.ref for o in resolution.objects), where.namespace,
-        lease=lock.name(known.settings.application), smoke=False,
+        refs, where.namespace, lease=lock.name(known.settings.application),
+        asks=[*verify.smoke, *(step for flow in verify.flows for step in flow.steps)],
+        closed=[r for t in closing.targets for r in (ObjectRef(usual, t), *(ObjectRef(k, t) for k in others))
+                if r.kind == usual or r in refs],
+        page=maintenance.KINDS if closing.maintenance and not closing.maintenance.service else (),
+        always_closed=closing.default,
     )  # fmt: skip
-    verify = known.settings.verify
-    needed += permissions.of_requests([*verify.smoke, *(step for flow in verify.flows for step in flow.steps)])
-    rules, _ = known.ports.cluster.rules()
-    doubtful = [n for n in needed if not n.is_met(rules)]  # a webhook may allow more than the rules say
-
-    def ask(need: Need) -> bool:
-        return known.ports.cluster.may(need.verb, need.kind, need.name, need.subresource)
-
-    asked = dict(zip(doubtful, threads.each(ask, doubtful), strict=True))
-    return prerequisites.permissions([(n, asked.get(n, True)) for n in needed])
+    lacking = set(collector.lacking(needed, known.ports.cluster))
+    return prerequisites.permissions([(need, need not in lacking) for need in needed])

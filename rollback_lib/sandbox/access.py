@@ -31,10 +31,11 @@ def may(user: User, verb: str, group: str, plural: str, namespace: str, name: st
     """Whether a rule allows it. `plural` has the subresource with it: `pods/log`."""
     for rule in user.rules:
         spaces, names = rule.get("namespaces", ()), rule.get("resourceNames", ())
+        listed = rule.get("resources", ())
         if (
             _in(verb, rule.get("verbs", ()))
             and _in(group, rule.get("apiGroups", ()))
-            and (_in(plural, rule.get("resources", ())) or "*/" + plural.partition("/")[2] in rule["resources"])
+            and (_in(plural, listed) or ("/" in plural and "*/" + plural.partition("/")[2] in listed))
             and (not spaces or namespace in spaces)
             and (not names or name in names)
         ):
@@ -42,13 +43,14 @@ def may(user: User, verb: str, group: str, plural: str, namespace: str, name: st
     return False
 
 
-def demand(user: User, verb: str, target: Target) -> None:
-    """Raise Forbidden as a real server words it."""
+def demand(user: User, verb: str, target: Target, selector: str = "") -> None:
+    """Raise Forbidden as a real server words it. ``selector``: by field; one that names an object is about that one."""
     found = target.resource
     plural = found.plural + (f"/{target.subresource}" if target.subresource else "")
     # A namespace is asked about within itself.
     space = target.name if found.kind == "Namespace" else target.namespace
-    if may(user, verb, found.group, plural, space, target.name):
+    named = re.fullmatch(r"metadata\.name=([^,]+)", selector)
+    if may(user, verb, found.group, plural, space, target.name or (named[1] if named else "")):
         return
     where = f' in the namespace "{space}"' if space and found.namespaced else " at the cluster scope"
     if found.kind == "Namespace" and space:

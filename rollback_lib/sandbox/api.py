@@ -73,7 +73,9 @@ class Api:
                 raise ApiError(405, "the server does not allow this method on the requested resource")
             ask = access.access_review if kind == "SelfSubjectAccessReview" else access.rules_review
             return Answer.of(ask(user, request.json()), 201)
-        access.demand(user, verb, target)
+        access.demand(user, verb, target, request.query.get("fieldSelector", ""))
+        if verb == "patch" and writing.is_apply(request) and not self._is_there(target):
+            access.demand(user, "create", target)  # an apply that makes one
         if target.subresource in ("log", "proxy"):
             return self._log(request, target) if target.subresource == "log" else self._proxy(request, target)
         if target.subresource == "scale":
@@ -95,6 +97,9 @@ class Api:
         answer = reading.shown(request, target.resource, found, status)
         answer.warnings = warnings
         return answer
+
+    def _is_there(self, target: Target) -> bool:
+        return self._store.find(target.resource, target.namespace, target.name) is not None
 
     def _delete(self, request: Request, target: Target) -> Answer:
         options = self._delete_options(request)

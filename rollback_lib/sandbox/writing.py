@@ -286,6 +286,15 @@ class Writer:
                 self._store.update(resource, {**found, "metadata": metadata})
 
 
+def _content(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip()
+
+
+def is_apply(request: Request) -> bool:
+    """Whether a patch is an apply, which makes the object where it is not there."""
+    return _content(request) == APPLY
+
+
 def answer_to(request: Request, target: Target, writer: Writer, verb: str, warnings: list[str]) -> tuple[Object, int]:
     """The object after a write, and the code to answer with."""
     resource, options = target.resource, dict[str, Any](
@@ -297,7 +306,7 @@ def answer_to(request: Request, target: Target, writer: Writer, verb: str, warni
     if verb == "update":
         options["subresource"] = target.subresource
         return writer.replace(resource, target.namespace, target.name, request.json(), **options), 200
-    content = request.headers.get("content-type", "").split(";")[0].strip()
+    content = _content(request)
     if content not in (JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY):
         raise ApiError(415, "415: Unsupported Media Type", details={})
     if content == APPLY and not request.query.get("fieldManager"):

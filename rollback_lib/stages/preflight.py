@@ -100,7 +100,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         for d in drafts
         if d.anew and d.ref in closed
     ]  # fmt: skip
-    refused += permissions.lacking(rights.needed(request, drafts, found, isolating.plan), ports.cluster)
+    lacking = permissions.lacking(rights.needed(request, drafts, found, stuck, isolating.plan), ports.cluster)
+    may_not = rights.refused(lacking)
+    refused = [r for r in refused if r.decision not in {m.decision for m in may_not}] + may_not
+    warnings += rights.lost(lacking)
     refused += migrations.unknown_to_target(request, resolution, images, ports, warnings)
     warnings += differ()
     if problem := ports.acts.problem():

@@ -16,7 +16,7 @@ from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.snapshot import ClusterIdentity, Events, Snapshot, Versions
-from rollback_lib.core.rights.permissions import allows
+from rollback_lib.core.rights.table import allows
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings import model as core_settings
 from rollback_lib.core.settings.model import Settings

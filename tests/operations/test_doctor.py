@@ -124,7 +124,7 @@ RULES: list[dict[str, Any]] = [
     {"verbs": ["get", "list", "patch", "create", "delete"], "apiGroups": ["apps"], "resources": ["deployments"]},
     {"verbs": ["list"], "apiGroups": ["apps"], "resources": ["replicasets"]},
     {"verbs": ["list"], "apiGroups": ["", "autoscaling", "networking.k8s.io", "gateway.networking.k8s.io"],
-     "resources": ["pods", "events", "horizontalpodautoscalers", "ingresses", "httproutes"]},
+     "resources": ["pods", "events", "horizontalpodautoscalers", "ingresses", "httproutes", "services"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"]},
     {"verbs": ["get"], "apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop"]},
     {"verbs": ["create"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]},
@@ -156,8 +156,10 @@ def test_a_role_limited_to_one_object_fails_for_the_others_by_name(world: SmallW
         {**RULES[0], "verbs": ["list", "create", "delete"]},
         *RULES[1:],
     ]
-    (found,) = [c for c in examined(world) if c.state != "ok"]
-    assert found.text == "may not get, patch deployments (users)"
+    found, of_others = [c for c in examined(world) if c.state != "ok"]
+    assert (found.state, of_others.state) == ("FAIL", "warn")
+    assert of_others.text.startswith("may not get deployments: what only the failed release had goes")
+    assert found.text == "may not get, patch deployments (users): objects of this kind are put back"
 
 
 def test_without_the_right_to_a_ledger_a_rollback_goes_on_and_doctor_says_what_it_lacks(world: SmallWorld) -> None:
@@ -180,6 +182,7 @@ def test_requests_that_send_and_commands_need_rights_of_their_own(tmp_path: Path
     world = running(SmallWorld(tmp_path, f"{SETTINGS}verify: {{{smoke}, {flows}}}\n"))
     world.cluster.rules_are = RULES
     assert [c.text for c in examined(world) if c.state == "FAIL"] == [
+        "may not get pods: smoke tests run a command in it",
         "may not create pods/exec: smoke tests run a command in it",
         "may not create pods/proxy: smoke tests go through it",
     ]
@@ -193,15 +196,17 @@ def test_smoke_tests_need_the_way_to_the_pods(tmp_path: Path) -> None:
     ]
 
 
-def test_a_stateful_set_needs_its_revisions(world: SmallWorld) -> None:
+def test_a_stateful_set_needs_no_revisions_to_be_seen_and_its_stuck_pods_need_to_go(world: SmallWorld) -> None:
     import json
 
     body = deployment("db", kind="StatefulSet", image="postgres:16")
     world.release("v1.3.0", {"k8s/db/db.yaml": json.dumps(body)})
     world.cluster.rules_are = [{**RULES[0], "resources": ["deployments", "statefulsets"]}, *RULES[1:]]
     checks = examined(world)
-    assert [c.text for c in checks if c.state == "FAIL"] == ["may not list controllerrevisions"]
-    assert any(c.text.startswith("may not delete pods") for c in checks if c.state == "warn")
+    assert [c.text for c in checks if c.state == "FAIL"] == []
+    lost = [c.text for c in checks if c.state == "warn"]
+    assert any(text.startswith("may not list controllerrevisions") for text in lost)
+    assert any(text.startswith("may not get, delete pods: a StatefulSet that is stuck") for text in lost)
 
 
 @pytest.mark.parametrize(

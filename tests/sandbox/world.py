@@ -42,6 +42,7 @@ class World:
     push: Callable[[str, str, str], str]
     speed: float = 1.0
     used: list[str] = field(default_factory=list)
+    acting: str = ""  # as whom, where it is somebody else
 
     def kubectl(self, *arguments: str, input: str | None = None, code: int | None = 0) -> str:
         """What kubectl said, both outputs; fails if it ended with another code (None: any)."""
@@ -67,6 +68,8 @@ class World:
             root = f"/apis/{version}" if "/" in version else f"/api/{version}"
             path = f"{root}/namespaces/{self.namespace}/{rest}"
         headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
+        if self.acting:
+            headers["Impersonate-User"] = self.acting
         data = None
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()

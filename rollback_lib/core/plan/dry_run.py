@@ -234,12 +234,14 @@ def refused_by_server(
     taken = any(map(is_taken, answers))
     verb = verb or ("create" if draft.live is None else "patch")
     if status == 403 and "forbidden: User" in said:
+        # the right to create cannot be limited to a name
+        what, code = (KINDS[kind].plural, kind) if verb == "create" else (f"{KINDS[kind].plural}/{name}", name)
         return Refusal(
-            f"we may not {verb} {KINDS[kind].plural}/{name}.",
-            code=f"permission:{name}",
+            f"we may not {verb} {what}.",
+            code=f"permission:{code}",
             fix=f"Allow `get` and `{verb}` on {KINDS[kind].plural} in the Role.",
             reason=Reason.NO_RIGHT,
-            subject=f"{KINDS[kind].plural}/{name}",
+            subject=what,
             facts=(verb,),
         )
     fix = ""

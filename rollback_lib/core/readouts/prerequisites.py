@@ -16,7 +16,8 @@ from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.readouts.init import ADVICE, guessed
 from rollback_lib.core.redact import redact
 from rollback_lib.core.report.notices import Lack
-from rollback_lib.core.rights.permissions import Need
+from rollback_lib.core.rights import role
+from rollback_lib.core.rights.table import Need
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.wording import WIDTH, counted, some, wrapped
 
@@ -173,12 +174,11 @@ def permissions(asked: Sequence[tuple[Need, bool]]) -> Iterator[Check]:
         lacking = list(dict.fromkeys(n.verb for n in denied))
         names = list(dict.fromkeys(n.name for n in denied if n.name))
         which = f" ({some(names)})" if names and any(a for n, a in mine if n.name and n.verb in lacking) else ""
-        why = f": {denied[0].why}" if denied[0].why else ""
-        group = KINDS[denied[0].kind].group or '""'
-        rule = f"{{apiGroups: [{group}], resources: [{resource}], verbs: [{', '.join(verbs)}]}}"
+        why = "; ".join(dict.fromkeys(n.why for n in denied))
+        rule = role.rule(KINDS[denied[0].kind].group, [resource], verbs)
         yield Check(
             name="permission", state="warn" if optional else "FAIL",
-            text=f"may not {', '.join(lacking)} {resource}{which}{why}", fix=f"Add to the Role: {rule}",
+            text=f"may not {', '.join(lacking)} {resource}{which}: {why}", fix=f"Add to the Role: {rule}",
         )  # fmt: skip
 
 

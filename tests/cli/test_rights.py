@@ -70,7 +70,7 @@ def _cases() -> Iterator[Any]:
         yield pytest.param(right, id=" ".join(right), marks=[] if quick else [pytest.mark.long])
 
 
-@pytest.mark.parametrize("right", _cases())
+@pytest.mark.parametrize("right", list(_cases()))
 def test_without_one_of_its_rights_a_run_is_refused_or_says_what_is_lost(desk: Desk, right: tuple[str, str]) -> None:
     verb, resource = right
     before = desk.objects()

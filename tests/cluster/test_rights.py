@@ -7,6 +7,7 @@ the registry and the names of its images there.
 import dataclasses
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -55,6 +56,29 @@ def rules(namespace: str, *, without: tuple[str, str] = ("", "")) -> list[dict[s
             verbs = [v for v in rule["verbs"] if (v, each) != (verb, resource)]
             found += [{**rule, **(names if names["resourceNames"] else {}), "resources": [each], "verbs": verbs}]
     return [rule for rule in found if rule["verbs"]]
+
+
+def administrator(cluster: Cluster, namespace: str) -> World:
+    state = cluster.state
+    assert state is not None
+    return World(state.server, state.admin_token, namespace, cluster.kubectl_path, cluster.kubeconfig(), lambda *_: "")
+
+
+def grant(shop: Shop, given: Sequence[Rule], without: tuple[str, str] = ("", "")) -> None:
+    """These rules, once the server goes by them: it hears of a change a moment later."""
+    shop.cluster.grant(USER, shop.namespace, given)
+    user = dataclasses.replace(administrator(shop.cluster, shop.namespace), acting=USER)
+    reviews = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends:
+        status = user.create(reviews, {**kind, "spec": {"namespace": shop.namespace}})["status"]
+        if all(any(r == dict(rule) for r in status["resourceRules"]) for rule in given) and not any(
+            without[0] in r["verbs"] and without[1] in r["resources"] for r in status["resourceRules"]
+        ):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the server does not go by {given}: {status}")
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +139,7 @@ def is_refused(shop: Shop, right: tuple[str, str], *arguments: str) -> bool:
 @pytest.fixture(scope="module")
 def used(failed: Shop) -> set[tuple[str, str]]:
     """What a run with README's settings asks for, by the audit log, and it ends well with README's Role."""
-    failed.cluster.grant(USER, failed.namespace, rules(failed.namespace))
+    grant(failed, rules(failed.namespace))
     before, mark = failed.served(GATEWAY), failed.cluster.audit_mark()
     ended = run(failed)
     assert ended.code == 0, ended
@@ -140,7 +164,7 @@ def test_readme_s_role_has_no_right_in_vain_and_lacks_none(used: set[tuple[str, 
 
 
 def test_it_is_enough_in_maintenance_mode_with_smoke_tests_of_pods_that_get_no_traffic(failed: Shop) -> None:
-    failed.cluster.grant(USER, failed.namespace, rules(failed.namespace))
+    grant(failed, rules(failed.namespace))
     before = failed.served(GATEWAY)
     ended = run(failed, "--isolate")
     assert ended.code == 0, ended
@@ -153,7 +177,7 @@ def test_it_is_enough_in_maintenance_mode_with_smoke_tests_of_pods_that_get_no_t
 def test_without_one_of_its_rights_a_run_is_refused_or_says_what_is_lost(
     failed: Shop, used: set[tuple[str, str]], right: tuple[str, str]
 ) -> None:
-    failed.cluster.grant(USER, failed.namespace, rules(failed.namespace, without=right))
+    grant(failed, rules(failed.namespace, without=right), right)
     if is_refused(failed, right, "--isolate", "--dry-run") and (
         right not in used or "maintenance page" not in told(run(failed, "--isolate", "--dry-run"))
     ):
@@ -180,9 +204,9 @@ def test_other_smoke_tests_need_what_doctor_names(
     try:
         for left_out in range(len(more)):
             rest = more[:left_out] + more[left_out + 1 :]
-            failed.cluster.grant(USER, failed.namespace, [*rules(failed.namespace), *rest])
+            grant(failed, [*rules(failed.namespace), *rest], needed[left_out])
             assert is_refused(failed, needed[left_out], "--dry-run")
-        failed.cluster.grant(USER, failed.namespace, [*rules(failed.namespace), *more])
+        grant(failed, [*rules(failed.namespace), *more])
         ended = run(failed)
         assert ended.code == 0, ended
     finally:
@@ -190,9 +214,7 @@ def test_other_smoke_tests_need_what_doctor_names(
 
 
 def test_a_rule_allows_what_the_sandbox_says(cluster: Cluster, namespace: str) -> None:
-    state, api = cluster.state, "rbac.authorization.k8s.io"
-    assert state is not None
-    admin = World(state.server, state.admin_token, namespace, cluster.kubectl_path, cluster.kubeconfig(), lambda *_: "")
+    api, admin = "rbac.authorization.k8s.io", administrator(cluster, namespace)
 
     def granted(rules: Sequence[Rule]) -> Sequence[World]:
         people, items = [f"{namespace}-p{i}" for i in range(len(rules))], []

@@ -17,6 +17,7 @@ from rollback_lib.adapters import run_directory
 from rollback_lib.adapters.run_directory import JOURNAL, RunDirectory
 from rollback_lib.core.errors import FailedError
 from rollback_lib.core.kube.objects import LAST_APPLIED, Object
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.run.changes import Change
 from rollback_lib.core.run.journal import Event, Mark
 from rollback_lib.core.run.records import Approval, Request, Verification
@@ -532,6 +533,16 @@ def test_what_we_may_not_do_is_refused_before_anything_is_done(world: World, mon
     assert (outcome.ending.code, world.cluster.writes) == (3, [])
     assert "we may not patch deployments/user" in outcome.ending.error
     assert "deployments/cart" not in outcome.ending.error
+
+
+def test_what_a_run_goes_without_since_it_may_not_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def may(verb: str, kind: str, name: str, subresource: str = "") -> bool:
+        return kind != "Event"
+
+    monkeypatch.setattr(world.cluster, "may", may)
+    run = world.run()
+    assert operation.execute(run, world.ports()).ending.code == 0
+    assert "A failure would come without its events: we may not list events." in run.get(Plan).warnings
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ FAULTS: Final = "ROLLBACK_TEST_FAULTS"
 _EXEMPT: Final = ("long", "alone", "cluster")
 _ELSEWHERE: Final = ("cluster", "jenkins", "supply")  # folders
 _LONG = pytest.StashKey[int]()
-_SLOW = pytest.StashKey[list[tuple[float, str]]]()  # times what is allowed, and the line
+_SLOW = pytest.StashKey[list[tuple[bool, str]]]()  # whether it fails the session, and the line
 _ALLOWED: Final = "seconds allowed"
 
 
@@ -85,7 +85,7 @@ class Times:
         allowed = dict(report.user_properties).get(_ALLOWED)
         if report.when == "call" and isinstance(allowed, float) and report.duration > allowed:
             line = f"{report.duration:5.1f} s (allowed {allowed:.1f} s)  {report.nodeid}"
-            self._config.stash[_SLOW].append((report.duration / allowed, line))
+            self._config.stash[_SLOW].append((report.duration > FAILS * allowed, line))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -95,8 +95,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    far_beyond = any(times > FAILS for times, _ in session.config.stash[_SLOW])
-    if far_beyond and os.environ.get("CI") and exitstatus == pytest.ExitCode.OK:
+    if (
+        any(fails for fails, _ in session.config.stash[_SLOW])
+        and os.environ.get("CI")
+        and exitstatus == pytest.ExitCode.OK
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

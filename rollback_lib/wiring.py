@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rollback_lib.adapters import loading
+from rollback_lib.adapters import git_remote, loading
 from rollback_lib.adapters.access import Access
 from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.adapters.clock import SystemClock
@@ -64,6 +64,11 @@ def read_settings(config: Path) -> Settings:
 def repository(start: Path, *, offline: bool = False, stopped: Stopped = never) -> GitRepository:
     """The git repository that holds ``start``."""
     return GitRepository(start, offline=offline, stopped=stopped)
+
+
+def remote_branches(url: str) -> Mapping[str, bool] | None:
+    """The branches of the repository at an address; None where it cannot be asked from here."""
+    return git_remote.branches(url, current_folder())
 
 
 def who(environ: Mapping[str, str]) -> tuple[str, str]:

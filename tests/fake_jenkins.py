@@ -1,4 +1,7 @@
-"""A Jenkins over real HTTP: what its source and a live 2.541 answer (statuses, headers, keys that are missing)."""
+"""A Jenkins over real HTTP: what its source and a live 2.541 answer (statuses, headers, keys that are missing).
+
+A job's configuration comes back as it was sent until a build saves it (`saved`): then in Jenkins's own words.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,23 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
 
 Reply = tuple[int, dict[str, str], bytes]
+
+# Which right each request needs, by the first pattern that fits; of several, any one will do.
+NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("GET", r"config\.xml", ("Job/ExtendedRead", "Job/Configure")),
+    ("POST", r"config\.xml", ("Job/Configure",)),
+    ("POST", r"createItem", ("Job/Create",)),
+    ("GET", r"build", ("Job/Build",)),  # the form
+    ("POST", r"build(WithParameters)?", ("Job/Build",)),
+    ("POST", r"[0-9]+/(stop|term|kill)", ("Job/Cancel",)),
+    ("POST", r"[0-9]+/input/[^/]+/abort", ("Job/Build", "Job/Cancel")),
+    ("POST", r"[0-9]+/input/[^/]+/(proceed|proceedEmpty|submit)", ("Job/Build",)),
+)
+_PERMISSIONS = {"ExtendedRead": "Item.ExtendedRead", "Read": "Item.Read", "Build": "Item.Build",
+                "Cancel": "Item.Cancel", "Create": "Item.Create", "Configure": "Item.Configure"}  # fmt: skip
 
 
 class FakeJenkins:
@@ -29,6 +47,10 @@ class FakeJenkins:
         self.replies: list[tuple[str, Reply | Callable[[BaseHTTPRequestHandler], None]]] = []
         self.seen: list[tuple[str, str, bytes]] = []  # method, path with query, body
         self.crumb = "crumb-1"
+        self.folders: set[str] = set()  # beside those that the jobs lie in
+        self.rights: frozenset[str] | None = None  # of who asks, such as Job/Build; None: all of them
+        self.away: Callable[[], bool] = lambda: False  # it restarts: 503 to everything
+        self.tells_stages = True  # whether it has the plugin Pipeline: REST API
         self.start: Callable[[dict[str, str]], Reply] = lambda given: (
             201,
             {"Location": self.url + "queue/item/5/"},
@@ -61,6 +83,10 @@ class FakeJenkins:
         self._thread.join()
         self._server.server_close()
 
+    def saved(self, job: str) -> None:
+        """A build of the job has ended, and Jenkins saved the job."""
+        self.jobs[job] = as_saved(self.jobs[job])
+
     def paths(self, method: str = "POST") -> list[str]:
         return [path for verb, path, _ in self.seen if verb == method]
 
@@ -88,6 +114,10 @@ class FakeJenkins:
     def _reply(self, request: BaseHTTPRequestHandler, body: bytes) -> Reply:
         url = urlsplit(request.path)
         path, query = url.path.lstrip("/"), parse_qs(url.query)
+        if self.away():
+            return 503, {}, b"<html>Please wait while Jenkins is getting ready to work</html>"
+        if refused := self._refused(request.command, path):
+            return refused
         if path == "crumbIssuer/api/json":
             return _json({"crumb": self.crumb, "crumbRequestField": "Jenkins-Crumb"})
         if request.command == "POST" and request.headers.get("Jenkins-Crumb") != self.crumb:
@@ -99,16 +129,39 @@ class FakeJenkins:
             return _json(answers.pop(0) if len(answers) > 1 else answers[0])
         if path == "pipeline-model-converter/validateJenkinsfile":
             return _json(self.validator)
-        if path.endswith("createItem"):
-            self.jobs[query["name"][0]] = body.decode()
+        if found := re.fullmatch(r"(|(?:job/[^/]+/)+)createItem", path):
+            folder, own = _name(found[1]), query["name"][0]
+            if folder and folder not in self._all_folders():
+                return 404, {}, b"<html>Not Found</html>"
+            self.jobs[f"{folder}/{own}" if folder else own] = body.decode()
             return 200, {}, b""
-        if found := re.fullmatch(r"((?:job/[^/]+/?)+?)/?(config\.xml|buildWithParameters|api/json)", path):
+        if found := re.fullmatch(r"((?:job/[^/]+/?)+?)/?(config\.xml|build|buildWithParameters|api/json)", path):
             return self._job(_name(found[1]), found[2], request.command, body)
         if found := re.fullmatch(r"(?:job/[^/]+/)+([0-9]+)/(.+)", path):
             return self._build(int(found[1]), unquote(found[2]), query)
         return 404, {}, b""
 
+    def _refused(self, method: str, path: str) -> Reply | None:
+        """What Jenkins says to who may not; None where they may."""
+        if self.rights is None:
+            return None
+        of_job = path.startswith("job/") or path.endswith("createItem")
+        what = re.sub(r"^(job/[^/]+/)+", "", path)
+        asked = [rights for verb, pattern, rights in NEEDED if verb == method and re.fullmatch(pattern, what)]
+        for rights in (("Overall/Read",), *((("Job/Read",),) if of_job else ()), *asked[:1]):
+            if not self.rights & set(rights):
+                permission = _PERMISSIONS.get(rights[0].partition("/")[2], "Hudson.Read")
+                hidden = rights == ("Job/Read",)  # without Discover a job that one may not read is not there
+                return (404, {}, b"") if hidden else (403, {"X-Required-Permission": f"hudson.model.{permission}"}, b"")
+        return None
+
+    def _all_folders(self) -> set[str]:
+        above = {name.rsplit("/", n)[0] for name in self.jobs for n in range(1, name.count("/") + 1)}
+        return self.folders | above
+
     def _job(self, name: str, what: str, method: str, body: bytes) -> Reply:
+        if name in self._all_folders() and what == "api/json":
+            return _json({"_class": "com.cloudbees.hudson.plugins.folder.Folder", "jobs": []})
         if name not in self.jobs:
             return 404, {}, b""
         if what == "config.xml":
@@ -117,15 +170,36 @@ class FakeJenkins:
             return 200, {}, self.jobs[name].encode()
         if what == "buildWithParameters":
             given = {k: v[0] for k, v in parse_qs(body.decode(), keep_blank_values=True).items()}
+            for parameter in self._definitions(name):
+                chosen = given.get(parameter["name"])
+                if chosen is not None and chosen not in parameter.get("choices", [chosen]):
+                    return 500, {}, b"<html>A problem occurred: IllegalArgumentException</html>"
             return self.start(given)
-        declared = [{}, {"parameterDefinitions": [{"name": n} for n in self.declared]}]
+        if what == "build":
+            return (200, {}, b"<form/>") if method == "GET" else (400, {}, b"")
+        declared = [{}, {"parameterDefinitions": self._definitions(name)}]
         return _json({"property": declared, "builds": [*self.builds.values()][::-1]})
+
+    def _definitions(self, name: str) -> list[dict[str, Any]]:
+        """The parameters that the job's configuration has, and those that were declared."""
+        found: list[dict[str, Any]] = [{"name": n} for n in self.declared]
+        for each in _element(self.jobs[name]).iter():
+            if each.tag.endswith("ParameterDefinition"):
+                choices = [c.text or "" for c in each.iter("string")]
+                found.append({"name": each.findtext("name"), **({"choices": choices} if choices else {})})
+        return found
 
     def _build(self, number: int, what: str, query: dict[str, list[str]]) -> Reply:
         if number not in self.builds:
             return 404, {}, b"<html>gone</html>"
         if what == "api/json":
             return _json(self.builds[number])
+        if re.fullmatch(r"stop|term|kill|input/[A-Z]\w*/(proceed|proceedEmpty|submit|abort)", what):
+            return 200, {}, b""
+        if what in ("consoleText", "console", "input/", ""):
+            return 200, {}, self.logs.get(number, b"")
+        if what.startswith("wfapi/") and not self.tells_stages:
+            return 404, {}, b"<html>Not Found</html>"
         if what == "wfapi/describe":
             return _json({"stages": self.stages.get(number, [])})
         if what == "wfapi/pendingInputActions":
@@ -137,6 +211,32 @@ class FakeJenkins:
         if what.startswith("artifact/") and what[9:] in self.artifacts:
             return 200, {}, self.artifacts[what[9:]]
         return 404, {}, b""
+
+
+def as_saved(xml: str) -> str:
+    """A configuration as Jenkins writes it after a build: the lists by their plain names, and more that is its own."""
+    root = _element(xml)
+    root.set("plugin", "workflow-job@1571.1580")
+    for choices in root.iter("choices"):
+        words = [each.text for each in choices.iter("string")]
+        choices.clear()
+        for word in words:
+            ElementTree.SubElement(choices, "string").text = word
+    actions = ElementTree.Element("actions")
+    declarative = "org.jenkinsci.plugins.pipeline.modeldefinition.actions.Declarative"
+    for name in ("JobAction", "JobPropertyTrackerAction"):
+        ElementTree.SubElement(actions, declarative + name, plugin="pipeline-model-definition@2.2277")
+    root.insert(0, actions)
+    for strategy in root.iter("strategy"):
+        ElementTree.SubElement(strategy, "removeLastBuild").text = "false"
+    for scm in root.iter("scm"):
+        scm.set("plugin", "git@5.10.0")
+        ElementTree.SubElement(scm, "submoduleCfg", {"class": "empty-list"})
+    return "<?xml version='1.1' encoding='UTF-8'?>\n" + ElementTree.tostring(root, encoding="unicode")
+
+
+def _element(xml: str) -> ElementTree.Element:
+    return ElementTree.fromstring(re.sub(r"^<\?xml.*?\?>\s*", "", xml))
 
 
 def _name(path: str) -> str:

@@ -63,10 +63,21 @@ class JenkinsServer:
             path = f"{folder}createItem?{urlencode({'name': own})}"
         self._post(path, xml.encode(), {"Content-Type": "text/xml; charset=utf-8"}, f"write the job {job}")
 
-    def parameters(self, job: str) -> Sequence[str]:
-        """The names of the job's parameters; Jenkins takes others without a word and drops them."""
-        path = f"{_job(job)}/api/json?tree=property[parameterDefinitions[name]]"
-        return answers.parameter_names(self._json(path, job))
+    def missing_folder(self, job: str) -> str:
+        """The outermost folder of the job's that is not there. Raises RefusedError where one of them is no folder."""
+        parts = job.strip("/").split("/")[:-1]
+        for folder in ("/".join(parts[:n]) for n in range(1, len(parts) + 1)):
+            found = self._get(f"{_job(folder)}/api/json?tree=jobs[name]{{0,1}}", missing=True)
+            if found is None:
+                return folder
+            if "jobs" not in _decoded(found.body, folder):
+                raise RefusedError(f"{folder} is a job of Jenkins and no folder: give --job another name.")
+        return ""
+
+    def parameters(self, job: str) -> Mapping[str, Sequence[str]]:
+        """The job's parameters with their choices; Jenkins takes others without a word and drops them."""
+        path = f"{_job(job)}/api/json?tree=property[parameterDefinitions[name,choices]]"
+        return answers.parameters(self._json(path, job))
 
     def check(self, jenkinsfile: str) -> Sequence[str]:
         """What the server's validator says against a Jenkinsfile; nothing where it is valid."""
@@ -212,7 +223,7 @@ class JenkinsServer:
             return " The job is disabled."
         if found.status == 400:
             return " A job without parameters says so too: run `rollback jenkins provision`."
-        return ""
+        return " Its own log says why." if found.status == 500 else ""
 
     def _who(self) -> str:
         return self._user or "anonymous"

@@ -39,6 +39,12 @@ COMMANDS: Final = {
     "sandbox": "That shop, broken, to play with until Ctrl-C.",
 }
 
+# What never touches a cluster has nothing to say of traffic.
+_ELSEWHERE: Final = frozenset({
+    ("init",), ("report",), ("demo",), ("sandbox",),
+    *(("jenkins", name) for name in ("render", "page", "provision", "lint", "trigger")),
+})  # fmt: skip
+
 
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -91,16 +97,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(said if said.startswith("Usage:") else f"rollback: {_visible(said)}")
         return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("rollback: interrupted. Nothing was changed; traffic is as it was.")
+        _say(" ".join(("rollback: interrupted.", *_untouched(argv))))
         return 130
     except SystemExit:  # click's own, where whoever read its help is gone
         return _ended(0)
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.ENOSPC) and error.filename is None:  # click's help again
             return _ended(0, error)
-        return _failed(error)
+        return _failed(error, argv)
     except Exception as error:
-        return _failed(error)
+        return _failed(error, argv)
 
 
 def _main(argv: Sequence[str] | None) -> Any:
@@ -120,7 +126,13 @@ def _ended(code: int, error: OSError | None = None) -> int:
     return code
 
 
-def _failed(error: Exception) -> int:
+def _untouched(argv: Sequence[str] | None) -> tuple[str, ...]:
+    """What is true of the cluster where a command ended before its first write; nothing of what never goes there."""
+    words = tuple(sys.argv[1:] if argv is None else argv)
+    return () if _ELSEWHERE & {words[:1], words[:2]} else ("Nothing was changed; traffic is as it was.",)
+
+
+def _failed(error: Exception, argv: Sequence[str] | None) -> int:
     from rollback_lib.core.errors import RollbackError
     from rollback_lib.core.redact import redact
 
@@ -128,7 +140,8 @@ def _failed(error: Exception) -> int:
         for line in redact(str(error)).splitlines():
             _say(f"rollback: {line}")
         if error.exit_code in (2, 3, 6, 7):
-            _say("Nothing was changed; traffic is as it was.")  # another process of the run may have closed it
+            for line in _untouched(argv):  # "as it was": another process of the run may have closed it
+                _say(line)
         return error.exit_code
     said = " ".join(f"{type(error).__name__}: {error}".split())
     _say(f"rollback: this is a bug of rollback (set ROLLBACK_TRACEBACK=1 for more): {redact(said)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,8 +11,11 @@ import click
 from rollback_lib.cli.options import takes
 
 if TYPE_CHECKING:
-    from rollback_lib.core.jenkins.job import JobParameter
+    from collections.abc import Iterator, Mapping
+
+    from rollback_lib.core.jenkins.job import JobParameter, Source
     from rollback_lib.core.jenkins.page import Moment
+    from rollback_lib.core.settings.model import Environment
 
 
 @click.group("jenkins", help="The Jenkins job: write it, check it, start it.")
@@ -34,36 +39,43 @@ def render(values: dict[str, Any], file: str, check: bool) -> int:
     from rollback_lib.core.errors import UsageError
     from rollback_lib.core.jenkins import job as jenkins_job
 
-    own = None if check else wiring.handed_out(file)
+    own, environments = None if check else wiring.handed_out(file), _environments(values)
     before = wiring.read_text(file) if own is None else own
     try:
-        after = jenkins_job.with_parameters(before, _parameters(values))
+        after = jenkins_job.with_parameters(before, _parameters(environments))
     except ValueError as error:
         if own is None:
             raise UsageError(f"{file}: {error}; take Jenkinsfile.rollback of the library") from None
-        after = own  # one without parameters, such as rbac.yaml
-    if check:
-        out(f"{file} {'agrees with' if after == before else 'differs from'} the schema.")
-        return 0 if after == before else 1
-    if own is not None:
-        wiring.write_new(Path(file), after, folders=True)
+        wiring.write_new(Path(file), own, folders=True)  # one without parameters, such as rbac.yaml
         out(f"{file} was created.")
         return 0
-    if after != before:
+    of = f"rollback.yaml, so ENVIRONMENT is a choice of {', '.join(environments)}"
+    if not environments:
+        of = "the schema alone: there is no rollback.yaml here, so ENVIRONMENT is free text. `rollback init` writes one"
+    how = ("differs from" if check else "got") if after != before else "has"
+    if own is not None:
+        wiring.write_new(Path(file), after, folders=True)
+        how = "was created with"
+    elif after != before and not check:
         wiring.replace_text(file, after)
-    out(f"{file} {'has' if after == before else 'got'} the parameters of the schema.")
-    return 0
+    out(f"{file} {how} the parameters of {of}.")
+    return 1 if check and after != before else 0
 
 
-def _parameters(values: dict[str, Any]) -> tuple[JobParameter, ...]:
-    """As the settings have the environments. A job that nobody has to approve only looks, unless it is told."""
+def _environments(values: dict[str, Any]) -> Mapping[str, Environment]:
+    """Those of the settings; none where there are no settings."""
     from rollback_lib import wiring
-    from rollback_lib.core.jenkins import job as jenkins_job
 
     config = wiring.find_config(values.get("config"), wiring.current_folder())
-    found = wiring.read_settings(config).environments if config else {}
-    only_look = any(environment.approval != "required" for environment in found.values())
-    return jenkins_job.parameters(tuple(found), only_look=only_look)
+    return wiring.read_settings(config).environments if config else {}
+
+
+def _parameters(environments: Mapping[str, Environment]) -> tuple[JobParameter, ...]:
+    """As the settings have the environments. A job that nobody has to approve only looks, unless it is told."""
+    from rollback_lib.core.jenkins import job as jenkins_job
+
+    only_look = any(environment.approval != "required" for environment in environments.values())
+    return jenkins_job.parameters(tuple(environments), only_look=only_look)
 
 
 @command.command("page", help="Write what the page of a build shows of the run in --run-dir.")
@@ -147,23 +159,53 @@ def provision(
 
     from rollback_lib import wiring
     from rollback_lib.cli import invocation
-    from rollback_lib.cli.console import out
+    from rollback_lib.cli.console import Console, out
     from rollback_lib.core.jenkins import job as jenkins_job
+    from rollback_lib.core.redact import redact
     from rollback_lib.operations import jenkins_provision
 
-    source = jenkins_job.Source(repository or _remote(), branch, credentials)
-    xml = jenkins_job.config_xml(_parameters(values), source)
+    source, parameters = (
+        jenkins_job.Source(repository or _remote(), branch, credentials),
+        _parameters(_environments(values)),
+    )
     with invocation.stoppable_clock() as clock:
-        done = jenkins_provision.provision(wiring.jenkins(os.environ, clock), job, xml, write=not diff)
-    for line in done.differs:
-        out(f"  {line}")
+        server = wiring.jenkins(os.environ, clock)
+        for caution in _cautions(source, parameters):
+            Console().say(f"! {caution}")
+        done = jenkins_provision.provision(server, job, jenkins_job.config_xml(parameters, source), write=not diff)
+    for line in done.differs if done.exists or diff else ():
+        out(f"  {redact(line)}")
     if done.exists and not done.differs:
         out(f"{job} is as it should be.")
     elif diff:
-        out(f"{job} {'differs' if done.exists else 'does not exist yet'}.")
+        out(f"{job} {'differs' if done.exists else 'does not exist yet: it would be created, with this content'}.")
     else:
         out(f"{job} was {'updated' if done.exists else 'created'}.")
-    return 1 if diff and (done.differs or not done.exists) else 0
+    if done.no_folder:
+        out(jenkins_provision.no_folder_text(done.no_folder))
+    return 1 if diff and done.differs else 0
+
+
+def _cautions(source: Source, parameters: tuple[JobParameter, ...]) -> Iterator[str]:
+    """What the job's first build would find otherwise. Raises UsageError where it would find no branch."""
+    from rollback_lib import wiring
+    from rollback_lib.core.errors import UsageError
+    from rollback_lib.core.jenkins import job as jenkins_job
+
+    there = wiring.remote_branches(source.repository)
+    if there is None:
+        yield f"{source.repository} cannot be asked from here: whether it has the branch {source.branch} is not known."
+    elif not any(fnmatchcase(name, source.branch) for name in there):
+        known = ", ".join(sorted(there, key=lambda name: (not there[name], name))[:5]) or "none"
+        raise UsageError(f"{source.repository} has no branch {source.branch}; it has: {known}. Name one with --branch")
+    file = wiring.current_folder() / source.script
+    with contextlib.suppress(UsageError, ValueError):
+        text = wiring.read_text(str(file))
+        if jenkins_job.with_parameters(text, parameters) != text:
+            yield (
+                f"{source.script} here has other parameters, and the first build gives the job those: run "
+                "`rollback jenkins render` and commit it."
+            )
 
 
 def _remote() -> str:

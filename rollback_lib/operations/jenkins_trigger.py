@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from rollback_lib.core.errors import CheckError, InterruptedRunError, RefusedError, UsageError
+from rollback_lib.core.errors import CheckError, InterruptedRunError, Problem, RefusedError, UsageError
 from rollback_lib.core.jenkins import news
 from rollback_lib.core.jenkins.answers import GOOD, Build, BuildStage, Question, QueueItem
 from rollback_lib.ports import Clock, Jenkins
@@ -26,10 +26,19 @@ class Queued(NamedTuple):
 
 
 def ask(server: Jenkins, job: str, parameters: Mapping[str, str]) -> Queued:
-    """Put the request into the queue, once. Raises UsageError for parameters that the job would silently drop."""
-    missing = sorted(set(parameters) - set(server.parameters(job)))
-    if missing:
+    """Put the request into the queue, once.
+
+    Raises UsageError for a parameter that the job would silently drop, and for a choice that it has not.
+    """
+    there = server.parameters(job)
+    if missing := sorted(set(parameters) - set(there)):
         raise UsageError(f"the job {job} has no parameter {', '.join(missing)}: run `rollback jenkins provision`")
+    wrong = [(name, value) for name, value in parameters.items() if there[name] and value not in there[name]]
+    if wrong:
+        raise UsageError(
+            *(Problem(f"{value!r} is not one of the choices", key=name, fix=f"the job {job} has: {_said(there[name])}")
+              for name, value in wrong)
+        )  # fmt: skip
     request_id = parameters["REQUEST_ID"]
     try:
         return Queued(job, request_id, server.start(job, parameters))
@@ -108,6 +117,10 @@ def _ended(server: Jenkins, job: str, number: int, clock: Clock, say: Say, log: 
         if clock.now() >= until:
             raise CheckError(f"build {number} still runs after {_minutes(BUILD_PATIENCE)}: {found.url}")
         clock.sleep(POLL)
+
+
+def _said(choices: Sequence[str]) -> str:
+    return ", ".join(choice or "nothing" for choice in choices)
 
 
 def good(build: Build) -> bool:

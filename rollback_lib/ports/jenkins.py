@@ -21,7 +21,13 @@ class Jenkins(Protocol):
 
     def put_job(self, job: str, xml: str, *, create: bool) -> None: ...
 
-    def parameters(self, job: str) -> Sequence[str]: ...
+    def missing_folder(self, job: str) -> str:
+        """The outermost of the folders that the job would lie in that is not there; empty where all are."""
+        ...
+
+    def parameters(self, job: str) -> Mapping[str, Sequence[str]]:
+        """The job's parameters, each with what can be chosen; nothing where anything may be given."""
+        ...
 
     def check(self, jenkinsfile: str) -> Sequence[str]:
         """What its validator says against a Jenkinsfile; nothing where it is valid."""

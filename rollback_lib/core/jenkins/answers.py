@@ -88,6 +88,8 @@ def questions(data: Sequence[Mapping[str, Any]]) -> tuple[Question, ...]:
     return tuple(Question(id=str(q.get("id") or ""), message=str(q.get("message") or "")) for q in data)
 
 
-def parameter_names(data: Mapping[str, Any]) -> tuple[str, ...]:
+def parameters(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Each parameter of a job, with its choices; without any where it is no choice."""
     properties = [p for p in data.get("property") or [] if isinstance(p, Mapping)]
-    return tuple(str(d.get("name")) for p in properties for d in p.get("parameterDefinitions") or [])
+    defined = [d for p in properties for d in p.get("parameterDefinitions") or []]
+    return {str(d.get("name")): tuple(map(str, d.get("choices") or [])) for d in defined}

@@ -124,7 +124,7 @@ def _definition(p: JobParameter) -> str:
     kind = {"string": "String", "text": "Text", "booleanParam": "Boolean", "choice": "Choice"}[p.type]
     if p.type == "choice":
         choices = "".join(f"<string>{escape(c)}</string>" for c in p.choices)
-        inside = f'<choices class="java.util.Arrays$ArrayList"><a class="string-array">{choices}</a></choices>'
+        inside = f"<choices>{choices}</choices>"  # as Jenkins itself saves it
     else:
         inside = f"<defaultValue>{escape(p.default)}</defaultValue>"
         inside += f"<trim>{'true' if p.type == 'string' else 'false'}</trim>" if p.type in ("string", "text") else ""

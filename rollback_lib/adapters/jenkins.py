@@ -17,7 +17,7 @@ import msgspec
 from rollback_lib.adapters import bounded
 from rollback_lib.adapters.http import Answer
 from rollback_lib.adapters.jenkins_http import JenkinsHttp, LostError
-from rollback_lib.core.errors import CheckError, RefusedError, UsageError
+from rollback_lib.core.errors import AwayError, CheckError, RefusedError, UsageError
 from rollback_lib.core.images.registry_answers import retry_after
 from rollback_lib.core.jenkins import answers
 from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem
@@ -33,8 +33,8 @@ _BUILD = "number,url,building,result,queueId,timestamp,artifacts[relativePath],a
 class JenkinsServer:
     """`ports.Jenkins`.
 
-    Raises RefusedError with what the server said, CheckError where a request to change something was sent and its
-    answer was lost, UsageError for names that cannot be meant.
+    Raises RefusedError with what the server said, AwayError where it does not answer, CheckError where a request to
+    change something was sent and its answer was lost, UsageError for names that cannot be meant.
     """
 
     def __init__(
@@ -118,15 +118,15 @@ class JenkinsServer:
         found = self._json(f"{_job(job)}/api/json?tree=builds[{_BUILD}]{{0,{many}}}", job)
         return tuple(answers.build(each) for each in found.get("builds") or [])
 
-    def stages(self, job: str, number: int) -> Sequence[BuildStage]:
-        """Its stages; none where the server has not the plugin that tells (Pipeline: REST API)."""
+    def stages(self, job: str, number: int) -> Sequence[BuildStage] | None:
+        """Its stages; None where the server has not the plugin that tells (Pipeline: REST API)."""
         found = self._get(f"{_job(job)}/{number}/wfapi/describe", missing=True)
-        return () if found is None else answers.stages(_decoded(found.body, "the stages"))
+        return None if found is None else answers.stages(_decoded(found.body, "the stages"))
 
-    def questions(self, job: str, number: int) -> Sequence[Question]:
-        """What it waits for; none where the server cannot tell."""
+    def questions(self, job: str, number: int) -> Sequence[Question] | None:
+        """What it waits for; None where the server cannot tell."""
         found = self._get(f"{_job(job)}/{number}/wfapi/pendingInputActions", missing=True)
-        return () if found is None else answers.questions(_decoded_list(found.body))
+        return None if found is None else answers.questions(_decoded_list(found.body))
 
     def log(self, job: str, number: int, start: int) -> LogPart | None:
         """The log from byte ``start``; None where the build is gone. An empty log is a log."""
@@ -136,7 +136,7 @@ class JenkinsServer:
         size = found.headers.get("x-text-size", "")
         more = found.headers.get("x-more-data", "").lower() == "true"
         after = int(size) if size.isdigit() else start + len(found.body)
-        return LogPart(text=found.body.decode("utf-8", "replace"), next=after, more=more)
+        return LogPart(data=found.body, next=after, more=more)
 
     def artifact(self, job: str, number: int, path: str) -> bytes | None:
         if any(part in ("", ".", "..") for part in path.split("/")):
@@ -178,7 +178,7 @@ class JenkinsServer:
         found = bounded.again(ask, wait, PAUSES, self._sleep)
         if isinstance(found, str) or found.status in _AGAIN:
             said = found if isinstance(found, str) else _status_text(found)
-            raise RefusedError(f"Jenkins does not answer ({len(PAUSES) + 1} tries): {said}")
+            raise AwayError(f"Jenkins does not answer ({len(PAUSES) + 1} tries): {said}")
         return self._judged(found, f"read {path.partition('?')[0]}", missing=missing)
 
     def _post(

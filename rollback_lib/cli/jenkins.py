@@ -263,6 +263,6 @@ def trigger(values: dict[str, Any], job: str, follow: bool) -> int:
         out(f"Asked {job} on {server.url} ({'an equal request is there already' if not asked.item else request_id}).")
         if not follow:
             return 0
-        build = jenkins_trigger.follow(server, asked, clock, console.say, console.say)
+        build = jenkins_trigger.follow(server, asked, clock, console.say, lambda text: console.say(text.rstrip("\n")))
     out(f"Build {build.number}: {build.result or 'no result'} {build.url}")
     return 0 if jenkins_trigger.good(build) else 1

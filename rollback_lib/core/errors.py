@@ -129,6 +129,10 @@ class UnreachableError(RefusedError):
     """The cluster does not answer at all, which may pass."""
 
 
+class AwayError(RefusedError):
+    """Jenkins does not answer at all, which may pass: every restart takes minutes."""
+
+
 class NotApprovedError(RollbackError):
     """Denied, expired, or not for this plan."""
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, ParamSpec, TypeVar
 
-from rollback_lib.core.errors import CheckError, InterruptedRunError, Problem, RefusedError, UsageError
-from rollback_lib.core.jenkins import news
+from rollback_lib.core.errors import AwayError, CheckError, InterruptedRunError, Problem, RefusedError, UsageError
+from rollback_lib.core.jenkins import console, news
 from rollback_lib.core.jenkins.answers import GOOD, Build, BuildStage, Question, QueueItem
+from rollback_lib.core.jenkins.console import plain
 from rollback_lib.ports import Clock, Jenkins
 
 POLL: Final = 2.0  # seconds; the server forgets a queue item five minutes after it has left
-QUEUE_PATIENCE: Final = timedelta(minutes=30)
-BUILD_PATIENCE: Final = timedelta(hours=6)
+PATIENCE: Final = timedelta(hours=6)  # in the queue, behind builds that wait for people; and for the build
+AWAY: Final = timedelta(minutes=15)  # for a server that restarts
+LOST: Final = timedelta(minutes=5)  # for a request that is neither in the queue nor among the builds
 Say = Callable[[str], None]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Queued(NamedTuple):
@@ -43,23 +48,30 @@ def ask(server: Jenkins, job: str, parameters: Mapping[str, str]) -> Queued:
     try:
         return Queued(job, request_id, server.start(job, parameters))
     except CheckError:
-        if _of_request(server, job, request_id) is not None:  # the answer was lost, the request was not
-            return Queued(job, request_id, 0)
+        with contextlib.suppress(AwayError):
+            if _of_request(server, job, request_id) is not None:  # the answer was lost, the request was not
+                return Queued(job, request_id, 0)
         raise
 
 
 def follow(server: Jenkins, asked: Queued, clock: Clock, say: Say, log: Say) -> Build:
     """Until the build has ended. Raises CheckError where it never starts, vanishes, or can no longer be followed.
 
-    Neither that nor an interruption stops the build: only the following ends.
+    A server that restarts is waited for. Neither an interruption nor an error stops the build: only the following ends.
+    ``log`` gets whole lines. What Jenkins says is shown without what would steer a terminal.
     """
     url = ""
+
+    def told(text: str) -> None:
+        say(plain(text))
+
+    patiently = _Patience(clock, told)
     try:
-        number = _started(server, asked, clock, say)
-        found = server.build(asked.job, number)
+        number = _started(server, asked, clock, patiently, told)
+        found = patiently(server.build, asked.job, number)
         url = found.url if found else ""
-        say(f"Build {number}: {url}")
-        return _ended(server, asked.job, number, clock, say, log)
+        told(f"Build {number}: {url}")
+        return _ended(server, asked.job, number, clock, patiently, told, log)
     except InterruptedRunError as stopped:
         where = f"the build goes on: {url}" if url else "the request stays in the queue of Jenkins"
         raise InterruptedRunError(f"{stopped} No longer following; {where}") from None
@@ -67,21 +79,52 @@ def follow(server: Jenkins, asked: Queued, clock: Clock, say: Say, log: Say) -> 
         raise CheckError(f"{lost} The build may go on all the same: {url or server.url}") from None
 
 
-def _started(server: Jenkins, asked: Queued, clock: Clock, say: Say) -> int:
-    until, why = clock.now() + QUEUE_PATIENCE, ""
+class _Patience:
+    """Asks Jenkins, and asks again while it restarts."""
+
+    def __init__(self, clock: Clock, say: Say) -> None:
+        self._clock, self._say = clock, say
+
+    def __call__(self, ask: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """What is asked for, when the server is back. Raises AwayError where it is away for too long."""
+        since: datetime | None = None
+        while True:
+            try:
+                found = ask(*given, **named)
+            except AwayError as error:
+                if since is None:
+                    since = self._clock.now()
+                    self._say(f"{error} A restart is waited for, {_minutes(AWAY)} at most.")
+                if self._clock.now() - since >= AWAY:
+                    raise
+                self._clock.sleep(POLL)
+            else:
+                if since is not None:
+                    self._say("Jenkins answers again.")
+                return found
+
+
+def _started(server: Jenkins, asked: Queued, clock: Clock, patiently: _Patience, say: Say) -> int:
+    until, why, lost = clock.now() + PATIENCE, "", None
+    if not asked.item:
+        say("An equal request was there already; that one is followed.")
     while clock.now() < until:
-        item = server.queued(asked.item) if asked.item else QueueItem(gone=True)
+        item = patiently(server.queued, asked.item) if asked.item else QueueItem(gone=True)
         if item.cancelled:
             raise CheckError("the request was taken out of the queue before it began.")
         if item.build:
             return item.build
-        if item.gone and (found := _of_request(server, asked.job, asked.request_id, asked.item)):
-            return found.number
-        if item.why and item.why != why:
-            why = item.why
-            say(f"In the queue: {why}")
+        if item.gone:
+            if found := patiently(_of_request, server, asked.job, asked.request_id, asked.item):
+                return found.number
+            lost = lost or clock.now()
+            if asked.item and clock.now() - lost >= LOST:
+                raise CheckError(f"the queue of Jenkins knows nothing of it, and no build is of it: {server.url}")
+        if item.why and not news.same_reason(why, item.why):
+            say(f"In the queue: {item.why}")
+        why = item.why or why
         clock.sleep(POLL)
-    raise CheckError(f"it did not start within {_minutes(QUEUE_PATIENCE)}: {why or 'the queue knows nothing of it'}")
+    raise CheckError(f"it did not start within {_minutes(PATIENCE)}: {plain(why) or 'the queue knows nothing of it'}")
 
 
 def _of_request(server: Jenkins, job: str, request_id: str, item: int = 0) -> Build | None:
@@ -95,27 +138,41 @@ def _of_request(server: Jenkins, job: str, request_id: str, item: int = 0) -> Bu
     )
 
 
-def _ended(server: Jenkins, job: str, number: int, clock: Clock, say: Say, log: Say) -> Build:
-    until: datetime = clock.now() + BUILD_PATIENCE
-    stages: Sequence[BuildStage] = ()
+def _ended(server: Jenkins, job: str, number: int, clock: Clock, patiently: _Patience, say: Say, log: Say) -> Build:
+    until: datetime = clock.now() + PATIENCE
+    told: dict[str, str] = {}
+    skipped: set[str] = set()
+    stages: Sequence[BuildStage] | None = ()
     questions: Sequence[Question] = ()
-    at = 0
+    at, rest = 0, b""
     while True:
-        found = server.build(job, number)
-        part = server.log(job, number, at)
+        found = patiently(server.build, job, number)
+        if stages is not None:  # before the log, which tells what of these was skipped
+            stages = patiently(server.stages, job, number)
+            if stages is None:
+                say(news.NO_STAGES.format(url=found.url if found else server.url))
+        part = patiently(server.log, job, number, at)
         if found is None or part is None:
             raise CheckError(f"build {number} of {job} was deleted while we followed it.")
-        if part.text:
-            log(part.text)
+        over = not found.running and not part.more
+        text, rest = console.whole_lines(rest, part.data, last=over)
+        if text:
+            log(text)
         at = part.next
-        now, waiting = server.stages(job, number), server.questions(job, number)
-        for line in (*news.of_stages(stages, now), *news.of_questions(questions, waiting, found.url)):
+        skipped.update(console.skipped(text))
+        new = news.of_stages(told, stages or (), skipped, ended=over)
+        told.update(new)
+        for name, word in new.items():
+            say(f"  {name}: {word}")
+        asks = None if stages is None else patiently(server.questions, job, number)
+        waiting = asks or ()
+        for line in news.of_questions(questions, waiting, found.url):
             say(line)
-        stages, questions = now, waiting
-        if not found.running and not part.more:
+        questions = waiting
+        if over:
             return found
         if clock.now() >= until:
-            raise CheckError(f"build {number} still runs after {_minutes(BUILD_PATIENCE)}: {found.url}")
+            raise CheckError(f"build {number} still runs after {_minutes(PATIENCE)}: {found.url}")
         clock.sleep(POLL)
 
 

@@ -11,7 +11,8 @@ from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Questi
 class Jenkins(Protocol):
     """A Jenkins server; None where a job, build or file is not there.
 
-    Raises RefusedError with what it said; CheckError where nobody knows whether it took what we sent.
+    Raises RefusedError with what it said, AwayError where it does not answer; CheckError where nobody knows whether it
+    took what we sent.
     """
 
     @property
@@ -45,9 +46,13 @@ class Jenkins(Protocol):
         """The newest builds, newest first."""
         ...
 
-    def stages(self, job: str, number: int) -> Sequence[BuildStage]: ...
+    def stages(self, job: str, number: int) -> Sequence[BuildStage] | None:
+        """None where the server cannot tell."""
+        ...
 
-    def questions(self, job: str, number: int) -> Sequence[Question]: ...
+    def questions(self, job: str, number: int) -> Sequence[Question] | None:
+        """What it waits for; None where the server cannot tell."""
+        ...
 
     def log(self, job: str, number: int, start: int) -> LogPart | None:
         """The log from byte ``start``."""

@@ -201,6 +201,15 @@ def test_an_empty_log_is_a_log_and_a_deleted_build_none(fake: FakeJenkins, serve
     assert server.build("shop/rollback", 3) is None
 
 
+def test_j7_the_log_of_a_failed_deploy_is_kept_without_jenkins_s_notes(
+    fake: FakeJenkins, server: JenkinsServer
+) -> None:
+    fake.logs[3] = b"\x1b[8mha:////4Ab+/=\x1b[0m[Pipeline] sh\r\n\x1b[31mboom\x1b[0m\n"
+    part = server.log("shop/rollback", 3, 0)
+    assert part is not None
+    assert (part.text, part.next) == ("[Pipeline] sh\nboom\n", len(fake.logs[3]))
+
+
 def test_a_queue_item_waits_leaves_and_vanishes(fake: FakeJenkins, server: JenkinsServer) -> None:
     fake.queue[5] = [
         {"why": "Waiting for next available executor", "blocked": False},
@@ -238,8 +247,8 @@ def test_the_validator_s_words_are_given_as_lines(fake: FakeJenkins, server: Jen
 
 def test_a_server_without_the_stage_plugin_still_follows(fake: FakeJenkins, server: JenkinsServer) -> None:
     fake.replies += [("wfapi", (404, {}, b"<html/>"))] * 2
-    assert server.stages("shop/rollback", 3) == ()
-    assert server.questions("shop/rollback", 3) == ()
+    assert server.stages("shop/rollback", 3) is None
+    assert server.questions("shop/rollback", 3) is None
 
 
 @pytest.mark.parametrize("path", ["../../secrets", "a//b", ""])

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core.jenkins.console import plain
+
 GOOD: Final = "SUCCESS"
 BAD: Final = ("FAILURE", "UNSTABLE", "ABORTED")
 
@@ -49,11 +51,16 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogPart(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a log; offsets are bytes."""
+    """A part of a log, which ends anywhere; offsets are bytes."""
 
-    text: str
+    data: bytes
     next: int
     more: bool
+
+    @property
+    def text(self) -> str:
+        """As a person reads it, where nothing comes before or after."""
+        return plain(self.data.decode("utf-8", "replace"))
 
 
 def build(data: Mapping[str, Any]) -> Build:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rollback_lib.core.errors import InterruptedRunError, RefusedError, StaleError
+from rollback_lib.core.errors import RefusedError, StaleError
 from rollback_lib.core.evidence.smoke import Answered
 from rollback_lib.core.images.registry_answers import Answer
 from rollback_lib.core.kube.identity import ObjectRef
@@ -22,6 +21,7 @@ from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, Pa
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.ports import Approved, Evidence, Ports, RunStore, Session
+from tests.fake_clock import FakeClock
 
 
 def apply_operations(obj: Object, operations: Sequence[Operation]) -> Object | None:
@@ -366,25 +366,6 @@ class FakeGit:
             if self.commit(name) == commit:
                 return files
         raise RefusedError(f"commit {commit} is not in this clone")
-
-
-class FakeClock:
-    """Moves when it is told to sleep."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-        self.stopped = False
-
-    def now(self) -> datetime:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-        self.check()
-
-    def check(self) -> None:
-        if self.stopped:
-            raise InterruptedRunError("Interrupted (SIGTERM).")
 
 
 class FakeProgress:

@@ -36,6 +36,7 @@ OTHERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "core.health.pods.causes": ("the kubelet", ("references non-existent",)),
     "core.health.pods.containers": ("the kubelet and registries", ("too ?many", "not ?found", "failed to sync")),
     "core.health.pods.troubles": ("the API server", ("exceeded quota", "failed quota", "service account")),
+    "core.jenkins.console": ("Jenkins", ('Stage "(.+)" skipped',)),
     "core.kube.server_answers": ("the API server", ("(?:(?P<field>",)),
     "core.plan.dry_run": ("the API server", ("hides previous", "field is immutable", "forbidden: User")),
     "core.run.changes": ("kubectl", ("^Error from server",)),

@@ -162,8 +162,8 @@ def _ended(server: Jenkins, job: str, number: int, clock: Clock, patiently: _Pat
         skipped.update(console.skipped(text))
         new = news.of_stages(told, stages or (), skipped, ended=over)
         told.update(new)
-        for name, word in new.items():
-            say(f"  {name}: {word}")
+        for name, standing in new.items():
+            say(news.line(name, standing))
         asks = None if stages is None else patiently(server.questions, job, number)
         waiting = asks or ()
         for line in news.of_questions(questions, waiting, found.url):

@@ -12,8 +12,8 @@ import pytest
 from rollback_lib.adapters.jenkins import JenkinsServer
 from rollback_lib.core.errors import CheckError, InterruptedRunError, UsageError
 from rollback_lib.operations import jenkins_trigger
+from tests.fake_clock import FakeClock
 from tests.fake_jenkins import FakeJenkins
-from tests.fakes import FakeClock
 
 JOB = "shop/rollback"
 ASKED = {"RELEASE": "v1.1.0", "REQUEST_ID": "r-1"}

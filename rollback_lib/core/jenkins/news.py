@@ -13,9 +13,13 @@ NO_STAGES: Final = (
     "This Jenkins has not the plugin Pipeline: REST API (pipeline-rest-api), so no stages and no questions are told "
     "beside the log. A question is answered at {url}input/"
 )
-_WAITS: Final = "waits for an answer"
+# What is told of a stage, by Jenkins' word for it or by our own.
+_WORDS: Final = {
+    "BEGUN": "begins", "PAUSED_PENDING_INPUT": "waits for an answer", "ANSWERED": "answered", "NOT_EXECUTED": "skipped",
+    "FAILED": "FAILED", "ABORTED": "stopped", "UNSTABLE": "unstable",
+}  # fmt: skip
 _BEGUN: Final = ("IN_PROGRESS", "SUCCESS")
-_ENDS: Final = {"FAILED": "FAILED", "ABORTED": "stopped", "UNSTABLE": "unstable"}
+_ENDS: Final = ("FAILED", "ABORTED", "UNSTABLE")
 # Of a reason in the queue, what changes while nothing happens: how long it will take. The number of a build stays.
 _HOW_LONG: Final = re.compile(r"\([^)]*\)|(?<![#\d])[\d.,]+")
 
@@ -23,26 +27,27 @@ _HOW_LONG: Final = re.compile(r"\([^)]*\)|(?<![#\d])[\d.,]+")
 def of_stages(
     told: Mapping[str, str], now: Sequence[BuildStage], skipped: Collection[str], *, ended: bool
 ) -> Mapping[str, str]:
-    """What is to be told of each stage that is new, or stands otherwise than was ``told``.
+    """How each stage stands that is new, or stands otherwise than was ``told``.
 
     Jenkins calls a stage that holds others done as soon as the first of these begins, and one that it skipped failed.
     So nobody is told that a stage is done, and what failed is told once the build has ``ended``: then its whole log
     says what was skipped.
     """
-    found = {stage.name: _word(told.get(stage.name, ""), stage, skipped, ended) for stage in now}
-    return {name: word for name, word in found.items() if word and told.get(name) != word}
+    found = {stage.name: _standing(told.get(stage.name, ""), stage, skipped, ended) for stage in now}
+    return {name: standing for name, standing in found.items() if standing and told.get(name) != standing}
 
 
-def _word(before: str, stage: BuildStage, skipped: Collection[str], ended: bool) -> str:
-    if stage.name in skipped or stage.status == "NOT_EXECUTED":
-        return "skipped"
+def _standing(before: str, stage: BuildStage, skipped: Collection[str], ended: bool) -> str:
+    if stage.name in skipped:
+        return "NOT_EXECUTED"
     if stage.status in _BEGUN:
-        return "answered" if before == _WAITS else before or "begins"
-    if stage.status == "PAUSED_PENDING_INPUT":
-        return _WAITS
-    if stage.status in _ENDS:
-        return _ENDS[stage.status] if ended else before
-    return stage.status.lower()
+        return "ANSWERED" if before == "PAUSED_PENDING_INPUT" else before or "BEGUN"
+    return before if stage.status in _ENDS and not ended else stage.status
+
+
+def line(name: str, standing: str) -> str:
+    """What is said of a stage."""
+    return f"  {name}: {_WORDS.get(standing, standing.lower())}"
 
 
 def of_questions(before: Sequence[Question], now: Sequence[Question], url: str) -> tuple[str, ...]:

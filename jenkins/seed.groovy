@@ -1,5 +1,6 @@
 // Job DSL: the same job as config.xml. `make jenkins` writes its parameters; change the address and the branch.
-pipelineJob('rollback') {
+folder('shop') // where the folder is there and has credentials of its own, take this line out: Job DSL drops those
+pipelineJob('shop/rollback') {
   description("Rolls a release back as the team's plan says.")
   properties {
     disableConcurrentBuilds { abortPrevious(false) }
@@ -7,16 +8,16 @@ pipelineJob('rollback') {
   }
   parameters {
     // begin: written by `rollback jenkins render`, from the library's own schema
-    stringParam('ENVIRONMENT', '', 'Which environment of the settings; may be left out when there is one.')
-    stringParam('RELEASE', 'last-good', 'The release to go back to, or last-good.')
-    stringParam('SERVICES', '', 'Only this service, separated by blanks.')
+    stringParam { name('ENVIRONMENT'); defaultValue(''); description('Which environment of the settings; may be left out when there is one.'); trim(true) }
+    stringParam { name('RELEASE'); defaultValue('last-good'); description('The release to go back to, or last-good.'); trim(true) }
+    stringParam { name('SERVICES'); defaultValue(''); description('Only this service, separated by blanks.'); trim(true) }
     textParam('REASON', '', 'Why, for the incident.')
     choiceParam('ISOLATE', ['', 'true', 'false'], 'Close traffic while the shop is changed, or not.')
     booleanParam('DRY_RUN', false, 'Only look: end after preflight.')
-    stringParam('ACCEPT', '', 'Accept a refusal: CODE[:NAME], separated by blanks.')
-    stringParam('UPSTREAM_JOB', '', 'The deploy job that failed; it is asked itself.')
-    stringParam('UPSTREAM_BUILD', '', 'The number of its failed build.')
-    stringParam('REQUEST_ID', '', 'Of an automatic rollback; the same one never runs twice.')
+    stringParam { name('ACCEPT'); defaultValue(''); description('Accept a refusal: CODE[:NAME], separated by blanks.'); trim(true) }
+    stringParam { name('UPSTREAM_JOB'); defaultValue(''); description('The deploy job that failed; it is asked itself.'); trim(true) }
+    stringParam { name('UPSTREAM_BUILD'); defaultValue(''); description('The number of its failed build.'); trim(true) }
+    stringParam { name('REQUEST_ID'); defaultValue(''); description('Of an automatic rollback; the same one never runs twice.'); trim(true) }
     // end: written by `rollback jenkins render`
   }
   definition {

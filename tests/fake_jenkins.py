@@ -27,8 +27,6 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("POST", r"[0-9]+/input/[^/]+/abort", ("Job/Build", "Job/Cancel")),
     ("POST", r"[0-9]+/input/[^/]+/(proceed|proceedEmpty|submit)", ("Job/Build",)),
 )
-_PERMISSIONS = {"ExtendedRead": "Item.ExtendedRead", "Read": "Item.Read", "Build": "Item.Build",
-                "Cancel": "Item.Cancel", "Create": "Item.Create", "Configure": "Item.Configure"}  # fmt: skip
 
 
 class FakeJenkins:
@@ -150,7 +148,7 @@ class FakeJenkins:
         asked = [rights for verb, pattern, rights in NEEDED if verb == method and re.fullmatch(pattern, what)]
         for rights in (("Overall/Read",), *((("Job/Read",),) if of_job else ()), *asked[:1]):
             if not self.rights & set(rights):
-                permission = _PERMISSIONS.get(rights[0].partition("/")[2], "Hudson.Read")
+                permission = rights[0].replace("Overall/", "Hudson.").replace("Job/", "Item.")
                 hidden = rights == ("Job/Read",)  # without Discover a job that one may not read is not there
                 return (404, {}, b"") if hidden else (403, {"X-Required-Permission": f"hudson.model.{permission}"}, b"")
         return None

@@ -84,9 +84,11 @@ def job_dsl(found: Sequence[JobParameter], indent: str = "    ") -> str:
             lines.append(f"{indent}choiceParam({_quoted(p.name)}, [{', '.join(map(_quoted, p.choices))}], {text})")
         elif p.type == "booleanParam":
             lines.append(f"{indent}booleanParam({_quoted(p.name)}, {p.default}, {text})")
-        else:
-            method = {"string": "stringParam", "text": "textParam"}[p.type]
-            lines.append(f"{indent}{method}({_quoted(p.name)}, {_quoted(p.default)}, {text})")
+        elif p.type == "text":
+            lines.append(f"{indent}textParam({_quoted(p.name)}, {_quoted(p.default)}, {text})")
+        else:  # the form with arguments knows no trim
+            said = f"name({_quoted(p.name)}); defaultValue({_quoted(p.default)}); description({text}); trim(true)"
+            lines.append(f"{indent}stringParam {{ {said} }}")
     return "\n".join([*lines, END]) + "\n"
 
 

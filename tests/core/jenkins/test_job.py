@@ -45,6 +45,22 @@ def test_what_is_shipped_was_rendered_from_the_schema(file: str) -> None:
     assert jenkins_job.with_parameters(text, jenkins_job.parameters()) == text, "run `make jenkins`"
 
 
+def test_j18_the_job_dsl_trims_what_config_xml_trims() -> None:
+    xml = (ROOT / "jenkins/config.xml").read_text(encoding="utf-8")
+    seed = (ROOT / "jenkins/seed.groovy").read_text(encoding="utf-8")
+    trimmed = re.findall(r"<name>(\w+)</name>.*<trim>true</trim>", xml)
+    assert re.findall(r"stringParam \{ name\('(\w+)'\); .*; trim\(true\) \}", seed) == trimmed
+    assert len(trimmed) == len([p for p in jenkins_job.parameters() if p.type == "string"]) > 3
+
+
+def test_j18_the_seed_makes_the_job_where_the_text_says_with_its_folder() -> None:
+    seed = (ROOT / "jenkins/seed.groovy").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^(folder|pipelineJob)\('([\w/]+)'\)", seed) == [
+        ("folder", "shop"), ("pipelineJob", "shop/rollback"),
+    ]  # fmt: skip
+    assert "provision --job shop/rollback" in (ROOT / "jenkins/README.md").read_text(encoding="utf-8")
+
+
 def test_where_nobody_has_to_approve_a_job_only_looks_unless_told() -> None:
     by_default = {only: jenkins_job.parameters(("prod",), only_look=only) for only in (True, False)}
     found = {only: {p.name: p.default for p in each}["DRY_RUN"] for only, each in by_default.items()}

@@ -222,7 +222,7 @@ def _said(ended: Ended) -> dict[str, Any]:
         if isinstance(value, dict):
             return {k: got for k, v in value.items() if (got := codes(v, k)) not in (None, {}, [])}
         if isinstance(value, list):
-            return [codes(v, key) for v in value]
+            return [got for v in value if (got := codes(v, key)) is not None]  # of words, equal ones are said once
         return value if key in _CODES or isinstance(value, bool) else None
 
     return {"json": _neutral(codes(ended.json) if ended.out.strip() else None)}

@@ -38,6 +38,9 @@ VERSION_ARGUMENTS: Final = ("version", "--client", "--output=json")
 NO_PREFERENCES: Final = {"KUBECTL_KUBERC": "false", "KUBERC": "off"}
 # Between tries to say whose the fields are: the status of what has just changed is written all the time.
 _SETTLING: Final = (0.0, 0.0, 0.2, 0.4, 0.8, 1.6)
+# What a kubectl had sent that ended without the server's answer may arrive later; after 3 seconds was seen.
+_LATE: Final = 8.0
+_LOOK: Final = 0.5
 _PAUSES: Final = (0.5, 1.0, 2.0)  # between tries where the server was busy and, read back, has taken nothing
 
 
@@ -46,6 +49,7 @@ class _NoAnswer(NamedTuple):
 
     said: str
     killed: bool = False  # by a signal, before it could say anything
+    late: bool = False  # the server's answer was not waited for: what was asked may still be on its way
 
 
 class Reader(Protocol):
@@ -198,16 +202,20 @@ class Kubectl:
         answer = self._ask(arguments)
         if not isinstance(answer, _NoAnswer):
             return answer
-        try:
-            return self._read_back(change, answer.said)
-        except UnreachableError:
-            raise
-        except RefusedError as error:  # nothing was changed
-            if answer.killed:
-                raise InterruptedRunError(f"Interrupted: {error}") from None
-            if not worth_another_try(answer.said):
+        for left in range(round(_LATE / _LOOK) if answer.late else 0, -1, -1):
+            try:
+                return self._read_back(change, answer.said)
+            except UnreachableError:
                 raise
-            return error
+            except RefusedError as error:  # nothing was changed so far
+                refused = error
+            if left:
+                self._sleep(_LOOK)
+        if answer.killed:
+            raise InterruptedRunError(f"Interrupted: {refused}") from None
+        if not worth_another_try(answer.said):
+            raise refused
+        return refused
 
     def _ask(self, arguments: Sequence[str]) -> Object | _NoAnswer:
         """The object that kubectl answers, or what it said where it gave none."""
@@ -218,7 +226,7 @@ class Kubectl:
                 (*start, *arguments), self._environ, timeout=WRITE_LIMIT, more=NO_PREFERENCES, through="kubectl"
             )
         except subprocess.TimeoutExpired:
-            return _NoAnswer(f"kubectl did not answer within {WRITE_LIMIT:.0f} s")
+            return _NoAnswer(f"kubectl did not answer within {WRITE_LIMIT:.0f} s", late=True)
         except LargerError:
             return _NoAnswer("kubectl said more than any object has")
         except OSError as error:
@@ -228,7 +236,7 @@ class Kubectl:
         if done.code < 0:
             said = f"kubectl was ended by signal {-done.code}"
             self._killed(said)
-            return _NoAnswer(said, killed=True)
+            return _NoAnswer(said, killed=True, late=True)
         if done.code != 0:
             return _NoAnswer(last_line(told(done.err)) or f"kubectl ended with {done.code}")
         with contextlib.suppress(ValueError):

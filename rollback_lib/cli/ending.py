@@ -5,19 +5,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rollback_lib.cli.console import Console, closing, json_out, out
 from rollback_lib.core.errors import EXIT_DONE
 from rollback_lib.core.plan import text
 from rollback_lib.core.redact import redact
 from rollback_lib.core.wording import wrapped
-from rollback_lib.operations.run import Outcome
+from rollback_lib.operations.run import STAGES, Outcome
 from rollback_lib.ports import RunStore
 
+_LAST: Final = STAGES[-1]
 
-def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str, Any], *, plan: bool) -> int:
-    """Print the end; the exit code. With ``--output json`` one document, else text with the last line last."""
+
+def show(
+    outcome: Outcome, run: RunStore, console: Console, values: Mapping[str, Any], *, plan: bool, stage: str = ""
+) -> int:
+    """Print the end; the exit code. With ``--output json`` one document, else text with the last line last.
+
+    ``stage``: where only that one was run, as a build does twelve times: how the run stands is said where it ends, and
+    an error where it happened.
+    """
     ending = outcome.ending
     if values.get("output") == "json":
         json_out(
@@ -32,6 +40,11 @@ def show(outcome: Outcome, run: RunStore, console: Console, values: Mapping[str,
         return ending.code
     if plan and outcome.plan is not None:
         out(text.text(outcome.plan))
+    if stage and stage != _LAST and ending.code == EXIT_DONE:
+        return ending.code
+    if stage == _LAST:
+        closing(outcome.text)
+        return ending.code
     if ending.code != EXIT_DONE and ending.error and not (outcome.plan and outcome.plan.refusals and plan):
         for line in redact(ending.error).splitlines():
             console.say("\n".join(wrapped(line, "  ✗ ")))

@@ -91,7 +91,7 @@ def _parameters(environments: Mapping[str, Environment]) -> tuple[JobParameter, 
     "--approvers", envvar="ROLLBACK_APPROVERS", default="", metavar="NAMES",
     help="Who may say yes; by default whoever may build the job. [ROLLBACK_APPROVERS]",
 )  # fmt: skip
-@takes("jenkins-page")
+@takes("jenkins-page", what_reads=True)
 def page(values: dict[str, Any], moment: Moment, ask_minutes: int, approvers: str) -> int:
     from datetime import timedelta
 
@@ -102,12 +102,35 @@ def page(values: dict[str, Any], moment: Moment, ask_minutes: int, approvers: st
 
     place = str(values.get("run_dir") or invocation.CURRENT_RUN)
     run = wiring.run_directories(wiring.current_folder()).at(place)
-    if run is None:
+    if run is not None:
+        jenkins_page.write(run, wiring.now(), moment, timedelta(minutes=ask_minutes), approvers)
+    elif not _why_no_run(place):
         out("There is no run to show.")
-        return 0
-    wait = timedelta(minutes=ask_minutes)
-    out(jenkins_page.write(run, wiring.now(), moment, wait, approvers).rstrip())
     return 0
+
+
+def _why_no_run(place: str) -> bool:
+    """Write why the request of this build could not become a run, by making it once more; whether there is a why."""
+    import os
+
+    from rollback_lib import wiring
+    from rollback_lib.cli import invocation
+    from rollback_lib.core.errors import RollbackError
+    from rollback_lib.core.settings import parameters
+    from rollback_lib.operations import jenkins_page
+
+    language = "en"
+    try:
+        config = wiring.find_config(None, wiring.current_folder())
+        language = wiring.read_settings(config).language if config else language
+        values = parameters.from_environment(os.environ)
+        with invocation.session(values, writes=True, quiet=True) as (session, _):
+            invocation.new_request(session, values)
+    except RollbackError as error:
+        files = jenkins_page.of_no_run(error, parameters.asked(os.environ), language)
+        wiring.run_directories(wiring.current_folder()).restored("", files, place)
+        return True
+    return False
 
 
 @command.command("admit", help="Let the run in --run-dir go on if a failed deploy asked for it; 3 if it may not.")
@@ -133,8 +156,8 @@ def settle(values: dict[str, Any]) -> int:
     from rollback_lib.operations import automatic
 
     with invocation.session(values, writes=True) as (session, console):
-        run = invocation.new_run(session, values, place=invocation.CURRENT_RUN)
-        console.say(automatic.settle(run, session.ports))
+        run = session.runs.at(str(values.get("run_dir") or invocation.CURRENT_RUN))
+        console.say(automatic.settle(run, session.ports) if run else "There is no run: nothing to keep.")
     return 0
 
 

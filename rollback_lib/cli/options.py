@@ -13,8 +13,12 @@ from rollback_lib.core.settings import parameters
 from rollback_lib.core.settings.parameters import Parameter
 
 
-def takes(command: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a command's function with its options; it is called with one dictionary, ``values``."""
+def takes(command: str, *, what_reads: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a command's function with its options; it is called with one dictionary, ``values``.
+
+    ``what_reads``: for what tells of a wrong request: what is wrong in the environment is left out.
+    """
+    from_environment = (lambda environ: parameters.read(environ)[0]) if what_reads else parameters.from_environment
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def called(**given: Any) -> Any:
@@ -22,7 +26,7 @@ def takes(command: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             line = {k: v for k, v in given.items() if k in parameters.BY_NAME and _is_given(k, v)}
             parameters.validate(line)
             known = {p.name for p in parameters.of_command(command)}
-            environment = {k: v for k, v in parameters.from_environment(os.environ).items() if k in known}
+            environment = {k: v for k, v in from_environment(os.environ).items() if k in known}
             values = {**environment, **line}
             with calls.shown(bool(values.get("verbose"))):
                 return function(values, **extra)

@@ -21,4 +21,5 @@ def command(values: dict[str, Any], stage: str) -> int:
         raise UsageError(f"there is no stage {stage!r}; the stages are {', '.join(operation.STAGES)}")
     with invocation.session(values, writes=True) as (session, console):
         run = invocation.new_run(session, values, place=invocation.CURRENT_RUN)
-        return ending.show(operation.one(run, session.ports, stage), run, console, values, plan=stage == "preflight")
+        outcome = operation.one(run, session.ports, stage)
+        return ending.show(outcome, run, console, values, plan=stage == "preflight", stage=stage)

@@ -8,11 +8,12 @@ import msgspec
 
 from rollback_lib.collectors import ledger as collector
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.redact import redact
+from rollback_lib.core.redact import short
 from rollback_lib.core.releases import ledger
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import AnyKept, Ledger, Quarantine
 from rollback_lib.core.settings.model import Settings
+from rollback_lib.core.settings.parameters import REASON_LIMIT
 from rollback_lib.ports import Ports
 
 
@@ -55,7 +56,7 @@ def _set(asked: Options, known: Ledger, ports: Ports) -> Done:
         return Quarantine(
             application=asked.settings.application, environment=asked.environment, release=tag.name, commit=tag.commit,
             digests=tuple(sorted((digests - others) | set(old.digests if old else ()))),
-            reason=redact(asked.reason) or (old.reason if old else "") or "by hand", by=ports.user,
+            reason=short(asked.reason, REASON_LIMIT) or (old.reason if old else "") or "by hand", by=ports.user,
             at=ports.clock.now().isoformat(timespec="milliseconds"), run=old.run if old else "",
         )  # fmt: skip
 

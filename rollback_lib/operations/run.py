@@ -12,12 +12,13 @@ import msgspec
 from rollback_lib.collectors import run_record, traffic
 from rollback_lib.core.errors import EXIT_DONE, EXIT_NO, Problem, UsageError
 from rollback_lib.core.plan.model import LEFT, NONE, Has, Plan
-from rollback_lib.core.redact import redact
+from rollback_lib.core.redact import short
 from rollback_lib.core.report.last_line import last_line
 from rollback_lib.core.report.model import Report
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request, Verification
 from rollback_lib.core.settings.model import Settings
+from rollback_lib.core.settings.parameters import REASON_LIMIT
 from rollback_lib.core.wording import counted, some
 from rollback_lib.operations import standing
 from rollback_lib.pipeline import loop
@@ -79,7 +80,7 @@ def request(
         )  # fmt: skip
     return Request(
         run=run, application=settings.application, environment=environment, to=str(values.get("to") or "last-good"),
-        services=tuple(values.get("service") or ()), reason=redact(str(values.get("reason") or "")),
+        services=tuple(values.get("service") or ()), reason=short(str(values.get("reason") or ""), REASON_LIMIT),
         evidence=tuple(values.get("evidence") or ()), by=by, origin=origin,
         started=started.isoformat(timespec="milliseconds"), accept=tuple(values.get("accept") or ()),
         yes=bool(values.get("yes")), dry_run=bool(values.get("dry_run")), plan_hash=str(values.get("plan_hash") or ""),

@@ -24,18 +24,20 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         )
     if not plan.writes:
         return _approval(plan, ports, "", "nothing to do")
-    ports.progress.say(text.text(plan))
+    hash_, by = approval.given(ports), ports.environ.get("ROLLBACK_APPROVED_BY", "").strip()
+    denied = ports.environ.get("ROLLBACK_DENIED", "").strip()
+    if request.yes or not (hash_ or denied):  # who has answered elsewhere has seen it there
+        ports.progress.say(text.text(plan))
     approval.sure_of_cluster(request, plan.cluster, ports)
     if request.yes:
         return _approval(plan, ports, request.by, "--yes")
-    hash_, by = approval.given(ports), ports.environ.get("ROLLBACK_APPROVED_BY", "").strip()
     if hash_:
         if hash_ != plan.hash:
             raise StaleError(f"the approval is for plan {hash_[:12]}…, and the plan is {plan.hash[:12]}… now.")
         if not by:
             raise UsageError("ROLLBACK_APPROVED_HASH is set without ROLLBACK_APPROVED_BY: nobody approved this plan")
         return _approval(plan, ports, by, "ROLLBACK_APPROVED_HASH")
-    if denied := ports.environ.get("ROLLBACK_DENIED", "").strip():
+    if denied:
         raise NotApprovedError(f"not approved: {denied[:200]}")
     if request.target_environment.approval == "auto":
         return _approval(plan, ports, "policy", "approval: auto")

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.collectors import approval, closing, migrations, needs, orphans, permissions, remote_tags
+from rollback_lib.collectors import approval, closing, deploying, migrations, needs, orphans, permissions, remote_tags
 from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
@@ -51,6 +51,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         run.put(plan)
         return plan
     differ = remote_tags.ask(repository, resolution, images.current, ports)
+    building = deploying.ask(request, ports)
     identity = ports.cluster.identity()
     if ports.cluster.presence(ObjectRef("Namespace", identity.namespace)) is Presence.LEAVING:
         raise RefusedError(leaving.of_namespace(identity.namespace))
@@ -140,6 +141,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, repository=repository, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
             locked_by=known.lock, undoes=request.undo, undone_to=request.undo_release, beside=beside,
+            deploying=(*building(), *deploying.rollouts([d.live for d in drafts], snapshot, ports)),
         )
     )  # fmt: skip
     run.put(plan)

@@ -13,7 +13,13 @@ import pytest
 
 from rollback_lib.adapters.kubectl import Kubectl
 from rollback_lib.adapters.run_directory import RunDirectory
-from rollback_lib.core.errors import InterruptedRunError, RefusedError, RollbackError, StaleError
+from rollback_lib.core.errors import (
+    InterruptedRunError,
+    RefusedError,
+    RollbackError,
+    StaleError,
+    UnreachableError,
+)
 from rollback_lib.core.kube import field_owners
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
@@ -83,6 +89,67 @@ def test_a_kubectl_that_a_signal_ends_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(InterruptedRunError, match="was not changed: kubectl was ended by signal 15"):
         hand.act(patch(before, config_map("v1")), RunDirectory(tmp_path / "run"))
     assert told == ["kubectl was ended by signal 15"], "before anything else can begin"
+
+
+class LateEyes(Eyes):
+    """The write of a kubectl that is gone arrives after so many looks (J11)."""
+
+    def __init__(self, before: Object, after: Object, looks: int) -> None:
+        super().__init__(before)
+        self.after, self.left = after, looks
+
+    def get(self, ref: ObjectRef) -> Object | None:
+        self.left -= 1
+        return self.after if self.left < 0 else self.now
+
+
+@pytest.mark.parametrize("script", ["kill -TERM $$", "kill -KILL $$"])
+@pytest.mark.parametrize("looks", [1, 6, 15])
+def test_j11_a_write_that_arrives_after_its_kubectl_was_killed_is_done(tmp_path: Path, script: str, looks: int) -> None:
+    before, after = config_map("v2"), config_map("v1")
+    told: list[str] = []
+    hand = kubectl(tmp_path, LateEyes(before, after, looks), script, killed=told.append)
+    assert hand.act(patch(before, after), RunDirectory(tmp_path / "run")) == after
+    assert told, "and nothing else begins"
+
+
+def test_j11_what_arrives_late_and_is_another_s_is_stale(tmp_path: Path) -> None:
+    eyes = LateEyes(config_map("v2"), config_map("by hand"), 4)
+    with pytest.raises(StaleError, match="changed by someone else"):
+        kubectl(tmp_path, eyes, "kill -TERM $$").act(
+            patch(config_map("v2"), config_map("v1")), RunDirectory(tmp_path / "run")
+        )
+
+
+def test_j11_where_it_cannot_be_looked_at_again_it_is_not_known(tmp_path: Path) -> None:
+    class Blind(LateEyes):
+        def get(self, ref: ObjectRef) -> Object | None:
+            if self.left <= 0:
+                raise UnreachableError("the cluster does not answer")
+            return super().get(ref)
+
+    with pytest.raises(UnreachableError, match="whether it was changed is not known"):
+        kubectl(tmp_path, Blind(config_map("v2"), config_map("v1"), 3), "kill -TERM $$").act(
+            patch(config_map("v2"), config_map("v1")), RunDirectory(tmp_path / "run")
+        )
+
+
+def test_j11_a_kubectl_that_does_not_answer_in_time_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rollback_lib.adapters.kubectl.WRITE_LIMIT", 0.2)
+    before, after = config_map("v2"), config_map("v1")
+    hand = kubectl(tmp_path, LateEyes(before, after, 5), "exec sleep 5")
+    assert hand.act(patch(before, after), RunDirectory(tmp_path / "run")) == after
+
+
+def test_j11_what_kubectl_said_no_to_is_looked_at_once(tmp_path: Path) -> None:
+    eyes = LateEyes(config_map("v2"), config_map("v1"), 5)
+    with pytest.raises(RefusedError, match="was not changed"):
+        kubectl(tmp_path, eyes, "echo 'Error from server (Forbidden): no' >&2; exit 1").act(
+            patch(config_map("v2"), config_map("v1")), RunDirectory(tmp_path / "run")
+        )
+    assert eyes.left == 4
 
 
 @pytest.mark.parametrize("script", ["kill -KILL $$", "echo broken >&2; exit 1", "echo no JSON"])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from rollback_lib.sandbox.playground import Playground
+from tests.command_line import rollback
 from tests.jenkins.conftest import ROOT, Play
 from tests.jenkins.controller import Build, Job
 from tests.jenkins.test_pipeline import BACK, stages_run
@@ -21,7 +24,7 @@ def test_the_page_says_what_is_true_before_it_is_true(play: Play) -> None:
     build = play(BACK)
     assert build.result == "SUCCESS", build.text
     looks, waits, approved, changing, done = [said for _, said in build.pages]
-    assert re.fullmatch(r"Looks at prod since \d\d:\d\d \S+ Nothing was changed\.", looks)
+    assert re.fullmatch(r"Looks at prod since \d\d:\d\d \S+ Nothing was changed\.", looks.splitlines()[0])
     assert re.match(r"Waits for approval until \d\d:\d\d \S+; whoever may build this job can say yes\.", waits)
     assert approved.startswith("Approved; waits for an agent and for the lock. Nothing was changed yet.")
     assert re.match(CHANGING, changing)
@@ -95,3 +98,90 @@ def test_the_page_promises_as_long_as_the_question_waits() -> None:
     ask = text[text.index("stage('Ask')") : text.index("stage('Restore')")]
     (number, unit) = re.findall(r"timeout\(time: (\d+), unit: '(\w+)'\)", ask)[0]
     assert int(minutes) == int(number) * {"MINUTES": 1, "HOURS": 60}[unit]
+
+
+def test_j15_a_good_run_says_each_thing_once_and_little_else(play: Play) -> None:
+    build = play(BACK)
+    assert build.result == "SUCCESS", build.text
+    lines = build.text.splitlines()
+    assert len(lines) <= 250, "besides [Pipeline]"
+    assert "Only looked" not in build.text
+    assert not [line for line in lines if re.match(r"(hash|go|ask|question|approved|name|description)( |$)", line)]
+    (plan,) = [line for line in lines if re.match(r"  plan     [0-9a-f]{64}$", line)]
+    assert sum(line.startswith("Done in ") for line in lines) == 1
+    report = "http://jenkins.test/job/rollback/7/artifact/.rollback/current/report/report.html"
+    done = build.description.splitlines()
+    assert done[1:] == ["Why: checkout answers 500 (grace)", f"Report: {report}"]
+    (question,) = build.questions
+    assert f"Plan {plan.split()[1][:12]}: {report.replace('report.html', 'plan.txt')}" in question["message"]
+    assert "Traffic stays open." in question["message"]
+    assert "Cluster sandbox, namespace ecommerce." in question["message"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"ISOLATE": "true"}, "✗ ISOLATE: nothing says what to close: environments.prod.isolation has mode 'none'"),
+        ({"RELEASE": "--x"}, "✗ RELEASE: '--x' begins with '-', as options do"),
+        ({"ENVIRONMENT": "moon"}, "✗ "),
+    ],
+)
+def test_j6_j14_a_wrong_request_gets_a_page_in_its_own_words(
+    play: Play, shop: Playground, asked: dict[str, str], said: str
+) -> None:
+    before = shop.specs()
+    build = play({**BACK, **asked})
+    assert build.result == "FAILURE"
+    assert shop.specs() == before
+    (name, value), lines = next(iter(asked.items())), build.description.splitlines()
+    assert lines[0] == "The request is wrong (2). Nothing was changed."
+    assert lines[1].startswith(said)
+    assert value in lines[1] + lines[2]
+    assert f"{name} {value}" in lines[-1]
+    assert "REASON checkout answers 500" in lines[-1]
+    assert (
+        build.display_name
+        == f"#7 → {({**BACK, **asked})['RELEASE']}{' moon' if name == 'ENVIRONMENT' else ''}, ended with 2"
+    )
+    kept = build.archived[".rollback/current/report/wrong-request.txt"].decode()
+    assert lines[1] in kept.splitlines()
+    assert not [path for path in build.archived if path.endswith(("run.json", "incident.md"))], "no run is invented"
+    problem = [line for line in build.text.splitlines() if line.startswith("rollback: ")]
+    assert len(problem) == len(set(problem)), "an error stands once"
+    assert stages_run(build) == ["detect"]
+
+
+def test_j14_a_refusal_has_its_reason_on_the_page_and_once_in_the_log(play: Play) -> None:
+    build = play({"RELEASE": "v9.9.9", "REASON": "x" * 5000})
+    assert build.description.splitlines()[:2] == [
+        "Refused (3). Nothing was changed; traffic is open.",
+        "✗ There is no tag v9.9.9 in this clone. The newest are v1.2.0, v1.1.0, v1.0.0. If the remote has it, "
+        "`git fetch --tags` brings it: a clone may lack tags, a shallow one most.",
+    ]
+    assert build.text.count("There is no tag v9.9.9") == 1
+    assert stages_run(build)[-2:] == ["resolve", "document"], "a long reason stops nothing"
+
+
+def test_j14_who_holds_the_lock_stands_on_the_page(play: Play, shop: Playground) -> None:
+    def somebody_deploys(command: str) -> None:
+        if command == "stage approve":
+            hold = ("guard", "--hold", "--release", "v1.1.0", "-e", "prod")
+            done = rollback(*hold, folder=shop.repository, environ=shop.environment())
+            assert done.code == 0, done
+
+    build = play(BACK, before=somebody_deploys)
+    lines = build.description.splitlines()
+    assert lines[0].startswith("Locked (6). Nothing was changed")
+    assert lines[1].startswith("✗ ")
+    assert "v1.1.0" in lines[1]
+    assert lines[2] == "Next, as ACTION: free the lock (if nobody works there any more)."
+
+
+def test_a_failed_run_says_what_to_choose_next(play: Play, shop: Playground) -> None:
+    def it_goes_wrong_again(command: str) -> None:
+        if command == "stage verify":
+            shop.must("set", "image", "deployment/user-service", "user-service=sanjodb/user-service:none")
+
+    build = play({**BACK, "REASON": ""}, before=it_goes_wrong_again, abort_when="Verifying (verify)")
+    ways = "Next, as ACTION: resume (finishes it), undo (goes back to the state before it)."
+    assert ways in build.description.splitlines()

@@ -96,6 +96,9 @@ def test_without_a_yes_nothing_is_changed_and_the_record_says_so(play: Play, sho
     assert "Not approved (7). Nothing was changed" in build.description
     assert report(build)["exit_code"] == 7
     assert stages_run(build) == [*LOOKING, "approve", "document"]
+    assert report(build)["error"] == f"not approved: {deny}"  # J15: who, in Jenkins's words
+    assert f"✗ not approved: {deny}" in build.description.splitlines()
+    assert build.text.count("Deployment/user-service: update") == 1, "the plan is not printed again"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -16,6 +16,7 @@ from rollback_lib.core.kube.snapshot import ClusterIdentity
 from rollback_lib.core.manifests.bots import Bot
 from rollback_lib.core.record import Record, canonical
 from rollback_lib.core.releases.current import MutableTag
+from rollback_lib.core.releases.deploying import Deploying
 from rollback_lib.core.releases.tags import ReleaseRef, RepositoryIdentity
 from rollback_lib.core.traffic.isolation import PlannedIsolation
 from rollback_lib.core.wording import some
@@ -212,6 +213,7 @@ class Plan(Record, frozen=True, kw_only=True):
     undoes: str = ""  # the run that is undone
     undone_to: str = ""  # the release that ran before it
     locked_by: str = ""  # who else held the lock, in words
+    deploying: tuple[Deploying, ...] = ()  # what would overwrite this, and what could not be looked at; no decision
     hash: str = ""
 
     @property

@@ -20,6 +20,7 @@ from rollback_lib.core.plan.model import (
     PlannedTag,
 )
 from rollback_lib.core.redact import visible
+from rollback_lib.core.releases import deploying
 from rollback_lib.core.wording import counted, some, wrapped
 
 _RUNGS = {
@@ -52,6 +53,9 @@ def headline(plan: Plan) -> str:
 def _lines(plan: Plan, diff: bool) -> Iterator[str]:
     if plan.locked_by:
         yield from wrapped(f"LOCKED by {plan.locked_by}: `rollback run` would end with 6.", "")
+        yield ""
+    for at_work in deploying.said(plan.deploying):
+        yield from wrapped(at_work, "! ")
         yield ""
     yield headline(plan)
     yield f"  commit   {plan.target.commit[:12]} of {plan.target.date or 'unknown date'} ({plan.target.chosen_by})"
@@ -232,8 +236,8 @@ def undone(plan: Plan) -> tuple[str, ...]:
     return tuple(owners.undoes(owner, labels) for owner, labels in sorted(theirs.items()))
 
 
-def summary(plan: Plan) -> str:
-    """How much is done, in one line."""
+def changes(plan: Plan) -> dict[str, int]:
+    """How many objects each change is planned for."""
     counts: dict[str, int] = {}
     for service in plan.services:
         for planned in service.objects:
@@ -241,6 +245,12 @@ def summary(plan: Plan) -> str:
     for orphan in plan.orphans:
         if orphan.change == DELETE:
             counts[DELETE] = counts.get(DELETE, 0) + 1
+    return counts
+
+
+def summary(plan: Plan) -> str:
+    """How much is done, in one line."""
+    counts = changes(plan)
     if plan.refusals:
         return "Refused. Nothing was changed."
     if not plan.writes:

@@ -12,6 +12,7 @@ from rollback_lib.core.plan.text import left_tag, mutable_warning, undone
 from rollback_lib.core.report import observation
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Verification
+from rollback_lib.core.run.ways_on import Way, ways_on
 from rollback_lib.core.wording import counted, some
 
 _BEGINS: Final = {
@@ -22,6 +23,7 @@ _BEGINS: Final = {
     errors.EXIT_BUG: "This is a bug of rollback (70); the traceback is in the run directory.",
     errors.EXIT_USAGE: "The request is wrong (2).",
 }  # how the line begins where the code alone says it
+_GOES: Final = {Way.RESUME: "`rollback resume {run}` goes on", Way.UNDO: "`rollback undo {run}` goes back"}
 
 
 def last_line(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> str:
@@ -60,8 +62,8 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
     if ending.locked_by and ending.code != errors.EXIT_LOCKED:
         said += f" LOCKED by {ending.locked_by}."
     if ending.locked and plan is not None:
-        said += f" The lock stays: `rollback resume {plan.run}` goes on"
-        said += "." if plan.undoes else f", `rollback undo {plan.run}` goes back."
+        ways = [_GOES[way].format(run=plan.run) for way in ways_on(ending, undoes=bool(plan.undoes))]
+        said += f" The lock stays: {', '.join(ways)}."
     if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
         return [said]
     warning = mutable_warning(plan, ending.other_tags)

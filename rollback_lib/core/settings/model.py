@@ -34,11 +34,17 @@ Restarts = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class Releases(Section, frozen=True, kw_only=True):
-    """Which git tags are releases: a pattern as `git tag --list` has it (`*`, `?`, `[0-9]`)."""
+    """Which git tags are releases: a pattern as `git tag --list` has it (`*`, `?`, `[0-9]`).
+
+    ``job``: the Jenkins job that deploys them, by its full name; it is asked whether a build of it runs.
+    """
 
     tag: str = "v*"
+    job: str = ""
 
     def rules(self) -> Iterator[Problem]:
+        if self.job and (not names.is_plain(self.job) or len(self.job) > names.JOB_LIMIT):
+            yield Problem("not the full name of a job", key="job", fix="such as shop/deploy")
         if not self.tag or not names.is_plain(self.tag) or re.search(r"[\s~^:\\]|^-|\.\.", self.tag):
             yield Problem("cannot match a tag's name", key="tag", fix='a pattern such as "v*"')
 

@@ -20,7 +20,7 @@ Kind = Literal["text", "list", "flag", "switch", "path", "choice"]
 Value = str | bool | tuple[str, ...]
 
 LAST_GOOD: Final = "last-good"
-REASON_LIMIT: Final = 2000  # characters
+REASON_LIMIT: Final = 2000  # characters of a reason that are kept
 
 RUNS: Final = ("run", "stage", "resume", "undo")
 PLANS: Final = ("plan", "run", "stage")
@@ -182,6 +182,13 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
     `validate` refuses is refused here too, under the variable's name. In a build of Jenkins (`FROM`) the job's names
     count, and a build without parameters is refused: a job's first build has none, whatever its form says.
     """
+    given, problems = read(environ)
+    _raise(problems)
+    return given
+
+
+def read(environ: Mapping[str, str]) -> tuple[dict[str, Value], list[Problem]]:
+    """What of the environment reads, and what is wrong with it (`from_environment`)."""
     given: dict[str, Value] = {}
     problems: list[Problem] = []
     jenkins = environ.get(FROM, "") == "jenkins"
@@ -209,9 +216,16 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Value]:
                 given[p.name] = words
         else:
             given[p.name] = text
-    problems += _wrong(given, called)
-    _raise(problems)
-    return given
+    return given, [*problems, *_wrong(given, called)]
+
+
+def asked(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a person asked a build for, as it was typed, by the job's names; what was left alone is not in it."""
+    return {
+        p.jenkins: text
+        for p in OF_JENKINS
+        if (text := environ.get(p.jenkins, "").strip()) and not (p.kind == "flag" and text.lower() in _FALSE)
+    }
 
 
 def validate(values: Mapping[str, object]) -> None:
@@ -241,8 +255,8 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
         word.encode()
     except UnicodeEncodeError:
         return "is not UTF-8", ""
-    if p.name == "reason":  # shown escaped, so anything a person types may come
-        return (f"is longer than {REASON_LIMIT} characters", "") if len(word) > REASON_LIMIT else ("", "")
+    if p.name == "reason":  # shown escaped, and cut where it is kept: nothing that a person types stops a rollback
+        return "", ""
     if not word:
         return "is empty", "give a value, or leave it out"
     if word.startswith("-"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from rollback_lib.core.errors import UsageError
 from rollback_lib.core.settings import parameters
+from rollback_lib.operations.run import request
+from tests.core.report import stories
 
 
 def refused(values: dict[str, object]) -> str:
@@ -183,7 +186,6 @@ def test_other_codes_are_refused_with_what_to_write(code: str, said: str) -> Non
         ("run_dir", "a\nb"),
         ("config", "a\0b"),
         ("output", "yaml"),
-        ("reason", "x" * 2001),
         ("reason", "\udcff"),
     ],
 )
@@ -193,6 +195,19 @@ def test_values_that_cannot_be_meant_are_refused(name: str, value: object) -> No
 
 def test_a_reason_is_any_text() -> None:
     parameters.validate({"reason": "-- falló 🚀\n\x1b[31m línea 2"})
+    parameters.validate({"reason": "x" * 100_000})
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"), [(2000, "x" * 2000), (2001, "x" * 1999 + "…"), (100_000, "x" * 1999 + "…")]
+)
+def test_a_reason_that_is_too_long_is_cut_with_a_mark_and_stops_nothing(length: int, kept: str) -> None:
+    values = parameters.from_environment({"ROLLBACK_REASON": "x" * length})
+    made = request(
+        values, stories.request().settings, "prod", run="r", by="ana", origin="", started=datetime.now(UTC),
+        repository="",
+    )  # fmt: skip
+    assert made.reason == kept
 
 
 def test_what_is_not_given_is_not_judged() -> None:

@@ -78,6 +78,7 @@ _SAYS: Final[dict[str, tuple[Pair, Pair]]] = {
 }
 _ENDED: Final[Pair] = ("ended with {code}", "terminó con {code}")
 _ONLY_LOOKED: Final[Pair] = ("only looked", "solo miró")
+_UNFINISHED: Final[Pair] = ("did not end", "no terminó")  # its process was killed, and its agent was not
 _ANYBODY: Final[Pair] = ("whoever may build this job", "quien pueda lanzar este trabajo")
 _LINES: Final[dict[str, Pair]] = {
     "reason": ("{why}: {text} ({who})", "{why}: {text} ({who})"),
@@ -247,7 +248,7 @@ def _name(request: Request, plan: Plan | None, ending: Ending, verification: Ver
     if ending.code != EXIT_DONE:
         return f"{said}, {_ENDED[at].format(code=ending.code)}"
     if verification is None:
-        return f"{said}, {_ONLY_LOOKED[at]}"
+        return f"{said}, {(_UNFINISHED if ending.touched else _ONLY_LOOKED)[at]}"
     seen = counted(plan, verification) if plan else None
     return f"{said}, {seen.ready}/{seen.has}, {seconds} s" if seen else said
 

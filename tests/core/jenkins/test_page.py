@@ -272,3 +272,11 @@ def test_hostile_words_stay_on_their_line_and_are_cut(language: str, moment: Mom
     assert ("hash", " ", "f00") not in said
     assert "hunter2" not in text
     assert max(len(value) for _, _, value in said) <= 500
+
+
+@pytest.mark.parametrize("how", [{"changed": ("Deployment/web put back",)}, {"unclear": ("Deployment/web put back",)}])
+def test_a_run_whose_process_was_killed_while_it_wrote_is_not_said_to_have_only_looked(how: dict[str, Any]) -> None:
+    said = facts("ended", ending=Ending(code=0, locked=True, **how))
+    assert said["name"] == "v2 → v1 prod, did not end"
+    assert any(line.startswith("Next, as ACTION: resume (finishes it)") for line in said["description"].splitlines())
+    assert facts("ended", ending=Ending(code=0))["name"] == "v2 → v1 prod, only looked"

@@ -311,36 +311,6 @@ def test_a_kubectl_that_a_signal_ends_is_read_back_and_nothing_else_is_begun(
 
 
 @pytest.mark.long
-def test_j11_a_write_that_arrives_seconds_after_its_kubectl_was_killed_is_what_is_said(
-    desk: Desk, undisturbed: dict[str, Any], tmp_path: Path
-) -> None:
-    real = desk.playground._kubectl
-    fake = tmp_path / "bin" / "kubectl"
-    fake.parent.mkdir()
-    fake.write_text(
-        f"""#!/bin/sh
-case "$*" in *patch*deployments*)
-  set -- $(for a in "$@"; do case "$a" in
-    --patch-file=*) cp "${{a#*=}}" "{tmp_path}/late.json"; echo "--patch-file={tmp_path}/late.json";;
-    *) echo "$a";; esac; done)
-  setsid sh -c 'sleep 3; exec "$0" "$@"' "{real}" "$@" >/dev/null 2>&1 </dev/null &
-  kill -TERM $$;;
-esac
-exec "{real}" "$@"
-""",
-        encoding="utf-8",
-    )
-    fake.chmod(0o755)
-    ended = desk.rollback(*RUN, PATH=f"{fake.parent}:{os.environ['PATH']}")
-    time.sleep(max(0.0, 4 - (time.time() - (tmp_path / "late.json").stat().st_mtime)))  # it has arrived by now
-    patched = [e["mark"] for e in desk.events() if e.get("key", "").startswith("apply/deployment")]
-    assert (ended.code, patched) == (4, ["announced", "done"]), ended
-    assert ended.json["changed"] != []
-    assert desk.rollback("resume", "--output", "json").code == 0
-    is_as_if_nothing_had_happened(desk, undisturbed)
-
-
-@pytest.mark.long
 def test_an_api_server_that_is_gone_for_a_while_is_waited_for(desk: Desk, undisturbed: dict[str, Any]) -> None:
     """Twenty times as fast as life: gone for what is a minute there."""
     began: list[float] = []

@@ -49,6 +49,9 @@ class RunDirectory:
         self.root = root
         self._now = now
         self._lock = threading.Lock()
+        # what this process has seen of it: where the directory is taken away, what was done is known all the same
+        self._seen: tuple[Event, ...] = ()
+        self._known: dict[str, bytes] = {}
         with self._kept():
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (root.parent, root.parent.parent):
@@ -68,14 +71,17 @@ class RunDirectory:
         return self.root.joinpath(*parts)
 
     def find(self, kind: type[R]) -> R | None:
+        name = FILES[kind][0]
         try:
-            data = self._path(FILES[kind][0]).read_bytes()
+            data = self._known[name] = self._path(name).read_bytes()
         except FileNotFoundError:
-            return None
+            if not self._is_gone() or name not in self._known:
+                return None
+            data = self._known[name]
         try:
             return msgspec.json.decode(data, type=kind)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise UsageError(f"{self.root / FILES[kind][0]} does not read: {error}") from None
+            raise UsageError(f"{self.root / name} does not read: {error}") from None
 
     def get(self, kind: type[R]) -> R:
         found = self.find(kind)
@@ -87,11 +93,13 @@ class RunDirectory:
     def put(self, record: Record) -> None:
         data = msgspec.json.format(msgspec.json.encode(record), indent=2)
         self.write(FILES[type(record)][0], data + b"\n")
+        self._known[FILES[type(record)][0]] = data
 
     def write(self, name: str, data: bytes) -> None:
         path = self._path(name)
         aside = path.with_name(path.name + ".tmp")
         with self._kept():
+            self._still_there()
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
             with os.fdopen(descriptor, "wb") as file:
@@ -113,13 +121,34 @@ class RunDirectory:
                 )
             ) from error
 
+    def _is_gone(self) -> bool:
+        """Whether somebody has taken it away under this process, or is about to."""
+        known = (*((JOURNAL,) if self._seen else ()), *(n for n in ("run.json",) if n in self._known))
+        return not all((self.root / name).exists() for name in known)
+
+    def _still_there(self) -> None:
+        """Nothing begins anew in the place of what was taken away. Raises RefusedError."""
+        if self._is_gone():
+            raise RefusedError(
+                Refusal(
+                    f"the run directory {self.root} was taken away while the run was at work.",
+                    fix=f"Its copy in the cluster has what is needed: `rollback resume {self.get(records.Request).run}`"
+                    f" goes on from it.",
+                )
+            )
+
     def read(self, name: str) -> bytes:
-        return self._path(name).read_bytes()
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            self._still_there()
+            raise
 
     def remove(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
 
     def files(self) -> Sequence[str]:
+        self._still_there()
         found = [p for folder in _FINISHES for p in self.root.glob(folder) if p.is_file()]
         names = sorted(p.relative_to(self.root).as_posix() for p in found)
         journal = (JOURNAL,) if self._path(JOURNAL).exists() else ()
@@ -129,7 +158,11 @@ class RunDirectory:
         with self._lock:
             at = self._now().isoformat(timespec="milliseconds")
             event = Event(seq=len(self.events()), at=at, mark=mark, stage=stage, **fields)
+            if self._is_gone() and mark in (Mark.DONE, Mark.NOT_DONE, Mark.SEEN, Mark.STAGE_FAILED):
+                self._seen = (*self._seen, event)  # it has happened, wherever it can be written
+            self._still_there()
             self._append(msgspec.json.encode(event) + b"\n")
+            self._seen = (*self._seen, event)
             return event
 
     def _append(self, line: bytes) -> None:
@@ -144,14 +177,19 @@ class RunDirectory:
                 os.fsync(file.fileno())
 
     def events(self) -> Sequence[Event]:
+        if self._is_gone():
+            return self._seen
         try:
             data = (self.root / JOURNAL).read_bytes()
         except FileNotFoundError:
             return ()
         try:
-            return tuple(msgspec.json.decode(line, type=Event) for line in _whole_lines(data).split(b"\n") if line)
+            found = tuple(msgspec.json.decode(line, type=Event) for line in _whole_lines(data).split(b"\n") if line)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise UsageError(f"{self.root / JOURNAL} does not read: {error}") from None
+        if len(found) > len(self._seen):
+            self._seen = found
+        return found
 
 
 def _whole_lines(data: bytes) -> bytes:

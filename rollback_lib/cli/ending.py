@@ -11,6 +11,7 @@ from rollback_lib.cli.console import Console, closing, json_out, out
 from rollback_lib.core.errors import EXIT_DONE
 from rollback_lib.core.plan import text
 from rollback_lib.core.redact import redact
+from rollback_lib.core.report.last_line import ways_on
 from rollback_lib.core.wording import wrapped
 from rollback_lib.operations.run import STAGES, Outcome
 from rollback_lib.ports import RunStore
@@ -33,7 +34,7 @@ def show(
                 "exit_code": ending.code, "traffic": ending.traffic,
                 "closed_by": ending.closed_by, "locked_by": ending.locked_by, "changed": ending.changed,
                 "unclear": ending.unclear, "failed_in": ending.stage, "error": ending.error,
-                "message": outcome.text, "run_dir": run.place,
+                "message": outcome.text, "run_dir": run.place, "next": ways_on(ending, outcome.plan),
                 "plan": outcome.plan, "verification": outcome.verification,
             }
         )  # fmt: skip

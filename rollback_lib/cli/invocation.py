@@ -62,8 +62,16 @@ def bare_session(values: Mapping[str, Any]) -> Iterator[tuple[Session, Console]]
 
 
 def new_run(session: Session, values: Mapping[str, Any], *, dry_run: bool = False, place: str = "") -> RunStore:
-    """The run in ``--run-dir``, else in ``place``, else in a directory of its own; entered again where it is there."""
-    return session.runs.new(new_request(session, values, dry_run=dry_run), str(values.get("run_dir") or place))
+    """The run in ``--run-dir``, else in ``place``, else in a directory of its own; entered again where it is there.
+
+    ``place``: stages follow each other in it. A command that is a whole run raises UsageError where ``--run-dir`` holds
+    a run that is over, or one that was asked for something else.
+    """
+    request = new_request(session, values, dry_run=dry_run)
+    run = session.runs.new(request, str(values.get("run_dir") or place))
+    if not place:
+        operation.asked_again(run, request)
+    return run
 
 
 def new_request(session: Session, values: Mapping[str, Any], *, dry_run: bool = False) -> Request:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
+
 from rollback_lib.collectors import needs
 from rollback_lib.core.errors import StaleError
+from rollback_lib.core.kube import json_patch
 from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.objects import fingerprint, is_leaving
+from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving, without_labels
 from rollback_lib.core.kube.snapshot import Presence, Snapshot
-from rollback_lib.core.plan import leaving
+from rollback_lib.core.plan import leaving, undo
 from rollback_lib.core.plan.model import CREATE, LEFT, NONE, RESTART, UPDATE, Plan, PlannedObject
 from rollback_lib.core.run import journal
 from rollback_lib.core.run.journal import Event, Mark
@@ -18,13 +21,30 @@ from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Ports, RunStore
 
 
+def state(run: RunStore, ref: ObjectRef, live: Object | None) -> str:
+    """The fingerprint of an object as a plan sees it: with traffic open, and without labels that it had not when the
+    plan was made and that the plan does not set. Somebody has put those on it since: they are theirs, and stay."""
+    now, kept = slots.as_open(live), undo.file_of(ref)
+    if now is None or not (now["metadata"].get("labels") or {}) or kept not in run.files():
+        return fingerprint(now)
+    known = set(msgspec.json.decode(run.read(kept))["metadata"].get("labels") or ())
+    if (patch := f"{undo.kept(ref)}.patch.json") in run.files():
+        known |= json_patch.labels_in(msgspec.json.decode(run.read(patch), type=tuple[json_patch.Operation, ...]))
+    return fingerprint(without_labels(now, known))
+
+
 def check(run: RunStore, ports: Ports, plan: Plan) -> None:
     """Nothing that was decided about may have changed since. What is as planned already is confirmed by its turn."""
     identity = ports.cluster.identity()
-    if (identity.server, identity.namespace_uid) != (plan.cluster.server, plan.cluster.namespace_uid):
+    if identity.namespace_uid != plan.cluster.namespace_uid:
         raise StaleError(
             f"the plan is for namespace {plan.cluster.namespace} ({plan.cluster.namespace_uid}) at "
             f"{plan.cluster.server}, and this is {identity.namespace_uid} at {identity.server}."
+        )
+    if identity.server != plan.cluster.server:  # inside, outside, through a tunnel: one cluster has many addresses
+        ports.progress.say(
+            f"  The plan was made at {plan.cluster.server}, and this is {identity.server}: the same namespace, by its "
+            f"uid."
         )
     if ports.cluster.presence(ObjectRef("Namespace", plan.cluster.namespace)) is Presence.LEAVING:
         raise StaleError(leaving.of_namespace(plan.cluster.namespace))
@@ -37,6 +57,7 @@ def check(run: RunStore, ports: Ports, plan: Plan) -> None:
         for o in planned
         if not _begun(o, done)
         and fingerprint(slots.as_open(snapshot.get(o.ref))) not in (o.before, o.after)
+        and state(run, o.ref, snapshot.get(o.ref)) not in (o.before, o.after)
         and not (o.recreate and snapshot.get(o.ref) is None and _entered_again(done))
     ]
     if moved:
@@ -72,11 +93,13 @@ def live(plan: Plan, ports: Ports) -> Snapshot:
     return ports.cluster.snapshot(list(dict.fromkeys(o.kind for o in planned)), {o.ref: o.api_version for o in planned})
 
 
-def differing(plan: Plan, live: Snapshot) -> list[str]:
+def differing(run: RunStore, plan: Plan, live: Snapshot) -> list[str]:
     """What is not as the plan says, in sentences."""
     return [
         f"{o.ref} is not what the plan says any more: something changed it after the rollback."
         for s in plan.services
         for o in s.objects
-        if o.change != LEFT and fingerprint(slots.as_open(live.get(o.ref))) != o.after
+        if o.change != LEFT
+        and fingerprint(slots.as_open(live.get(o.ref))) != o.after
+        and state(run, o.ref, live.get(o.ref)) != o.after
     ]

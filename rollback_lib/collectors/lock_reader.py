@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rollback_lib.core.errors import LockedError, RefusedError, UnreachableError
-from rollback_lib.core.run import lock
+from rollback_lib.core.report.observation import Looked
+from rollback_lib.core.run import cluster_copy, lock, ways
 from rollback_lib.core.run.lock import Held
 from rollback_lib.core.run.records import Request
 from rollback_lib.ports import ClusterRecords, Ports
@@ -15,23 +16,29 @@ def find(records: ClusterRecords, application: str) -> Held | None:
     return lock.read(found) if found is not None else None
 
 
-def by_another(request: Request, ports: Ports) -> str:
-    """Who else holds the lock, in words; empty where the run may take it.
+def is_left(run: str, application: str, ports: Ports) -> bool:
+    """Whether the cluster still has something of a run: its lock, or its copy."""
+    held = find(ports.records, application)
+    if held is not None and held.is_of(lock.RUN, run):
+        return True
+    return ports.records.get("ConfigMap", cluster_copy.name(run)) is not None
 
-    Raises LockedError where the run is to write: nobody shall approve what cannot be done. Whoever may not read the
-    Lease is told by the first write.
+
+def by_another(request: Request, ports: Ports) -> tuple[Looked, LockedError | None]:
+    """(who else holds the lock, why the run may not go on: nobody shall approve what cannot be done).
+
+    Whoever may not read the Lease is told by the first write.
     """
     try:
         held = find(ports.records, request.application)
     except UnreachableError:
         raise
     except RefusedError:
-        return ""
+        return Looked(), None
     now = ports.clock.now()
     if held is None or held.is_over(now) or any(held.is_of(lock.RUN, run) for run in request.runs):
-        return ""
-    if request.dry_run:
-        return lock.who(held, now)
-    if request.take_over and held.claim is not None:
-        return ""
-    raise LockedError(lock.locked(request.application, held, now))
+        return Looked(), None
+    seen = Looked(lock=lock.who(held, now), left=ways.of_lock(held), holder=ways.holder(held))
+    if request.dry_run or (request.take_over and held.claim is not None):
+        return seen, None
+    return seen, LockedError(lock.locked(request.application, held, now))

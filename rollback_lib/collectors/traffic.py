@@ -40,7 +40,7 @@ def look(run: RunStore, ports: Ports, *, reached: bool = True) -> None:
 def _found(run: RunStore, ports: Ports, before: Looked) -> Looked:
     snapshot = begin(lambda: ports.cluster.snapshot(CLOSABLE)).result(_PATIENCE)
     at, place = ports.clock.now().isoformat(timespec="seconds"), run.get(Request).target_environment.isolation
-    return looked(snapshot, place, at=at, seq=len(run.events()), lock=before.lock)
+    return looked(snapshot, place, at=at, seq=len(run.events()), before=before)
 
 
 def _unknown(before: Looked, why: str) -> Looked:

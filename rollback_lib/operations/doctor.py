@@ -149,7 +149,7 @@ def _workloads(known: Session, resolution: Resolution) -> list[Check]:
 def _standing(known: Session) -> Iterable[Check]:
     ports, now = known.ports, known.ports.clock.now()
     place = known.settings.environments[known.environment].isolation
-    seen = observation.looked(ports.cluster.snapshot(CLOSABLE), place, at="", seq=0, lock="")
+    seen = observation.looked(ports.cluster.snapshot(CLOSABLE), place, at="", seq=0)
     held = lock_reader.find(ports.records, known.settings.application)
     locked = lock.who(held, now) if held is not None and not held.is_over(now) else ""
     return prerequisites.standing([str(c) for c in seen.closed], seen.why, locked)

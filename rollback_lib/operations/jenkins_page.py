@@ -36,8 +36,8 @@ def write(
     said = closing(request.settings.language, how, plan, verification, seconds)
     local = now.astimezone(zone(request.target_environment.timezone))
     text = page.text(
-        request, plan, how, verification, said, round(seconds), moment, now=local, wait=wait, approvers=approvers,
-        deploy_url=_deploy_url(run),
+        request, plan, how, verification, said, max(round(seconds), 0), moment, now=local, wait=wait,
+        approvers=approvers, deploy_url=_deploy_url(run),
     )  # fmt: skip
     run.write(page.FILE, text.encode())
     run.write(f"report/{junit.FILE}", junit.xml(run_record.read(run)[0]).encode())

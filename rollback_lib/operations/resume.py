@@ -29,9 +29,10 @@ from rollback_lib.core.run.records import Approval, Request
 from rollback_lib.core.traffic.isolation import Target
 from rollback_lib.core.wording import counted
 from rollback_lib.operations import run as operation
-from rollback_lib.operations import standing
+from rollback_lib.operations import standing, state_before
 from rollback_lib.operations.run import Outcome
 from rollback_lib.ports import Ports, RunStore, Session
+from rollback_lib.writes import traffic
 
 _LOOK_EVERY: Final = 2.0  # seconds, while an announced write may still arrive
 
@@ -85,10 +86,11 @@ def find(session: Session, wanted: str, place: str = "") -> RunStore | None:
 def is_open(run: RunStore) -> bool:
     """Whether there is something left to do: it has the lock, or never came to its last stage."""
     try:
-        stands = ending(run.events())
+        events = run.events()
     except RollbackError:
         return False
-    return stands.locked or not stands.finished
+    stands = ending(events)
+    return stands.locked or not (stands.finished or states.is_undone(events))
 
 
 def answered(run: RunStore, *, yes: bool, take_over: bool, accept: Sequence[str] = ()) -> None:
@@ -103,17 +105,30 @@ def answered(run: RunStore, *, yes: bool, take_over: bool, accept: Sequence[str]
         run.put(again)
 
 
-def resume(run: RunStore, ports: Ports, *, own: bool = True) -> Outcome:
+def undone_by(session: Session, run: RunStore) -> RunStore | None:
+    """The run that this one undoes; None where it undoes none, or that one is neither here nor in the cluster."""
+    if wanted := run.get(Request).undo:
+        with contextlib.suppress(RefusedError):
+            return find(session, wanted)
+    return None
+
+
+def resume(run: RunStore, ports: Ports, *, own: bool = True, of: RunStore | None = None) -> Outcome:
     """Go on where the run stopped, to the same end as if nothing had happened.
 
-    ``own``: its directory was made by a run on this machine, or from its copy in the cluster (`Runs.is_own`). Raises
+    ``own``: its directory was made by a run on this machine, or from its copy in the cluster (`Runs.is_own`). ``of``:
+    the run that it undoes (`undone_by`), which is over with it. Raises
     RefusedError where the run is over, or something came after it (`core.run.states`).
     """
     request = run.get(Request)
     ports.progress.say(stopped(request, run))
     _wait_for_announced(run, ports)
     standing.check(run, ports, own=own)
-    return operation.execute(run, ports)
+    plan = run.find(Plan)
+    if plan is not None and plan.closes:  # opened by hand meanwhile: it is closed again before the shop is changed
+        for said in traffic.opened_by_others(run, ports, plan, "isolate"):
+            ports.progress.say(f"  {said}")
+    return state_before.execute(run, of, ports) if of is not None else operation.execute(run, ports)
 
 
 def stopped(request: Request, run: RunStore) -> str:
@@ -135,17 +150,20 @@ def _wait_for_announced(run: RunStore, ports: Ports) -> None:
         planned |= {o.change_key: o for s in plan.services for o in s.objects}
         for target in plan.isolation.targets:
             planned |= {traffic_key(what, target.kind, target.name, events): target for what in (CLOSES, OPENS)}
-    lock_taken = lock_announced(events)
+    lock_taken, began = lock_announced(events), ports.clock.now()
     announced = [*([lock_taken] if lock_taken else ()), *unconfirmed(events)]
-    while waited := [e for e in announced if _left(e, ports) > 0 and not _arrived(e, run, planned, ports)]:
-        left = max(_left(e, ports) for e in waited)
+    while waited := [e for e in announced if _left(e, began, ports) > 0 and not _arrived(e, run, planned, ports)]:
+        left = max(_left(e, began, ports) for e in waited)
         what = ", ".join(e.what for e in waited[:3])
         ports.progress.waiting(f"It may still be on its way: {what}; {left:.0f} s more")
         ports.clock.sleep(min(_LOOK_EVERY, left))
 
 
-def _left(event: Event, ports: Ports) -> float:
-    return WRITE_LIMIT - (ports.clock.now() - datetime.fromisoformat(event.at)).total_seconds()
+def _left(event: Event, began: datetime, ports: Ports) -> float:
+    """Seconds that the write may still take. A clock that is behind the one that announced it never makes them more
+    than they were then: we have waited ourselves since ``began``."""
+    now = ports.clock.now()
+    return WRITE_LIMIT - max((now - datetime.fromisoformat(event.at)), now - began).total_seconds()
 
 
 def _arrived(event: Event, run: RunStore, planned: Mapping[str, PlannedObject | Target], ports: Ports) -> bool:

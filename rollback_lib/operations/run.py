@@ -15,7 +15,7 @@ from rollback_lib.core.plan.model import LEFT, NONE, Has, Plan
 from rollback_lib.core.redact import short
 from rollback_lib.core.report.last_line import last_line
 from rollback_lib.core.report.model import Report
-from rollback_lib.core.run.journal import Ending
+from rollback_lib.core.run.journal import Ending, ending
 from rollback_lib.core.run.records import Request, Verification
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.settings.parameters import REASON_LIMIT
@@ -105,6 +105,29 @@ def new_request(session: Session, values: Mapping[str, Any], *, dry_run: bool = 
         values, session.settings, session.environment, run=new_run_id(session.environment, now), by=session.by,
         origin=session.origin, started=now, repository=session.folder,
     )  # fmt: skip
+
+
+def asked_again(run: RunStore, request: Request) -> None:
+    """Whether the run directory that was named is one to go on in.
+
+    Raises UsageError where it holds a run that is over, or one that was asked for something else: its end would be told
+    as if it were the answer.
+    """
+    there = run.get(Request)
+    if there.run == request.run:
+        return
+    stands = ending(run.events())
+    what = f"{run.place} holds run {there.run}, " + (
+        f"the undo of run {there.undo}" if there.undo else f"to {there.to}"
+    )
+    if stands.finished and stands.code == EXIT_DONE and not stands.locked:
+        raise UsageError(Problem(f"{what}, which is over", key="--run-dir", fix="name a new folder, or leave it out"))
+    if (there.to, there.services, there.environment, there.undo, there.dry_run) != (
+        request.to, request.services, request.environment, request.undo, request.dry_run,
+    ):  # fmt: skip
+        look = ", which only looks" if there.dry_run else ""
+        fix = "name a new folder" + ("" if there.dry_run else f", or go on: rollback resume --run-dir {run.place}")
+        raise UsageError(Problem(f"{what}{look}; this asks for something else", key="--run-dir", fix=fix))
 
 
 def plan(run: RunStore, ports: Ports) -> Outcome:

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from rollback_lib.collectors import ledger, lock_reader
+from rollback_lib.collectors import as_planned, ledger, lock_reader
 from rollback_lib.core.errors import NotApprovedError, RefusedError
 from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.plan import undo
 from rollback_lib.core.plan.model import CREATE, DELETE, RESTART, UPDATE, Plan, PlannedObject
 from rollback_lib.core.run import cluster_copy, lock, states
+from rollback_lib.core.run.journal import ending
 from rollback_lib.core.run.records import Approval, Request
 from rollback_lib.core.run.states import Circumstances, Is, Standing
 from rollback_lib.core.traffic import slots
@@ -33,14 +34,17 @@ def check(run: RunStore, ports: Ports, *, own: bool = True) -> None:
     plan = run.find(Plan)
     seen = Circumstances(held=held, copy=copy, own=own, undoes=bool(request.undo))
     if plan is not None:
+        stands = ending(events)
+        settled = (*stands.moved_tags, *stands.left_tags)
+        seen = msgspec.structs.replace(seen, tags=any(t.reference not in settled for t in plan.retag))
         seen = _with_objects(seen, run, plan, ports)
     if held is None or not held.is_of(lock.RUN, request.run):
         seen = msgspec.structs.replace(seen, later=tuple(_later(request, plan, ports)))
-    stands = states.standing(request.run, events, seen, approved=request.yes or run.find(Approval) is not None)
-    refusal = states.refusal(stands, request.run, events, seen, request.accept)
+    now = states.standing(request.run, events, seen, approved=request.yes or run.find(Approval) is not None)
+    refusal = states.refusal(now, request.run, events, seen, request.accept)
     if refusal is None:
         return
-    if stands is Standing.UNKNOWN:
+    if now is Standing.UNKNOWN:
         answer = ports.approver.ask(f"{refusal.text} Go on with it all the same?")
         if answer:
             return
@@ -95,10 +99,12 @@ def _with_objects(seen: Circumstances, run: RunStore, plan: Plan, ports: Ports) 
 
 
 def _is(now: Object | None, before: str, after: str, run: RunStore, planned: PlannedObject | None = None) -> Is:
-    fits = fingerprint(slots.as_open(now))
-    if fits == after:
+    fits = {fingerprint(slots.as_open(now))}
+    if planned is not None:
+        fits.add(as_planned.state(run, planned.ref, now))
+    if after in fits:
         return Is.AFTER
-    if fits != before:
+    if before not in fits:
         return Is.OTHER
     return Is.OTHER if planned is not None and now and _rolled_out_since(now, run, planned) else Is.BEFORE
 

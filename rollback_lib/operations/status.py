@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,11 @@ from rollback_lib.core.kube.objects import image_ids, name_of, named_images
 from rollback_lib.core.readouts.status import RunningImage, RunningWorkload, Status
 from rollback_lib.core.releases import beyond
 from rollback_lib.core.report import observation
-from rollback_lib.core.run import lock
-from rollback_lib.core.run.records import CheckResult
+from rollback_lib.core.report.observation import Looked
+from rollback_lib.core.run import cluster_copy, lock, ways
+from rollback_lib.core.run.lock import Held
+from rollback_lib.core.run.records import CheckResult, Request
+from rollback_lib.core.run.ways import Way
 from rollback_lib.core.settings.model import Smoke, seconds
 from rollback_lib.core.traffic import slots
 from rollback_lib.operations import history, running
@@ -47,8 +51,9 @@ def look(session: Session) -> Status:
         return smoke.once(test, mine, rollouts.views, ports)
 
     beside = beyond.running(rollouts.snapshot, settings) if rollouts.snapshot else ()
+    held, locked = _lock(settings.application, ports)
     place = settings.environments[environment].isolation
-    seen = observation.looked(ports.cluster.snapshot(slots.CLOSABLE), place, at="", seq=0, lock="")
+    seen = observation.looked(ports.cluster.snapshot(slots.CLOSABLE), place, at="", seq=0)
     return Status(
         application=settings.application, environment=environment, cluster=identity, current=found.current,
         why_unknown=found.why, mutable_tags=found.mutable_tags,
@@ -57,18 +62,29 @@ def look(session: Session) -> Status:
             for ref in dict.fromkeys(wanted)
         ),
         others=tuple(map(str, (*(w for w in live if w not in wanted), *beside))),
-        last_run=next(iter(history.past_runs(session).runs), None), lock=_lock(settings.application, ports),
+        last_run=next(iter(history.past_runs(session).runs), None), lock=locked, next=_next(session, held, seen),
         traffic=seen.traffic, traffic_why=seen.why, closed=tuple(map(str, seen.closed)),
         smoke=tuple(threads.each(ask, settings.verify.smoke)),
     )  # fmt: skip
 
 
-def _lock(application: str, ports: Ports) -> str:
+def _lock(application: str, ports: Ports) -> tuple[Held | None, str]:
+    """Who holds it, and the same in words."""
     try:
         held = lock_reader.find(ports.records, application)
     except RollbackError as error:
-        return f"nobody knows whom: {running.first_lines(str(error))}"
-    return lock.who(held, ports.clock.now()) if held is not None else ""
+        return None, f"nobody knows whom: {running.first_lines(str(error))}"
+    return held, lock.who(held, ports.clock.now()) if held is not None else ""
+
+
+def _next(session: Session, held: Held | None, seen: Looked) -> tuple[Way, ...]:
+    """What leads on from here. A run that has the lock can be gone on with where its directory or its copy is."""
+    run, closed = ways.holder(held), bool(seen.closed)
+    kept = any(r.get(Request).run == run for r in session.runs.all()) if run else True
+    if run and not kept:
+        with contextlib.suppress(RollbackError):
+            kept = session.ports.records.get("ConfigMap", cluster_copy.name(run)) is not None
+    return ways.ways(ways.of_lock(held, kept=kept, closed=closed), run, session.environment)
 
 
 def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, View]) -> RunningWorkload:

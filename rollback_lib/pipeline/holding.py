@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from rollback_lib.collectors.lock_reader import find
-from rollback_lib.core.errors import LockedError, LostError, RollbackError
+from rollback_lib.core.errors import FailedError, LockedError, LostError, RollbackError
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.lock import Claim, Held
 from rollback_lib.ports import ClusterRecords, Ports
@@ -30,6 +30,10 @@ def remove(records: ClusterRecords, application: str, mine: Callable[[Held], boo
         if records.delete(held.lease):
             return True
     return False
+
+
+def _is(held: Held, nonce: str) -> bool:
+    return held.claim is not None and held.claim.nonce == nonce
 
 
 class Holding:
@@ -141,20 +145,22 @@ class Holding:
             self._lease = held
 
     def release(self) -> None:
-        """Give the lock back. Another's stays as it is."""
+        """Give the lock back. Another's stays as it is. Raises FailedError where ours stays."""
         self._stop()
         nonce = self._claim.nonce
         with self._mutex:
             gone = self._lease is not None and self._ports.records.delete(self._lease.lease)
             self._lease = None
-        if not gone:
-            remove(self._ports.records, self._application, lambda h: h.claim is not None and h.claim.nonce == nonce)
+        if not gone and not remove(self._ports.records, self._application, lambda h: _is(h, nonce)):
+            held = find(self._ports.records, self._application)
+            if held is not None and _is(held, nonce):
+                raise FailedError(f"the lock of {self._application} could not be given back: somebody changes it.")
 
     def withdraw(self) -> bool:
         """Whether it is certain that a `take` without an answer has left nothing of ours."""
         nonce = self._claim.nonce
         with contextlib.suppress(RollbackError):
-            remove(self._ports.records, self._application, lambda h: h.claim is not None and h.claim.nonce == nonce)
+            remove(self._ports.records, self._application, lambda h: _is(h, nonce))
             return True
         return False
 

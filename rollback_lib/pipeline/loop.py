@@ -85,6 +85,8 @@ def advance(run: RunStore, ports: Ports, *, until: str = "document", only: str |
                 if stage.ID == document.ID:
                     beside.end()
                 _enter(stage, run, within, write, partial(beside.wait, stage.ID))
+                if stage.ID in (reopen.ID, retag.ID):
+                    write.all_is_done()
             except errors.LostError as error:
                 _see_traffic(run, ports, seen, error)
                 stands = run_record.stands(run)

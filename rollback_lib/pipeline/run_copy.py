@@ -23,9 +23,18 @@ class RunCopy:
         self._stored: Object | None = None
         self._is_new = False  # this process made it
 
-    def keep(self) -> None:
-        """Store the run as it is now. A cluster that does not take it costs only the copy, and that is said."""
-        packed = cluster_copy.pack({name: self._run.read(name) for name in self._run.files()})
+    def keep(self, *, first: bool = False) -> None:
+        """Store the run as it is now. A cluster that does not take it costs only the copy, and that is said.
+
+        ``first``: before the lock. Raises RefusedError where there is nothing left to store of the run directory then.
+        """
+        try:
+            names = self._run.files()
+            packed = cluster_copy.pack({name: self._run.read(name) for name in names})
+        except (RefusedError, OSError) as error:
+            if first:
+                raise RefusedError(str(error)) from error
+            return  # the directory is being taken away: the copy that is there is the better one
         if len(packed) > cluster_copy.LIMIT:
             return  # preflight has said so
         request = self._run.get(Request)

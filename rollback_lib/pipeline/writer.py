@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from typing import Final
 
-from rollback_lib.collectors import ledger
+from rollback_lib.collectors import as_planned, ledger
 from rollback_lib.collectors.outage import through
 from rollback_lib.core import errors
 from rollback_lib.core.images.reference import repository_of, tag_of
 from rollback_lib.core.kube.objects import Object, fingerprint
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import redact
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.changes import (
@@ -23,7 +25,7 @@ from rollback_lib.core.run.changes import (
     release_lock,
     take_lock,
 )
-from rollback_lib.core.run.journal import Mark, holds_lock, result_of
+from rollback_lib.core.run.journal import LOCK_RELEASED, Mark, holds_lock, result_of
 from rollback_lib.core.run.records import Request
 from rollback_lib.pipeline.holding import Holding
 from rollback_lib.pipeline.run_copy import RunCopy
@@ -51,7 +53,7 @@ class JournalledWriter:
         if isinstance(change, TakeLock):
             return self.hold()
         if isinstance(change, ReleaseLock):
-            return self.let_go()
+            return self.let_go(tags_follow=self._moves_tags())
         with self._lock:
             known = result_of(self._run.events(), change.key)
             if known is not None:
@@ -80,7 +82,7 @@ class JournalledWriter:
             if said := not_given_back(change, now):
                 self._ports.progress.say(f"  ! {said}")
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
-        if change.after and result["fingerprint"] != change.after:
+        if change.after and change.after not in (result["fingerprint"], as_planned.state(self._run, change.ref, now)):
             raise errors.FailedError(
                 f"{change.ref} was written, but is not what the plan says: another program changes it "
                 f"as it is stored. See `kubectl get {change.kind.lower()} {change.name} -o yaml`."
@@ -93,6 +95,8 @@ class JournalledWriter:
         except errors.LockedError as error:
             if not holds_lock(self._run.events()):
                 raise errors.LostError(f"another process has ended this run: {error}") from None
+            if not isinstance(error, errors.LostError):
+                self._run.append(Mark.SEEN, self._stage.ID, key=LOCK_RELEASED, what="the lock was taken away")
             raise
 
     def hold(self) -> Mapping[str, str]:
@@ -102,7 +106,12 @@ class JournalledWriter:
         change = take_lock(lock.name(self._run.get(Request).application))
         self._ports.clock.check()
         self._announce(change)
-        self._copy.keep()  # before the lock: a lock must never be there without what finishes its run
+        try:
+            self._copy.keep(first=True)  # before the lock: a lock must never be there without what finishes its run
+        except errors.RefusedError as error:
+            with contextlib.suppress(errors.RefusedError):
+                self._not_done(change, error)
+            raise
         try:
             over = self._holding.take()
         except _TOOK_NOTHING as error:
@@ -116,8 +125,8 @@ class JournalledWriter:
         self._run.append(Mark.DONE, self._stage.ID, **said)
         return {}
 
-    def let_go(self) -> Mapping[str, str]:
-        """Give the lock back, if this run has it."""
+    def let_go(self, *, tags_follow: bool = False) -> Mapping[str, str]:
+        """Give the lock back, if this run has it. Its copy goes with it, unless what is left to do needs none."""
         if not holds_lock(self._run.events()):
             return {}
         if self._holding.is_mine:
@@ -127,9 +136,22 @@ class JournalledWriter:
         change = release_lock(lock.name(self._run.get(Request).application))
         self._announce(change)
         through(self._ports, self._holding.release)
-        self._copy.remove(self._run.get(Request).undo)
+        if not tags_follow:
+            self._copy.remove(self._run.get(Request).undo)
         self._run.append(Mark.DONE, self._stage.ID, **_said(change))
+        if tags_follow:
+            self._copy.keep()
         return {}
+
+    def all_is_done(self) -> None:
+        """The run's tags are where they belong: nobody has to finish it any more."""
+        request = self._run.get(Request)
+        if self._moves_tags() and not holds_lock(self._run.events()):
+            self._copy.remove(request.undo)
+
+    def _moves_tags(self) -> bool:
+        plan = self._run.find(Plan)
+        return plan is not None and bool(plan.retag)
 
     def _announce(self, change: Change) -> None:
         self._run.append(Mark.ANNOUNCED, self._stage.ID, before=change.before, after=change.after, **_said(change))

@@ -7,7 +7,17 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.collectors import approval, closing, deploying, migrations, needs, orphans, permissions, remote_tags
+from rollback_lib.collectors import (
+    approval,
+    closing,
+    deploying,
+    lock_reader,
+    migrations,
+    needs,
+    orphans,
+    permissions,
+    remote_tags,
+)
 from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
@@ -65,7 +75,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     kinds = [k for k in dict.fromkeys([*_ALWAYS, *read, *named]) if k in (*WRITTEN, *_ALWAYS, *read)]
     snapshot, known = ports.cluster.snapshot(kinds, wanted), run.find(Looked) or Looked()
     place = request.target_environment.isolation
-    run.put(looked(snapshot, place, at=now, seq=len(run.events()), lock=known.lock))
+    run.put(looked(snapshot, place, at=now, seq=len(run.events()), before=known))
     accepted = frozenset(request.accept)
     refused: list[Refusal] = []
     warnings = [*ports.cluster.doubts(), *resolution.warnings, *images.warnings]
@@ -140,7 +150,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             bots=bots.every(run.get(Rewritten).bots, (obj for d in drafts for obj in (d.target, d.live))),
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, repository=repository, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
-            locked_by=known.lock, undoes=request.undo, undone_to=request.undo_release, beside=beside,
+            locked_by="" if request.take_over else known.lock, undoes=request.undo, undone_to=request.undo_release,
+            beside=beside, ends=bool(request.undo) and lock_reader.is_left(request.undo, request.application, ports),
             deploying=(*building(), *deploying.rollouts([d.live for d in drafts], snapshot, ports)),
         )
     )  # fmt: skip

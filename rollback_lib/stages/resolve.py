@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rollback_lib.collectors import lock_reader
-from rollback_lib.core.report.observation import Looked
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.releases import resolving, what_runs
@@ -18,7 +17,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Resolution:
 
     def look() -> Now:
         if not request.offline:
-            run.put(Looked(lock=lock_reader.by_another(request, ports)))  # first: nothing else matters then
+            seen, locked = lock_reader.by_another(request, ports)  # first: nothing else matters then
+            run.put(seen)
+            if locked:
+                raise locked
         now = what_runs.look(request, ports)
         run.put(now.live)  # at once: it is kept although no release can be gone back to
         return now

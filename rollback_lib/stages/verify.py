@@ -45,7 +45,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Verification:
     problems += [w.unproven for w in workloads if w.unproven and w.desired]
     if all_well(decide):
         live = as_planned.live(plan, ports)
-        problems += as_planned.differing(plan, live)
+        problems += as_planned.differing(run, plan, live)
         reached = reaching.look(run, ports, plan, live, rollouts.snapshot)
         (as_before if request.undo else problems).extend(c.text for c in reached if not c.good)
     checks = [*map(_rolled_out, workloads), *reached]

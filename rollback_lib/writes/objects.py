@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from rollback_lib.collectors import as_planned
 from rollback_lib.core.errors import StaleError
 from rollback_lib.core.kube.field_owners import Appliers, appliers
 from rollback_lib.core.kube.identity import ObjectRef
@@ -17,6 +18,7 @@ from rollback_lib.core.kube.objects import Object, fingerprint
 from rollback_lib.core.plan import leaving, undo
 from rollback_lib.core.plan.model import CREATE, Plan, PlannedObject
 from rollback_lib.core.run.changes import Change, CreateObject, DeleteObject, PatchObject
+from rollback_lib.core.run.journal import Mark
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.traffic import slots
 from rollback_lib.ports import Ports, RunStore, Writer
@@ -52,6 +54,11 @@ def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
         appliers=_appliers(run, planned.ref),
     )  # fmt: skip
+    if any(e.mark is Mark.ANNOUNCED and e.key == planned.change_key for e in run.events()):
+        # it was begun before: done, maybe, and somebody has put a label on it since
+        live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.ref)
+        if live is not None and as_planned.state(run, planned.ref, live) == planned.after:
+            change = msgspec.structs.replace(change, after=fingerprint(slots.as_open(live)))
     if planned.kind not in slots.CLOSABLE or not run.get(Plan).isolation.closes:
         return change
     live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.ref)

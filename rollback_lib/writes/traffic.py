@@ -12,7 +12,7 @@ from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.kube.objects import kind_of, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.run.journal import OPENS, RECORDS, Mark, closed_targets, traffic_key, unconfirmed
+from rollback_lib.core.run.journal import CLOSES, GONE, OPENS, RECORDS, Mark, closed_targets, traffic_key, unconfirmed
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.core.traffic.isolation import Target
@@ -51,6 +51,12 @@ def _open(run: RunStore, ports: Ports, write: Writer, target: Target) -> None:
         if live is not None and key in {e.key for e in unconfirmed(run.events())}:
             write.do(isolation.opening_change(live, key=key)[0])  # by us, when we died: confirmed, and that is all
         elif target in still_closed(run, run.get(Plan)):
+            if live is None:
+                found_gone(run, target, _OPENING)
+                raise FailedError(
+                    f"{what}, which this run has closed, is gone: nobody gets in there. Make it again, from its "
+                    f"manifest; then `rollback resume`."
+                )
             found_open(run, target, _OPENING, f"{what} was opened by somebody else.")
         return
     if undone := slots.undone(live, target.ref):
@@ -79,6 +85,12 @@ def found_open(run: RunStore, target: Target, stage: str, said: str) -> None:
     run.append(Mark.SEEN, stage, key=key, what=said)
 
 
+def found_gone(run: RunStore, target: Target, stage: str) -> None:
+    """Keep in the journal that a target is not there: it is not open with that."""
+    key = f"{GONE}/{target.kind.lower()}/{target.name}"
+    run.append(Mark.SEEN, stage, key=key, what=f"{target.ref} is gone", subject=str(target.ref))
+
+
 def _take_page_away(run: RunStore, ports: Ports, write: Writer) -> None:
     """By uid: what is there of it, and what this run was about to delete when it died."""
     request = run.get(Request)
@@ -105,14 +117,24 @@ def tidy(ports: Ports, write: Writer, plan: Plan) -> None:
 
 
 def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Sequence[str]:
-    """What this run has closed and somebody else opened, in sentences; the journal keeps that it is open."""
-    targets = still_closed(run, plan)
+    """What this run has closed and somebody else opened or deleted, in sentences; the journal keeps what it is now.
+
+    What this run was about to close or to open when it died is not looked at: its turn comes.
+    """
+    begun = {e.key.rpartition("/")[0] for e in unconfirmed(run.events())}
+    targets = [
+        t for t in still_closed(run, plan) if not begun & {f"{w}/{t.kind.lower()}/{t.name}" for w in (CLOSES, OPENS)}
+    ]
     if not targets:
         return ()
     snapshot = look(ports, targets)
     said = []
     for target in targets:
-        if undone := slots.undone(snapshot.get(target.ref), target.ref):
+        live = snapshot.get(target.ref)
+        if undone := slots.undone(live, target.ref):
             said.append(undone)
-            found_open(run, target, stage, undone)
+            if live is None:
+                found_gone(run, target, stage)
+            else:
+                found_open(run, target, stage, undone)
     return said

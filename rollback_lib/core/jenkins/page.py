@@ -20,7 +20,8 @@ from rollback_lib.core.report.page import is_http
 from rollback_lib.core.report.words import LANGUAGES, Pair, words
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request, Verification
-from rollback_lib.core.run.ways_on import Way, of_its_own, ways_on
+from rollback_lib.core.run import ways
+from rollback_lib.core.run.ways import Left, Way
 
 FILE: Final = "report/jenkins.txt"
 PLAN_FILE: Final = "report/plan.txt"
@@ -96,12 +97,13 @@ _LINES: Final[dict[str, Pair]] = {
     "refused": ("It did not begin ({code}). Nothing was changed.", "No empezó ({code}). No se ha cambiado nada."),
     "asked": ("Asked for: {asked}", "Se pidió: {asked}"),
 }  # fmt: skip
-_WAYS: Final[dict[Way, Pair]] = {
-    Way.RESUME: ("resume (finishes it)", "resume (la termina)"),
-    Way.UNDO: ("undo (goes back to the state before it)", "undo (vuelve al estado anterior)"),
-    Way.REOPEN: ("reopen traffic (only opens it)", "reopen traffic (solo abre el tráfico)"),
-    Way.ROLL_BACK: ("roll back (anew, once the cause is mended)", "roll back (de nuevo, ya sin la causa)"),
-    Way.FREE: ("free the lock (if nobody works there any more)", "free the lock (si ya nadie trabaja ahí)"),
+_WAYS: Final[dict[str, Pair]] = {  # by the command that ACTION stands for
+
+    ways.RESUME: ("resume (finishes it)", "resume (la termina)"),
+    ways.UNDO: ("undo (goes back to the state before it)", "undo (vuelve al estado anterior)"),
+    ways.REOPEN: ("reopen traffic (only opens it)", "reopen traffic (solo abre el tráfico)"),
+    ways.RUN: ("roll back (anew, once the cause is mended)", "roll back (de nuevo, ya sin la causa)"),
+    ways.UNLOCK: ("free the lock (if nobody works there any more)", "free the lock (si ya nadie trabaja ahí)"),
 }
 
 
@@ -179,18 +181,20 @@ def _next(plan: Plan | None, ending: Ending, at: int) -> Iterator[str]:
     """Why it ended so, and what to choose next."""
     for line in ending.error.splitlines()[:_WHY] if ending.code != EXIT_DONE else ():
         yield f"✗ {line}"
-    if ways := ways_on(ending, undoes=bool(plan and plan.undoes)):
-        yield _ways(ways, at)
+    if said := _ways(ways_on(ending, plan), at):
+        yield said
 
 
 def _died(plan: Plan | None, at: int) -> Iterator[str]:
     """For a page that nobody writes again."""
-    ways = of_its_own(undoes=bool(plan and plan.undoes))
-    yield _LINES["died"][at].format(ways=_ways(ways, at))
+    left = Left.UNDOING if plan and plan.undoes else Left.DEAD
+    yield _LINES["died"][at].format(ways=_ways(ways.ways(left, plan.run if plan else ""), at))
 
 
-def _ways(ways: Sequence[Way], at: int) -> str:
-    return _LINES["ways"][at].format(ways=", ".join(_WAYS[way][at] for way in ways))
+def _ways(found: Sequence[Way], at: int) -> str:
+    """What ACTION can do of these; empty where it can do none."""
+    words = [_WAYS[way[0]][at] for way in found if way[0] in _WAYS]
+    return _LINES["ways"][at].format(ways=", ".join(words)) if words else ""
 
 
 def _below(request: Request, plan: Plan | None, at: int, *, key: str, deploy_url: str) -> Iterator[str]:

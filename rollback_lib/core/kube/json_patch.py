@@ -134,6 +134,16 @@ def of_content(operations: Sequence[Operation]) -> list[Operation]:
     return [o for o in operations if o.op != "test" or o.path not in _OF_STATE]
 
 
+def labels_in(operations: Sequence[Operation]) -> frozenset[str]:
+    """The labels of the object itself that the operations speak of."""
+    found: set[str] = set()
+    for operation in operations:
+        way = [p.replace("~1", "/").replace("~0", "~") for p in operation.path.split("/")[1:]]
+        if way[:2] == ["metadata", "labels"]:
+            found |= {way[2]} if way[2:] else {*operation.value} if isinstance(operation.value, Mapping) else set()
+    return frozenset(found)
+
+
 def _at(obj: Any, place: Sequence[str]) -> Any:
     for part in place:
         obj = obj.get(part) if isinstance(obj, Mapping) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from rollback_lib.core.kube.identity import ContainerRef, ObjectRef
@@ -164,6 +164,14 @@ def fingerprint(obj: Mapping[str, Any] | None) -> str:
     What the server chooses by itself does not count: a Service that is created gets another address than its dry run.
     """
     return hashlib.sha256(canonical(_chosen(decided(obj)))).hexdigest() if obj else ""
+
+
+def without_labels(obj: Mapping[str, Any] | None, beyond: Collection[str]) -> Object | None:
+    """The object without the labels that are not among these: those that somebody has put on it meanwhile."""
+    labels = ((obj or {}).get("metadata") or {}).get("labels") or {}
+    if obj is None or not labels.keys() - set(beyond):
+        return None if obj is None else dict(obj)
+    return {**obj, "metadata": {**obj["metadata"], "labels": {k: v for k, v in labels.items() if k in beyond}}}
 
 
 def _chosen(obj: Object) -> Object:

@@ -212,6 +212,7 @@ class Plan(Record, frozen=True, kw_only=True):
     beside: tuple[str, ...] = ()  # what runs the team's images and cannot be put back, in no manifest; accepted
     undoes: str = ""  # the run that is undone
     undone_to: str = ""  # the release that ran before it
+    ends: bool = False  # the run that is undone has the lock, or its copy is there: it is over with this one
     locked_by: str = ""  # who else held the lock, in words
     deploying: tuple[Deploying, ...] = ()  # what would overwrite this, and what could not be looked at; no decision
     hash: str = ""
@@ -219,7 +220,7 @@ class Plan(Record, frozen=True, kw_only=True):
     @property
     def writes(self) -> bool:
         """Whether anything is to be changed at all."""
-        return self.changes_shop or bool(self.retag)
+        return self.changes_shop or bool(self.retag) or self.ends
 
     @property
     def changes_shop(self) -> bool:

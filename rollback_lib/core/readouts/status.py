@@ -17,8 +17,10 @@ from rollback_lib.core.redact import redact
 from rollback_lib.core.releases.current import MutableTag
 from rollback_lib.core.releases.matching import MIXED
 from rollback_lib.core.releases.tags import ReleaseRef
+from rollback_lib.core.run import ways
 from rollback_lib.core.run.journal import UNKNOWN, Ending
 from rollback_lib.core.run.records import CheckResult, Request, WorkloadState
+from rollback_lib.core.run.ways import Way
 from rollback_lib.core.wording import wrapped
 
 _DIGITS: Final = 12  # of a digest, for people; `--output json` has it whole
@@ -100,6 +102,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[str, ...] = ()  # what is closed, since when and by which run
     smoke: tuple[CheckResult, ...] = ()  # one try each; ``kind`` not-asked says nothing of the service
     lock: str = ""  # who holds it, in words; empty: it is free
+    next: tuple[Way, ...] = ()  # the commands that end what a run or a deploy has left, the first one first
 
 
 def last_run(request: Request, ending: Ending) -> LastRun:
@@ -138,6 +141,8 @@ def _lines(status: Status) -> Iterator[str]:
     yield from wrapped(_last(status.last_run), "  last run  ")
     if status.lock:
         yield from wrapped(f"LOCKED by {status.lock}", "  lock      ")
+    if status.next:
+        yield from wrapped(f"{ways.text(status.next)}.", "  next      ")
     yield ""
     for workload in sorted(status.workloads, key=lambda w: w.is_well or w.is_off):
         yield from _workload(workload)

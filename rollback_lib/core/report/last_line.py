@@ -10,9 +10,10 @@ from rollback_lib.core.plan import orphans
 from rollback_lib.core.plan.model import DELETE, Plan
 from rollback_lib.core.plan.text import left_tag, mutable_warning, undone
 from rollback_lib.core.report import observation
-from rollback_lib.core.run.journal import Ending
+from rollback_lib.core.run import ways
+from rollback_lib.core.run.journal import CLOSED, Ending
 from rollback_lib.core.run.records import Verification
-from rollback_lib.core.run.ways_on import Way, ways_on
+from rollback_lib.core.run.ways import Left, Way
 from rollback_lib.core.wording import counted, some
 
 _BEGINS: Final = {
@@ -23,7 +24,6 @@ _BEGINS: Final = {
     errors.EXIT_BUG: "This is a bug of rollback (70); the traceback is in the run directory.",
     errors.EXIT_USAGE: "The request is wrong (2).",
 }  # how the line begins where the code alone says it
-_GOES: Final = {Way.RESUME: "`rollback resume {run}` goes on", Way.UNDO: "`rollback undo {run}` goes back"}
 
 
 def last_line(ending: Ending, plan: Plan | None, verification: Verification | None, seconds: float) -> str:
@@ -37,6 +37,7 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         changed += f", and it is not certain whether this was done: {', '.join(ending.unclear[:3])}"
     if ending.missing:
         changed += f". MISSING: {', '.join(ending.missing)}, deleted to be made again and not made again"
+    took = f" in {seconds:.0f} s" if seconds >= 0 else ""  # the clocks of two machines may differ
     traffic = observation.of_traffic(ending, plan.environment if plan else "")
     only_tags = ending.stage in ("reopen", "retag") and ending.code != errors.EXIT_BUG
     only_tags = only_tags and not ending.locked and bool(plan and plan.retag)
@@ -48,9 +49,9 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         if not ending.changed:
             said = f"Nothing to do: {_runs(plan, verification)} {changed}; {traffic}."
         elif plan.undoes:
-            said = f"Undone in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
+            said = f"Undone{took}: {_runs(plan, verification, ' again')} {changed}; {traffic}."
         else:
-            said = f"Done in {seconds:.0f} s: {_runs(plan, verification, ' again')} {changed}; {traffic}."
+            said = f"Done{took}: {_runs(plan, verification, ' again')} {changed}; {traffic}."
     elif ending.code == errors.EXIT_DONE:
         said = f"{'So far done' if ending.touched else 'Only looked'}. {changed}; {traffic}."
     elif ending.code in _BEGINS:
@@ -61,9 +62,14 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         said = f"FAILED in {ending.stage} ({ending.code}). {changed}; {traffic}."
     if ending.locked_by and ending.code != errors.EXIT_LOCKED:
         said += f" LOCKED by {ending.locked_by}."
-    if ending.locked and plan is not None:
-        ways = [_GOES[way].format(run=plan.run) for way in ways_on(ending, undoes=bool(plan.undoes))]
-        said += f" The lock stays: {', '.join(ways)}."
+    if plan is not None and plan.ends and ending.code == errors.EXIT_DONE and not ending.touched:
+        said += f" Run {plan.undoes} is over, and has no lock any more."
+    if ending.locked:
+        said += " The lock stays:"
+    elif ending.lock_lost:
+        said += " The lock was taken away from this run:"
+    if on := ways.text(ways_on(ending, plan)):
+        said += f" {on}."
     if plan is None or ending.code not in (errors.EXIT_DONE, errors.EXIT_FAILED_OPEN, errors.EXIT_FAILED_CLOSED):
         return [said]
     warning = mutable_warning(plan, ending.other_tags)
@@ -75,6 +81,19 @@ def _sentences(ending: Ending, plan: Plan | None, verification: Verification | N
         *undone(plan),
         *map(left_tag, ending.left_tags),
     ]
+
+
+def ways_on(ending: Ending, plan: Plan | None) -> tuple[Way, ...]:
+    """What leads on from how a run ended, first what is best; none where nothing is to be ended."""
+    if ending.locked and plan is not None:
+        shut = Left.SHUT if ending.traffic == CLOSED and not ending.gone else Left.DEAD
+        return ways.ways(Left.UNDOING if plan.undoes else shut, plan.run)
+    if ending.lock_lost and plan is not None:
+        left = Left.CLOSED if ending.traffic == CLOSED else Left.ABANDONED if ending.touched else Left.UNTOUCHED
+        return ways.ways(left, plan.run)
+    if ending.left is not Left.FREE:
+        return ways.ways(ending.left, ending.holder)
+    return ways.ways(Left.CLOSED) if ending.traffic == CLOSED and ending.closed_by else ()
 
 
 def _stays(plan: Plan) -> str:

@@ -19,8 +19,20 @@ from rollback_lib.core.kube.objects import name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.record import Record
-from rollback_lib.core.run.journal import CLOSED, OPEN, UNKNOWN, Ending, Event, closed_targets, ending, opened_targets
+from rollback_lib.core.run.journal import (
+    CLOSED,
+    LOCK_TAKEN,
+    OPEN,
+    UNKNOWN,
+    Ending,
+    Event,
+    Mark,
+    closed_targets,
+    ending,
+    opened_targets,
+)
 from rollback_lib.core.run.records import Verification
+from rollback_lib.core.run.ways import Left
 from rollback_lib.core.settings.model import Isolation
 from rollback_lib.core.traffic import slots
 from rollback_lib.core.wording import some
@@ -49,7 +61,8 @@ class Looked(Record, frozen=True, kw_only=True):
     """One look at traffic and at the lock. ``why``: nobody can tell how traffic is; empty where it was seen.
 
     ``aside``: kinds that nobody may list and nothing of this environment closes. ``seq``: how many lines the journal
-    had then; what the run did itself comes after. ``lock``: who else holds it, in words.
+    had then; what the run did itself comes after. ``lock``: who else holds it, in words; ``left`` and ``holder`` as
+    `core.run.ways` has them.
     """
 
     at: str = ""
@@ -58,6 +71,8 @@ class Looked(Record, frozen=True, kw_only=True):
     aside: tuple[str, ...] = ()
     seq: int = 0
     lock: str = ""
+    left: Left = Left.FREE
+    holder: str = ""
 
     @property
     def traffic(self) -> str:
@@ -78,18 +93,21 @@ def closed(snapshot: Snapshot) -> tuple[Closed, ...]:
     return tuple(found)
 
 
-def looked(snapshot: Snapshot, settings: Isolation, *, at: str, seq: int, lock: str) -> Looked:
-    """What a snapshot of `slots.CLOSABLE` tells of traffic."""
+def looked(snapshot: Snapshot, settings: Isolation, *, at: str, seq: int, before: Looked | None = None) -> Looked:
+    """What a snapshot of `slots.CLOSABLE` tells of traffic. ``before``: what was seen of the lock stays."""
     unread = [kind for kind in slots.CLOSABLE if kind in snapshot.refused and kind not in snapshot.unserved]
     needed = [kind for kind in unread if kind in ("Service", *slots.KINDS_OF.get(settings.mode, ()))]
     why = "; ".join(snapshot.refused[kind] for kind in needed)
-    return Looked(at=at, closed=closed(snapshot), why=why, aside=tuple(unread), seq=seq, lock=lock)
+    was = before or Looked()
+    return msgspec.structs.replace(was, at=at, closed=closed(snapshot), why=why, aside=tuple(unread), seq=seq)
 
 
 def how_it_stands(events: Sequence[Event], seen: Looked | None) -> Ending:
     """The run's ending by its journal, with traffic as it was seen; what this run did since is taken into account."""
     found, seen = ending(events), seen or Looked()
-    found = msgspec.structs.replace(found, locked_by=seen.lock)
+    took = any(e.key == LOCK_TAKEN and e.mark is Mark.DONE for e in events)
+    if not took:  # what it took over is its own
+        found = msgspec.structs.replace(found, locked_by=seen.lock, left=seen.left, holder=seen.holder)
     if found.traffic == CLOSED:
         return found
     since = [e for e in events if e.seq >= seen.seq]
@@ -137,6 +155,8 @@ def is_answered(events: Sequence[Event], seen: Looked | None) -> bool:
 
 def of_traffic(stands: Ending, environment: str) -> str:
     """How traffic is, in a few words."""
+    if stands.gone:
+        return f"TRAFFIC IS CLOSED: {some(stands.gone)} is gone, and nobody gets in there until it is made again"
     if stands.traffic == CLOSED:
         by = f" by {some(stands.closed_by)}" if stands.closed_by else ""
         where = f" -e {environment}" if environment else ""

@@ -10,6 +10,7 @@ import msgspec
 
 from rollback_lib.core import errors
 from rollback_lib.core.kube.kinds import as_written
+from rollback_lib.core.run.ways import Left
 
 # The keys of the lock's changes: they are in the journal like all others, and change nothing of the shop's.
 LOCK_TAKEN: Final = "lock/take"
@@ -26,9 +27,10 @@ PAGES: Final = "page"  # how the keys of changes to our maintenance page begin; 
 OPEN: Final = "open"
 CLOSED: Final = "closed"
 UNKNOWN: Final = "unknown"
-# How the keys of changes to traffic begin.
+# How the keys of changes to traffic begin; GONE: what was closed and is not there any more.
 CLOSES: Final = "close"
 OPENS: Final = "open"
+GONE: Final = "gone"
 
 
 class Mark(enum.StrEnum):
@@ -76,6 +78,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     traffic: str = UNKNOWN  # open | closed | unknown; open only where it was seen (`core.report.observation`)
     closed_by: tuple[str, ...] = ()  # who else has closed it, and since when
     locked_by: str = ""  # who else held the lock when that was looked at, in words
+    left: Left = Left.FREE  # how that one was left, and who it is
+    holder: str = ""
     traffic_why: str = ""  # why it is not known, or what was not looked at
     changed: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
@@ -85,6 +89,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     stage: str = ""  # where it failed
     finished: bool = False
     locked: bool = False  # the run still holds the lock
+    lock_lost: bool = False  # it was taken away from the run
+    gone: tuple[str, ...] = ()  # closed by this run, and not there any more
     moved_tags: tuple[str, ...] = ()
     left_tags: tuple[str, ...] = ()
     unclear_tags: tuple[str, ...] = ()
@@ -102,8 +108,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def done_stages(events: Sequence[Event]) -> frozenset[str]:
-    """The stages that have ended well."""
-    return frozenset(e.stage for e in events if e.mark is Mark.STAGE_DONE)
+    """The stages that have ended well. Closing is to be done again where what was closed was found open before the
+    change that it was closed for had ended."""
+    done = {e.stage for e in events if e.mark is Mark.STAGE_DONE}
+    if "apply" not in done:
+        closed = max((n for n, e in enumerate(events) if (e.mark, e.stage) == (Mark.STAGE_DONE, "isolate")), default=0)
+        if any(e.mark is Mark.SEEN and e.key.startswith(f"{OPENS}/") for e in events[closed:]):
+            done.discard("isolate")
+    return frozenset(done)
 
 
 def result_of(events: Sequence[Event], key: str) -> Mapping[str, str] | None:
@@ -117,9 +129,15 @@ def holds_lock(events: Sequence[Event]) -> bool:
     for event in events:
         if event.key == LOCK_TAKEN:
             taken, maybe = taken or event.mark is Mark.DONE, event.mark is Mark.ANNOUNCED
-        elif event.key == LOCK_RELEASED and event.mark is Mark.DONE:
+        elif event.key == LOCK_RELEASED and event.mark in (Mark.DONE, Mark.SEEN):
             taken = maybe = False
     return taken or maybe
+
+
+def lost_lock(events: Sequence[Event]) -> bool:
+    """Whether the lock was found to have been taken away from the run, and it has not taken it again."""
+    last = next((e for e in reversed(events) if e.key in _LOCK and e.mark in (Mark.DONE, Mark.SEEN)), None)
+    return last is not None and last.mark is Mark.SEEN
 
 
 def unconfirmed(events: Sequence[Event]) -> tuple[Event, ...]:
@@ -179,6 +197,8 @@ def ending(events: Sequence[Event]) -> Ending:
         stage=failed.stage if failed else "",
         finished="document" in done_stages(events),
         locked=holds_lock(events),
+        lock_lost=lost_lock(events),
+        gone=_gone(events),
         missing=_missing(events),
         moved_tags=_tags(e for e in last.values() if e.mark is Mark.DONE),
         unclear_tags=_tags(e for e in last.values() if e.mark is Mark.ANNOUNCED),
@@ -188,7 +208,8 @@ def ending(events: Sequence[Event]) -> Ending:
 
 def traffic_key(what: str, kind: str, name: str, events: Sequence[Event]) -> str:
     """The key of closing or opening one object: another one each time that it was opened again in between."""
-    times = sum(e.mark is Mark.DONE and e.key.startswith(f"{OPENS}/{kind.lower()}/{name}/") for e in events)
+    opened = f"{OPENS}/{kind.lower()}/{name}/"
+    times = sum(e.mark in (Mark.DONE, Mark.SEEN) and e.key.startswith(opened) for e in events)
     return f"{what}/{kind.lower()}/{name}/{times + 1}"
 
 
@@ -248,6 +269,13 @@ def closed_targets(events: Sequence[Event]) -> tuple[str, ...]:
         ):
             closed.pop(target, None)
     return tuple(closed)
+
+
+def _gone(events: Sequence[Event]) -> tuple[str, ...]:
+    """What is closed by the journal and was found not to be there, as ``Kind/name``."""
+    closed = closed_targets(events)
+    found = {e.key: e.subject for e in events if e.mark is Mark.SEEN and e.key.startswith(f"{GONE}/")}
+    return tuple(subject for key, subject in found.items() if key.removeprefix(f"{GONE}/") in closed)
 
 
 def opened_targets(events: Sequence[Event]) -> frozenset[str]:

@@ -57,6 +57,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     objects: tuple[tuple[str, Is], ...] = ()  # (the key of its change, how it is)
     closed: bool = False
     undoes: bool = False  # it undoes another run
+    tags: bool = False  # registry tags are still to be moved
 
     def those(self, *states: Is) -> tuple[str, ...]:
         return tuple(key for key, state in self.objects if state in states)
@@ -68,7 +69,7 @@ def standing(run: str, events: Sequence[Event], seen: Circumstances, *, approved
     if has is _Lock.UNDONE:
         return Standing.ABANDONED
     if has is _Lock.GIVING_BACK or (has is _Lock.GIVEN_BACK and touched):
-        return Standing.OVER
+        return Standing.OUTDATED if seen.tags and (seen.later or seen.those(Is.OTHER)) else Standing.OVER
     if seen.held is not None and seen.held.is_of(lock.RUN, run):
         done = {e.key for e in events if e.mark is Mark.DONE}
         passed = any(key in done for key in seen.those(Is.BEFORE))
@@ -101,6 +102,11 @@ class _Lock(enum.Enum):
 def has_begun(events: Sequence[Event]) -> bool:
     """Whether by its journal the run has the lock, may have it, or had it: the cluster says if it may go on."""
     return _lock_by(events) is not _Lock.NONE
+
+
+def is_undone(events: Sequence[Event]) -> bool:
+    """Whether another run has ended this one, and its journal says so."""
+    return _lock_by(events) is _Lock.UNDONE
 
 
 def _lock_by(events: Sequence[Event]) -> _Lock:
@@ -143,10 +149,11 @@ def refusal(
     stands = ending(events)
     why = _why(standing, run, events, seen)
     traffic = " Traffic is closed by it: `rollback reopen` opens it." if stands.traffic == CLOSED or seen.closed else ""
+    tags = ", and `rollback retag` moves tags to what runs" if seen.tags else ""
     undo = f", or back to the state before it with `rollback undo {run}`" if stands.touched and not seen.undoes else ""
     return Refusal(
         f"run {run} does not go on: {why}.{traffic}",
-        fix=f"Look with `rollback status`; then a new run, `rollback run`{undo}.",
+        fix=f"Look with `rollback status`; then a new run, `rollback run`{undo}{tags}.",
         reason=Reason.RUN_IS_OVER,
         subject=run,
         facts=(standing,),

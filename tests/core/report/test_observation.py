@@ -76,11 +76,11 @@ def test_a_look_says_what_the_objects_say(
     objects: dict[str, Object], refused: dict[str, str], mode: str, said: str
 ) -> None:
     snapshot = Snapshot({kind: {o["metadata"]["name"]: o} for kind, o in objects.items()}, refused)
-    seen = looked(snapshot, Isolation(mode=mode, targets=("web",) if mode != "none" else ()), at="", seq=0, lock="")
+    seen = looked(snapshot, Isolation(mode=mode, targets=("web",) if mode != "none" else ()), at="", seq=0)
     assert of_traffic(how_it_stands((), seen), "prod").startswith(said)
 
 
 def test_a_kind_that_the_cluster_does_not_serve_closes_nothing() -> None:
     snapshot = Snapshot({}, {"HTTPRoute": "not served"}, frozenset({"HTTPRoute"}))
-    seen = looked(snapshot, Isolation(mode="ingress", targets=("web",)), at="", seq=0, lock="")
+    seen = looked(snapshot, Isolation(mode="ingress", targets=("web",)), at="", seq=0)
     assert of_traffic(how_it_stands((), seen), "") == "traffic is open"

@@ -1,7 +1,7 @@
 """Killed at any moment, a run is finished by `resume` as if nothing had happened, with its directory and without it.
 
-One undisturbed run; after each event of its journal and after each of its writes, the pair (run directory, cluster) is
-kept. That pair is what a process that is killed there leaves behind.
+One undisturbed run, or undo; after each event of its journal and after each of its writes, the pair (run directories,
+cluster) is kept. That pair is what a process that is killed there leaves behind.
 
 `make test` resumes a few of these points, `make test-all` each of them in both ways. `make test-faults` draws a sample
 that has every two of mark, stage, what is written, way and story that occur together.
@@ -22,7 +22,7 @@ import pytest
 
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.run.records import Request
-from rollback_lib.operations import resume
+from rollback_lib.operations import reopen, resume, undo
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
 from rollback_lib.pipeline import holding, loop
@@ -32,7 +32,7 @@ from tests.pairs import pairs, sample
 from tests.sandbox_shop import QuickClock, SandboxShop, TellingDirectory, sandbox_shop, told
 
 pytestmark = pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("git")), reason="needs kubectl and git")
-RUN = "run-1"
+RUN, UNDO = "run-1", "undo-1"
 
 
 class Action(NamedTuple):
@@ -57,6 +57,7 @@ class Point:
 @dataclass(frozen=True)
 class Story:
     name: str
+    run: str
     shop: SandboxShop
     points: tuple[Point, ...]
     before: dict[str, Any]
@@ -70,6 +71,7 @@ STEP = 4 if FAULTS == "all" else 40
 
 ISOLATION = {
     "open": "",
+    "undo": "",  # of a run that had ended well
     "closed": "{mode: service, targets: [user-service], default: true, maintenance: {image: "
     f"{ORGANIZATION}/cloud-config:prod}}}}",
 }
@@ -88,7 +90,8 @@ _CLOSED = (
     *_writes("isolate", "page", "act"), *_writes("isolate", "close", "act"), *_writes("reopen", "open", "act"),
     *_writes("reopen", "page", "act"),
 )  # fmt: skip
-ACTIONS = {"open": _ALWAYS, "closed": (*_ALWAYS, *_CLOSED)}
+_NO_RECORD = tuple(a for a in _ALWAYS if a.what != "record")  # what an undo brings back proves nothing of a release
+ACTIONS = {"open": _ALWAYS, "undo": _NO_RECORD, "closed": (*_ALWAYS, *_CLOSED)}
 TABLE = tuple((story, action, way) for story, known in ACTIONS.items() for action in known for way in (True, False))
 
 
@@ -116,24 +119,30 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("kill-points")
     with sandbox_shop(folder / "shop") as shop:
         shop.isolate(ISOLATION[request.param])
+        of, name = None, RUN
+        if request.param == "undo":
+            of, name = shop.open(RUN), UNDO
+            with shop.world() as ports:
+                assert operation.execute(of, ports).ending.code == 0
         before, points, one_at_a_time = shop.objects(), list[Point](), threading.RLock()
 
         def keep(name: str) -> None:
             with one_at_a_time:  # evidence is saved beside
                 place = folder / f"point-{len(points):03}"
                 # first the directory: the cluster may be ahead of the journal, and never the other way round
-                shutil.copytree(shop.directory(RUN), place, ignore=shutil.ignore_patterns("*.tmp"))
+                shutil.copytree(shop.directory(""), place, ignore=shutil.ignore_patterns("*.tmp"))
                 ours = [p.action for p in points if p.action.stage not in loop.IN_BACKGROUND]
                 action = _action(name, ours[-1] if ours else Action("", ""))
                 points.append(Point(name, action, place, shop.sandbox.snapshot(), tuple(shop.records())))
 
-        shop.open(RUN)
-        run = TellingDirectory(shop.directory(RUN), keep)
+        asked = shop.request(name)
+        shop.runs().new(undo.request(asked, of) if of else asked)
+        run = TellingDirectory(shop.directory(name), keep)
         with shop.world(acts=told(keep, "act"), records=told(keep, "put", "delete")) as ports:
-            outcome = operation.execute(run, ports)
+            outcome = undo.undo(run, of, ports) if of else operation.execute(run, ports)
         assert outcome.ending.code == 0, outcome.ending
         assert shop.records() == []
-        yield Story(request.param, shop, tuple(points), before, shop.objects(), outcome.text)
+        yield Story(request.param, name, shop, tuple(points), before, shop.objects(), outcome.text)
 
 
 def _action(name: str, before: Action) -> Action:
@@ -144,16 +153,22 @@ def _action(name: str, before: Action) -> Action:
     return Action(mark, stage, key[0].partition("/")[0] if key else "")
 
 
-def resumed(story: Story, point: Point, *, directory: bool) -> Outcome | None:
-    """What `rollback resume` makes of it, two minutes later; None where there is nothing to resume."""
+def resumed(story: Story, point: Point, *, directory: bool, opened: bool = False) -> Outcome | None:
+    """What `rollback resume` makes of it, two minutes later; None where there is nothing to resume. ``opened``: after
+    somebody has opened traffic by hand."""
     shop = story.shop
     shop.reset()
     shop.sandbox.restore(point.cluster)
     if directory:
-        shutil.copytree(point.directory, shop.directory(RUN))
+        shutil.copytree(point.directory, shop.directory(""))
     with shop.world(clock=QuickClock(ahead=120)) as ports:
-        run = resume.find(shop.session(ports), "")
-        return resume.resume(run, ports) if run is not None else None
+        runs = shop.runs()
+        made = shop.session(ports, runs)
+        if opened:
+            assert reopen.reopen(made, yes=True).code == 0
+            runs.close()
+        run = resume.find(made, "")
+        return resume.resume(run, ports, of=resume.undone_by(made, run)) if run is not None else None
 
 
 @pytest.mark.inventory
@@ -177,6 +192,19 @@ def test_resumed_with_its_directory_every_point_ends_as_if_nothing_had_happened(
         else:
             assert outcome.ending.code == 0, f"{point.name}: {outcome.ending}"
             assert outcome.text.split(": ", 1)[1] == story.text.split(": ", 1)[1], point.name
+        assert story.shop.objects() == story.after, point.name
+        assert story.shop.records() == [], point.name
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_opened_by_hand_and_then_resumed_every_point_ends_as_if_nothing_had_happened(story: Story, part: int) -> None:
+    if story.name != "closed":
+        return
+    shut = [p for p in story.points if p.action.stage in ("isolate", "apply", "verify", "reopen")]
+    for point in shut[part :: max(STEP, 8)]:
+        outcome = resumed(story, point, directory=True, opened=True)
+        assert outcome is not None, point.name
+        assert (outcome.ending.code, outcome.ending.traffic) == (0, "open"), f"{point.name}: {outcome.ending}"
         assert story.shop.objects() == story.after, point.name
         assert story.shop.records() == [], point.name
 
@@ -217,7 +245,7 @@ def test_a_run_that_was_unlocked_goes_on_only_where_nothing_is_left_to_change_or
             else:
                 said = ""
             refused += bool(said)
-            assert not said or RUN in said
+            assert not said or story.run in said
             assert not said or shop.objects() == there, f"{point.name}: {said}"
             if not said:
                 assert outcome is None or outcome.ending.code == 0, f"{point.name}: {outcome}"
@@ -230,9 +258,9 @@ def test_what_is_in_the_cluster_holds_no_secret_objects(story: Story) -> None:
     story.shop.reset()
     story.shop.sandbox.restore(kept[-1].cluster)
     with story.shop.world() as ports:
-        copy = resume.find(story.shop.session(ports), RUN)
+        copy = resume.find(story.shop.session(ports), story.run)
     assert copy is not None
-    assert copy.get(Request).run == RUN
+    assert copy.get(Request).run == story.run
     for name in copy.files():
         assert b'"kind":"Secret"' not in copy.read(name).replace(b" ", b"")
         assert b"kind: Secret" not in copy.read(name)

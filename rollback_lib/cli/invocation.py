@@ -70,7 +70,7 @@ def new_run(session: Session, values: Mapping[str, Any], *, dry_run: bool = Fals
     request = new_request(session, values, dry_run=dry_run)
     run = session.runs.new(request, str(values.get("run_dir") or place))
     if not place:
-        operation.asked_again(run, request)
+        operation.asked_again(run, request, own=session.runs.is_own(run))
     return run
 
 

@@ -21,6 +21,6 @@ def command(values: dict[str, Any], run_id: str) -> int:
         of = undo.find(session, run_id)
         request = undo.request(invocation.new_request(session, values), of)
         run = session.runs.new(request, str(values.get("run_dir") or ""))
-        operation.asked_again(run, request)
+        operation.asked_again(run, request, own=session.runs.is_own(run))
         outcome = undo.undo(run, of, session.ports)
         return ending.show(outcome, run, console, values, plan=bool(values.get("dry_run")))

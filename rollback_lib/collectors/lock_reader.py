@@ -16,14 +16,6 @@ def find(records: ClusterRecords, application: str) -> Held | None:
     return lock.read(found) if found is not None else None
 
 
-def is_left(run: str, application: str, ports: Ports) -> bool:
-    """Whether the cluster still has something of a run: its lock, or its copy."""
-    held = find(ports.records, application)
-    if held is not None and held.is_of(lock.RUN, run):
-        return True
-    return ports.records.get("ConfigMap", cluster_copy.name(run)) is not None
-
-
 def by_another(request: Request, ports: Ports) -> tuple[Looked, LockedError | None]:
     """(who else holds the lock, why the run may not go on: nobody shall approve what cannot be done).
 
@@ -36,8 +28,10 @@ def by_another(request: Request, ports: Ports) -> tuple[Looked, LockedError | No
     except RefusedError:
         return Looked(), None
     now = ports.clock.now()
-    if held is None or held.is_over(now) or any(held.is_of(lock.RUN, run) for run in request.runs):
-        return Looked(), None
+    mine = held is not None and any(held.is_of(lock.RUN, run) for run in request.runs)
+    if held is None or held.is_over(now) or mine:
+        copy = ports.records.get("ConfigMap", cluster_copy.name(request.undo)) if request.undo and not mine else None
+        return Looked(ends=bool(request.undo) and (mine or copy is not None)), None
     seen = Looked(lock=lock.who(held, now), left=ways.of_lock(held), holder=ways.holder(held))
     if request.dry_run or (request.take_over and held.claim is not None):
         return seen, None

@@ -67,9 +67,11 @@ def find(session: Session, wanted: str, place: str = "") -> RunStore | None:
             return known[wanted]
         if (copy := records.get("ConfigMap", cluster_copy.name(wanted))) is not None:
             return restore(wanted, cluster_copy.unpack(copy))
+        held = held or lock_reader.find(records, application)
+        frees = held is not None and held.is_of(lock.RUN, wanted)
         raise RefusedError(
             f"run {wanted} is neither here nor in the cluster: go on where its run directory is"
-            + (", or `rollback unlock --force`." if held else ".")
+            + (", or `rollback unlock --force`." if frees else "; `rollback history` names the runs of this machine.")
         )
     open_ones = [r for r in known if is_open(known[r])]
     if open_ones:

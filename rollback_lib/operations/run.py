@@ -16,7 +16,7 @@ from rollback_lib.core.redact import short
 from rollback_lib.core.report.last_line import last_line
 from rollback_lib.core.report.model import Report
 from rollback_lib.core.run.journal import Ending, ending
-from rollback_lib.core.run.records import Request, Verification
+from rollback_lib.core.run.records import Approval, Request, Verification
 from rollback_lib.core.settings.model import Settings
 from rollback_lib.core.settings.parameters import REASON_LIMIT
 from rollback_lib.core.wording import counted, some
@@ -107,11 +107,11 @@ def new_request(session: Session, values: Mapping[str, Any], *, dry_run: bool = 
     )  # fmt: skip
 
 
-def asked_again(run: RunStore, request: Request) -> None:
-    """Whether the run directory that was named is one to go on in.
+def asked_again(run: RunStore, request: Request, *, own: bool = True) -> None:
+    """Whether the run directory that was named is one to go on in. ``own``: it was made here (`Runs.is_own`).
 
     Raises UsageError where it holds a run that is over, or one that was asked for something else: its end would be told
-    as if it were the answer.
+    as if it were the answer. Nor does an approval count that somebody brought here.
     """
     there = run.get(Request)
     if there.run == request.run:
@@ -120,6 +120,9 @@ def asked_again(run: RunStore, request: Request) -> None:
     what = f"{run.place} holds run {there.run}, " + (
         f"the undo of run {there.undo}" if there.undo else f"to {there.to}"
     )
+    if not own and run.find(Approval) is not None:
+        fix = f"name a new folder, or be asked about it: rollback resume --run-dir {run.place}"
+        raise UsageError(Problem(f"{what}, approved and not made here", key="--run-dir", fix=fix))
     if stands.finished and stands.code == EXIT_DONE and not stands.locked:
         raise UsageError(Problem(f"{what}, which is over", key="--run-dir", fix="name a new folder, or leave it out"))
     if (there.to, there.services, there.environment, there.undo, there.dry_run) != (

@@ -79,12 +79,13 @@ def _lock(application: str, ports: Ports) -> tuple[Held | None, str]:
 
 def _next(session: Session, held: Held | None, seen: Looked) -> tuple[Way, ...]:
     """What leads on from here. A run that has the lock can be gone on with where its directory or its copy is."""
-    run, closed = ways.holder(held), bool(seen.closed)
+    run, closed = ways.holder(held) or next((c.run for c in seen.closed if not c.problem), ""), bool(seen.closed)
     kept = any(r.get(Request).run == run for r in session.runs.all()) if run else True
     if run and not kept:
         with contextlib.suppress(RollbackError):
             kept = session.ports.records.get("ConfigMap", cluster_copy.name(run)) is not None
-    return ways.ways(ways.of_lock(held, kept=kept, closed=closed), run, session.environment)
+    left = ways.of_lock(held, kept=kept, closed=closed)
+    return ways.ways(left, run if kept or held is not None else "", session.environment)
 
 
 def _workload(ref: ObjectRef, report: Report | None, views: Mapping[ObjectRef, View]) -> RunningWorkload:

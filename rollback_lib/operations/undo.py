@@ -28,7 +28,9 @@ def request(new: Request, of: RunStore) -> Request:
     plan, run = of.find(Plan), of.get(Request).run
     stands = ending(of.events())
     if plan is None or not stands.touched:
-        raise RefusedError(f"run {run} has changed nothing: there is nothing to undo.")
+        raise RefusedError(
+            f"run {run} has changed nothing: there is nothing to undo. `rollback status` names what leads on."
+        )
     return msgspec.structs.replace(
         new,
         to=before.release(run),

@@ -7,17 +7,7 @@ from typing import Final
 
 import msgspec
 
-from rollback_lib.collectors import (
-    approval,
-    closing,
-    deploying,
-    lock_reader,
-    migrations,
-    needs,
-    orphans,
-    permissions,
-    remote_tags,
-)
+from rollback_lib.collectors import approval, closing, deploying, migrations, needs, orphans, permissions, remote_tags
 from rollback_lib.collectors.dry_runs import DryRuns
 from rollback_lib.core.errors import Refusal, RefusedError
 from rollback_lib.core.evidence import findings
@@ -151,7 +141,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             warnings=tuple(dict.fromkeys([*warnings, *(f"accepted: {r}" for r in refused if r.code in accepted)])),
             made_at=now, repository=repository, healthy_pods=planning.ready_pods(snapshot), needs=needed.there,
             locked_by="" if request.take_over else known.lock, undoes=request.undo, undone_to=request.undo_release,
-            beside=beside, ends=bool(request.undo) and lock_reader.is_left(request.undo, request.application, ports),
+            beside=beside, ends=known.ends,
             deploying=(*building(), *deploying.rollouts([d.live for d in drafts], snapshot, ports)),
         )
     )  # fmt: skip

@@ -42,5 +42,7 @@ def hurry() -> None:
 
 
 if __name__ == "__main__":
-    kill_at(int(sys.argv[1])) if sys.argv[1] != "0" else hurry()
+    hurry()
+    if sys.argv[1] != "0":
+        kill_at(int(sys.argv[1]))
     sys.exit(main(sys.argv[2:]))

@@ -62,7 +62,7 @@ class Looked(Record, frozen=True, kw_only=True):
 
     ``aside``: kinds that nobody may list and nothing of this environment closes. ``seq``: how many lines the journal
     had then; what the run did itself comes after. ``lock``: who else holds it, in words; ``left`` and ``holder`` as
-    `core.run.ways` has them.
+    `core.run.ways` has them. ``ends``: the run that this one undoes has the lock, or left its copy.
     """
 
     at: str = ""
@@ -73,6 +73,7 @@ class Looked(Record, frozen=True, kw_only=True):
     lock: str = ""
     left: Left = Left.FREE
     holder: str = ""
+    ends: bool = False
 
     @property
     def traffic(self) -> str:

@@ -149,11 +149,13 @@ def refusal(
     stands = ending(events)
     why = _why(standing, run, events, seen)
     traffic = " Traffic is closed by it: `rollback reopen` opens it." if stands.traffic == CLOSED or seen.closed else ""
+    has_it = seen.held is not None and seen.held.is_of(lock.RUN, run)
+    anew = "rollback run --take-over" if has_it else "rollback run"
     tags = ", and `rollback retag` moves tags to what runs" if seen.tags else ""
     undo = f", or back to the state before it with `rollback undo {run}`" if stands.touched and not seen.undoes else ""
     return Refusal(
         f"run {run} does not go on: {why}.{traffic}",
-        fix=f"Look with `rollback status`; then a new run, `rollback run`{undo}{tags}.",
+        fix=f"Look with `rollback status`; then a new run, `{anew}`{undo}{tags}.",
         reason=Reason.RUN_IS_OVER,
         subject=run,
         facts=(standing,),

@@ -66,7 +66,7 @@ TABLE: Final[Mapping[Left, Mapping[str, Does]]] = {
     Left.FREE: _row(_N, _W, _N, _G, _N, _N, _G),
     Left.DEAD: _row(_L, _G, _G, _G, _N, _G, _L),
     Left.SHUT: _row(_L, _G, _G, _G, _G, _G, _L),
-    Left.UNDOING: _row(_L, _G, _G, _G, _N, _G, _L),
+    Left.UNDOING: _row(_L, _W, _G, _G, _N, _G, _L),
     Left.LOST: _row(_L, _L, _R, _R, _N, _G, _L),
     Left.DEPLOYING: _row(_L, _R, _R, _L, _N, _G, _L),
     Left.FOREIGN: _row(_L, _R, _R, _L, _N, _G, _L),
@@ -75,7 +75,7 @@ TABLE: Final[Mapping[Left, Mapping[str, Does]]] = {
     Left.CLOSED: _row(_R, _R, _R, _G, _G, _N, _G),
     Left.UNDONE: _row(_G, _R, _R, _N, _N, _N, _G),
     Left.SUPERSEDED: _row(_N, _R, _R, _G, _N, _N, _G),
-    Left.UNKNOWN: _row(_G, _G, _R, _R, _N, _N, _G),
+    Left.UNKNOWN: _row(_G, _W, _R, _R, _N, _N, _G),
 }
 # In the order in which they are named: what ends the run, what lets people in, a new one, what goes back; force last.
 _NAMED: Final = (RESUME, REOPEN, RUN, UNDO, UNLOCK)
@@ -84,21 +84,19 @@ _NAMED: Final = (RESUME, REOPEN, RUN, UNDO, UNLOCK)
 def ways(left: Left, run: str = "", environment: str = "") -> tuple[Way, ...]:
     """The commands that lead on, the first one first; none where there is nothing to end. ``run``: what was left, or
     the release of the deploy that has the lock."""
-    if left is Left.FREE:
+    if left in (Left.FREE, Left.SUPERSEDED):  # the run that came after it has done what was to be done
         return ()
     at = ("-e", environment) if environment else ()
     named = [c for c in _NAMED if TABLE[left][c] is Does.GOES and (run or c not in (RESUME, UNDO))]
     if left is Left.UNDOING:
         named = [c for c in named if c != UNDO]  # one goes on with it, or anew
-    if left is Left.SUPERSEDED:
-        named = [RUN]  # what it went back from is not what ran before the run that came after it
     arguments = {RESUME: (run,), UNDO: (run,), UNLOCK: ("--force",)}
     found = tuple((c, *filter(None, arguments.get(c, ())), *at) for c in named)
     return (("guard", "--release", run, "--done", *at), *found) if left is Left.DEPLOYING else found
 
 
 def of_lock(held: Held | None, *, kept: bool = True, closed: bool = False) -> Left:
-    """What a look at the lock says. ``kept``: its run's directory or copy is there. ``closed``: a run closed traffic."""
+    """What a look at the lock says. ``kept``: its run's directory or copy is there. ``closed``: traffic is."""
     if held is None:
         return Left.CLOSED if closed else Left.FREE
     if held.claim is None:

@@ -110,6 +110,21 @@ def test_a_refusal_names_the_ways_on() -> None:
     assert OTHER in str(untouched)
 
 
+def test_a_run_that_has_the_lock_still_is_replaced_by_one_that_takes_it_over() -> None:
+    found = refusal(Standing.OUTDATED, RUN, journal(*HALF), Circumstances(held=MINE, objects=DEPLOYED))
+    assert "`rollback run --take-over`" in str(found)
+    assert "--take-over" not in str(refusal(Standing.OUTDATED, RUN, journal(*HALF), Circumstances(objects=DEPLOYED)))
+
+
+def test_a_run_of_which_only_tags_are_left_goes_on_unless_somebody_came_after_it() -> None:
+    only = {"tags": True, "copy": True}
+    assert standing(RUN, journal(*GIVEN), Circumstances(objects=AFTER, **only)) is Standing.OVER
+    for after in ({"objects": DEPLOYED}, {"objects": AFTER, "later": (OTHER,)}):
+        seen = Circumstances(**only, **after)
+        assert standing(RUN, journal(*GIVEN), seen) is Standing.OUTDATED
+        assert "`rollback retag`" in str(refusal(Standing.OUTDATED, RUN, journal(*GIVEN), seen))
+
+
 def test_an_unknown_run_is_accepted_by_its_own_name_only() -> None:
     found = refusal(Standing.UNKNOWN, RUN, (), Circumstances(own=False))
     assert found is not None

@@ -137,7 +137,7 @@ class Shop:
         if found is None:
             return None
         resume.answered(found, yes=False, take_over=take_over)
-        return resume.resume(found, self._ports(approve, {}))
+        return resume.resume(found, self._ports(approve, {}), of=resume.undone_by(self._session, found))
 
     def undo(self, run: str, *, approve: Approve, reason: str = "") -> Outcome:
         """Go back to the state before a run, by a plan of its own that is approved on its own."""

@@ -155,17 +155,22 @@ def test_d41_the_journal_says_released_only_where_the_lock_was_given_back(world:
     assert ("Lease/rollback-shop" in left(world)) <= (not released), outcome.ending
 
 
-def test_d41_a_second_run_that_has_nothing_to_do_says_whose_lock_is_there_and_how_to_end_it(world: World) -> None:
-    killed(world, USER, isolate=False)
-    killed_run = "run"
-    world.cluster.objects["Service", "cart"]["spec"]["selector"] = {"app": "cart"}
-    outcome = operation.execute(world.run("second", isolate=False, take_over=True), world.ports(clock=later()))
-    if not outcome.ending.changed:
-        assert killed_run in outcome.text
-        assert "rollback" in outcome.text
-    locked = operation.execute(world.run("third", isolate=False), world.ports(clock=later()))
-    assert locked.code in (0, 6)
-    assert outcome.code == 0
+@pytest.mark.parametrize("take_over", [True, False])
+def test_d41_a_second_run_that_has_nothing_to_do_says_whose_lock_is_there_and_how_to_end_it(
+    world: World, take_over: bool
+) -> None:
+    run = world.run(isolate=False)
+    for stage in operation.STAGES[: operation.STAGES.index("verify")]:
+        operation.one(run, world.ports(), stage)
+    assert left(world) == {"Lease/rollback-shop", "ConfigMap/rollback-run-run"}
+    outcome = operation.execute(world.run("second", isolate=False, take_over=take_over), world.ports(clock=later()))
+    assert (outcome.code, outcome.ending.changed) == (0 if take_over else 6, ())
+    assert ways_on(outcome.ending, outcome.plan)[0] == ("resume", "run")
+    for way in ("`rollback resume run`", "`rollback undo run`", "`rollback unlock --force`"):
+        assert way in outcome.text
+    assert not take_over or "LOCKED by run run" in outcome.text
+    assert resumes(world, run).code == 0
+    assert left(world) == set()
 
 
 def test_d41_an_undo_that_was_killed_and_resumed_ends_both(world: World) -> None:

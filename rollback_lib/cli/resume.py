@@ -25,5 +25,5 @@ def command(values: dict[str, Any], run_id: str) -> int:
             return 0
         accepted = [str(code) for code in values.get("accept") or ()]
         resume.answered(run, yes=bool(values.get("yes")), take_over=bool(values.get("take_over")), accept=accepted)
-        own = session.runs.is_own(run)
-        return ending.show(resume.resume(run, session.ports, own=own), run, console, values, plan=False)
+        own, of = session.runs.is_own(run), resume.undone_by(session, run)
+        return ending.show(resume.resume(run, session.ports, own=own, of=of), run, console, values, plan=False)

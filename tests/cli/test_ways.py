@@ -217,6 +217,15 @@ def test_each_way_that_is_named_ends_where_a_deploy_can_go_on(desk: Desk, left: 
         assert go(desk), way
 
 
+def test_after_an_undo_that_died_and_was_resumed_nothing_is_left_to_resume(desk: Desk) -> None:
+    run = undoing(desk)
+    ran(desk.rollback("resume", run))
+    before = desk.objects()
+    assert ran(desk.rollback("resume")).out == "Nothing to resume: no run is unfinished.\n"
+    assert desk.objects() == before
+    assert go(desk)
+
+
 def follow(desk: Desk, way: list[str]) -> None:
     """The way, and what `status` names as long as it is none on which a deploy can go on."""
     for _ in range(3):

@@ -282,6 +282,22 @@ def test_d47_where_the_directory_goes_the_code_is_true_and_the_cluster_can_finis
         assert left(world) == set(), number
 
 
+def test_d47_after_a_write_it_is_never_said_that_nothing_was_changed(world: World) -> None:
+    world.run(isolate=False)
+    run = RunDirectory(world.folder / "run")
+
+    def vanish(key: str) -> None:
+        shutil.rmtree(run.root, ignore_errors=True)
+
+    outcome = operation.execute(run, world.ports(acts=Watching(world.cluster, vanish)))
+    assert outcome.code == 4
+    assert "Nothing was changed" not in outcome.text
+    assert "was taken away while the run was at work" in outcome.ending.error
+    assert "`rollback resume run` goes on" in outcome.text
+    assert not run.root.exists(), "nothing is begun anew in its place"
+    assert left(world) == {"Lease/rollback-shop", "ConfigMap/rollback-run-run"}
+
+
 # -- D48: half states
 
 

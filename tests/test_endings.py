@@ -144,6 +144,21 @@ def test_d41_it_is_undone_and_its_lock_is_free(world: World, moment: str) -> Non
     assert run.events()[-1].key == LOCK_RELEASED
 
 
+@pytest.mark.parametrize("moment", ["close/service/cart/1", CART])
+def test_d41_it_is_undone_from_its_copy_whose_journal_ends_where_the_lock_was_taken(world: World, moment: str) -> None:
+    before = copy.deepcopy(world.service)
+    killed(world, moment)
+    found = world.records.get("ConfigMap", cluster_copy.name("run"))
+    assert found is not None
+    elsewhere = RunDirectory(world.folder / "elsewhere")
+    for name, data in cluster_copy.unpack(found).items():
+        elsewhere.write(name, data)
+    outcome = undoes(world, elsewhere)
+    assert (outcome.code, outcome.ending.traffic) == (0, "open"), outcome.ending
+    assert world.service["spec"] == before["spec"]
+    assert left(world) == set()
+
+
 def test_d41_the_journal_says_released_only_where_the_lock_was_given_back(world: World) -> None:
     run = killed(world, "close/service/cart/1")
     reopens(world)

@@ -27,7 +27,8 @@ def request(new: Request, of: RunStore) -> Request:
     """The request that puts back what the run ``of`` has changed. Raises RefusedError where it has changed nothing."""
     plan, run = of.find(Plan), of.get(Request).run
     stands = ending(of.events())
-    if plan is None or not stands.touched:
+    # the journal of a copy may end where the lock was taken: what was done after that, the objects say
+    if plan is None or not (stands.touched or stands.locked):
         raise RefusedError(
             f"run {run} has changed nothing: there is nothing to undo. `rollback status` names what leads on."
         )
@@ -42,10 +43,16 @@ def request(new: Request, of: RunStore) -> Request:
             for _, ref in before.changed(plan)
             if ref.type in AWAITED and not before.was_well(msgspec.json.decode(of.read(before.file_of(ref))))
         ),
-        undo_missing=stands.missing,
+        undo_missing=(*stands.missing, *(_made_again(plan) if stands.locked else ())),
         services=(),
-        isolate=new.isolate or stands.traffic == CLOSED,  # what that run has closed stays so until it is undone
+        # what that run has closed, or was about to, stays so until it is undone
+        isolate=new.isolate or stands.traffic == CLOSED or (plan.closes and stands.locked),
     )
+
+
+def _made_again(plan: Plan) -> tuple[str, ...]:
+    """What the run deletes and makes again: where it died in between, the object is not there."""
+    return tuple(str(o.ref) for s in plan.services for o in s.objects if o.recreate)
 
 
 def undo(run: RunStore, of: RunStore, ports: Ports) -> Outcome:

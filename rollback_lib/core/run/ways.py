@@ -70,7 +70,7 @@ TABLE: Final[Mapping[Left, Mapping[str, Does]]] = {
     Left.LOST: _row(_L, _L, _R, _R, _N, _G, _L),
     Left.DEPLOYING: _row(_L, _R, _R, _L, _N, _G, _L),
     Left.FOREIGN: _row(_L, _R, _R, _L, _N, _G, _L),
-    Left.UNTOUCHED: _row(_G, _G, _G, _R, _N, _N, _G),
+    Left.UNTOUCHED: _row(_G, _G, _G, _N, _N, _N, _G),
     Left.ABANDONED: _row(_G, _R, _R, _G, _N, _N, _G),
     Left.CLOSED: _row(_R, _R, _R, _G, _G, _N, _G),
     Left.UNDONE: _row(_G, _R, _R, _N, _N, _N, _G),

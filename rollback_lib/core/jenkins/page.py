@@ -15,12 +15,13 @@ from rollback_lib.core.jenkins.question import much, question
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import short
 from rollback_lib.core.releases import deploying
+from rollback_lib.core.report.last_line import ways_on
 from rollback_lib.core.report.observation import counted
 from rollback_lib.core.report.page import is_http
 from rollback_lib.core.report.words import LANGUAGES, Pair, words
+from rollback_lib.core.run import ways
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request, Verification
-from rollback_lib.core.run import ways
 from rollback_lib.core.run.ways import Left, Way
 
 FILE: Final = "report/jenkins.txt"
@@ -98,7 +99,6 @@ _LINES: Final[dict[str, Pair]] = {
     "asked": ("Asked for: {asked}", "Se pidió: {asked}"),
 }  # fmt: skip
 _WAYS: Final[dict[str, Pair]] = {  # by the command that ACTION stands for
-
     ways.RESUME: ("resume (finishes it)", "resume (la termina)"),
     ways.UNDO: ("undo (goes back to the state before it)", "undo (vuelve al estado anterior)"),
     ways.REOPEN: ("reopen traffic (only opens it)", "reopen traffic (solo abre el tráfico)"),

@@ -195,17 +195,17 @@ def test_a_run_without_a_build_links_to_nothing() -> None:
     assert said["description"].splitlines()[2:] == ["Deploy: shop/deploy #58", "Plan: report/plan.txt"]
 
 
+RESUME, UNDO = "resume (finishes it)", "undo (goes back to the state before it)"
+OPEN, ANEW = "reopen traffic (only opens it)", "roll back (anew, once the cause is mended)"
+FREE = "free the lock (if nobody works there any more)"
 FAILED_ONES = [
-    ({"code": 4, "locked": True, "changed": ("a",)}, "resume (finishes it), undo (goes back to the state before it)"),
-    ({"code": 5, "locked": True, "traffic": "closed", "changed": ("a",)},
-     "resume (finishes it), undo (goes back to the state before it)"),
-    ({"code": 4, "changed": ("a",)},
-     "roll back (anew, once the cause is mended), undo (goes back to the state before it)"),
-    ({"code": 5, "traffic": "closed", "unclear": ("a",)},
-     "reopen traffic (only opens it), roll back (anew, once the cause is mended), undo (goes back to the state before"
-     " it)"),
-    ({"code": 3, "traffic": "closed", "closed_by": ("run dead",)}, "reopen traffic (only opens it)"),
-    ({"code": 6}, "free the lock (if nobody works there any more)"),
+    ({"code": 4, "locked": True, "changed": ("a",)}, f"{RESUME}, {UNDO}, {FREE}"),
+    ({"code": 5, "locked": True, "traffic": "closed", "changed": ("a",)}, f"{RESUME}, {OPEN}, {UNDO}, {FREE}"),
+    ({"code": 4, "lock_lost": True, "changed": ("a",)}, f"{ANEW}, {UNDO}"),
+    ({"code": 5, "lock_lost": True, "traffic": "closed", "unclear": ("a",)}, f"{OPEN}, {UNDO}"),
+    ({"code": 3, "traffic": "closed", "closed_by": ("run dead",)}, OPEN),
+    ({"code": 6, "left": Left.DEAD, "holder": "r0"}, f"{RESUME}, {UNDO}, {FREE}"),
+    ({"code": 6, "left": Left.DEPLOYING, "holder": "v1.2.0"}, FREE),
     ({"code": 3}, ""),
     ({"code": 7}, ""),
     ({"code": 0}, ""),
@@ -228,7 +228,7 @@ def test_a_failed_run_says_which_action_to_choose(how: dict[str, Any], ways: str
 
 def test_what_undoes_a_run_is_only_finished() -> None:
     said = facts("ended", plan=stories.plan(undoes="r0"), ending=Ending(code=4, locked=True, changed=("a",)))
-    assert "Next, as ACTION: resume (finishes it)." in said["description"].splitlines()
+    assert f"Next, as ACTION: {RESUME}, {FREE}." in said["description"].splitlines()
 
 
 @pytest.mark.parametrize(

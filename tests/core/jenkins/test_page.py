@@ -17,6 +17,7 @@ from rollback_lib.core.releases.deploying import Deploying
 from rollback_lib.core.report.closing import closing
 from rollback_lib.core.report.observation import Closed, Looked
 from rollback_lib.core.run.journal import Ending, Mark, ending
+from rollback_lib.core.run.ways import Left
 from rollback_lib.core.settings.local_time import zone
 from rollback_lib.core.traffic.isolation import PlannedIsolation, Target
 from rollback_lib.operations import jenkins_page as operation

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
-How = Literal["status", "headers", "body", "endless", "hang", "login"]
+How = Literal["status", "headers", "body", "endless", "hang", "login", "elsewhere", "packed"]
 EVERY: Final = 0.03  # seconds between two bytes
 _LINE: Final = b"HTTP/1.1 200 OK\r\n"
 _LONG_LINE: Final = b"HTTP/1.1 200 " + b"O" * 10_000
 _HEADERS: Final = b"Content-Type: application/json\r\nX-Filler: " + b"x" * 10_000
 _MANY: Final = b"x" * (1 << 16)
+_MUCH: Final = zlib.compress(b"x" * (8 << 20), wbits=31)
+_ELSEWHERE: Final = b"HTTP/1.1 302 Found\r\nLocation: http://[/\r\nConnection: close\r\n\r\n"
+_PACKED: Final = _LINE + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
 
 
 class Dripping:
@@ -60,12 +64,22 @@ class Dripping:
                 one.sendall(
                     b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nWWW-Authenticate: " + realm.encode() + b"\r\n\r\n"
                 )
+            elif self.how == "elsewhere":  # and a page that has no end
+                self._endless(one, _ELSEWHERE, _MANY)
+            elif self.how == "packed":  # a thousand times as large when it is read
+                self._endless(one, _PACKED, _MUCH)
             else:
-                one.sendall(_LINE + b"Content-Type: text/plain\r\nConnection: close\r\n\r\n")
-                while self.how == "endless" and not self._over.is_set():
-                    one.sendall(_MANY)
-                    self.sent += len(_MANY)
+                plain = _LINE + b"Content-Type: text/plain\r\nConnection: close\r\n\r\n"
+                if self.how == "endless":
+                    self._endless(one, plain, _MANY)
+                one.sendall(plain)
                 self._drip(one, b"{" * 10_000)
+
+    def _endless(self, one: socket.socket, head: bytes, many: bytes) -> None:
+        one.sendall(head)
+        while not self._over.is_set():
+            one.sendall(many)
+            self.sent += len(many)
 
     def _drip(self, one: socket.socket, data: bytes) -> None:
         for byte in data:

@@ -47,6 +47,7 @@ class FakeRegistry:
         self.realm = ""
         self.may_push = True
         self.page = 1000  # tags that it lists at once at most
+        self.names_scope = True
         self.vague = False  # the challenge to a write asks for a token to read
         self.tokens = 0
         self.release = threading.Event()
@@ -195,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         repository, _, target = parts.path.removeprefix("/v2/").partition(what)
         if fake.auth and not self.authorized():
             may = "pull,push" if self.command == "PUT" and not fake.vague else "pull"
-            scope = f'service="fake",scope="repository:{repository}:{may}"'
+            scope = 'service="fake",scope=' + (f'"repository:{repository}:{may}"' if fake.names_scope else "")
             realm = fake.realm or f"{fake.url}/token"
             challenge = 'Basic realm="fake"' if fake.auth == "basic" else f'Bearer realm="{realm}",{scope}'
             return self.answer(401, b"", {"WWW-Authenticate": challenge})

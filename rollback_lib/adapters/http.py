@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from rollback_lib.adapters import bounded, calls
+from rollback_lib.adapters import bounded, calls, loading
 from rollback_lib.core import names
 
 if TYPE_CHECKING:
@@ -39,13 +39,32 @@ def ask(
         return answer
 
 
+def session() -> Session:
+    """One of `requests`, for `received`."""
+    with loading.alone():
+        import requests
+
+    return without_redirects(requests.Session())
+
+
+def without_redirects(session: Any) -> Any:
+    """The session, which finds no redirect in any answer.
+
+    One that does reads all of its body, however large, and its address, whatever that is, even where it is not to be
+    followed.
+    """
+    session.get_redirect_target = lambda answer: None
+    return session
+
+
 def received(
-    session: Session, method: str, url: str, waited: bounded.Waited, largest: int, *, kept: int | None = None,
+    session: Session, method: str, url: str, waited: bounded.Waited, largest: int | None, *, kept: int | None = None,
     **more: Any,
 ) -> Answer:  # fmt: skip
-    """One request of `requests`, with its body to the end (see `bounded.Waited.read`)."""
+    """One request of `requests`, with its body to the end (see `bounded.Waited.read`); ``largest`` None: without it."""
     with session.request(method, url, allow_redirects=False, stream=True, auth=as_given, **more) as got:
-        return Answer(got.status_code, got.headers, waited.read(pieces(got), largest, kept=kept), url)
+        body = b"" if largest is None else waited.read(pieces(got), largest, kept=kept)
+        return Answer(got.status_code, got.headers, body, url)
 
 
 def pieces(got: Any) -> Callable[[int], bytes]:

@@ -65,6 +65,7 @@ class JenkinsHttp:
 
     def __init__(self, url: str, user: str, token: str, stopped: bounded.Stopped) -> None:
         self._server = _Session(url, user or None, token or None)
+        http.without_redirects(self._server._session)
         if not (user and token):
             self._server._auths = [("anonymous", http.as_given)]
         self._stopped = stopped

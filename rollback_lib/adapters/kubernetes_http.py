@@ -187,8 +187,9 @@ def _exactly(client: Any, method: str, url: str, headers: Any, body: Any, timeou
 
     data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
     return client.rest_client.pool_manager.request(
-        method, url, body=data, headers=headers, timeout=Timeout(total=timeout), preload_content=False
-    )
+        method, url, body=data, headers=headers, timeout=Timeout(total=timeout), preload_content=False,
+        redirect=False,
+    )  # fmt: skip
 
 
 def good(answer: Answer) -> dict[str, Any]:

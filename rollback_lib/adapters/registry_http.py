@@ -13,9 +13,7 @@ from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Literal
 from urllib.parse import urlencode, urljoin, urlsplit
-from urllib.request import parse_http_list, parse_keqv_list
 
-import msgspec
 import requests
 import urllib3
 
@@ -23,6 +21,7 @@ from rollback_lib.adapters import bounded, http
 from rollback_lib.adapters.http import Answer
 from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
 from rollback_lib.core.errors import Problem
+from rollback_lib.core.images import challenges
 from rollback_lib.core.images.registry_answers import ACCEPT, Reply, read_tags, retry_after
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -137,17 +136,14 @@ class RegistryHttp:
 
     def _authorize(self, challenge: str, path: str, known: Credentials, may: str) -> str:
         """The Authorization that answers this challenge; empty where there is none to give."""
-        scheme, _, rest = challenge.strip().partition(" ")
-        if scheme.lower() == "basic":
-            return known.basic if known.user else ""
-        if scheme.lower() != "bearer":
+        wanted = challenges.chosen(challenge)
+        if wanted is None:
             return ""
-        try:
-            said = parse_keqv_list(parse_http_list(rest))
-        except ValueError:
-            raise _Failure("the registry's way to log in does not read") from None
+        if wanted.scheme == "basic":
+            return known.basic if known.user else ""
+        said = wanted.parameters
         realm, here = said.get("realm", ""), urlsplit(self.base)
-        there = urlsplit(realm)
+        there = challenges.place(realm)
         same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
         if not there.hostname or not (there.scheme == "https" or (same and http.is_here(realm))):
             raise _Failure(f"the registry sends us to {there.netloc or 'nowhere'} for a token, not over https")
@@ -166,12 +162,7 @@ class RegistryHttp:
             raise _Failure(f"{place} gave no token ({raw.status}): wrong credentials, or no right to see it")
         if raw.status != 200:
             raise _Failure(f"{place} gave no token ({raw.status})")
-        try:
-            found = msgspec.json.decode(raw.body)
-            token = found.get("token") or found.get("access_token")
-        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
-            token = None
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        if not (token := challenges.token(raw.body)):
             raise _Failure(f"{place} gave no token")
         return f"Bearer {token}"
 
@@ -210,7 +201,7 @@ class RegistryHttp:
         for _ in range(3):
             if raw.status not in _REDIRECTS or "location" not in raw.headers or method in ("POST", "PUT"):
                 break
-            there = urljoin(raw.url, raw.headers["location"])
+            there = _joined(raw.url, raw.headers["location"])
             plain = raw.url.startswith("http://") and there.startswith("http://") and http.is_here(there)
             if not (plain or there.startswith("https://")):
                 break
@@ -251,7 +242,7 @@ class RegistryHttp:
 
 def new_session(connections: int) -> requests.Session:
     """Keeps connections, no cookies. Proxies and certificate authorities come from the environment."""
-    session = requests.Session()
+    session = http.session()
     session.headers["User-Agent"] = "rollback-lib"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
@@ -278,6 +269,15 @@ def _failure(problem: requests.RequestException) -> _Failure:
     if isinstance(problem, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return _Failure("the connection broke", again=True)
     return _Failure(f"the request failed ({type(problem).__name__})")
+
+
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads; empty where that does not read."""
+    try:
+        there = urljoin(url, location)
+    except ValueError:
+        return ""
+    return there if challenges.place(there).hostname else ""
 
 
 def own_url(host: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rollback_lib.adapters import bounded, calls, http, loading
+from rollback_lib.adapters import bounded, calls, http
 from rollback_lib.core.errors import InterruptedRunError
 from rollback_lib.core.evidence.smoke import Answered
 
@@ -23,11 +23,8 @@ class RequestsWeb:
         self, method: str, url: str, *, query: Sequence[tuple[str, str]] = (), headers: Mapping[str, str],
         body: bytes = b"", timeout: float,
     ) -> Answered:  # fmt: skip
-        with loading.alone():
-            import requests
-
         def send(waited: bounded.Waited) -> http.Answer:
-            with requests.Session() as session:
+            with http.session() as session:
                 return http.received(
                     session, method, url, waited, bounded.LARGEST, kept=bounded.KEPT, params=list(query),
                     headers={"User-Agent": "rollback_lib", **headers}, data=body or None,

@@ -164,6 +164,34 @@ def test_an_answer_without_end_is_left_at_its_size(what: str, tmp_path: Path, mo
         assert at.sent < 64 << 20
 
 
+@pytest.mark.parametrize("what", OUTSIDE)
+@pytest.mark.parametrize("how", ["elsewhere", "packed"])
+def test_neither_a_redirect_nor_what_is_packed_costs_memory(
+    what: str, how: How, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redirect that leads nowhere, with a page that has no end; and what unpacks to a thousand times its size."""
+    monkeypatch.setattr(kubernetes_http.KubernetesHttp.ask, "__kwdefaults__", {
+        **kubernetes_http.KubernetesHttp.ask.__kwdefaults__, "largest": 1 << 20,
+    })  # fmt: skip
+    monkeypatch.setattr(jenkins_http, "LARGEST", 1 << 20)
+    with dripping("status") as at:
+        OUTSIDE[what](at, tmp_path, 0.05, bounded.never)  # libraries load now
+        at.how = how
+        at.asked.clear()
+        tracemalloc.start()
+        try:
+            began = time.monotonic()
+            said = OUTSIDE[what](at, tmp_path, 3.0, bounded.never)
+            took, most = time.monotonic() - began, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert at.asked
+    assert took < 1.5, said
+    assert most < 7_000_000
+    if what == "notice":
+        assert said == ("" if how == "packed" else "answers with a redirect (302), which is not followed: see HOOK")
+
+
 def test_an_image_whose_body_has_no_end_is_left_at_its_size(tmp_path: Path) -> None:
     with dripping("endless") as at:  # no digest in the headers: the body is asked for
         assert "larger than any manifest" in an_image(at, tmp_path, 5.0, bounded.never)

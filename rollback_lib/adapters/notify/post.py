@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from rollback_lib.adapters import calls, http, loading
+from rollback_lib.adapters import bounded, calls, http, loading
 from rollback_lib.core.report.notices import Delivery
 
 
@@ -44,16 +44,17 @@ def post(
 
     data = json.dumps(body).encode()
     sent = {"Content-Type": "application/json", "User-Agent": "rollback-lib", **(headers or {})}
-    try:
-        # its path is the secret; the time for all of it is `Channels`'s, who gives the same to apprise
-        with (
-            calls.call("http", f"POST {calls.address(url, path=False)} of {variable}") as call,
-            requests.post(
-                url, data=data, headers=sent, timeout=seconds, allow_redirects=False, stream=True, auth=http.as_given
-            ) as answer,
-        ):
-            status = answer.status_code
-            call.ended = str(status)
+
+    limits = (0.9 * seconds, seconds)  # that there is no connection is known before all of the time is over
+
+    def post_it(waited: bounded.Waited) -> http.Answer:
+        with http.session() as session:
+            return http.received(session, "POST", url, waited, None, data=data, headers=sent, timeout=limits)
+
+    try:  # its path is the secret
+        status = http.ask("POST", url, post_it, seconds, shown=f"{calls.address(url, path=False)} of {variable}").status
+    except TimeoutError:
+        return Delivery(f"no answer in {seconds:.0f} s", unclear=True)
     except requests.exceptions.ConnectTimeout:
         return Delivery(f"no connection in {seconds:.0f} s")
     except requests.exceptions.Timeout:

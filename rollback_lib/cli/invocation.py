@@ -11,6 +11,7 @@ from typing import Any
 
 from rollback_lib import session as sessions
 from rollback_lib import wiring
+from rollback_lib.cli import signals
 from rollback_lib.cli.console import Console
 from rollback_lib.core.readouts import init as readout
 from rollback_lib.core.run.records import Request
@@ -81,24 +82,18 @@ def new_request(session: Session, values: Mapping[str, Any], *, dry_run: bool = 
 
 
 def stop_on_signals(clock: StoppableClock) -> None:
-    """SIGINT and SIGTERM end the run before its next write; a second one ends the process at once."""
+    """A signal (`signals.ENDING`) ends the run before its next write; a second one ends the process at once."""
 
     def asked(number: int, frame: object) -> None:
         clock.stop(signal.Signals(number).name)
-        signal.signal(number, signal.SIG_DFL)
+        signals.end_at_the_next(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(ValueError):  # not the main thread
-            signal.signal(number, asked)
+    signals.handle(asked)
 
 
 @contextlib.contextmanager
 def stoppable_clock() -> Iterator[StoppableClock]:
     """A clock whose waits end when a person or Jenkins asks us to stop, until the block ends."""
     clock = wiring.clock()
-    with contextlib.ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):  # not the main thread
-                before = signal.signal(number, lambda n, frame: clock.stop(signal.Signals(n).name))
-                stack.callback(signal.signal, number, before)
+    with signals.handled(lambda number, frame: clock.stop(signal.Signals(number).name)):
         yield clock

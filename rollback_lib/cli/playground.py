@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import rollback_lib
+from rollback_lib.cli import signals
 from rollback_lib.cli.console import out
 from rollback_lib.core.errors import EXIT_INTERRUPTED, UsageError
 from rollback_lib.core.readouts.demo import words
@@ -64,21 +64,15 @@ def _our_name() -> str:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does, so that nothing stays behind."""
+    """Any of them ends it as Ctrl-C does, so that nothing stays behind."""
 
     def asked(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, asked)
-    try:
+    with signals.handled(asked):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _let_it_end() -> None:
     """A second Ctrl-C must not leave half of it behind; tidying takes a moment and waits for nobody."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signals.ignore()

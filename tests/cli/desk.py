@@ -16,6 +16,7 @@ from unittest import mock
 
 from rollback_lib.adapters import kubectl, kubernetes_http
 from rollback_lib.cli import main
+from rollback_lib.cli.signals import ENDING
 from rollback_lib.collectors import outage, rollout
 from rollback_lib.core.run import lock
 from rollback_lib.operations import resume
@@ -191,7 +192,7 @@ def _in_no_hurry() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     try:
         yield
     finally:

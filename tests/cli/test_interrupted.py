@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,7 +180,7 @@ def test_a_paused_process_that_goes_on_after_it_was_replaced_writes_nothing(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=LONG)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_lets_the_write_in_flight_end_and_says_how_to_go_on(
     desk: Desk, undisturbed: dict[str, Any], number: int
 ) -> None:
@@ -220,7 +224,7 @@ def hanging(desk: Desk, chooses: Callable[[Class], bool]) -> Callable[[], bool]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_first_signal_ends_a_smoke_test_that_gets_no_answer(
     desk: Desk, undisturbed: dict[str, Any], number: int
 ) -> None:
@@ -244,6 +248,64 @@ def test_the_first_signal_ends_a_smoke_test_that_gets_no_answer(
     desk.settings()
     ended = desk.rollback("resume", "--output", "json")
     assert ended.code == 0, ended
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+@pytest.mark.long
+def test_d46_a_terminal_that_goes_ends_a_run_as_a_signal_does(desk: Desk, undisturbed: dict[str, Any]) -> None:
+    """As when ssh drops: SIGHUP of the system and, once more, of the shell; nobody reads, and nothing can be written."""
+    desk.settings(SMOKE)
+    asked = hanging(desk, lambda c: (c.stage, c.resource) == ("verify", "pods/proxy"))
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(desk.playground.repository)
+        command = (sys.executable, "-m", "rollback_lib", *RUN[:-2])
+        os.execve(command[0], command, desk.playground.environment() | {"PYTHONPATH": str(ROOT)})
+    threading.Thread(target=_read_all, args=(terminal,), daemon=True).start()
+    try:
+        ends = time.monotonic() + PATIENCE
+        while not asked():
+            assert time.monotonic() < ends, "the smoke test is asked"
+            time.sleep(0.01)
+        gone = time.monotonic()
+        os.kill(pid, signal.SIGHUP)
+        os.close(terminal)
+        time.sleep(0.3)
+        os.kill(pid, signal.SIGHUP)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        took = time.monotonic() - gone
+    finally:
+        desk.playground.cluster.faults.clear()
+    assert code == 4
+    assert took < 3
+    report = json.loads((desk.runs()[-1] / "report" / "report.json").read_text(encoding="utf-8"))
+    assert (report["exit_code"], report["restored"]) == (4, False)
+    assert "SIGHUP" in json.dumps(report)
+    assert "lease.coordination.k8s.io/rollback-ecommerce" in left(desk)
+    desk.settings()
+    ended = desk.rollback("resume", "--output", "json")
+    assert ended.code == 0, ended
+    is_as_if_nothing_had_happened(desk, undisturbed)
+
+
+def _read_all(terminal: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+
+
+@pytest.mark.long
+def test_who_was_started_with_nohup_outlives_the_terminal(desk: Desk, undisturbed: dict[str, Any]) -> None:
+    slow(desk, lambda c: (c.client, c.verb, c.resource) == ("kubectl", "patch", "deployments"), seconds=1)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with started(desk, *RUN) as process:
+            until(process, is_asked(desk, "PATCH", r"/deployments/"), "a patch")
+            process.send_signal(signal.SIGHUP)
+            out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert process.returncode == 0, out + err
     is_as_if_nothing_had_happened(desk, undisturbed)
 
 

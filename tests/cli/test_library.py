@@ -17,6 +17,7 @@ import pytest
 
 import rollback_lib
 from rollback_lib import api
+from rollback_lib.cli import signals
 from tests.cli.desk import Desk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def test_look_and_then_roll_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_program_approves_by_its_own_rule_in_a_thread_without_signals_prints_or_a_folder(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in signals.ENDING}
 
     def no(*_: object) -> None:
         raise AssertionError("a library sets no signal handler")

@@ -44,17 +44,18 @@ def session() -> Session:
     with loading.alone():
         import requests
 
-    return without_redirects(requests.Session())
+    made = requests.Session()
+    without_redirects(made)
+    return made
 
 
-def without_redirects(session: Any) -> Any:
-    """The session, which finds no redirect in any answer.
+def without_redirects(session: Any) -> None:
+    """Have it find no redirect in any answer.
 
-    One that does reads all of its body, however large, and its address, whatever that is, even where it is not to be
-    followed.
+    Where it finds one it reads all of the body, however large, and the address, whatever that is, even if it is not to
+    be followed.
     """
     session.get_redirect_target = lambda answer: None
-    return session
 
 
 def received(

@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
-
-import msgspec
 
 from rollback_lib.adapters import bounded
 from rollback_lib.adapters.http import Answer
 from rollback_lib.adapters.jenkins_http import JenkinsHttp, LostError
+from rollback_lib.core import encoding
 from rollback_lib.core.errors import AwayError, CheckError, RefusedError, UsageError
 from rollback_lib.core.images.registry_answers import retry_after
 from rollback_lib.core.jenkins import answers
-from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem
+from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem, TestCase
 from rollback_lib.core.redact import redact
 
 PAUSES: Final = (0.5, 1.0, 2.0, 4.0)  # seconds, before another try to read
+T = TypeVar("T")
 _QUEUED = re.compile(r"/queue/item/([0-9]{1,18})/?$")
 _AGAIN: Final = (429, 502, 503, 504)
 _LONGEST_WAIT: Final = 10.0
@@ -70,25 +70,21 @@ class JenkinsServer:
             found = self._get(f"{_job(folder)}/api/json?tree=jobs[name]{{0,1}}", missing=True)
             if found is None:
                 return folder
-            if "jobs" not in _decoded(found.body, folder):
+            if not _read(answers.is_folder, found.body, f"the folder {folder}"):
                 raise RefusedError(f"{folder} is a job of Jenkins and no folder: give --job another name.")
         return ""
 
     def parameters(self, job: str) -> Mapping[str, Sequence[str]]:
         """The job's parameters with their choices; Jenkins takes others without a word and drops them."""
         path = f"{_job(job)}/api/json?tree=property[parameterDefinitions[name,choices]]"
-        return answers.parameters(self._json(path, job))
+        return self._of_job(path, job, answers.parameters)
 
     def check(self, jenkinsfile: str) -> Sequence[str]:
         """What the server's validator says against a Jenkinsfile; nothing where it is valid."""
         body = urlencode({"jenkinsfile": jenkinsfile}).encode()
         path = "pipeline-model-converter/validateJenkinsfile"
         found = self._post(path, body, _FORM, "check the Jenkinsfile")
-        data = _decoded(found.body, "the validator").get("data") or {}
-        if data.get("result") == "success":
-            return ()
-        errors = data.get("errors") or [{"error": "the server says no, and not why"}]
-        return tuple(_flat(e.get("error") if isinstance(e, Mapping) else e) for e in errors)
+        return _read(answers.validator_errors, found.body, "the Jenkinsfile")
 
     # --- a build
     def start(self, job: str, parameters: Mapping[str, str]) -> int:
@@ -107,26 +103,25 @@ class JenkinsServer:
         found = self._get(f"queue/item/{item}/api/json", missing=True)
         if found is None:
             return QueueItem(gone=True)
-        return answers.queue_item(_decoded(found.body, "the queue"))
+        return _read(answers.queue_item, found.body, "the queue")
 
     def build(self, job: str, number: int) -> Build | None:
         found = self._get(f"{_job(job)}/{number}/api/json?tree={_BUILD}", missing=True)
-        return None if found is None else answers.build(_decoded(found.body, f"build {number}"))
+        return None if found is None else _read(answers.build, found.body, f"build {number}")
 
     def recent(self, job: str, many: int = 20) -> Sequence[Build]:
         """The newest builds, newest first."""
-        found = self._json(f"{_job(job)}/api/json?tree=builds[{_BUILD}]{{0,{many}}}", job)
-        return tuple(answers.build(each) for each in found.get("builds") or [])
+        return self._of_job(f"{_job(job)}/api/json?tree=builds[{_BUILD}]{{0,{many}}}", job, answers.builds)
 
     def stages(self, job: str, number: int) -> Sequence[BuildStage] | None:
         """Its stages; None where the server has not the plugin that tells (Pipeline: REST API)."""
         found = self._get(f"{_job(job)}/{number}/wfapi/describe", missing=True)
-        return None if found is None else answers.stages(_decoded(found.body, "the stages"))
+        return None if found is None else _read(answers.stages, found.body, "the stages")
 
     def questions(self, job: str, number: int) -> Sequence[Question] | None:
         """What it waits for; None where the server cannot tell."""
         found = self._get(f"{_job(job)}/{number}/wfapi/pendingInputActions", missing=True)
-        return None if found is None else answers.questions(_decoded_list(found.body))
+        return None if found is None else _read(answers.questions, found.body, "its questions")
 
     def log(self, job: str, number: int, start: int) -> LogPart | None:
         """The log from byte ``start``; None where the build is gone. An empty log is a log."""
@@ -144,25 +139,25 @@ class JenkinsServer:
         found = self._get(f"{_job(job)}/{number}/artifact/{quote(path)}", missing=True)
         return None if found is None else found.body
 
-    def tests(self, job: str, number: int) -> Mapping[str, Any] | None:
-        """Counts and failed cases of the test report; None where there is none."""
-        tree = "failCount,passCount,skipCount,suites[cases[className,name,status,errorDetails]]"
+    def tests(self, job: str, number: int) -> Sequence[TestCase]:
+        """Those of the test report; none where there is none."""
+        tree = "suites[cases[className,name,status,errorDetails]]"
         found = self._get(f"{_job(job)}/{number}/testReport/api/json?tree={tree}", missing=True)
-        return None if found is None else _decoded(found.body, "the test report")
+        return () if found is None else _read(answers.test_cases, found.body, "the test report")
 
     # --- requests
-    def _json(self, path: str, job: str) -> Mapping[str, Any]:
+    def _of_job(self, path: str, job: str, reads: Callable[[bytes], T]) -> T:
         found = self._get(path, missing=True)
         if found is None:
             raise RefusedError(f"Jenkins has no job {job}, or {self._who()} may not see it.")
-        return _decoded(found.body, f"the job {job}")
+        return _read(reads, found.body, f"the job {job}")
 
     def _get(self, path: str, *, missing: bool = False) -> Answer | None:
         def ask() -> Answer | str:
             try:
                 found = self._http.send("GET", path, None, {})
                 if "api/json" in path and found.status == 200:
-                    _decoded(found.body, "Jenkins")
+                    _read(encoding.from_json, found.body, "Jenkins")  # half of an answer is worth another try
                 return found
             except (LostError, RefusedError) as problem:
                 return str(problem)
@@ -262,23 +257,11 @@ def queue_number(location: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _decoded(body: bytes, what: str) -> dict[str, Any]:
-    found = _any(body, what)
-    if not isinstance(found, dict):
-        raise RefusedError(f"what Jenkins says of {what} is no object.")
-    return found
-
-
-def _decoded_list(body: bytes) -> list[Mapping[str, Any]]:
-    found = _any(body, "its questions")
-    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
-
-
-def _any(body: bytes, what: str) -> Any:
+def _read(reads: Callable[[bytes], T], body: bytes, what: str) -> T:
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RefusedError(f"what Jenkins says of {what} is not JSON, or is cut off.") from None
+        return reads(body)
+    except encoding.NotJsonError as problem:
+        raise RefusedError(f"what Jenkins says of {what} {problem}.") from None
 
 
 def _status_text(found: Answer) -> str:
@@ -286,7 +269,3 @@ def _status_text(found: Answer) -> str:
     html = found.body.lstrip()[:1] == b"<"
     said = "" if html else " ".join(found.body.decode("utf-8", "replace").split())[:200]
     return f"{found.status}{' ' + redact(said) if said else ''}."
-
-
-def _flat(text: Any) -> str:
-    return "; ".join(_flat(each) for each in text) if isinstance(text, list) else " ".join(str(text).split())

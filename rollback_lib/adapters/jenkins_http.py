@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import jenkins
-import msgspec
 import requests
 import urllib3
 
 from rollback_lib.adapters import bounded, http
 from rollback_lib.adapters.http import Answer
+from rollback_lib.core import encoding
+from rollback_lib.core.jenkins import answers
 from rollback_lib.core.redact import redact
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -51,13 +52,13 @@ class _Session(jenkins.Jenkins):
             found = self.jenkins_request(requests.Request("GET", self.server + "crumbIssuer/api/json"), add_crumb=False)
             try:
                 said = bounded.Waited().read(http.pieces(found), _CRUMB)
-                self.crumb = msgspec.json.decode(said) if found.status_code == 200 else False
-            except msgspec.DecodeError:
+                self.crumb = answers.crumb(said) if found.status_code == 200 else False
+            except encoding.NotJsonError:
                 self.crumb = False
             finally:
                 found.close()
         if self.crumb:
-            req.headers[self.crumb["crumbRequestField"]] = self.crumb["crumb"]
+            req.headers.update([self.crumb])
 
 
 class JenkinsHttp:

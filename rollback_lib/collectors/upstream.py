@@ -24,7 +24,7 @@ def told(server: Jenkins, job: str, build: Build) -> Upstream:
     number = build.number
     stages = _or_none(lambda: server.stages(job, number)) or ()
     part = _or_none(lambda: server.log(job, number, 0))
-    tests = _or_none(lambda: server.tests(job, number))
+    tests = _or_none(lambda: server.tests(job, number)) or ()
     artifact = server.artifact(job, number, upstream.EVIDENCE)
     return upstream.tell(job, build, stages, part.text if part else "", tests, artifact)
 

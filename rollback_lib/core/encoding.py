@@ -1,9 +1,9 @@
-"""Bytes of a file that a person keeps → text, and back."""
+"""Bytes of a file that a person keeps → text, and back; and JSON that others wrote → values."""
 
 from __future__ import annotations
 
 import codecs
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -60,3 +60,17 @@ def decode(data: bytes) -> Text:
 def encode(text: Text) -> bytes:
     """The bytes that `decode` was given."""
     return (_MARKS[text.encoding] if text.bom else b"") + text.text.encode(text.encoding)
+
+
+class NotJsonError(ValueError):
+    """What somebody answered is no JSON, or of another shape than it has to be. The text says which."""
+
+
+def from_json(data: bytes | str, kind: Any = Any) -> Any:
+    """What others wrote, as a value of this type. Raises NotJsonError, whatever it is."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise NotJsonError(f"is of another shape ({error})") from None
+    except (ValueError, RecursionError):  # cut off, not UTF-8, nested without an end
+        raise NotJsonError("is not JSON, or is cut off") from None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem
+from rollback_lib.core.jenkins.answers import Build, BuildStage, LogPart, Question, QueueItem, TestCase
 
 
 class Jenkins(Protocol):
@@ -60,4 +60,6 @@ class Jenkins(Protocol):
 
     def artifact(self, job: str, number: int, path: str) -> bytes | None: ...
 
-    def tests(self, job: str, number: int) -> Mapping[str, Any] | None: ...
+    def tests(self, job: str, number: int) -> Sequence[TestCase]:
+        """Those of its test report; none where there is none."""
+        ...

@@ -101,7 +101,7 @@ def test_no_answer_of_a_registry_leads_to_an_error_that_is_not_ours(answers: lis
     [
         ('Bearer realm="https://a/t",scope=', [("bearer", {"realm": "https://a/t", "scope": ""})]),
         ('bearer realm="https://a/t" , service = here', [("bearer", {"realm": "https://a/t", "service": "here"})]),
-        ('Bearer realm="a, b=\\"c\\"",scope="x:pull,push"', [("bearer", {"realm": 'a, b="c"', "scope": "x:pull,push"})]),
+        ('Bearer realm="a, b=\\"c\\"",scope="x,y"', [("bearer", {"realm": 'a, b="c"', "scope": "x,y"})]),
         ('Basic realm="a", Bearer realm="b"', [("basic", {"realm": "a"}), ("bearer", {"realm": "b"})]),
         ("Negotiate, Basic", [("negotiate", {}), ("basic", {})]),
         ('Bearer realm="a', [("bearer", {"realm": "a"})]),

@@ -253,7 +253,7 @@ def test_the_first_signal_ends_a_smoke_test_that_gets_no_answer(
 
 @pytest.mark.long
 def test_d46_a_terminal_that_goes_ends_a_run_as_a_signal_does(desk: Desk, undisturbed: dict[str, Any]) -> None:
-    """As when ssh drops: SIGHUP of the system and, once more, of the shell; nobody reads, and nothing can be written."""
+    """As when ssh drops: SIGHUP of the system and, once more, of the shell; nothing can be said any more."""
     desk.settings(SMOKE)
     asked = hanging(desk, lambda c: (c.stage, c.resource) == ("verify", "pods/proxy"))
     pid, terminal = pty.fork()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
+from rollback_lib.core import encoding
 from rollback_lib.core.evidence.findings import finding
 from rollback_lib.core.run.records import Finding, Measure
 from rollback_lib.core.settings.checks import Alertmanager, Prometheus, Query
@@ -16,6 +18,7 @@ ALERTMANAGER = "alertmanager"
 PROMETHEUS = "prometheus"
 NOT_ASKED = "NotAsked"  # the cause of a note: its source gave no answer that reads
 
+_MOST: Final = sys.float_info.max
 
 Question = tuple[str, tuple[tuple[str, str], ...]]  # an address and its query, not yet encoded
 
@@ -39,43 +42,49 @@ def unread(source: str, why: str) -> Finding:
 
 def alerts(server: Alertmanager, body: bytes) -> Iterator[Finding]:
     """Each firing alert."""
-    found = _json(body)
-    if not isinstance(found, list):
+    try:
+        found: list[_Alert] = encoding.from_json(body, list[_Alert])
+    except encoding.NotJsonError:
         yield unread(ALERTMANAGER, "its answer does not read as a list of alerts")
         return
     for alert in found[:200]:
-        if not isinstance(alert, Mapping) or _dig(alert, "status", "state") not in ("active", None):
+        if alert.status is not None and alert.status.state not in ("active", None):
             continue
-        labels, notes = _mapping(alert.get("labels")), _mapping(alert.get("annotations"))
-        name = str(labels.get("alertname") or "an alert without a name")
-        said = str(notes.get("summary") or notes.get("description") or notes.get("message") or "")
-        severity = str(labels.get("severity") or "")
+        labels, notes = alert.labels or {}, alert.annotations or {}
+        name = labels.get("alertname") or "an alert without a name"
+        said = notes.get("summary") or notes.get("description") or notes.get("message") or ""
+        severity = labels.get("severity") or ""
         yield finding(
             "broken" if severity in server.broken else "suspect", ALERTMANAGER,
             f"alert {name} fires" + (f" ({severity})" if severity else "") + (f": {said}" if said else ""),
-            service=str(labels.get(server.service_label) or ""), since=str(alert.get("startsAt") or ""), cause=name,
-            link=str(alert.get("generatorURL") or ""),
+            service=labels.get(server.service_label) or "", since=alert.startsAt or "", cause=name,
+            link=alert.generatorURL or "",
         )  # fmt: skip
 
 
 def measured(query: Query, body: bytes) -> tuple[Measure, ...] | str:
     """The value of each series; or why there is none."""
-    found = _json(body)
-    if _dig(found, "status") != "success":
-        return str(_dig(found, "error") or "its answer does not read")[:300]
-    data, kind = _dig(found, "data", "result"), _dig(found, "data", "resultType")
-    if kind == "scalar" and isinstance(data, list):
-        data = [{"metric": {}, "value": data}]
-    if not isinstance(data, list):
+    try:
+        found: _Answer = encoding.from_json(body, _Answer)
+    except encoding.NotJsonError:
+        return "its answer does not read"
+    if found.status != "success":
+        return (found.error or "its answer does not read")[:300]
+    data = found.data.result if found.data is not None else None
+    if data is None:
         return "its answer has no result"
+    if found.data is not None and found.data.resultType == "scalar":
+        data = [_Series(value=(0.0, str(data[-1]) if data else ""))]
     values = []
     for series in data[:500]:
         try:
-            value = float(_dig(series, "value")[1])
-        except (TypeError, ValueError, IndexError, KeyError):
+            if not isinstance(series, _Series) or series.value is None:
+                raise ValueError
+            value = min(max(float(series.value[1]), -_MOST), _MOST)  # JSON, in which it is kept, has no infinity
+        except ValueError:
             return f"a value of {query.name} does not read; a query must give an instant vector"
         if not math.isnan(value):  # 0 requests divided by 0: nothing was measured
-            service = query.service or str(_dig(series, "metric", query.service_label) or "")
+            service = query.service or series.metric.get(query.service_label) or ""
             values.append(Measure(name=query.name, service=service, value=value))
     return tuple(values)
 
@@ -124,18 +133,30 @@ def compared(query: Query, values: Sequence[Measure], before: Sequence[Measure])
         )
 
 
-def _json(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+# What they answer, by its names there.
+class _State(msgspec.Struct):
+    state: str | None = None
 
 
-def _dig(value: Any, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+class _Alert(msgspec.Struct):
+    status: _State | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    startsAt: str | None = None
+    generatorURL: str | None = None
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+class _Series(msgspec.Struct):
+    metric: dict[str, str] = {}
+    value: tuple[float, str] | None = None
+
+
+class _Data(msgspec.Struct):
+    resultType: str | None = None
+    result: list[_Series | float | str] | None = None
+
+
+class _Answer(msgspec.Struct):
+    status: str
+    error: str | None = None
+    data: _Data | None = None

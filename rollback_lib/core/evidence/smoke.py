@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core import encoding
 from rollback_lib.core.evidence.findings import plain
 from rollback_lib.core.settings.checks import Ask, Step
 from rollback_lib.core.settings.types import seconds
@@ -53,8 +54,8 @@ def _wrong(asked: Ask, got: Answered) -> str:
         return f"answered {got.status} after {got.seconds:.1f} s, allowed are {asked.within}"
     if asked.json:
         try:
-            found = msgspec.json.decode(got.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = encoding.from_json(got.body)
+        except encoding.NotJsonError:
             return f"answered {got.status}, but not with JSON"
         if not contains(found, asked.json):
             return f"answered {got.status}, but its JSON has not {msgspec.json.encode(asked.json).decode()}"
@@ -74,8 +75,8 @@ def is_forbidden(status: int, body: bytes) -> bool:
     if status != 403:
         return False
     try:
-        said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = encoding.from_json(body)
+    except encoding.NotJsonError:
         return False
     theirs = {"kind": "Status", "apiVersion": "v1", "reason": "Forbidden", "details": {"kind": "pods"}}
     return contains(said, theirs)
@@ -105,8 +106,8 @@ def captured(step: Step, got: Answered) -> dict[str, str] | str:
     if not step.capture:
         return {}
     try:
-        found = msgspec.json.decode(got.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = encoding.from_json(got.body)
+    except encoding.NotJsonError:
         return "its answer is not JSON, so nothing can be captured"
     values = {}
     for name, path in step.capture.items():

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from rollback_lib.core import encoding
 from rollback_lib.core.evidence.findings import finding
 from rollback_lib.core.run.records import Finding
 from rollback_lib.core.settings.checks import Reports
@@ -84,24 +85,30 @@ def _from_csv(text: str) -> list[_Row] | None:
     ]  # fmt: skip
 
 
+class _Entry(msgspec.Struct):
+    num_requests: float
+    num_failures: float | None = None
+    name: str | None = None
+    response_times: dict[str, float] | None = None  # Locust's own histogram, milliseconds → how many
+
+
+class _Report(msgspec.Struct):
+    stats: list[_Entry]
+
+
 def _from_json(text: str) -> list[_Row] | None:
     try:
-        found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    entries = found.get("stats") if isinstance(found, Mapping) else found
-    if not isinstance(entries, list) or not all(isinstance(e, Mapping) and "num_requests" in e for e in entries):
+        entries: list[_Entry] | _Report = encoding.from_json(text, list[_Entry] | _Report)
+    except encoding.NotJsonError:
         return None
     return [
-        (str(e.get("name") or ""), _number(e.get("num_requests")), _number(e.get("num_failures")), _p95(e))
-        for e in entries
+        (e.name or "", _number(e.num_requests), _number(e.num_failures), _p95(e.response_times or {}))
+        for e in (entries.stats if isinstance(entries, _Report) else entries)
     ]
 
 
-def _p95(entry: Mapping[str, Any]) -> float:
-    """From Locust's own histogram, milliseconds → how many."""
-    times = entry.get("response_times")
-    counts = sorted((_number(k), _number(v)) for k, v in times.items()) if isinstance(times, Mapping) else []
+def _p95(times: Mapping[str, float]) -> float:
+    counts = sorted((_number(k), _number(v)) for k, v in times.items())
     left = 0.95 * sum(n for _, n in counts)
     for took, many in counts:
         left -= many

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+
+from rollback_lib.core import encoding
 
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER: Final = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"?|([^,\s"]*))')
@@ -54,10 +56,10 @@ def place(address: str) -> SplitResult:
 def token(body: bytes) -> str:
     """The token in what a token server answered; empty where there is none that a header can hold."""
     try:
-        said: Any = msgspec.json.decode(body, type=_Tokens)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said: _Tokens = encoding.from_json(body, _Tokens)
+    except encoding.NotJsonError:
         return ""
-    found: str = said.token or said.access_token or ""
+    found = said.token or said.access_token or ""
     return found if found.isascii() and found.isprintable() else ""
 
 

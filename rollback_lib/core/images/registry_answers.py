@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from rollback_lib.core import encoding
 from rollback_lib.core.images.reference import is_digest
 
 INDEX_TYPES: Final = (
@@ -128,11 +129,14 @@ Verdict = Present | Absent | CannotTell | AskBody
 def read_tags(reply: Reply) -> list[str] | None:
     """The tags of a page of a repository's list; None where it is none."""
     try:
-        said = msgspec.json.decode(reply.body) if reply.status == 200 else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said: _Tags | None = encoding.from_json(reply.body, _Tags) if reply.status == 200 else None
+    except encoding.NotJsonError:
         return None
-    tags = (said.get("tags") or []) if isinstance(said, Mapping) else None
-    return tags if isinstance(tags, list) and all(isinstance(t, str) for t in tags) else None
+    return (said.tags or []) if said is not None else None
+
+
+class _Tags(msgspec.Struct):
+    tags: list[str] | None = None
 
 
 def read_reply(reply: Reply) -> Verdict:
@@ -271,8 +275,8 @@ class Part(msgspec.Struct, frozen=True):
 
 def _document(body: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = encoding.from_json(body)
+    except encoding.NotJsonError:
         raise ValueError("the answer is no manifest (a login page, or a proxy?)") from None
     if not isinstance(found, dict):
         raise ValueError("the answer is no manifest")

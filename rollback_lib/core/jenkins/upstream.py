@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
+from rollback_lib.core import encoding
 from rollback_lib.core.errors import Refusal
-from rollback_lib.core.jenkins.answers import BAD, Build, BuildStage
+from rollback_lib.core.jenkins.answers import BAD, Build, BuildStage, TestCase
 from rollback_lib.core.redact import redact
 
 EVIDENCE: Final = "rollback-evidence.json"  # the artifact that `rollbackOnFailure` archives before the first kubectl
@@ -41,14 +43,14 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tell(
-    job: str, found: Build, stages: Sequence[BuildStage], log: str, tests: Mapping[str, Any] | None,
+    job: str, found: Build, stages: Sequence[BuildStage], log: str, tests: Sequence[TestCase],
     artifact: bytes | None,
 ) -> Upstream:  # fmt: skip
     """All that is known. An artifact that does not read counts as none."""
     return Upstream(
         job=job, build=found.number, url=found.url, result=found.result,
         failed_stages=tuple(redact(s.name) for s in stages if s.status in _FAILED),
-        log_tail=tuple(redact(log).splitlines()[-_TAIL:]), failed_tests=tuple(_failed(tests or {}))[:20],
+        log_tail=tuple(redact(log).splitlines()[-_TAIL:]), failed_tests=tuple(_failed(tests))[:20],
         deploy=_evidence(artifact),
     )  # fmt: skip
 
@@ -81,14 +83,11 @@ def is_rollback(build: Build, own_job: str) -> bool:
 
 
 def _evidence(data: bytes | None) -> DeployEvidence | None:
-    try:
-        return msgspec.json.decode(data or b"", type=DeployEvidence)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return None
+    with contextlib.suppress(encoding.NotJsonError):
+        found: DeployEvidence = encoding.from_json(data or b"", DeployEvidence)
+        return found
+    return None
 
 
-def _failed(tests: Mapping[str, Any]) -> Iterator[str]:
-    for suite in tests.get("suites") or []:
-        for case in suite.get("cases") or []:
-            if case.get("status") in ("FAILED", "REGRESSION"):
-                yield redact(f"{case.get('className')}.{case.get('name')}: {case.get('errorDetails') or ''}")[:300]
+def _failed(tests: Sequence[TestCase]) -> Iterator[str]:
+    return (redact(f"{case.name}: {case.said}")[:300] for case in tests if case.failed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,18 +123,45 @@ def test_an_answer_that_does_not_read_is_said_and_proves_nothing(body: bytes) ->
     assert all(f.severity == "note" for f in monitoring.alerts(ALERTS, body))
 
 
+NAMES = (
+    "status", "state", "labels", "annotations", "startsAt", "generatorURL", "data", "result", "resultType", "metric",
+    "value", "error", "stats", "num_requests", "num_failures", "name", "response_times", "95",
+)  # fmt: skip
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(max_size=9),
-        lambda x: st.lists(x) | st.dictionaries(st.text(max_size=9), x),
+        st.none() | st.booleans() | st.floats() | st.integers() | st.just(10**400) | st.text(max_size=9)
+        | st.sampled_from(("success", "scalar", "vector", "+Inf", "-1e999")),
+        lambda x: st.lists(x, max_size=4) | st.dictionaries(st.sampled_from(NAMES), x, max_size=4),
         max_leaves=12,
     )
-)
+)  # fmt: skip
 def test_any_json_is_read_without_an_error(value: object) -> None:
     body = json.dumps(value).encode()
     metrics(RATE, body)
     list(monitoring.alerts(ALERTS, body))
     list(test_reports.locust("x.json", body, Reports()))
+
+
+@pytest.mark.parametrize(("value", "kept"), [("+Inf", 1.7976931348623157e308), ("-Inf", -1.7976931348623157e308)])
+def test_a_value_without_a_bound_is_kept_as_the_largest_there_is(value: str, kept: float) -> None:
+    """What is kept is JSON, which has no infinity: it came back as no value, which does not read."""
+    (found,) = monitoring.measured(RATE, vector(({}, value)))
+    assert isinstance(found, Measure)
+    assert found.value == kept
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Measure) == found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status": "success", "data": {"resultType": "scalar", "result": [1, "0.2"]}}',
+        b'{"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1.5, "0.2"]}]}}',
+    ],
+)
+def test_a_scalar_and_a_vector_are_values(body: bytes) -> None:
+    assert monitoring.measured(RATE, body) == (rate(0.2, ""),)
 
 
 JUNIT = b"""<testsuites><testsuite name="e2e" timestamp="2026-03-01T11:50:00">

@@ -8,7 +8,6 @@ temporary folder.)
 from __future__ import annotations
 
 import contextlib
-import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ import msgspec
 
 from rollback_lib.adapters import bounded, calls, http
 from rollback_lib.adapters.access import Access
+from rollback_lib.core import encoding
 from rollback_lib.core.errors import InterruptedRunError, Refusal, RefusedError, UnreachableError
 from rollback_lib.core.kube.server_answers import told
 
@@ -42,18 +42,35 @@ class Answer(msgspec.Struct):
     warnings: tuple[str, ...] = ()
     retry_after: float = 0.0
 
-    def json(self) -> Any:
+    def json(self) -> dict[str, Any]:
+        """The object, or the list of objects with names. Raises RefusedError where it is neither."""
         try:
-            return msgspec.json.decode(self.body)
-        except msgspec.DecodeError as error:
-            raise RefusedError(
-                f"the API server's answer does not read as JSON ({error}); is a proxy in between?"
-            ) from None
+            found: dict[str, Any] = encoding.from_json(self.body)
+            msgspec.convert(found, _Listed)
+            return found
+        except encoding.NotJsonError as error:
+            said = str(error)
+        except msgspec.ValidationError as error:
+            said = f"is none of an API server ({error})"
+        raise RefusedError(f"the API server's answer {said}; is a proxy in between?")
 
     def message(self) -> str:
         with contextlib.suppress(Exception):
-            return told(str(json.loads(self.body).get("message") or ""))
+            return told(str(encoding.from_json(self.body).get("message") or ""))
         return told(self.body[:200].decode(errors="replace"))
+
+
+class _Meta(msgspec.Struct):
+    name: str
+
+
+class _Named(msgspec.Struct):
+    metadata: _Meta
+
+
+class _Listed(msgspec.Struct):
+    metadata: dict[str, Any] | None = None
+    items: list[_Named] | None = None
 
 
 class KubernetesHttp:
@@ -197,10 +214,7 @@ def good(answer: Answer) -> dict[str, Any]:
     if answer.status >= 400:
         error = UnreachableError if answer.status in TROUBLED else RefusedError
         raise error(f"the API server answered {answer.status}: {answer.message()}")
-    found = answer.json()
-    if not isinstance(found, dict):
-        raise RefusedError("the API server's answer is not an object; is a proxy in between?")
-    return found
+    return answer.json()
 
 
 def _warnings(headers: Any) -> Iterator[str]:

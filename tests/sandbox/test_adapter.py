@@ -8,7 +8,8 @@ import pytest
 from rollback_lib.adapters import kubernetes
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.kubernetes import KubernetesCluster
-from rollback_lib.core.errors import RefusedError
+from rollback_lib.adapters.kubernetes_http import Answer
+from rollback_lib.core.errors import RefusedError, UnreachableError
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import Events, LogEnd
 from rollback_lib.sandbox.access import User
@@ -222,17 +223,77 @@ def test_an_address_that_never_answered_is_not_waited_for(tmp_path: Path, sandbo
     cluster.close()
 
 
-def test_a_write_whose_answer_is_lost_is_not_made_twice(sandbox: Sandbox, kubeconfig: str) -> None:
-    cluster, slept = counting(kubeconfig)
+RECORDS: dict[str, dict[str, Any]] = {
+    "Lease": {"apiVersion": "coordination.k8s.io/v1", "spec": {"holderIdentity": "me", "renewTime": None}},
+    "ConfigMap": {"apiVersion": "v1", "data": {"a": "1"}},
+}
+
+
+@pytest.mark.parametrize("fault", ["reset", "reset-after", "truncated", "500"])
+@pytest.mark.parametrize("kind", RECORDS)
+def test_d49_a_record_whose_answer_is_lost_is_looked_at_and_counts_where_it_is_ours(
+    sandbox: Sandbox, kubeconfig: str, kind: str, fault: str
+) -> None:
+    cluster, _ = counting(kubeconfig)
+    records = ClusterRecords(cluster)
+    assert records.get(kind, "ours") is None
+    record = {"kind": kind, **RECORDS[kind], "metadata": {"name": "ours", "annotations": {"nonce": "1"}}}
+    verbs = ("create", "update", "delete")
+    lost = [sandbox.faults.add(lambda c, v=v: c.verb == v, fault) for v in verbs]
+    first = records.put(record)
+    assert first is not None
+    assert first["metadata"]["uid"] == (records.get(kind, "ours") or {})["metadata"]["uid"]
+    second = records.put({**first, "metadata": {**first["metadata"], "annotations": {"nonce": "2"}}})
+    assert second is not None
+    assert (records.get(kind, "ours") or {})["metadata"]["annotations"] == {"nonce": "2"}
+    assert records.put(first) is None, "somebody replaced it, and nothing is lost any more"
+    assert records.delete(second)
+    assert records.get(kind, "ours") is None
+    assert [f.struck for f in lost] == [1, 1, 1]
+    cluster.close()
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_of_a_record_whose_answer_is_lost_another_s_is_not_taken_for_ours(
+    sandbox: Sandbox, kubeconfig: str, kind: str
+) -> None:
+    cluster, _ = counting(kubeconfig)
+    records = ClusterRecords(cluster)
+    record = {"kind": kind, **RECORDS[kind], "metadata": {"name": "ours", "annotations": {"nonce": "1"}}}
+    theirs = records.put({**record, "metadata": {"name": "ours", "annotations": {"nonce": "theirs"}}})
+    assert theirs is not None
+    for verb in ("create", "update"):
+        sandbox.faults.add(lambda c, v=verb: c.verb == v, "reset")
+    assert records.put(record) is None
+    newer = records.put({**theirs, "metadata": {**theirs["metadata"], "annotations": {"nonce": "3"}}})
+    assert newer is not None, "not taken at first: made once more"
+    sandbox.faults.add(lambda c: c.verb == "update", "reset")
+    assert records.put({**theirs, "metadata": {**theirs["metadata"], "annotations": {"nonce": "4"}}}) is None
+    sandbox.faults.add(lambda c: c.verb == "delete", "reset")
+    assert not records.delete(theirs)
+    assert records.delete(newer)
+    cluster.close()
+
+
+def test_a_record_whose_answer_is_lost_twice_is_not_known_and_said(sandbox: Sandbox, kubeconfig: str) -> None:
+    cluster, _ = counting(kubeconfig)
     records = ClusterRecords(cluster)
     assert records.get("ConfigMap", "ours") is None
-    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ours"}, "data": {"a": "1"}}
-    lost = sandbox.faults.add(lambda c: c.verb == "create", "reset-after")
-    with pytest.raises(RefusedError, match="does not answer"):
+    record = {"kind": "ConfigMap", **RECORDS["ConfigMap"], "metadata": {"name": "ours"}}
+    lost = sandbox.faults.add(lambda c: c.verb == "create", "reset", times=None)
+    with pytest.raises(UnreachableError, match="does not answer"):
         records.put(record)
-    assert (lost.struck, slept) == (1, [])
-    assert (records.get("ConfigMap", "ours") or {})["data"] == {"a": "1"}, "it was made all the same"
+    assert lost.struck == 2
     cluster.close()
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "3", '{"items": 3}', '{"items": ["x"]}', '{"items": [{}]}', '"\udcff', "[" * 9999]
+)
+def test_what_is_no_answer_of_an_api_server_is_said(body: str) -> None:
+    with pytest.raises(RefusedError, match="is a proxy in between"):
+        Answer(200, body.encode(errors="surrogateescape")).json()
+    assert Answer(500, body.encode(errors="surrogateescape")).message() is not None
 
 
 @pytest.mark.parametrize("orphan", [True, False])

@@ -72,7 +72,9 @@ def test_evidence_that_does_not_read_counts_as_none(artifact: bytes | None) -> N
 
 
 def test_failed_tests_are_told_by_name() -> None:
-    cases = [{"className": "A", "name": n, "status": s, "errorDetails": "no"} for n, s in (("b", "FAILED"), ("c", "OK"))]
+    cases = [
+        {"className": "A", "name": n, "status": s, "errorDetails": "no"} for n, s in (("b", "FAILED"), ("c", "OK"))
+    ]
     found = answers.test_cases(json.dumps({"suites": [{"cases": cases}, {"cases": None}]}).encode())
     told = upstream.tell("d", answers.build(b"{}"), (), "", found, None)
     assert told.failed_tests == ("A.b: no",)

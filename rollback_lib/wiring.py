@@ -201,11 +201,11 @@ def run_directories(folder: Path) -> RunDirectories:
 
 def kubectl(
     access: Access, namespace: str, environ: Mapping[str, str], cluster: KubernetesCluster,
-    killed: Callable[[str], None] = lambda why: None,
+    killed: Callable[[str], None] = lambda why: None, stopped: Stopped = never,
 ) -> Kubectl:  # fmt: skip
     """kubectl as it is on the PATH, led to the cluster that is read."""
     program = shutil.which("kubectl", path=environ.get("PATH")) or ""
-    return Kubectl(program, access.arguments, namespace, environ, cluster, killed=killed)
+    return Kubectl(program, access.arguments, namespace, environ, cluster, killed=killed, stopped=stopped)
 
 
 def kubectl_alone(environ: Mapping[str, str]) -> Kubectl:
@@ -236,7 +236,9 @@ class World:
         self.git = LazyRepository(start, offline=offline, stopped=stopped)
         self.runs = RunDirectories(start, self.git.tracks)
         where = settings.environments[environment]
-        self.access = Access(environ.get("KUBECONFIG") or None, where.context, environ)  # one login for all of them
+        self.access = Access(  # one login for all of them
+            environ.get("KUBECONFIG") or None, where.context, environ, stopped=stopped
+        )  # fmt: skip
         self.cluster = KubernetesCluster(
             None, None, where.namespace, self.clock.pause, access=self.access, stopped=stopped
         )  # fmt: skip
@@ -244,7 +246,7 @@ class World:
             None, None, where.namespace, patient=False, timeout=EVIDENCE_TIMEOUT, agent="rollback_lib-evidence",
             access=self.access, stopped=stopped,
         )  # fmt: skip
-        self.kubectl = kubectl(self.access, where.namespace, environ, self.cluster, self.clock.stop)
+        self.kubectl = kubectl(self.access, where.namespace, environ, self.cluster, self.clock.stop, stopped)
         self._folder = start
         if not offline:
             loading.begin()

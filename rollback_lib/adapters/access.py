@@ -19,7 +19,7 @@ from urllib.request import getproxies
 
 import yaml
 
-from rollback_lib.adapters import http, loading, login_plugin
+from rollback_lib.adapters import bounded, http, loading, login_plugin
 from rollback_lib.adapters.login_plugin import LIMIT, LoginError
 from rollback_lib.core import encoding
 from rollback_lib.core.errors import Refusal, RefusedError
@@ -38,16 +38,16 @@ class Access:
     """One context of a kubeconfig, or the account of the pod that we run in. Nothing is read before the first question.
 
     ``kubeconfig``: as KUBECONFIG has it (several files are one); without it the user's own, and where there is none the
-    pod's account, which is mounted at ``mount``. Threads share one login.
+    pod's account, which is mounted at ``mount``. Threads share one login; ``stopped`` ends its plugin.
     """
 
     def __init__(
         self, kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ,
-        *, mount: Path | None = None,
+        *, mount: Path | None = None, stopped: bounded.Stopped = bounded.never,
     ) -> None:  # fmt: skip
         self._files, self._wanted, self._environ = kubeconfig, context, environ
         self._mount = mount or MOUNT
-        self.login_limit = LIMIT
+        self.login_limit, self._stopped = LIMIT, stopped
         self._lock = threading.RLock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._config: Config | None = None
@@ -213,7 +213,7 @@ class Access:
             return {}
         with self._lock:
             if not self._login or _has_ended(self._login):
-                self._login = login_plugin.run(plugin, chosen.cluster, self._environ, self.login_limit)
+                self._login = login_plugin.run(plugin, chosen.cluster, self._environ, self.login_limit, self._stopped)
             return self._login
 
     # -- files

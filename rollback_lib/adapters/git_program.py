@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rollback_lib.adapters import calls
 from rollback_lib.adapters import process as programs
-from rollback_lib.adapters.bounded import Stopped, never
+from rollback_lib.adapters.bounded import LargerError, Stopped, never
 from rollback_lib.adapters.git_words import elsewhere, is_in_none, not_ours
 from rollback_lib.core.errors import RefusedError
 
@@ -42,6 +42,7 @@ _LEADING: Final = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
 )  # fmt: skip
+LARGEST: Final = 512 << 20  # bytes of one answer: more than all manifests of any repository
 LIMIT: Final = 60.0  # seconds for one question; those that read most take one or two
 
 
@@ -99,7 +100,7 @@ class GitProgram:
         return 0, dict(zip(("git", "common", "objects", "index", "top"), found, strict=False)), ""
 
     def run(self, *arguments: str, stdin: bytes = b"", remote: float = 0.0) -> Answer:
-        """What git says to this. Raises RefusedError where it does not end in time, else as `process.until`.
+        """What git says to this. Raises RefusedError where it does not end in time, else as `process.finished`.
 
         ``remote``: it may ask the remote, for at most so many seconds.
         """
@@ -116,26 +117,14 @@ class GitProgram:
         started = self._git.execute(command, istream=PIPE, as_process=True, start_new_session=True, env=more)
         process = started.proc  # `started` has to live as long: it ends the process when it goes
         assert process is not None
-        given: list[bytes | None] = [stdin]
-        said: list[tuple[bytes, bytes]] = []
-
-        def ended(seconds: float) -> bool:
-            try:
-                said.append(process.communicate(given.pop() if given else None, timeout=seconds))
-            except TimeoutExpired:
-                return False
-            return True
-
+        limit = remote or LIMIT
         try:
-            programs.until(ended, remote or LIMIT, command, self._stopped)
-        except BaseException as error:
-            programs.kill(process)
-            if isinstance(error, TimeoutExpired):
-                raise RefusedError(
-                    f"git {command[3]} did not end within {remote or LIMIT:.0f} s: is its disk there?"
-                ) from None
-            raise
-        return Answer(process.returncode, said[0][0], said[0][1].decode(errors="replace"))
+            code, out, said = programs.finished(process, limit, stdin=stdin, largest=LARGEST, stopped=self._stopped)
+        except TimeoutExpired:
+            raise RefusedError(f"git {command[3]} did not end within {limit:.0f} s: is its disk there?") from None
+        except LargerError:
+            raise RefusedError(f"git {command[3]} answers with more than {LARGEST >> 20} MiB.") from None
+        return Answer(code, out, said.decode(errors="replace"))
 
 
 def _git() -> Git:

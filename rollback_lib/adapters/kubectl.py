@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from rollback_lib.adapters import calls, process
-from rollback_lib.adapters.bounded import LargerError, again
+from rollback_lib.adapters.bounded import LargerError, Stopped, again, never
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.kinds import KINDS, path_of
@@ -96,13 +96,15 @@ class Kubectl:
     def __init__(
         self, program: str, access: Callable[[], Sequence[str]], namespace: str, environ: Mapping[str, str],
         reader: Reader, sleep: Callable[[float], None] = time.sleep, killed: Callable[[str], None] = lambda why: None,
+        stopped: Stopped = never,
     ) -> None:  # fmt: skip
         """``access``: the arguments that lead it to the cluster that ``reader`` reads. ``killed`` is told when a signal
-        ends kubectl: an abort ends it before us, and nothing else may begin."""
+        ends kubectl: an abort ends it before us, and nothing else may begin. ``stopped`` ends what only
+        looks."""
         self._program, self._access = program, access
         self._environ, self._namespace = environ, namespace
         self._reader = reader
-        self._sleep, self._killed = sleep, killed
+        self._sleep, self._killed, self._stopped = sleep, killed, stopped
 
     def problem(self) -> str:
         """Why nothing could be written at all; empty where it could."""
@@ -114,8 +116,9 @@ class Kubectl:
             raise RefusedError(problem)
         try:
             done = process.run(
-                (self._program, *VERSION_ARGUMENTS), self._environ, timeout=REQUEST_TIMEOUT, through="kubectl"
-            )
+                (self._program, *VERSION_ARGUMENTS), self._environ, timeout=REQUEST_TIMEOUT, through="kubectl",
+                stopped=self._stopped,
+            )  # fmt: skip
             found = json.loads(done.out) if done.code == 0 else {}
             version = str(found["clientVersion"]["gitVersion"])
         except subprocess.TimeoutExpired:

@@ -51,7 +51,7 @@ class KubernetesCluster:
         access: Access | None = None, stopped: bounded.Stopped = bounded.never,
     ) -> None:  # fmt: skip
         self._namespace = namespace
-        self.access = access or Access(kubeconfig, context)
+        self.access = access or Access(kubeconfig, context, stopped=stopped)
         self._is_ours = access is None
         self._http = KubernetesHttp(
             self.access, sleep, patient=patient, timeout=timeout, agent=agent, stopped=stopped

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollback_lib.adapters import process
-from rollback_lib.adapters.bounded import LargerError
+from rollback_lib.adapters.bounded import LargerError, Stopped, never
 
 LIMIT: Final = 15.0  # seconds: a plugin that asks the cloud for a token takes one or two
 _OF_CLUSTER: Final = (
@@ -31,7 +31,11 @@ class LoginError(Exception):
 
 
 def run(
-    plugin: Mapping[str, Any], cluster: Mapping[str, Any], environ: Mapping[str, str], limit: float
+    plugin: Mapping[str, Any],
+    cluster: Mapping[str, Any],
+    environ: Mapping[str, str],
+    limit: float,
+    stopped: Stopped = never,
 ) -> dict[str, Any]:
     """The credentials (``status``) that the plugin answers with. ``plugin`` and ``cluster`` as a kubeconfig has them.
 
@@ -53,7 +57,7 @@ def run(
     asked = {"apiVersion": api_version, "kind": "ExecCredential", "spec": spec}
     own["KUBERNETES_EXEC_INFO"] = json.dumps(asked)
     try:
-        done = process.run(args, environ, timeout=limit, more=own, through="login", shown=(name,))
+        done = process.run(args, environ, timeout=limit, more=own, stopped=stopped, through="login", shown=(name,))
     except subprocess.TimeoutExpired:
         raise LoginError(f"its login plugin {name} gave no answer in {limit:g} s; does it ask a question?") from None
     except LargerError:

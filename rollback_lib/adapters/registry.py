@@ -77,7 +77,7 @@ class RegistryClient:
         problems = [p for host, url in self._mirrors.items() if (p := mirror_problem(host, url))]
         if problems:
             raise UsageError(*problems)
-        self._store = CredentialStore(docker_config, environ or {}, own_hosts, helper_timeout)
+        self._store = CredentialStore(docker_config, environ or {}, own_hosts, helper_timeout, stopped)
         self._deadline, self._clock, self._sleep = deadline, clock, sleep
         self._ends = 0.0
         self._session = new_session(AT_ONCE)

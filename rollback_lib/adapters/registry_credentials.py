@@ -12,20 +12,19 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import tempfile
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from rollback_lib.adapters import calls
+from rollback_lib.adapters import process
+from rollback_lib.adapters.bounded import LargerError, Stopped, never
 
 HUB: Final = "docker.io"
 HUB_KEY: Final = "https://index.docker.io/v1/"
+_LARGEST: Final = 1 << 20
 _HELPER = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -70,11 +69,12 @@ class CredentialStore:
         environ: Mapping[str, str],
         own_hosts: Collection[str],
         helper_timeout: float = 5.0,
+        stopped: Stopped = never,
     ) -> None:
         self._config = docker_config or _default_config(environ)
         self._environ = environ
         self._own_hosts = frozenset(own_hosts)
-        self._helper_timeout = helper_timeout
+        self._helper_timeout, self._stopped = helper_timeout, stopped
 
     def find(self, host: str, asked_host: str) -> Credentials:
         """For images of ``host`` that are asked of ``asked_host`` (a mirror, or the same).
@@ -119,11 +119,9 @@ class CredentialStore:
         path = shutil.which(program, path=self._environ.get("PATH", os.defpath))
         if path is None:
             raise CredentialsError(f"the credential helper {program} is not installed here")
-        with calls.call("login", f"{program} get") as call:
-            code, out = _run(path, key, self._environ, self._helper_timeout, program)
-            call.ended = f"exit code {code}"
+        code, out = self._run(path, key, program)
         if code:
-            if b"credentials not found" in out:
+            if "credentials not found" in out:
                 return None
             raise CredentialsError(f"the credential helper {program} failed (exit code {code})")
         try:
@@ -133,39 +131,22 @@ class CredentialStore:
             raise CredentialsError(f"the credential helper {program} gave no credentials") from None
         return Credentials(token=secret) if user == "<token>" else Credentials(user, secret)
 
-
-def _run(path: str, key: str, environ: Mapping[str, str], timeout: float, program: str) -> tuple[int, bytes]:
-    """Run a helper. Its output goes to a file: a grandchild that keeps a pipe open would hold us past the timeout.
-
-    It gets the environment (login plugins need cloud credentials), less ours and the build's.
-    """
-    env = {k: v for k, v in environ.items() if not k.startswith(("ROLLBACK_", "JENKINS_", "BUILD_"))}
-    with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as out:
-        question.write(key.encode())
-        question.seek(0)
+    def _run(self, path: str, key: str, program: str) -> tuple[int, str]:
+        """Run a helper. It gets the environment (it needs cloud credentials), less ours and the build's."""
+        env = {k: v for k, v in self._environ.items() if not k.startswith(("ROLLBACK_", "JENKINS_", "BUILD_"))}
+        limit = self._helper_timeout
         try:
-            process = subprocess.Popen(
-                (path, "get"), stdin=question, stdout=out, stderr=subprocess.DEVNULL, env=env, start_new_session=True
-            )
+            done = process.run(
+                (path, "get"), {}, timeout=limit, more=env, largest=_LARGEST, stopped=self._stopped, through="login",
+                stdin=key.encode(),
+            )  # fmt: skip
         except OSError as e:
             raise CredentialsError(f"the credential helper {program} cannot be run: {e.strerror}") from None
-        try:
-            code = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            _kill(process)
-            raise CredentialsError(f"the credential helper {program} gave no answer in {timeout:g} s") from None
-        out.seek(0)
-        return code, out.read(1 << 20)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:  # Windows
-            process.kill()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(1)
+            raise CredentialsError(f"the credential helper {program} gave no answer in {limit:g} s") from None
+        except LargerError:
+            raise CredentialsError(f"the credential helper {program} gave no credentials") from None
+        return done.code, done.out
 
 
 def _default_config(environ: Mapping[str, str]) -> Path | None:

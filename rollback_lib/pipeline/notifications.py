@@ -13,6 +13,7 @@ import time
 from typing import Any, Final
 
 from rollback_lib.collectors import run_record
+from rollback_lib.core.errors import InterruptedRunError
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.redact import short
 from rollback_lib.core.report import notices
@@ -51,6 +52,8 @@ class Notifications:
         with contextlib.suppress(Exception):
             used = notices.waited(self._run.events())
             left = max(ALL - used, FOR_THE_LAST) if self._last else max(ALL - FOR_THE_LAST - used, 0.0) * SHARE
+            if self._is_stopped():
+                left = min(left, FOR_THE_LAST)
             began = time.monotonic()
             for sending in pending:
                 sending.waiting_since = began
@@ -58,6 +61,13 @@ class Notifications:
                 sending.over.wait(max(began + left - time.monotonic(), 0.0))
             for sending in pending:
                 sending.end(Delivery(f"no answer in {left:.1f} s", unclear=True))
+
+    def _is_stopped(self) -> bool:
+        try:
+            self._ports.clock.check()
+        except InterruptedRunError:
+            return True
+        return False
 
     def _tell(self, stage: str, notifier: Notifier) -> None:
         run, ports = self._run, self._ports

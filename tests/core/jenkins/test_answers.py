@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -33,12 +34,10 @@ VALUES = st.recursive(
 @pytest.mark.parametrize("read", READERS, ids=lambda reader: reader.__name__)
 @given(body=st.one_of(VALUES.map(lambda value: json.dumps(value).encode()), st.binary(max_size=20)))
 def test_any_answer_is_a_value_or_does_not_read(read: Callable[[bytes], Any], body: bytes) -> None:
-    try:
+    found = None
+    with contextlib.suppress(NotJsonError):
         found = read(body)
-    except NotJsonError as problem:
-        assert str(problem).startswith("is ")
-    else:
-        assert found is not None
+    assert found is None or isinstance(found, answers.Build | answers.QueueItem | tuple)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     )
 }
 
+_PATIENCE: Final = 60  # seconds
+
 
 class GitError(Exception):
     """git is not there, or did not do what the shop asked of it."""
@@ -214,9 +216,12 @@ environments:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 check=False,
+                timeout=_PATIENCE,
             )
         except FileNotFoundError:
             raise GitError("git is not on the PATH: https://git-scm.com/downloads") from None
+        except subprocess.TimeoutExpired:
+            raise GitError(f"git {arguments[0]} did not end within {_PATIENCE} s") from None
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()
             raise GitError(f"git {arguments[0]} ended with {done.returncode}: {said}")

@@ -11,7 +11,8 @@ from rollback_lib.sandbox.requests import Request, Target
 from rollback_lib.sandbox.status import ApiError
 from rollback_lib.sandbox.watching import Spoiled
 
-KINDS: Final = ("delay", "429", "503", "500", "reset", "reset-after", "truncated", "expired")
+WITHOUT_END: Final = {"drips": (1, 0.03), "endless": (1 << 16, 0.002)}  # bytes, and seconds between them
+KINDS: Final = ("delay", "429", "503", "500", "reset", "reset-after", "truncated", "expired", *WITHOUT_END)
 DENIED: Final = "denied"  # by a webhook: no trouble of the server, and its words are the test's own
 
 
@@ -36,7 +37,8 @@ class Fault:
     """One disturbance. `first` is the first matching request that it strikes, counted from 1; `times` how many then.
 
     `kind`: delay, 429 and 503 (with Retry-After), 500, reset (before anything is done), reset-after (done, and the
-    connection is cut before the answer), truncated (done, and half of the answer is sent), expired (401).
+    connection is cut before the answer), truncated (done, and half of the answer is sent), drips and endless
+    (done, and the answer never ends), expired (401).
     """
 
     chooses: Chooses
@@ -125,5 +127,7 @@ def _strike(fault: Fault) -> None:
         raise Spoiled(reset=True)
     elif fault.kind == "truncated":
         raise Spoiled(truncate=True)
+    elif fault.kind in WITHOUT_END:
+        raise Spoiled(pieces=WITHOUT_END[fault.kind])
     elif fault.kind == "reset-after":
         raise Spoiled(reset=True, truncate=True)

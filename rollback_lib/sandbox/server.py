@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -121,19 +123,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         request = self._request()
         ended = self.server.watch.began(request)
-        truncated = False
+        truncated, pieces = False, None
         try:
             answer = self.server.api.answer(request, self.server.watch.asked)
         except Spoiled as fault:
-            truncated = fault.truncate
-            if truncated:  # done and not told: the write is made, the answer gets lost on its way
+            truncated, pieces = fault.truncate, fault.pieces
+            if truncated or pieces is not None:  # done and not told: the write is made, the answer gets lost on its way
                 answer = self.server.api.answer(request)
             if fault.reset:
                 ended(-1)
                 self._reset()
                 return
         ended(answer.status)
-        if answer.stream is not None:
+        if pieces is not None:
+            self._stream(replace(answer, stream=lambda closing: _without_end(answer.body, pieces, closing)))
+        elif answer.stream is not None:
             self._stream(answer)
         else:
             self._send(answer, truncated)
@@ -176,3 +180,11 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
+
+
+def _without_end(body: bytes, pieces: tuple[int, float], closing: Callable[[], bool]) -> Iterator[bytes]:
+    size, every = pieces
+    yield body or b" "
+    while not closing():
+        time.sleep(every)
+        yield b" " * size

@@ -11,11 +11,16 @@ Ended = Callable[[int], None]
 
 
 class Spoiled(Exception):
-    """How the connection of a request is spoiled: cut, or half of the answer sent; both: cut once it is done."""
+    """How the connection of a request is spoiled: cut, or half of the answer sent; both: cut once it is done.
 
-    def __init__(self, *, reset: bool = False, truncate: bool = False) -> None:
+    ``pieces``: the answer is followed by pieces of so many bytes, one in so many seconds, and never ends.
+    """
+
+    def __init__(
+        self, *, reset: bool = False, truncate: bool = False, pieces: tuple[int, float] | None = None
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.reset, self.truncate = reset, truncate
+        self.reset, self.truncate, self.pieces = reset, truncate, pieces
 
 
 class Watch:

@@ -9,15 +9,18 @@ run, kind and once or for good that occur together.
 
 import os
 import re
+import signal
 from collections.abc import Hashable, Iterator
 from itertools import groupby, product
 from typing import Any, NamedTuple
 
 import pytest
 
+from rollback_lib.adapters.kubernetes import KubernetesCluster
+from rollback_lib.adapters.kubernetes_http import KubernetesHttp
 from tests.cli.desk import WORKER, Desk
 from tests.command_line import Ended
-from tests.faults import KINDS, Class
+from tests.faults import KINDS, WITHOUT_END, Class
 from tests.pairs import pairs, sample
 
 RUN = ("run", "--to", "v1.1.0", "--yes", "--accept", WORKER, "--output", "json")
@@ -92,7 +95,11 @@ def cases() -> Iterator[Any]:
         for each in TABLE if FAULTS == "all" else sample(TABLE, int(os.environ["ROLLBACK_TEST_SEED"]), covered):
             yield pytest.param([each], id=f"{each.asked}-{each.kind}-{'once' if each.times else 'for-good'}")
         return
-    once = [Disturbed(asked, KINDS[number % len(KINDS)], 1) for number, asked in enumerate(CLASSES)]
+    for number, asked in list(enumerate(CLASSES))[::6]:  # each of these costs a limit's time
+        kind = tuple(WITHOUT_END)[number // 6 % 2]
+        yield pytest.param([Disturbed(asked, kind, 1)], id=f"{asked}-{kind}-once", marks=pytest.mark.long)
+    kinds = [k for k in KINDS if k not in WITHOUT_END]
+    once = [Disturbed(asked, kinds[number % len(kinds)], 1) for number, asked in enumerate(CLASSES)]
     for each in once:
         if not _only_asks(each.asked):
             yield pytest.param([each], id=f"{each.asked}-{each.kind}-once")
@@ -127,7 +134,12 @@ def test_the_classes_are_what_a_run_asks(undisturbed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("disturbed", list(cases()))
-def test_a_disturbed_run(desk: Desk, undisturbed: dict[str, Any], disturbed: list[Disturbed]) -> None:
+def test_a_disturbed_run(
+    desk: Desk, undisturbed: dict[str, Any], disturbed: list[Disturbed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if any(each.kind in WITHOUT_END for each in disturbed):  # soon at the end of our patience
+        monkeypatch.setitem(KubernetesCluster.__init__.__kwdefaults__, "timeout", 1.0)
+        monkeypatch.setitem(KubernetesHttp.ask.__kwdefaults__, "largest", 4 << 20)
     add, before = desk.playground.cluster.faults.add, desk.objects()
     faults = [
         add(lambda request, asked=each.asked: _asked(request) == asked, each.kind, times=each.times, seconds=0.02)
@@ -149,18 +161,48 @@ def test_a_disturbed_run(desk: Desk, undisturbed: dict[str, Any], disturbed: lis
     assert desk.rollouts() == undisturbed["rollouts"]
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("asked", CLASSES if FAULTS in ("all", "pairs") else CLASSES[::12], ids=str)
+def test_a_run_whose_terminal_goes(desk: Desk, undisturbed: dict[str, Any], asked: RequestClass) -> None:
+    """SIGHUP at each class of requests: it ends as by SIGTERM, and is finished by the same run entered again."""
+    sent: list[Class] = []
+
+    def gone(request: Class) -> bool:
+        if _asked(request) == asked and not sent:
+            sent.append(request)
+            os.kill(os.getpid(), signal.SIGHUP)
+        return False
+
+    desk.playground.cluster.faults.add(gone, "delay")
+    before, handler = desk.objects(), signal.signal(signal.SIGHUP, lambda number, frame: None)
+    try:
+        ended = desk.rollback(*RUN)
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+    assert sent, "never asked"
+    desk.playground.cluster.faults.clear()
+    if ended.code != 0:  # it had no write before it any more
+        assert "SIGHUP" in ended.json["error"]
+        stopped_with_the_truth(desk, ended, before, unchanged=130)
+        goes_on = () if ended.code == 130 else ("--run-dir", ended.json["run_dir"])
+        ended = desk.rollback(*RUN, *goes_on)
+    assert ended.code == 0, ended
+    assert desk.objects() == {**undisturbed["objects"], **created_anew(desk)}
+    assert desk.rollouts() == undisturbed["rollouts"]
+
+
 def created_anew(desk: Desk) -> dict[str, Any]:
     """What a run creates has another uid in each."""
     return {key: value for key, value in desk.objects().items() if key == "ConfigMap/user-removed"}
 
 
-def stopped_with_the_truth(desk: Desk, ended: Ended, before: dict[str, Any]) -> None:
+def stopped_with_the_truth(desk: Desk, ended: Ended, before: dict[str, Any], *, unchanged: int = 3) -> None:
     """The code, and the words for what was changed, are what the cluster shows."""
     now, said = desk.objects(), ended.json
     really = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
     changed, unclear = ({text.split(" ")[0] for text in said[part]} for part in ("changed", "unclear"))
     assert changed <= really <= changed | unclear, (really, said)
-    assert ended.code == (4 if changed or unclear else 3), ended
+    assert ended.code == (4 if changed or unclear else unchanged), ended
     assert said["error"]
     assert not re.search(r"Traceback|\bNone\b", said["error"] + said["message"])
-    assert ("Nothing was changed" in said["message"]) == (ended.code == 3), said["message"]
+    assert ("Nothing was changed" in said["message"]) == (ended.code == unchanged), said["message"]

@@ -28,6 +28,7 @@ OTHERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "adapters.git": ("git", ("transport ", "commit ")),
     "adapters.git_words": ("git", ("dubious ownership", "not a git repository", "cannot change to", "fatal: ")),
     "adapters.kubernetes_http": ("the API server", ("cannot impersonate",)),
+    "adapters.registry_credentials": ("docker-credential-*", ("credentials not found",)),
     "adapters.registry_http": ("urllib3", ("Read timed out",)),
     "collectors.evidence": ("the kubelet", ("unable to retrieve",)),
     "collectors.logs": ("the kubelet", ("unable to retrieve",)),

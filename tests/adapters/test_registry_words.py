@@ -13,6 +13,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollback_lib.adapters import bounded, http
 from rollback_lib.adapters.registry import RegistryClient
 from rollback_lib.core.errors import RollbackError
 from rollback_lib.core.images import challenges
@@ -65,7 +66,7 @@ ANSWERS = st.one_of(
 
 class _Body(io.BytesIO):
     def read1(self, size: int | None = -1, decode_content: bool = False) -> bytes:
-        return super().read1(-1 if size is None else size)
+        return io.BytesIO.read(self, -1 if size is None else size)
 
 
 def answered(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> None:
@@ -94,6 +95,18 @@ def test_no_answer_of_a_registry_leads_to_an_error_that_is_not_ours(answers: lis
             registry.list_tags("here.example/a/b")
             with contextlib.suppress(RollbackError):
                 registry.put_tag("here.example/a/b", "sha256:" + "a" * 64, "v1")
+
+
+def test_of_a_redirect_no_more_is_read_than_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests reads all of it, followed or not; see `http.without_redirects`."""
+    body = b"x" * 100
+    read: list[bytes] = []
+    monkeypatch.setattr(_Body, "read", lambda self, size=-1, **_: read.append(io.BytesIO.read(self, size)) or read[-1])
+    answered(monkeypatch, [(302, {"Location": "https://here.example/"}, body)])
+    with http.session() as session:
+        found = http.received(session, "GET", "https://here.example/x", bounded.Waited(), None)
+        assert (found.status, found.body, read) == (302, b"", [])
+        assert http.received(session, "GET", "https://here.example/x", bounded.Waited(), 1000).body == body
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def _as_before() -> Iterator[None]:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_each_asks_the_run_to_end(name: str) -> None:
     number, clock = getattr(signal, name), SystemClock()
+    signal.signal(number, lambda number, frame: None)  # where nobody handles it, this process goes on
     invocation.stop_on_signals(clock)
     assert clock.stopped() == ""
     os.kill(os.getpid(), number)

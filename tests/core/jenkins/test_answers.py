@@ -15,7 +15,7 @@ from rollback_lib.core.encoding import NotJsonError
 from rollback_lib.core.jenkins import answers, upstream
 
 READERS: tuple[Callable[[bytes], Any], ...] = (
-    answers.build, answers.builds, answers.queue_item, answers.stages, answers.questions, answers.parameter_names,
+    answers.build, answers.builds, answers.queue_item, answers.stages, answers.questions, answers.parameters,
     answers.test_cases, answers.validator_errors, answers.crumb,
 )  # fmt: skip
 KEYS = (

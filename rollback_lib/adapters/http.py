@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -76,6 +76,16 @@ def pieces(got: Any) -> Callable[[int], bytes]:
 def as_given(request: PreparedRequest) -> PreparedRequest:
     """requests reads ~/.netrc unless it is given something to authorize with."""
     return request
+
+
+def place(address: str) -> SplitResult:
+    """The parts of an address that somebody else wrote; none of them where it does not read."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # read when it is asked for
+        return parts
+    except ValueError:
+        return urlsplit("")
 
 
 def is_here(url: str) -> bool:

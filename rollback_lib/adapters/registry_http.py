@@ -143,7 +143,7 @@ class RegistryHttp:
             return known.basic if known.user else ""
         said = wanted.parameters
         realm, here = said.get("realm", ""), urlsplit(self.base)
-        there = challenges.place(realm)
+        there = http.place(realm)
         same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
         if not there.hostname or not (there.scheme == "https" or (same and http.is_here(realm))):
             raise _Failure(f"the registry sends us to {there.netloc or 'nowhere'} for a token, not over https")
@@ -277,7 +277,7 @@ def _joined(url: str, location: str) -> str:
         there = urljoin(url, location)
     except ValueError:
         return ""
-    return there if challenges.place(there).hostname else ""
+    return there if http.place(there).hostname else ""
 
 
 def own_url(host: str) -> str:

@@ -131,7 +131,7 @@ def test_a_challenge_is_read_as_it_is_meant(header: str, read: list[tuple[str, d
 @given(VALUES)
 def test_every_text_reads_as_some_challenges(header: str) -> None:
     assert all(c.scheme == c.scheme.lower() for c in challenges.challenges(header))
-    challenges.place(header)
+    http.place(header)
 
 
 def test_d49_a_challenge_with_an_empty_scope_is_answered(tmp_path: Path) -> None:

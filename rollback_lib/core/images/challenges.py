@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -41,16 +40,6 @@ def chosen(header: str) -> Challenge | None:
     """The one that we answer: a token before a password, as it is for this image and no other."""
     known = challenges(header)
     return next((c for scheme in ("bearer", "basic") for c in known if c.scheme == scheme), None)
-
-
-def place(address: str) -> SplitResult:
-    """The parts of an address that somebody else wrote; none of them where it does not read."""
-    try:
-        parts = urlsplit(address)
-        _ = parts.port  # read when it is asked for
-        return parts
-    except ValueError:
-        return urlsplit("")
 
 
 def token(body: bytes) -> str:

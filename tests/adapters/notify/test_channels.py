@@ -223,7 +223,7 @@ def test_a_channel_gets_the_events_that_it_wants() -> None:
 def test_without_the_library_apprise_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     found = apprise.send(Channel(url_env="MAILS"), notice(), {"MAILS": "mailto://me:secret@example.org"})
-    assert "rollback-lib[notify]" in found.error
+    assert "pip install apprise" in found.error
 
 
 def test_apprise_is_given_each_address_and_says_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,14 +15,14 @@ from rollback_lib.core.encoding import NotJsonError
 from rollback_lib.core.jenkins import answers, upstream
 
 READERS: tuple[Callable[[bytes], Any], ...] = (
-    answers.build, answers.builds, answers.queue_item, answers.stages, answers.questions, answers.parameters,
+    answers.build, answers.builds, answers.queue_item, answers.stages, answers.questions, answers.parameters, answers.is_folder,
     answers.test_cases, answers.validator_errors, answers.crumb,
 )  # fmt: skip
 KEYS = (
     "number", "url", "building", "result", "actions", "parameters", "causes", "name", "value", "upstreamProject",
     "artifacts", "relativePath", "queueId", "timestamp", "builds", "property", "parameterDefinitions", "why", "data",
     "cancelled", "executable", "stages", "status", "id", "message", "suites", "cases", "className", "errorDetails",
-    "errors", "error", "crumb", "crumbRequestField",
+    "errors", "error", "crumb", "crumbRequestField", "choices", "jobs",
 )  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=4),
@@ -37,7 +37,7 @@ def test_any_answer_is_a_value_or_does_not_read(read: Callable[[bytes], Any], bo
     found = None
     with contextlib.suppress(NotJsonError):
         found = read(body)
-    assert found is None or isinstance(found, answers.Build | answers.QueueItem | tuple)
+    assert found is None or isinstance(found, answers.Build | answers.QueueItem | tuple | dict | bool)
 
 
 @pytest.mark.parametrize(

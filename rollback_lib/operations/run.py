@@ -11,6 +11,8 @@ import msgspec
 
 from rollback_lib.collectors import run_record, traffic
 from rollback_lib.core.errors import EXIT_DONE, EXIT_NO, Problem, UsageError
+from rollback_lib.core.plan import differences
+from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import LEFT, NONE, Has, Plan
 from rollback_lib.core.redact import short
 from rollback_lib.core.report.last_line import last_line
@@ -136,6 +138,17 @@ def asked_again(run: RunStore, request: Request, *, own: bool = True) -> None:
 def plan(run: RunStore, ports: Ports) -> Outcome:
     """Stages up to preflight: only looks."""
     return _outcome(run, ports, loop.advance(run, ports, until="preflight"))
+
+
+def with_values(plan: Plan, ports: Ports) -> Plan:
+    """The plan of this process with all values in its differences: for a terminal, and kept nowhere."""
+    drafts: Sequence[Draft] = ports.once.of((Draft, plan.run), tuple)
+    exact = {d.ref: differences.lines(d.live, d.after, exact=True) for d in drafts if d.after}
+    replace = msgspec.structs.replace
+    return replace(plan, services=tuple(
+        replace(s, objects=tuple(replace(o, diff=exact.get(o.ref, ()) if o.diff else ()) for o in s.objects))
+        for s in plan.services
+    ))  # fmt: skip
 
 
 def execute(run: RunStore, ports: Ports) -> Outcome:

@@ -21,6 +21,7 @@ from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.plan import decide, leaving, retag, rights, undo
 from rollback_lib.core.plan import drafts as planning
 from rollback_lib.core.plan import orphans as core_orphans
+from rollback_lib.core.plan.decide import Draft
 from rollback_lib.core.plan.model import DELETE, LEFT, NONE, Plan, PlannedTag, freeze
 from rollback_lib.core.reasons import Reason
 from rollback_lib.core.releases import target
@@ -78,6 +79,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     trials = DryRuns(ports.cluster, snapshot, same, accepted, stamp, now, line_of,
                      by_policy=request.target_environment.approval == "auto")  # fmt: skip
     drafts = trials.of(drafts)
+    ports.once.of((Draft, request.run), lambda: tuple(drafts))  # for who asks for values: in this process only
     refused += trials.refused
     warnings += trials.warnings
     warnings += planning.shared_changes(request, drafts)
@@ -133,7 +135,8 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
         Plan(
             run=request.run, application=request.application, environment=request.environment,
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
-            services=planning.services(resolution, drafts, images), leftovers=planning.leftovers(drafts),
+            services=planning.services(resolution, drafts, images, request.settings.show_values),
+            leftovers=planning.leftovers(drafts),
             orphans=found, stuck=stuck,
             accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
             refusals=open_refusals,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_lib.core.redact import is_secret_name, redact
+from rollback_lib.core.credentials import is_secret_name
+from rollback_lib.core.redact import redact
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc\n-----END RSA PRIVATE KEY-----"
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_lib.core.redact import HIDDEN, is_secret_name, redact, visible
+from rollback_lib.core.credentials import is_secret_name
+from rollback_lib.core.harmless import harmless_arguments, is_harmless
+from rollback_lib.core.redact import HIDDEN, redact, visible
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\nx\n-----END RSA PRIVATE KEY-----"
 
@@ -65,12 +67,62 @@ def test_an_ordinary_variable_is_none(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a-", "a.", "password", "a:", "://a:", "https://", '\\"', "token=", "bearer ", "-----BEGIN A "]
+    "text",
+    [
+        "a-",
+        "a.",
+        "password",
+        "a:",
+        "://a:",
+        "https://",
+        '\\"',
+        "token=",
+        "bearer ",
+        "-----BEGIN A ",
+        "-p ",
+        "mysql ",
+        "curl -u a ",
+        "<a ",
+        "<a>",
+        "name:",
+        "login a password ",
+        "eyJ-",
+        "SG.a-",
+        "key name=",
+        "password:\n ",
+        " a:1:b:c",
+        "--token ",
+        "a1B",
+        "'",
+        "[",
+        "sk-",
+        "a@",
+        "x:y@",
+        "MTk4",
+        "identified by ",
+    ],
 )
 def test_no_text_takes_long(text: str) -> None:
     began = time.process_time()
     redact(text * (60_000 // len(text)))
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["a=", "file:", "a,", "a;", "-p ", "[", '{"a":', "a.", "a-", "aB", "1.", "$(A)", "/a", "é"]
+)
+def test_whether_a_value_is_harmless_never_takes_long(text: str) -> None:
+    began = time.process_time()
+    is_harmless(text * (60_000 // len(text)))
+    is_harmless(text * (1990 // len(text)))
+    assert time.process_time() - began < 1
+
+
+@given(st.text() | st.text(alphabet="-=:,;/.aZ09 $({[\"'"), st.text())
+def test_whether_a_value_is_harmless_is_told_of_any_text(text: str, name: str) -> None:
+    assert not is_harmless(text, f"{name}_PASSWORD")
+    assert is_harmless(text) in (True, False)
+    assert len(harmless_arguments([text, name])) == 2
 
 
 @given(st.text() | st.text(alphabet="-BEGIN KYD:=/@pasword tk\"'\\\n\ud800"))

@@ -29,8 +29,8 @@ _LINK: Final = re.compile(r"https?://[^\s<>\"'`|\\]{1,400}")
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """One line without escape codes and credentials, shortened with ``…``."""
-    flat = " ".join(_ESCAPES.sub("", text[:_RAW].encode(errors="replace").decode()).split())
-    said = redact(flat)
+    whole = redact(_ESCAPES.sub("", text[:_RAW].encode(errors="replace").decode()))  # some secrets end with their line
+    said = redact(" ".join(whole.split()))
     return said if len(said) <= longest else said[: longest - 1] + "…"
 
 

@@ -1,15 +1,18 @@
-"""What a change means, for people: short lines by name, values of secrets hidden."""
+"""What a change means, for people: short lines by name, and of what may be a secret only that it changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from rollback_lib.core import harmless
 from rollback_lib.core.kube.objects import Object, decided, kind_of, name_of, template
 from rollback_lib.core.plan.model import Leftover
-from rollback_lib.core.redact import HIDDEN, is_secret_name, redact
+from rollback_lib.core.redact import HIDDEN, redact, visible
 
 _LONGEST: Final = 60
 _MOST: Final = 40
@@ -49,23 +52,30 @@ def _names(before: Sequence[Any], after: Sequence[Any]) -> list[str]:
     return list(dict.fromkeys(lists[0] + lists[1])) if all(len(set(n)) == len(n) for n in lists) else []
 
 
-def lines(before: Object | None, after: Object | None) -> tuple[str, ...]:
+def lines(
+    before: Object | None, after: Object | None, show: Collection[str] = (), *, exact: bool = False
+) -> tuple[str, ...]:  # fmt: skip
     """The change as lines that start with ``-``, ``+`` or ``~``; at most 40, the rest counted.
 
-    Of an object that is made or goes, kind, name and empty labels are no news.
+    Of an object that is made or goes, kind, name and empty labels are no news. ``show``: names whose values are no
+    secrets, whatever they look like. ``exact``: nothing is hidden; such lines are for a terminal, and kept nowhere.
     """
     had, has = (decided(one) if one else {} for one in (before, after))
-    found = [_line(d) for d in differences(had, has) if (had and has) or (d.path not in _PLAIN and d.new != {})]
+    said = exactly if exact else partial(_shown, show=frozenset(show))
+    found = [_line(d, said) for d in differences(had, has) if (had and has) or (d.path not in _PLAIN and d.new != {})]
     return (*found[:_MOST], f"… and {len(found) - _MOST} more") if len(found) > _MOST else tuple(found)
 
 
-def _line(difference: Difference) -> str:
+def _line(difference: Difference, said: Callable[[str, Any], str]) -> str:
     path = difference.path.removeprefix("spec.template.").removeprefix("spec.")
+    old, new = (said(path, v) if v is not _GONE else "" for v in (difference.old, difference.new))
     if difference.old is _GONE:
-        return f"+ {path}: {_shown(path, difference.new)}"
+        return f"+ {path}: {new}"
     if difference.new is _GONE:
-        return f"- {path}: {_shown(path, difference.old)}"
-    return f"~ {path}: {_shown(path, difference.old)} → {_shown(path, difference.new)}"
+        return f"- {path}: {old}"
+    if old == new:
+        return f"~ {path}: changed" + ("" if new == HIDDEN else f", {new}")
+    return f"~ {path}: {old} → {new}"
 
 
 def kept(path: str, live: Any, asked: Any) -> str:
@@ -74,17 +84,58 @@ def kept(path: str, live: Any, asked: Any) -> str:
     return f"{stays} (the release: {_shown(path, asked)})" if asked is not None else f"{stays} (the release has none)"
 
 
-def _shown(path: str, value: Any) -> str:
-    last = path.rsplit("[", 1)[-1].split("]")[0] if "[" in path else path.rsplit(".", 1)[-1]
-    if is_secret_name(last):
-        return HIDDEN
+# -- what may be seen of a value
+
+# Mappings in which everybody has names of their own; lists of words that a program gets; lists of names with values.
+_FREE: Final = ("data", "stringData", "binaryData", "annotations", "volumeAttributes", "options", "parameters")
+_ARGUMENTS: Final = ("args", "command")
+_KEYS: Final = re.compile(rf"((?:^|(?<=\.))(?:{'|'.join(_FREE)}))\.(.+)|\[([^\]]*)\]|([^.\[\]]+)", re.DOTALL)
+
+
+def exactly(path: str, value: Any) -> str:
+    """The whole value, as a terminal may show it."""
+    return visible(_text(value).replace("\n", "⏎"))
+
+
+def _shown(path: str, value: Any, show: Collection[str] = ()) -> str:
+    keys = tuple(part for found in _KEYS.finditer(path) for part in found.groups() if part is not None)
+    text = redact(_text(_veiled(value, keys, show))[:_LOOKED_AT].replace("\n", "⏎"))
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _text(value: Any) -> str:
     if isinstance(value, Mapping) and set(value) <= {"name", "value"} and "value" in value:
         value = value["value"]
-    if isinstance(value, Mapping):
-        value = {k: v for k, v in value.items() if not is_secret_name(str(k))}
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _veiled(value: Any, keys: tuple[str, ...], show: Collection[str]) -> Any:
+    """``value`` without what may be a secret: a field of Kubernetes' own is shown, what a team fills in only if it is
+    plainly harmless. ``keys``: where it stands."""
+    above, last = ("", "", *keys)[-2:]
+    match value:
+        case Mapping() if last in _FREE:
+            return {k: _one(v, str(k), show) for k, v in value.items()}
+        case Mapping() if isinstance(value.get("name"), str) and "value" in value:
+            return {k: _one(v, value["name"], show) if k == "value" else v for k, v in value.items()}
+        case Mapping():
+            return {k: _veiled(v, (*keys, str(k)), show) for k, v in value.items()}
+        case list() if last in _ARGUMENTS:
+            fine = harmless.harmless_arguments(value)
+            return [v if is_fine else HIDDEN for v, is_fine in zip(value, fine, strict=True)]
+        case list():
+            return [_veiled(v, (*keys, ""), show) for v in value]
+    if above in _FREE:
+        return _one(value, last, show)
+    if last == "value" and above:
+        return _one(value, above, show)
+    return HIDDEN if last in _ARGUMENTS and not harmless.is_harmless(str(value)) else value
+
+
+def _one(value: Any, name: str, show: Collection[str]) -> Any:
+    """The value of a variable, key or annotation."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = redact(text[:_LOOKED_AT].replace("\n", "⏎"))
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return value if name in show or value is None or harmless.is_harmless(text, name) else HIDDEN
 
 
 def leftovers(before: Object, after: Object, base: Object | None) -> tuple[Leftover, ...]:

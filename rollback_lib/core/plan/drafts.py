@@ -278,10 +278,12 @@ def ready_pods(snapshot: Snapshot) -> int:
     return sum(health.is_ready(p) for p in snapshot.all("Pod"))
 
 
-def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) -> tuple[PlannedService, ...]:
+def services(
+    resolution: Resolution, drafts: Sequence[Draft], images: Images, show: Collection[str] = ()
+) -> tuple[PlannedService, ...]:
     result = []
     for name, wave in resolution.services:
-        objects = tuple(_planned(d) for d in drafts if d.service == name)
+        objects = tuple(_planned(d, show) for d in drafts if d.service == name)
         containers = tuple(
             PlannedContainer(
                 name=i.container, workload=str(i.ref.workload), from_=i.live or i.manifest, to=i.to, digest=i.digest,
@@ -295,7 +297,7 @@ def services(resolution: Resolution, drafts: Sequence[Draft], images: Images) ->
     return tuple(result)
 
 
-def _planned(draft: Draft) -> PlannedObject:
+def _planned(draft: Draft, show: Collection[str]) -> PlannedObject:
     writing = draft.change in (CREATE, UPDATE, RESTART)
     return PlannedObject(
         kind=draft.ref.kind, name=draft.ref.name, namespace=draft.namespace, change=draft.change, file=draft.file,
@@ -303,7 +305,7 @@ def _planned(draft: Draft) -> PlannedObject:
         before=fingerprint(draft.live), after=fingerprint(draft.after) if writing else fingerprint(draft.live),
         after_rollout=decide.selector_moves(draft), recreate=draft.anew is not None, absent=draft.absent,
         empty=draft.empty, beyond=draft.beyond, leaves=draft.leaves,
-        diff=differences.lines(draft.live, draft.after) if writing and draft.after else (),
+        diff=differences.lines(draft.live, draft.after, show) if writing and draft.after else (),
         replicas=_scaled(draft) if writing else None, owner=draft.owner if writing else None,
     )  # fmt: skip
 

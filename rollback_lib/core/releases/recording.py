@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from rollback_lib.core.harmless import is_harmless
 from rollback_lib.core.images.ladder import ImageSettings, Wanted, is_own, is_placeholder, same_image
 from rollback_lib.core.images.reference import digest_of, repository_of, tag_of
 from rollback_lib.core.images.registry_answers import Answer
@@ -25,7 +26,7 @@ from rollback_lib.core.kube.objects import (
     template,
 )
 from rollback_lib.core.manifests import overlay
-from rollback_lib.core.redact import is_secret_name, redact
+from rollback_lib.core.redact import redact
 from rollback_lib.core.releases import current
 from rollback_lib.core.releases.ledger import Entry, RecordedWorkload
 from rollback_lib.core.releases.live import LiveContainer, LiveWorkload
@@ -139,7 +140,8 @@ def _env(container: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _shown(name: str, entry: Mapping[str, Any]) -> str:
     if "valueFrom" in entry:
         return f"{name} from elsewhere"
-    return f"{name} set" if is_secret_name(name) else f"{name}={entry.get('value', '')}"
+    value = str(entry.get("value", ""))
+    return f"{name}={value}" if is_harmless(value, name) else f"{name} set"
 
 
 def unlike(

@@ -293,6 +293,7 @@ class Settings(Section, frozen=True, kw_only=True):
     language: Literal["en", "es"] = "en"
     notify: Notify = Notify()
     announce: Announce | None = None
+    show_values: tuple[str, ...] = ()  # names of variables and keys whose values differences show, whatever they are
 
     def rules(self) -> Iterator[Problem]:
         if not self.environments:

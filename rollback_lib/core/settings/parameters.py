@@ -125,6 +125,8 @@ PARAMETERS: Final = (
     Parameter("hold", "--hold", _V + "HOLD", "flag", "Take the lock for this deploy.", ("guard",)),
     Parameter("done", "--done", "", "flag", "The deploy is over: free its lock.", ("guard",), from_environment=False),
     Parameter("offline", "--offline", _V + "OFFLINE", "flag", "Plan without cluster and registry.", ("plan",)),
+    Parameter("show_values", "--show-values", "", "flag",
+        "Show all values in the differences, secrets too; on a terminal only.", ("plan",), from_environment=False),
     Parameter("output", "--output", _V + "OUTPUT", "choice", "Text for people, or one JSON document.", ALL, "text",
         choices=("text", "json")),
     Parameter("format", "--format", _V + "FORMAT", "choice", "As Markdown, as a page, or as data.", ("report",), "md",

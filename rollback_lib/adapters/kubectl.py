@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from rollback_lib.adapters import calls, process
+from rollback_lib.adapters import addresses, calls, process
 from rollback_lib.adapters.bounded import LargerError, Stopped, again, never
 from rollback_lib.core.errors import FailedError, InterruptedRunError, RefusedError, StaleError, UnreachableError
 from rollback_lib.core.kube.identity import ObjectRef
-from rollback_lib.core.kube.kinds import KINDS, path_of
+from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import Object, fingerprint, is_leaving
 from rollback_lib.core.kube.server_answers import told
 from rollback_lib.core.run.changes import (
@@ -82,7 +82,7 @@ def create_arguments(file: str) -> tuple[str, ...]:
 def create_as_is_arguments(kind: str, api_version: str, namespace: str, file: str) -> tuple[str, ...]:
     """``kubectl create`` of one object to the letter: without ``--raw`` it writes that annotation anew, from the whole
     object, so that the next ``kubectl apply`` would take away what others have set."""
-    path = path_of(api_version, KINDS[kind].plural, namespace)
+    path = addresses.of_kind(api_version, KINDS[kind].plural, namespace)
     return ("create", f"--filename={file}", f"--raw={path}?fieldManager={FIELD_MANAGER}")
 
 

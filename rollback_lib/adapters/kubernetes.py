@@ -6,16 +6,15 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
-from rollback_lib.adapters import bounded
+from rollback_lib.adapters import addresses, bounded
 from rollback_lib.adapters.access import CONNECTIONS, Access
 from rollback_lib.adapters.kubernetes_http import BUSY, LIST_TIMEOUT, TROUBLED, Answer, KubernetesHttp, good, reason
 from rollback_lib.core.errors import ForbiddenError, InterruptedRunError, Refusal, RefusedError
 from rollback_lib.core.evidence.smoke import Answered, is_forbidden
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.json_patch import Operation
-from rollback_lib.core.kube.kinds import CLUSTER_SCOPED, KINDS, path_of
+from rollback_lib.core.kube.kinds import CLUSTER_SCOPED, KINDS
 from rollback_lib.core.kube.objects import Object, is_leaving, name_of
 from rollback_lib.core.kube.snapshot import ClusterIdentity, DryRun, Events, LogEnd, Presence, Snapshot, Versions
 from rollback_lib.core.run.changes import patch_text
@@ -66,7 +65,7 @@ class KubernetesCluster:
 
     def identity(self) -> ClusterIdentity:
         client = self._http.connect()
-        answer = self._http.ask("GET", f"/api/v1/namespaces/{self._namespace}")
+        answer = self._http.ask("GET", addresses.path("api", "v1", "namespaces", self._namespace))
         if answer.status == 404:
             raise RefusedError(
                 f"namespace {self._namespace} does not exist in this cluster ({client.configuration.host})."
@@ -132,7 +131,9 @@ class KubernetesCluster:
 
     def _list(self, asked: tuple[str, str]) -> dict[str, Object] | _Unread:
         kind, api = asked
-        answer = self._http.ask("GET", path_of(api, KINDS[kind].plural, self._namespace), timeout=LIST_TIMEOUT)
+        answer = self._http.ask(
+            "GET", addresses.of_kind(api, KINDS[kind].plural, self._namespace), timeout=LIST_TIMEOUT
+        )
         if answer.status == 403:
             return _Unread(f"cannot list {KINDS[kind].plural} in {self._namespace} (forbidden)")
         if answer.status == 404:
@@ -146,7 +147,7 @@ class KubernetesCluster:
     def get(self, ref: ObjectRef, api_version: str = "") -> Object | None:
         """One object, or None."""
         api = api_version or KINDS[ref.type].api
-        answer = self._http.ask("GET", path_of(api, KINDS[ref.type].plural, self._namespace, quote(ref.name)))
+        answer = self._http.ask("GET", addresses.of_kind(api, KINDS[ref.type].plural, self._namespace, ref.name))
         return None if answer.status == 404 else {"apiVersion": api, "kind": ref.kind, **good(answer)}
 
     def exists(self, ref: ObjectRef) -> bool | None:
@@ -154,9 +155,8 @@ class KubernetesCluster:
         return None if found is Presence.UNKNOWN else found is not Presence.ABSENT
 
     def presence(self, ref: ObjectRef) -> Presence:
-        path = path_of(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, quote(ref.name))
-        if ref.type in CLUSTER_SCOPED:
-            path = path.replace(f"/namespaces/{self._namespace}", "", 1)
+        where = "" if ref.type in CLUSTER_SCOPED else self._namespace
+        path = addresses.of_kind(KINDS[ref.type].api, KINDS[ref.type].plural, where, ref.name)
         answer = self._http.ask(
             "GET",
             path,
@@ -168,7 +168,7 @@ class KubernetesCluster:
 
     def keys(self, ref: ObjectRef) -> frozenset[str] | None:
         answer = self._http.ask(
-            "GET", path_of(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, quote(ref.name))
+            "GET", addresses.of_kind(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, ref.name)
         )
         if answer.status in (403, 404):
             return None
@@ -188,7 +188,7 @@ class KubernetesCluster:
             while page:
                 if len(found) >= MOST_EVENTS or time.monotonic() > ends:
                     return Events(tuple(found), f"after {len(found)} no more were read")
-                answer = self._http.ask("GET", f"/api/v1/namespaces/{self._namespace}/events", page)
+                answer = self._http.ask("GET", addresses.of_kind("v1", "events", self._namespace), page)
                 if answer.status == 403:
                     return Events(tuple(found), f"cannot list events in {self._namespace} (forbidden)")
                 if answer.status != 200:
@@ -226,7 +226,7 @@ class KubernetesCluster:
     def _log(self, pod: str, query: Mapping[str, str]) -> bytes:
         answer = self._http.ask(
             "GET",
-            f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}/log",
+            addresses.path("api", "v1", "namespaces", self._namespace, "pods", pod, "log"),
             query,
             accept="*/*",
             timeout=5,
@@ -238,7 +238,7 @@ class KubernetesCluster:
     def pod_ask(
         self, pod: str, port: int, path: str, *, method: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> Answered:
-        proxy = f"/api/v1/namespaces/{self._namespace}/pods/{quote(pod)}:{port}/proxy/"
+        proxy = addresses.of_kind("v1", "pods", self._namespace, f"{pod}:{port}") + "/proxy/"
         began = time.monotonic()
         try:
             found = self._http.call(
@@ -261,7 +261,7 @@ class KubernetesCluster:
     # -- asking without writing
 
     def dry_run_patch(self, kind: str, api_version: str, name: str, operations: Sequence[Operation]) -> DryRun:
-        path = path_of(api_version, KINDS[kind].plural, self._namespace, quote(name))
+        path = addresses.of_kind(api_version, KINDS[kind].plural, self._namespace, name)
         answer = self._http.ask(
             "PATCH", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER},
             patch_text(operations), content="application/json-patch+json",
@@ -270,7 +270,7 @@ class KubernetesCluster:
 
     def dry_run_create(self, manifest: Object) -> DryRun:
         kind, api = str(manifest["kind"]), str(manifest["apiVersion"])
-        path = path_of(api, KINDS[kind].plural, self._namespace)
+        path = addresses.of_kind(api, KINDS[kind].plural, self._namespace)
         answer = self._http.ask("POST", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER}, manifest)
         return self._dry_run(answer, api, kind)
 
@@ -312,7 +312,7 @@ class KubernetesCluster:
 
         A write whose answer is lost is not made again: whoever asked has to read what is true.
         """
-        path = path_of(KINDS[kind].api, KINDS[kind].plural, self._namespace, quote(name))
+        path = addresses.of_kind(KINDS[kind].api, KINDS[kind].plural, self._namespace, name)
         answer = self._http.ask(method, path, query, body, again=TROUBLED if method == "GET" else BUSY)
         return answer.status, answer.json() if answer.status < 400 else {"message": answer.message()}
 
@@ -328,7 +328,7 @@ class KubernetesCluster:
             # here and not in the query: the server reads no query where there is a body, and takes the pods along
             "propagationPolicy": policy,
         }  # fmt: skip
-        path = path_of(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, quote(ref.name))
+        path = addresses.of_kind(KINDS[ref.type].api, KINDS[ref.type].plural, self._namespace, ref.name)
         answer = self._http.ask("DELETE", path, None, body)
         if answer.status not in (200, 202, 404):
             raise RefusedError(f"{ref} was not deleted: {answer.message()}")

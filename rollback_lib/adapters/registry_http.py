@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import requests
 import urllib3
 
-from rollback_lib.adapters import bounded, http
+from rollback_lib.adapters import addresses, bounded, http
 from rollback_lib.adapters.http import Answer
 from rollback_lib.adapters.registry_credentials import Credentials, CredentialsError
 from rollback_lib.core.errors import Problem
@@ -79,7 +79,9 @@ class RegistryHttp:
         found: list[str] = []
         for _ in range(TAG_PAGES):
             query = urlencode({"n": TAGS_A_PAGE, **({"last": found[-1]} if found else {})})
-            reply = self._ask("GET", path, f"list?{query}", {"Accept": "application/json"}, "pull", what="tags")
+            reply = self._ask(
+                "GET", path, "list", {"Accept": "application/json"}, "pull", what="tags", query=f"?{query}"
+            )  # fmt: skip
             page = read_tags(reply)
             if page is None:
                 return None
@@ -98,9 +100,9 @@ class RegistryHttp:
 
     def _ask(
         self, method: Literal["HEAD", "GET", "PUT"], path: str, target: str, headers: dict[str, str], may: str,
-        what: str = "manifests", **more: Any,
+        what: str = "manifests", query: str = "", **more: Any,
     ) -> Reply:  # fmt: skip
-        url = f"{self.base}/v2/{path}/{what}/{target}"
+        url = f"{self.base}{addresses.path('v2', *path.split('/'), what, target)}{query}"
         who = "anonymously"
         sent = len(more.get("data", b""))
 

@@ -18,6 +18,13 @@ DNS_LABEL_MEANS: Final = "lower-case letters, digits and '-', at most 63, starti
 SHORT_LABEL: Final = r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$"
 SHORT_LABEL_MEANS: Final = "lower-case letters, digits and '-', at most 40, starting and ending with a letter or digit"
 
+# apimachinery: an apiVersion is a version, or a group (a DNS subdomain) and a version; a kind is one word; a name and a
+# namespace are one segment of an address. (What else a kind asks of a name is for the server to say.)
+_GROUP: Final = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?){0,60}"
+API_VERSION: Final = rf"^(?:(?=[^/]{{1,253}}/){_GROUP}/)?[a-z](?:[-a-z0-9]{{0,61}}[a-z0-9])?$"
+KIND: Final = r"^[A-Za-z](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?$"
+_NAME_LIMIT: Final = 253
+
 # What the API server accepts as the name of a container's environment variable (IsEnvVarName).
 ENV_NAME: Final = r"^[A-Za-z_][-._A-Za-z0-9]*$"
 ENV_NAME_MEANS: Final = "letters, digits, '_', '-' and '.', not starting with a digit"
@@ -33,6 +40,13 @@ JOB_LIMIT: Final = 400  # characters of the full name of a Jenkins job
 
 def is_label(text: str, pattern: str = DNS_LABEL) -> bool:
     return re.fullmatch(pattern, text) is not None
+
+
+def is_object_name(name: str) -> bool:
+    """Whether it is one segment of an address and of a file's name. (A placeholder may still stand in it.)"""
+    return (
+        name.isprintable() and name not in ("", ".", "..") and not {"/", "\\"} & set(name) and len(name) <= _NAME_LIMIT
+    )
 
 
 def is_tag_name(text: str) -> bool:

@@ -90,12 +90,6 @@ def told_by(kinds: Iterable[str]) -> tuple[str, ...]:
     return (*(kind for kind in between if kind), *(("Pod",) if watched else ()))
 
 
-def path_of(api_version: str, plural: str, namespace: str, name: str = "") -> str:
-    """The API path of a collection in a namespace, or of one object in it."""
-    start = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    return f"{start}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
-
-
 def template_path(kind: str) -> tuple[str, ...]:
     """Where the pod template stands; for a kind that is not known, where it stands in most."""
     return (KINDS[kind].template if kind in KINDS else ()) or _PODS

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from rollback_lib.core import names
 from rollback_lib.core.kube.kinds import KINDS
 from rollback_lib.core.kube.objects import kind_of
 
 # {…}: a mapping, [x]: a list of x, _ONE: one value (a number may stand where text is meant: it may be replaced)
 _ONE: Final = ""
+_SHOWN: Final = 100  # characters of what cannot be a name
 _META: Final = {"labels": {}, "annotations": {}, "namespace": _ONE}
 _SOURCE: Final[dict[str, Any]] = {"configMap": {}, "secret": {}}
 _CONTAINER: Final = {
@@ -55,18 +57,25 @@ _ANY: Final = {"metadata": _META}
 
 def misshapen(obj: Mapping[str, Any]) -> Iterator[str]:
     """What is not of the type that it must have, in words."""
-    name = obj["metadata"]["name"]
-    if not is_object_name(name):
-        yield f"metadata.name {name!r} cannot be the name of an object"
+    yield from _unnameable(obj)
     yield from _wrong(obj, {**_ANY, **_OF_KIND.get(kind_of(obj), {})}, "")
 
 
-def is_object_name(name: str) -> bool:
-    """Whether it is one segment of an address and of a file's name; the rest is for the server to judge.
+def _unnameable(obj: Mapping[str, Any]) -> Iterator[str]:
+    """What of an object's identity cannot be one: it goes into addresses, and could lead elsewhere with them."""
+    metadata = obj["metadata"]
+    if not names.is_label(obj["apiVersion"], names.API_VERSION):
+        yield f"apiVersion {_cut(obj['apiVersion'])} is none: such as v1, or apps/v1"
+    if not names.is_label(obj["kind"], names.KIND):
+        yield f"kind {_cut(obj['kind'])} cannot be a kind"
+    for field in ("name", "namespace"):
+        value = metadata.get(field)
+        if isinstance(value, str) and value and not names.is_object_name(value):
+            yield f"metadata.{field} {_cut(value)} cannot be the name of an object"
 
-    (A placeholder may still stand in it.)
-    """
-    return name.isprintable() and name not in (".", "..") and not {"/", "\\"} & set(name)
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def _wrong(value: Any, shape: Any, path: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ class Ask(Section, frozen=True, kw_only=True):
     timeout: Duration = "10s"
 
     def rules(self) -> Iterator[Problem]:
-        bad = not names.is_plain(self.path) or re.search(r"[\s#\\]|/\.\.?(/|\?|$)", self.path)
+        bad = not names.is_plain(self.path) or re.search(r"[\s#\\]|(?i:/(\.|%2e){1,2}(/|\?|$))", self.path)
         if bad or not self.path.startswith("/") or self.path.startswith("//"):
             yield Problem(f"{self.path!r} is not a path on the service", key="path", fix="such as /actuator/health")
         yield from url_rules(self.url, "url")

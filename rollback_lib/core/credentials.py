@@ -28,8 +28,8 @@ _ANYWHERE: Final = re.compile(
 # As a word of a name: DB_PIN, githubPat, BASIC_AUTH.
 _WORDS: Final = words(
     """
-    pass pwd pw pswd psw pin pat cred creds auth hmac salt pepper jwt clave dsn otp totp mfa sas signature bearer
-    netrc pgpass htpasswd session sid seed nonce jks p12 pfx dockercfg dockerconfigjson kubeconfig
+    puk cvv cvc pass pwd pw pswd psw pin pat cred creds auth hmac salt pepper jwt clave dsn otp totp mfa sas signature
+    bearer netrc pgpass htpasswd session sid seed nonce jks p12 pfx dockercfg dockerconfigjson kubeconfig
     """
 )
 # …and as the end of a word that is written together: DBPASS, MYSQLPWD, authkey, sshkey.
@@ -50,6 +50,7 @@ _PLAIN_KEYS: Final = words(
     any in by for and to
     """
 )
+_CODES: Final = ("recovery code", "recovery codes", "backup codes", "access code", "activation code", "auth code")
 # What says something about a secret and is none, at the end of a name: PASSWORD_FILE, TOKEN_TTL, SESSION_TIMEOUT.
 _ABOUT: Final = words(
     """
@@ -87,6 +88,8 @@ def is_secret_name(name: str) -> bool:
         return False
     lower = [w for part in re.split(r"[^A-Za-z0-9Ññ]+", name) if (w := part.lower())]
     if any(w in _WORDS or _ENDS.fullmatch(w) for w in (*words, *lower)):
+        return True
+    if len(words) > 1 and (words[-1] == "private" or " ".join(words[-2:]) in _CODES):
         return True
     keys = [i for i, w in enumerate(words) if w in ("key", "keys") and i == len(words) - 1]
     return any(i and words[i - 1] not in _PLAIN_KEYS and len(words[i - 1]) > 1 for i in keys)

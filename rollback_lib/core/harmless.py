@@ -30,7 +30,8 @@ _GROUPS: Final = re.compile(
     r"(?:[A-Za-z0-9]{4}[ -]){3,7}[A-Za-z0-9]{4}|(?:[A-Za-z0-9]{5}[ -]){2,5}[A-Za-z0-9]{5}"
 )  # of a key
 _TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?(?:Z|[+-]\d\d:?\d\d)?|\d\d?:\d\d(?::\d\d)?"
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?(?:Z|[+-]\d\d:?\d\d)?|\d\d?:\d\d(?::\d\d)?|"
+    r"(?:UTC|GMT)[+-]\d\d?(?::?\d\d)?"
 )
 _VERSION: Final = re.compile(
     r"(?:[A-Za-z]{1,12}[-/]?)?[vV]?\d{1,8}(?:\.\d{1,8}){1,3}(?:\.?[-+~_]?(?P<rest>[A-Za-z0-9.+_-]{1,40}))?"
@@ -176,6 +177,8 @@ def _is_item(text: str, name: str = "") -> bool:
     if (found := _MAIL.fullmatch(text)) and is_name(found["who"], r"[-_.+]") and _is_host(found["host"]):
         return True
     prefix, _, rest = text.partition(":")
+    if prefix == "arn":
+        return is_name(rest, r"[-_./:*]")
     return bool(rest) and text.count(":") <= _DEEPEST and prefix in _PREFIXES and _is_item(rest, name)
 
 
@@ -200,7 +203,7 @@ _FLAG: Final = re.compile(
     r"(?P<dashes>-{1,2})(?P<name>[A-Za-z0-9][\w.-]{0,100})(?P<sign>[=:])?(?P<value>.*)", re.DOTALL
 )
 _LETTERS: Final = "pPaAwWuUkKsSx"  # options of one letter that take a password, a user with one, or a key somewhere
-_NEVER: Final = frozenset(("p", "a", "w", "u", "U", "P", "k", "user", "proxy-user"))
+_NEVER: Final = frozenset(("p", "a", "w", "u", "U", "P", "k", "user", "proxy-user", "key", "license"))
 _GO_FLAGS: Final = words(
     """
     port path prod proxy parallel profile profiles pprof plugin plugins print prefix pid pidfile period ping policy
@@ -232,21 +235,21 @@ def _is_flag(text: str) -> bool | None:
         return True
     if not found["sign"]:
         return not value and is_name(name)
-    return (
-        is_name(name) and not is_secret_name(name) and not (name in _NEVER and ":" in value) and _is_list(value, name)
-    )
+    return is_name(name) and not is_secret_name(name) and _is_of(name, value) and _is_list(value, name)
 
 
 def _is_after(flag: str, text: str) -> bool:
     """Whether what follows a flag, or a bare name, may be shown for what stands before it."""
     name = flag.lstrip("-")
-    if "=" in name or (flag == name and not is_secret_name(name)):
+    if "=" in name or text.startswith("-"):
         return True
-    if flag != name and is_secret_name(name):
-        return text.startswith("-")
-    if flag != name and name in _NEVER:
-        return bool(_NUMBER.fullmatch(text)) or text.startswith("-") or (name in ("u", "user", "U") and is_word(text))
-    return flag != name or not is_secret_name(name)
+    return not is_secret_name(name) and (flag == name or _is_of(name, text))
+
+
+def _is_of(name: str, text: str) -> bool:
+    """Whether a flag of this name may have this value: some take a secret as often as a number, a path or a user."""
+    user = name in ("u", "user", "U") and is_word(text)
+    return name not in _NEVER or user or bool(_NUMBER.fullmatch(text)) or ("/" in text and _is_path(text))
 
 
 def _are_words(words: Sequence[str]) -> bool:

@@ -28,7 +28,7 @@ _PEM_END: Final = re.compile(r"(?:^[^\s]{0,80}\s?[A-Za-z0-9+/=]{16,76}\s*\n){0,2
 _PEM_LINE: Final = re.compile(r"(?<![A-Za-z0-9+/=])(?![0-9a-f]+(?![A-Za-z0-9+/=]))[A-Za-z0-9+/]{64}(?![A-Za-z0-9+/=])")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.S)
 _SCHEME: Final = re.compile(
-    r"(?i)\b(bearer|basic|negotiate|ntlm)\s+(?![a-z]+(?![\w.~+/=-]))(?=[A-Za-z0-9._~+/=-]{8})[^\s\"',;]+"
+    r"(?i)\b(bearer|basic|negotiate|ntlm)\s+(?!(?-i:[a-z]+)(?![\w.~+/=-]))(?=[A-Za-z0-9._~+/=-]{8})[^\s\"',;]+"
 )
 # A user and password before a host; what follows a colon and goes on behind a slash is a port.
 _URL: Final = re.compile(
@@ -52,18 +52,21 @@ _USER: Final = re.compile(
 )
 # `name = value` in any of the ways that languages and formats have.
 _ASSIGNED: Final = re.compile(
-    r"(?<![\w.-])(?P<name>[\w.-]++)(?P<close>\\*[\"'`]\]?)?(?P<is>[ \t]*+(?::=|=>|->|={1,3}|:(?!:))[ \t]*+)"
+    r"(?<![\w.-])(?P<name>[\w.-]++)(?P<close>\\*[\"'`]\]?|%22)?"
+    r"(?P<is>[ \t]*+(?::=|=>|->|={1,3}|:(?!:)|%3[ADad])[ \t]*+)"
 )
 # `--name value`, `["--name", "value"]`, and what takes its value after a blank in some format of its own.
 _SPACED: Final = re.compile(
     r"(?<![\w.-])(?:(?P<flag>-{1,2}[A-Za-z][\w.-]*+)(?:\\*[\"']\s{0,4},?\s{0,4}|[ \t]++|[ \t]*+\n[ \t]*+-[ \t]++)|"
     r"(?i:requirepass|masterauth|identified[ \t]{1,4}by|with[ \t]{1,4}password|"
+    r"password[ \t]{1,4}for[ \t]{1,4}\S{1,80}[ \t]{0,4}=|"
     r"(?:login|account)\s{1,4}\S{1,100}\s{1,4}password)\\*[\"']?[ \t,]++|"
-    r"(?i:(?P<word>password|passwd|passphrase|token|pass))[ \t]++(?=[\"']?\w*+[\d$%&@#*!^+~]))(?=[^\s=:-])"
+    r"(?i:(?P<word>password|passwd|passphrase|token|pass))[ \t]++(?:(?:is|was)[ \t]++)?"
+    r"(?=[\"']?[A-Za-z_]*+[\d$%&@#*!^+~]))(?=[^\s=:-])"
 )
 _PAIRED: Final = re.compile(  # a name in one field, its value in the next
     r"(?i)(?<![\w-])(?:name|key|id|property)\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?P<name>[\w.-]{1,200}+)"
-    r"\\*[\"']?[\s,;]{0,40}\\*[\"']?(?:value|val)\\*[\"']?\s{0,4}[:=]\s{0,4}"
+    r"\\*[\"']?[\s,;]{0,40}\\*[\"']?(?:value|val|content)\\*[\"']?\s{0,4}[:=]\s{0,4}"
 )
 _TAG: Final = re.compile(
     r"<(?P<tag>[\w:.-]{1,200}+)(?:\s[^<>]{0,200}?(?i:name|key)=[\"'](?P<name>[^\"'<>]{1,200})[\"'])?[^<>]{0,300}>"

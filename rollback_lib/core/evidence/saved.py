@@ -1,6 +1,7 @@
 """What of a cluster is kept as evidence: everything that explains, nothing that could be a secret.
 
-Values of variables and of ConfigMaps are left out, whatever their names: what stands there is exact in ``before/``.
+Values of variables and of ConfigMaps are left out, whatever their names, and arguments and annotations that are not
+plainly harmless: what stands there is exact in ``before/``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from rollback_lib.core.evidence.findings import plain
+from rollback_lib.core.harmless import harmless_arguments, is_harmless
 from rollback_lib.core.health.pods.events import LONG_AGO, TIMES
 from rollback_lib.core.health.pods.reading import text, when
 from rollback_lib.core.kube.objects import LAST_APPLIED, Object
@@ -80,11 +82,16 @@ def _shown(obj: Object) -> Any:
 
 def _without_values(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
+        if key == "annotations":
+            return {k: v if is_harmless(str(v), k) else _length(v) for k, v in value.items()}
         return {k: _without_values(v, k) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         if key == "env":
             return [{k: _length(v) if k == "value" else v for k, v in e.items()} if isinstance(e, Mapping) else e
                     for e in value]  # fmt: skip
+        if key in ("args", "command"):
+            fine = harmless_arguments(value)
+            return [v if is_fine else _length(v) for v, is_fine in zip(value, fine, strict=True)]
         return [_without_values(v) for v in value]
     return redact(value) if isinstance(value, str) else value
 

@@ -23,8 +23,8 @@ _KNOWN: Final = words(
     """
     utf8mb4 utf16le log4j2 slf4j x86_64 oauth2 base64 latin1 sha256 sha384 sha512 iso8859 log4j i18n l10n k8s h2db
     ipv4 ipv6 g1gc http2 es2020 es2022 postgres15 openjdk17 openjdk21 java17 java21 python3 redis7 node20 node18 mp3
-    mp4 debian11
-    debian12 ubuntu22 ubuntu24 web3 e2e b2b b2c p95 p99 s3a argon2 argon2id rs256 hs256 es256 gpt4o a11y saml2 utf8 x64 x86
+    mp4 debian11 debian12 ubuntu22 ubuntu24 web3 e2e b2b b2c p95 p99 s3a argon2 argon2id
+    rs256 hs256 es256 gpt4o a11y saml2 utf8 x64 x86
     """
 )
 

@@ -301,7 +301,7 @@ def _add(document: Document, source: Source, node: Node, found: list[Document], 
         problems.append(source.problem(node.start, said))
         return
     if wrong := list(misshapen(value)):
-        problems.extend(source.problem(node.start, f"{kind[:63]}: {said}") for said in wrong)
+        problems.extend(source.problem(node.start, f"{str(kind)[:63]}: {said}") for said in wrong)
         return
     found.append(document)
 

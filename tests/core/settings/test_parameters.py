@@ -33,7 +33,7 @@ def test_reading_the_schema_costs_neither_yaml_nor_msgspec() -> None:
 
 def test_every_option_has_its_variable_except_approval() -> None:
     without = [p.option for p in parameters.PARAMETERS if not p.from_environment]
-    assert without == ["--yes", "--force", "--done"]
+    assert without == ["--yes", "--force", "--done", "--show-values"]
     for p in parameters.PARAMETERS:
         assert p.option == "--" + p.name.replace("_", "-")
         assert p.env == ("ROLLBACK_" + p.name.upper() if p.from_environment else "")

@@ -330,16 +330,10 @@ def offline(
         change = LEFT if why else UPDATE
         found.append(
             Draft(
-                service=source.service,
-                wave=source.wave,
-                file=source.file,
-                target=body,
-                live=None,
-                change=change,
-                why=why,
-                namespace=source.namespace,
+                service=source.service, wave=source.wave, file=source.file, target=body, live=None, change=change,
+                why=why, namespace=source.namespace,
             )
-        )
+        )  # fmt: skip
     said = "Offline: neither the cluster nor the registry was asked."
     return Plan(
         run=request.run, application=request.application, environment=request.environment,

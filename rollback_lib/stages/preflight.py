@@ -95,14 +95,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     warnings += needed.warnings
     isolating = closing.look(request, snapshot, ports, now, refused)
     warnings += isolating.warnings
-    closed = {t.ref for t in isolating.plan.targets}
-    refused += [
-        Refusal(f"{d.ref} would be made again, and traffic is closed at it: it would open with that.",
-                code=f"skip:{d.ref}", fix="Or go without --isolate.",
-                reason=Reason.OPENS_WHEN_MADE_AGAIN, subject=str(d.ref))
-        for d in drafts
-        if d.anew and d.ref in closed
-    ]  # fmt: skip
+    refused += isolation.opened_with(isolating.plan, [d.ref for d in drafts if d.anew])
     lacking = permissions.lacking(rights.needed(request, drafts, found, stuck, isolating.plan), ports.cluster)
     may_not = rights.refused(lacking)
     refused = [r for r in refused if r.decision not in {m.decision for m in may_not}] + may_not
@@ -136,8 +129,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
             run=request.run, application=request.application, environment=request.environment,
             namespace=identity.namespace, cluster=identity, current=images.current, target=resolution.target,
             services=planning.services(resolution, drafts, images, request.settings.show_values),
-            leftovers=planning.leftovers(drafts),
-            orphans=found, stuck=stuck,
+            leftovers=planning.leftovers(drafts), orphans=found, stuck=stuck,
             accepted=tuple(sorted(used)), isolation=isolating.plan, mutable_tags=images.mutable_tags, retag=tags,
             refusals=open_refusals,
             bots=bots.every(run.get(Rewritten).bots, (obj for d in drafts for obj in (d.target, d.live))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -256,3 +256,17 @@ def is_gce(live: Mapping[str, Any]) -> bool:
     notes = (live.get("metadata") or {}).get("annotations") or {}
     given = notes.get("kubernetes.io/ingress.class") or (live.get("spec") or {}).get("ingressClassName") or ""
     return kind_of(live) == "Ingress" and str(given).startswith("gce")
+
+
+def opened_with(plan: PlannedIsolation, anew: Iterable[ObjectRef]) -> list[Refusal]:
+    """The refusals of what would be made again where traffic is closed."""
+    closed = {t.ref for t in plan.targets}
+    return [
+        Refusal(
+            f"{ref} would be made again, and traffic is closed at it: it would open with that.",
+            code=f"skip:{ref}", fix="Or go without --isolate.",
+            reason=Reason.OPENS_WHEN_MADE_AGAIN, subject=str(ref),
+        )
+        for ref in anew
+        if ref in closed
+    ]  # fmt: skip

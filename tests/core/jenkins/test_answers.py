@@ -15,8 +15,8 @@ from rollback_lib.core.encoding import NotJsonError
 from rollback_lib.core.jenkins import answers, upstream
 
 READERS: tuple[Callable[[bytes], Any], ...] = (
-    answers.build, answers.builds, answers.queue_item, answers.stages, answers.questions, answers.parameters, answers.is_folder,
-    answers.test_cases, answers.validator_errors, answers.crumb,
+    answers.build, answers.builds, answers.queue_item, answers.stages, answers.questions, answers.parameters,
+    answers.is_folder, answers.test_cases, answers.validator_errors, answers.crumb,
 )  # fmt: skip
 KEYS = (
     "number", "url", "building", "result", "actions", "parameters", "causes", "name", "value", "upstreamProject",

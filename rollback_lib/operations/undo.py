@@ -43,7 +43,7 @@ def request(new: Request, of: RunStore) -> Request:
             for _, ref in before.changed(plan)
             if ref.type in AWAITED and not before.was_well(msgspec.json.decode(of.read(before.file_of(ref))))
         ),
-        undo_missing=(*stands.missing, *(_made_again(plan) if stands.locked else ())),
+        undo_missing=tuple(dict.fromkeys((*stands.missing, *(_made_again(plan) if stands.locked else ())))),
         services=(),
         # what that run has closed, or was about to, stays so until it is undone
         isolate=new.isolate or stands.traffic == CLOSED or (plan.closes and stands.locked),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rollback_lib.adapters.run_directory import RunDirectory
 from rollback_lib.core.errors import FailedError
 from rollback_lib.core.report import forms
 from rollback_lib.operations import report as operation_report
@@ -53,6 +54,7 @@ def test_a_record_that_is_gone_or_does_not_read_costs_only_itself(world: World, 
         path.write_bytes(b'{"torn": ')
     for name in written(world):
         (world.folder / "run/report" / name).unlink()
+    run = RunDirectory(world.folder / "run")  # as another process finds it
     document.run(run, world.ports(), None)  # type: ignore[arg-type]
     assert written(world) == FORMS
     if how == "unreadable" and file != "journal.jsonl":

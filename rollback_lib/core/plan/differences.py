@@ -87,9 +87,9 @@ def kept(path: str, live: Any, asked: Any) -> str:
 # -- what may be seen of a value
 
 # Mappings in which everybody has names of their own; lists of words that a program gets; lists of names with values.
-_FREE: Final = ("data", "stringData", "binaryData", "annotations", "volumeAttributes", "options", "parameters")
+_OF_THE_TEAM: Final = ("data", "stringData", "binaryData", "annotations", "volumeAttributes", "options", "parameters")
 _ARGUMENTS: Final = ("args", "command")
-_KEYS: Final = re.compile(rf"((?:^|(?<=\.))(?:{'|'.join(_FREE)}))\.(.+)|\[([^\]]*)\]|([^.\[\]]+)", re.DOTALL)
+_KEYS: Final = re.compile(rf"((?:^|(?<=\.))(?:{'|'.join(_OF_THE_TEAM)}))\.(.+)|\[([^\]]*)\]|([^.\[\]]+)", re.DOTALL)
 
 
 def exactly(path: str, value: Any) -> str:
@@ -114,7 +114,7 @@ def _veiled(value: Any, keys: tuple[str, ...], show: Collection[str]) -> Any:
     plainly harmless. ``keys``: where it stands."""
     above, last = ("", "", *keys)[-2:]
     match value:
-        case Mapping() if last in _FREE:
+        case Mapping() if last in _OF_THE_TEAM:
             return {k: _one(v, str(k), show) for k, v in value.items()}
         case Mapping() if isinstance(value.get("name"), str) and "value" in value:
             return {k: _one(v, value["name"], show) if k == "value" else v for k, v in value.items()}
@@ -125,7 +125,7 @@ def _veiled(value: Any, keys: tuple[str, ...], show: Collection[str]) -> Any:
             return [v if is_fine else HIDDEN for v, is_fine in zip(value, fine, strict=True)]
         case list():
             return [_veiled(v, (*keys, ""), show) for v in value]
-    if above in _FREE:
+    if above in _OF_THE_TEAM:
         return _one(value, last, show)
     if last == "value" and above:
         return _one(value, above, show)

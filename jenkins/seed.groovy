@@ -3,12 +3,13 @@ folder('shop') // where the folder is there and has credentials of its own, take
 pipelineJob('shop/rollback') {
   description("Rolls a release back as the team's plan says.")
   properties {
-    disableConcurrentBuilds { abortPrevious(false) }
     buildDiscarder { strategy { logRotator { daysToKeepStr('-1'); numToKeepStr('100'); artifactDaysToKeepStr('-1'); artifactNumToKeepStr('-1') } } }
   }
   parameters {
     // begin: written by `rollback jenkins render`, from the library's own schema
     stringParam { name('ENVIRONMENT'); defaultValue(''); description('Which environment of the settings; may be left out when there is one.'); trim(true) }
+    choiceParam('ACTION', ['roll back', 'resume', 'undo', 'reopen traffic', 'free the lock'], 'Roll back, or the way on after a run that stopped.')
+    stringParam { name('RUN'); defaultValue(''); description('Which run to resume or undo; without it the last one that the cluster knows.'); trim(true) }
     stringParam { name('RELEASE'); defaultValue('last-good'); description('The release to go back to, or last-good.'); trim(true) }
     stringParam { name('SERVICES'); defaultValue(''); description('Only this service, separated by blanks.'); trim(true) }
     textParam('REASON', '', 'Why, for the incident.')

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rollback_lib import cli
+from rollback_lib.core.settings.parameters import BY_NAME
 from tests.fake_jenkins import FakeJenkins
 
 FOLDER = Path(__file__).parents[1] / "jenkins"
@@ -121,6 +122,4 @@ def test_j9_a_command_works_with_the_rights_of_its_row_and_says_which_it_lacks(
 
 
 def test_the_operator_s_page_names_each_action_by_its_word() -> None:
-    assert set(re.findall(r"ACTION `([^`]+)`", text_of("operador.md"))) == {
-        "roll back", "resume", "undo", "reopen traffic", "free the lock",
-    }  # fmt: skip
+    assert set(re.findall(r"ACTION `([^`]+)`", text_of("operador.md"))) == set(BY_NAME["action"].choices)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollback_lib.cli import jenkins_act
 from rollback_lib.cli.options import takes
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 @click.group("jenkins", help="The Jenkins job: write it, check it, start it.")
 def command() -> None:
     pass
+
+
+command.add_command(jenkins_act.look)
+command.add_command(jenkins_act.act)
 
 
 @command.command(
@@ -98,12 +103,14 @@ def page(values: dict[str, Any], moment: Moment, ask_minutes: int, approvers: st
     from rollback_lib import wiring
     from rollback_lib.cli import invocation
     from rollback_lib.cli.console import out
+    from rollback_lib.core.settings.action import Action
     from rollback_lib.operations import jenkins_page
 
     place = str(values.get("run_dir") or invocation.CURRENT_RUN)
     run = wiring.run_directories(wiring.current_folder()).at(place)
     if run is not None:
-        jenkins_page.write(run, wiring.now(), moment, timedelta(minutes=ask_minutes), approvers)
+        wait, resumes = timedelta(minutes=ask_minutes), values.get("action") == Action.RESUME
+        jenkins_page.write(run, wiring.now(), moment, wait, approvers, resumes=resumes)
     elif not _why_no_run(place):
         out("There is no run to show.")
     return 0
@@ -116,7 +123,7 @@ def _why_no_run(place: str) -> bool:
     from rollback_lib import wiring
     from rollback_lib.cli import invocation
     from rollback_lib.core.errors import RollbackError
-    from rollback_lib.core.settings import parameters
+    from rollback_lib.core.settings import action, parameters
     from rollback_lib.operations import jenkins_page
 
     language = "en"
@@ -125,7 +132,8 @@ def _why_no_run(place: str) -> bool:
         language = wiring.read_settings(config).language if config else language
         values = parameters.from_environment(os.environ)
         with invocation.session(values, writes=True, quiet=True) as (session, _):
-            invocation.new_request(session, values)
+            if action.asked(values).is_run:
+                invocation.new_request(session, values)
     except RollbackError as error:
         files = jenkins_page.of_no_run(error, parameters.asked(os.environ), language)
         wiring.run_directories(wiring.current_folder()).restored("", files, place)

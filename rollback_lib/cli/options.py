@@ -62,5 +62,5 @@ def _option(parameter: Parameter) -> Callable[[Callable[..., Any]], Callable[...
 _METAVAR = {
     "config": "FILE", "environment": "NAME", "to": "RELEASE", "release": "RELEASE", "keep_tag": "PATTERN",
     "service": "NAME", "run_dir": "DIR", "plan_hash": "HASH", "wait": "DURATION", "accept": "CODE[:NAME]",
-    "context": "NAME", "namespace": "NAME",
+    "context": "NAME", "namespace": "NAME", "of_run": "RUN", "holder": "ID",
 }  # fmt: skip

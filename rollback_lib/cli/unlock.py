@@ -20,7 +20,7 @@ def command(values: dict[str, Any]) -> int:
         scratch = session.runs.trial(invocation.new_request(session, {}))
         said = unlock.unlock(
             session.settings.application, session.ports, force=bool(values.get("force")), yes=bool(values.get("yes")),
-            scratch=scratch,
+            holder=str(values.get("holder") or ""), scratch=scratch,
         )  # fmt: skip
     if values.get("output") == "json":
         json_out({"message": said})

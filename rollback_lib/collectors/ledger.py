@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -11,10 +11,13 @@ from rollback_lib.collectors import threads
 from rollback_lib.core.errors import RefusedError
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import Object
+from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.releases import ledger, live, matching
 from rollback_lib.core.releases.ledger import AnyKept, Ledger
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.matching import Matched
+from rollback_lib.core.run import cluster_copy
+from rollback_lib.core.run.records import Request
 from rollback_lib.ports import ClusterRecords, Ports
 
 _TRIES: Final = 8
@@ -27,6 +30,17 @@ def read(records: ClusterRecords, application: str, environment: str) -> Ledger:
     except RefusedError as error:
         return Ledger(unread=str(error))
     return ledger.read(found, application, environment)
+
+
+def later_runs(request: Request, plan: Plan | None, records: ClusterRecords) -> Iterator[str]:
+    """The runs that wrote after this one was planned: by the ledger, and by what they left half done."""
+    since = (plan.made_at if plan else "") or request.started
+    last = read(records, request.application, request.environment).last_run
+    if last is not None and last.run != request.run and last.at > since:
+        yield last.run
+    for copy in records.list("ConfigMap", cluster_copy.labels(request.application, request.environment)):
+        if (other := cluster_copy.run_of(copy)) > request.run and (last is None or other != last.run):
+            yield other
 
 
 def look(ports: Ports, application: str, environment: str) -> tuple[Ledger, Live]:

@@ -49,6 +49,11 @@ def is_object_name(name: str) -> bool:
     )
 
 
+def is_run(text: str) -> bool:
+    """Whether ``text`` can be a run's id: never an option, and legal at the end of a ConfigMap's name."""
+    return re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,198}[a-z0-9])?", text) is not None
+
+
 def is_tag_name(text: str) -> bool:
     """Whether ``text`` can be a release's tag: never an option, a range or a path out of ``refs/tags``.
 

@@ -24,11 +24,13 @@ from rollback_lib.ports import RunStore
 
 
 def write(
-    run: RunStore, now: datetime, moment: Moment = "ended", wait: timedelta = timedelta(), approvers: str = ""
-) -> str:
+    run: RunStore, now: datetime, moment: Moment = "ended", wait: timedelta = timedelta(), approvers: str = "",
+    *, resumes: bool = False,
+) -> str:  # fmt: skip
     """The facts, also written into the run directory, with the plan as people read it and a test report.
 
-    ``moment``: where the build stands. ``wait``: how long a question waits, for ``approvers`` or anybody.
+    ``moment``: where the build stands. ``wait``: how long a question waits, for ``approvers`` or anybody. ``resumes``:
+    the build goes on with a run that stopped.
     """
     request, plan, verification = run.get(Request), run.find(Plan), run.find(Verification)
     how = run_record.stands(run)
@@ -37,7 +39,7 @@ def write(
     local = now.astimezone(zone(request.target_environment.timezone))
     text = page.text(
         request, plan, how, verification, said, max(round(seconds), 0), moment, now=local, wait=wait,
-        approvers=approvers, deploy_url=_deploy_url(run),
+        approvers=approvers, deploy_url=_deploy_url(run), resumes=resumes,
     )  # fmt: skip
     run.write(page.FILE, text.encode())
     run.write(f"report/{junit.FILE}", junit.xml(run_record.read(run)[0]).encode())

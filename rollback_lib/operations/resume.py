@@ -119,18 +119,22 @@ def resume(run: RunStore, ports: Ports, *, own: bool = True, of: RunStore | None
     """Go on where the run stopped, to the same end as if nothing had happened.
 
     ``own``: its directory was made by a run on this machine, or from its copy in the cluster (`Runs.is_own`). ``of``:
-    the run that it undoes (`undone_by`), which is over with it. Raises
-    RefusedError where the run is over, or something came after it (`core.run.states`).
+    the run that it undoes (`undone_by`), which is over with it. Raises RefusedError where the run is over, or something
+    came after it (`core.run.states`).
     """
-    request = run.get(Request)
-    ports.progress.say(stopped(request, run))
+    entered_again(run, ports, own=own)
+    return state_before.execute(run, of, ports) if of is not None else operation.execute(run, ports)
+
+
+def entered_again(run: RunStore, ports: Ports, *, own: bool) -> None:
+    """Make sure that the run may go on, once what it had begun to write has arrived. See `resume`."""
+    ports.progress.say(stopped(run.get(Request), run))
     _wait_for_announced(run, ports)
     standing.check(run, ports, own=own)
     plan = run.find(Plan)
     if plan is not None and plan.closes:  # opened by hand meanwhile: it is closed again before the shop is changed
         for said in traffic.opened_by_others(run, ports, plan, "isolate"):
             ports.progress.say(f"  {said}")
-    return state_before.execute(run, of, ports) if of is not None else operation.execute(run, ports)
 
 
 def stopped(request: Request, run: RunStore) -> str:

@@ -168,6 +168,11 @@ def one(run: RunStore, ports: Ports, stage: str) -> Outcome:
     return _outcome(run, ports, loop.advance(run, ports, only=stage))
 
 
+def stands(run: RunStore, ports: Ports) -> Outcome:
+    """How it stands; enters no stage."""
+    return _outcome(run, ports, loop.stands(run))
+
+
 _WITH_THE_LOCK: Sequence[str] = STAGES[STAGES.index("isolate") : STAGES.index("document")]
 # All from the approval to the record; and nothing is saved of an incident that is only looked at.
 _AFTER_LOOKING: Sequence[str] = ("incident", *STAGES[STAGES.index("approve") : STAGES.index("document")])

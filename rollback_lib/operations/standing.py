@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -39,7 +39,7 @@ def check(run: RunStore, ports: Ports, *, own: bool = True) -> None:
         seen = msgspec.structs.replace(seen, tags=any(t.reference not in settled for t in plan.retag))
         seen = _with_objects(seen, run, plan, ports)
     if held is None or not held.is_of(lock.RUN, request.run):
-        seen = msgspec.structs.replace(seen, later=tuple(_later(request, plan, ports)))
+        seen = msgspec.structs.replace(seen, later=tuple(ledger.later_runs(request, plan, ports.records)))
     now = states.standing(request.run, events, seen, approved=request.yes or run.find(Approval) is not None)
     refusal = states.refusal(now, request.run, events, seen, request.accept)
     if refusal is None:
@@ -61,17 +61,6 @@ def entered_again(run: RunStore, ports: Ports) -> None:
     held = lock_reader.find(ports.records, request.application)
     if held is None or not held.is_of(lock.RUN, request.run):
         check(run, ports)
-
-
-def _later(request: Request, plan: Plan | None, ports: Ports) -> Iterator[str]:
-    """The runs that wrote after this one was planned: by the ledger, and by what they left half done."""
-    since = (plan.made_at if plan else "") or request.started
-    last = ledger.read(ports.records, request.application, request.environment).last_run
-    if last is not None and last.run != request.run and last.at > since:
-        yield last.run
-    for copy in ports.records.list("ConfigMap", cluster_copy.labels(request.application, request.environment)):
-        if (other := cluster_copy.run_of(copy)) > request.run and (last is None or other != last.run):
-            yield other
 
 
 def _with_objects(seen: Circumstances, run: RunStore, plan: Plan, ports: Ports) -> Circumstances:

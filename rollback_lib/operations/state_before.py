@@ -14,7 +14,7 @@ from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.plan import undo as before
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.releases.tags import RepositoryIdentity, Tag
-from rollback_lib.core.run.journal import LOCK_RELEASED, Mark, holds_lock
+from rollback_lib.core.run.journal import LOCK_RELEASED, Mark, done_stages, holds_lock
 from rollback_lib.core.run.records import Images, Request
 from rollback_lib.operations import run as operation
 from rollback_lib.operations.run import Outcome
@@ -65,6 +65,15 @@ class StateBefore:
 
 def execute(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
     """Go back to the state before the run ``of``. That run is over when this one ends well."""
+    return _ended(run, of, operation.execute(run, _ports(run, of, ports)))
+
+
+def one(run: RunStore, of: RunStore, ports: Ports, stage: str) -> Outcome:
+    """As `execute`, one stage."""
+    return _ended(run, of, operation.one(run, _ports(run, of, ports), stage))
+
+
+def _ports(run: RunStore, of: RunStore, ports: Ports) -> Ports:
     plan, images = of.get(Plan), of.get(Images)
     objects = [(file, msgspec.json.decode(of.read(before.file_of(ref)))) for file, ref in before.changed(plan)]
     for _, body in objects:  # what it puts back is theirs as it was, and no more: others may own the rest
@@ -73,8 +82,11 @@ def execute(run: RunStore, of: RunStore, ports: Ports) -> Outcome:
             run.write(f"{before.kept(ref_of(body))}.appliers.json", msgspec.json.encode(was))
     tree = before.tree(objects, plan, images)
     tag = before.tag(of.get(Request).run, tree, plan.made_at)
-    git = StateBefore(ports.git, tag, tree, plan.current.commit)
-    outcome = operation.execute(run, replace(ports, git=git, once=Once()))
-    if outcome.ending.code == EXIT_DONE and not run.get(Request).dry_run and holds_lock(of.events()):
+    return replace(ports, git=StateBefore(ports.git, tag, tree, plan.current.commit), once=Once())
+
+
+def _ended(run: RunStore, of: RunStore, outcome: Outcome) -> Outcome:
+    gave_back = "reopen" in done_stages(run.events())
+    if outcome.ending.code == EXIT_DONE and gave_back and holds_lock(of.events()):
         of.append(Mark.DONE, "reopen", key=LOCK_RELEASED, what=f"undone by run {run.get(Request).run}")
     return outcome

@@ -14,10 +14,13 @@ from rollback_lib.pipeline.run_copy import forget_old
 from rollback_lib.ports import Ports, RunStore
 
 
-def unlock(application: str, ports: Ports, *, force: bool, yes: bool, scratch: RunStore | None = None) -> str:
+def unlock(
+    application: str, ports: Ports, *, force: bool, yes: bool, holder: str = "", scratch: RunStore | None = None
+) -> str:
     """What was done, in words. ``scratch``: where what a dead run left of its maintenance page is taken away from.
 
-    Raises LockedError, which says whose it is, without ``force``; NotApprovedError where nobody says yes.
+    ``holder``: whose lock is meant, and no other. Raises LockedError, which says whose it is, without ``force`` and
+    where somebody else has it by now; NotApprovedError where nobody says yes.
     """
     held = lock_reader.find(ports.records, application)
     if held is None:
@@ -26,13 +29,19 @@ def unlock(application: str, ports: Ports, *, force: bool, yes: bool, scratch: R
     if not force:
         raise LockedError(lock.locked(application, held, now))
     whose = lock.who(held, now)
+    if holder and held.holder != holder:
+        raise LockedError(f"{application} is not locked by {holder} any more, but by {whose}. Nothing was freed.")
     if not yes:
         answer = ports.approver.ask(f"{application} is locked by {whose}. Take the lock away?")
         if answer is None:
             raise NotApprovedError(f"{application} is locked by {whose}: taking it away needs a terminal, or --yes.")
         if not answer:
             raise NotApprovedError("not unlocked.")
-    holding.remove(ports.records, application, lambda there: there.claim == held.claim)
+    if not holding.remove(ports.records, application, lambda there: there.hold == held.hold):
+        again = lock_reader.find(ports.records, application)
+        if again is not None:
+            other = lock.who(again, ports.clock.now())
+            raise LockedError(f"{application} was locked by {whose}, and is by {other} now. Nothing was freed.")
     forget_old(ports.records, application)
     said = f"Unlocked. It was held by {whose}."
     if held.claim is not None and held.claim.kind == lock.RUN:

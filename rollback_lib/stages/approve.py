@@ -36,7 +36,9 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
             raise StaleError(f"the approval is for plan {hash_[:12]}…, and the plan is {plan.hash[:12]}… now.")
         if not by:
             raise UsageError("ROLLBACK_APPROVED_HASH is set without ROLLBACK_APPROVED_BY: nobody approved this plan")
-        return _approval(plan, ports, by, "ROLLBACK_APPROVED_HASH")
+        before = run.find(Approval)  # of a run that stopped, and goes on with another yes
+        began = f"; it began with the yes of {before.by} ({before.how})" if before else ""
+        return _approval(plan, ports, by, f"ROLLBACK_APPROVED_HASH{began}")
     if denied:
         raise NotApprovedError(f"not approved: {denied[:200]}")
     if request.target_environment.approval == "auto":

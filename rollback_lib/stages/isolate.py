@@ -5,20 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from rollback_lib.collectors import ledger
 from rollback_lib.collectors.outage import through
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
-from rollback_lib.core.errors import FailedError, RefusedError, RollbackError, StaleError, UnreachableError
+from rollback_lib.core.errors import (
+    FailedError,
+    ForbiddenError,
+    RefusedError,
+    RollbackError,
+    StaleError,
+    UnreachableError,
+)
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.objects import Object, fingerprint, kind_of, name_of, ref_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
 from rollback_lib.core.run import lock
 from rollback_lib.core.run.changes import CreateObject, take_lock
-from rollback_lib.core.run.journal import CLOSES, traffic_key
+from rollback_lib.core.run.journal import CLOSES, ending, traffic_key
 from rollback_lib.core.run.records import Approval, Request
 from rollback_lib.core.settings.model import Isolation, seconds
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.core.traffic.isolation import Isolating
+from rollback_lib.core.wording import some
 from rollback_lib.ports import Ports, RunStore, Writer
 from rollback_lib.writes import traffic
 
@@ -35,8 +44,20 @@ def run(run: RunStore, ports: Ports, write: Writer) -> None:
     if not plan.writes:
         return
     write.do(take_lock(lock.name(plan.application)))
+    if not ending(run.events()).touched:
+        _still_so(run.get(Request), plan, ports)
     if plan.closes:
         _close(run, ports, write, plan)
+
+
+def _still_so(request: Request, plan: Plan, ports: Ports) -> None:
+    """While a person thought, or the lock was waited for, another run may have done the same, or something else."""
+    try:
+        later = through(ports, lambda: list(ledger.later_runs(request, plan, ports.records)))
+    except ForbiddenError:
+        return  # what it has changed is found object by object
+    if later:
+        raise StaleError(f"run {some(later)} wrote after this plan was made. Plan again.")
 
 
 def _close(run: RunStore, ports: Ports, write: Writer, plan: Plan) -> None:

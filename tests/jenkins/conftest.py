@@ -32,6 +32,13 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
+def second_engine(engine: Engine) -> Iterator[Engine]:
+    """For a build beside another one."""
+    with Engine() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def broken_shop() -> Iterator[tuple[Playground, Kept]]:
     with Playground(SCENARIOS["tag-overwritten"]) as playground:
         playground.deploy("v1.1.0")
@@ -72,6 +79,7 @@ def job(shop: Playground, program: Path, tmp_path: Path) -> Job:
     return Job(
         file=ROOT / "Jenkinsfile.rollback", workspaces=tmp_path / "workspaces", repository=shop.repository,
         agent_environment=environment, credentials={"rollback-kubeconfig": str(shop.kubeconfig)}, defaults=defaults(),
+        choices={p.name: p.choices for p in jenkins_job.parameters() if p.type == "choice"},
     )  # fmt: skip
 
 
@@ -88,5 +96,7 @@ def play(engine: Engine, job: Job) -> Play:
 
 
 def defaults() -> dict[str, Any]:
+    """What the form of the job gives where nobody touches it: of a choice its first, which may not be empty."""
     found = jenkins_job.parameters()
-    return {p.name: p.default == "true" if p.type == "booleanParam" else p.default for p in found}
+    first = {p.name: next(iter(p.choices), p.default) for p in found}
+    return {p.name: p.default == "true" if p.type == "booleanParam" else first[p.name] for p in found}

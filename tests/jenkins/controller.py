@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,31 @@ STEPS = (*SIMPLE, *BLOCKS, *DESCRIBING)
 CMD_SPECIAL = set("&|<>^\n")
 
 
+class Resources:
+    """What builds of one controller wait for: lockable resources, and the job where its builds may not overlap."""
+
+    def __init__(self, patience: float = 600.0) -> None:
+        """``patience``: seconds for which a build is let wait; then it is a fault of what is tested."""
+        self._patience = patience
+        self._changed = threading.Condition()
+        self._held: dict[str, int] = {}
+
+    def take(self, name: str, build: Build) -> None:
+        with self._changed:
+            if name in self._held:
+                build.waited.append(name)
+            free = self._changed.wait_for(lambda: name not in self._held, self._patience)
+            assert free, f"build {build.number} waits for {name}, which build {self._held.get(name)} has"
+            self._held[name] = build.number
+
+    def give(self, build: Build, name: str = "") -> None:
+        """Give back this, or all that the build has."""
+        with self._changed:
+            for mine in [n for n, number in self._held.items() if number == build.number and name in ("", n)]:
+                del self._held[mine]
+            self._changed.notify_all()
+
+
 @dataclass
 class Job:
     """What an administrator has set up: the file, the parameters that the job knows, agents, credentials."""
@@ -44,6 +70,8 @@ class Job:
     unix: bool = True
     name: str = "rollback"
     url: str = "http://jenkins.test/"
+    resources: Resources = field(default_factory=Resources)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -55,6 +83,7 @@ class Answers:
     abort_when: str = ""  # the build is stopped when a program prints this
     kill_when: str = ""  # the same, and by /kill or with its controller: no step runs after it
     kill_at_question: bool = False
+    at_question: Callable[[], None] = lambda: None  # while a person thinks
     lose_at: str = ""  # before this command the agent is gone, with its workspace
     before: Callable[[str], None] = lambda command: None  # before each command of a shell
     builds: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
@@ -68,7 +97,9 @@ class Build:
         self.result, self.display_name, self.description = "SUCCESS", f"#{number}", ""
         self.log: list[str] = []
         self.stages: list[str] = []  # entered, in order
-        self.skipped: list[str] = []
+        self.skipped: list[str] = []  # by their `when`
+        self.passed_over: list[str] = []  # since an earlier one failed
+        self.waited: list[str] = []  # for what of `Resources`
         self.failed: list[str] = []
         self.commands: list[tuple[str, str]] = []  # (command with its words, agent)
         self.archived: dict[str, bytes] = {}
@@ -78,6 +109,7 @@ class Build:
         self.stashes: dict[str, dict[str, bytes]] = {}
         self.end: dict[str, Any] = {}
         self.killed = False
+        self.nesting: dict[str, list[str]] = {}  # the blocks around each command, outermost first
         self.pages: list[tuple[str, str]] = []  # (the command before it, the description that was set then)
         self._frames: list[tuple[str, dict[str, Any]]] = []
         self._agents = 0
@@ -89,6 +121,14 @@ class Build:
         }  # fmt: skip
 
     def run(self, engine: Engine) -> Build:
+        try:
+            return self._run(engine)
+        finally:
+            self.job.resources.give(self)
+
+    def _run(self, engine: Engine) -> Build:
+        for name, value in (self.parameters or {}).items():  # core's ChoiceParameterDefinition, before there is a build
+            assert value in self.job.choices.get(name, (value,)), f"Illegal choice for parameter {name}: {value}"
         request = {
             "file": str(self.job.file), "params": {**self.job.defaults, **(self.parameters or {})},
             "first_build": self.parameters is None,
@@ -153,6 +193,10 @@ class Build:
     def _on_skipped(self, stage: str) -> None:
         self.skipped.append(stage)
 
+    def _on_passed_over(self, stage: str) -> None:
+        self.passed_over.append(stage)
+        self.log.append(f'Stage "{stage}" skipped due to earlier failure(s)')
+
     def _on_post(self, condition: str, failure: str | None) -> bool:
         met = {
             "always": True, "cleanup": True, "aborted": self.result == "ABORTED", "failure": self.result == "FAILURE",
@@ -171,19 +215,34 @@ class Build:
             self.stages.append(frame["name"])
         if name == "node":
             self._agents += 1
-            frame["workspace"] = self.job.workspaces / f"agent-{self._agents}"
+            frame["workspace"] = self.job.workspaces / f"agent-{self._agents}-of-{self.number}"
             frame["workspace"].mkdir(parents=True)
         if name == "withCredentials":
             frame["bound"] = self._bound(frame["value"])
+        if resource := self._resource(name, frame):
+            self.job.resources.take(resource, self)
         if name in ("node", "lock"):
             self.held.append((name, "take"))
         self._frames.append((name, frame))
 
     def _on_leave(self, name: str) -> None:
-        left, _ = self._frames.pop()
+        left, frame = self._frames.pop()
         assert left == name, f"left {name} inside {left}"
+        if resource := self._resource(name, frame):
+            self.job.resources.give(self, resource)
         if name in ("node", "lock"):
             self.held.append((name, "release"))
+
+    def _around(self) -> list[str]:
+        """The block steps here, outermost first. `environment` is a withEnv where it holds anything."""
+        found = [("withEnv" if name == "environment" and given else name) for name, given in self._frames]
+        return [name for name in found if name in BLOCKS]
+
+    def _resource(self, block: str, given: Mapping[str, Any]) -> str:
+        """What has to be free for a block; a build that may not overlap holds its job."""
+        if block == "disableConcurrentBuilds":
+            return f"job {self.job.name}"
+        return str(given.get("resource") or given.get("value")) if block == "lock" else ""
 
     def _on_step(self, name: str, args: list[Any]) -> Any:
         step = getattr(self, f"_step_{name}", None)
@@ -271,7 +330,8 @@ class Build:
 
     def _program(self, command: tuple[str, ...], given: Mapping[str, Any]) -> Any:
         environment = {**self.job.agent_environment, **self._environment()}
-        words = environment.get("ROLLBACK_WORDS", "") or str(given.get("label") or command[-1])
+        words = str(given.get("label") or command[-1])
+        self.nesting.setdefault(words, self._around())
         folder = self._folder
         self.commands.append((words, folder.name))
         self.answers.before(words)
@@ -367,6 +427,7 @@ class Build:
         self.questions.append({**given, "executors": executors, "locks": locks, "limited": limited})
         if self.answers.kill_at_question:
             raise self._kill()
+        self.answers.at_question()
         if not self.answers.approve:
             raise Interrupted(self.answers.deny)
         values = {p["args"]["name"]: p["args"].get("defaultValue", "") for p in given.get("parameters") or ()}

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.jenkins import served
+from tests.jenkins.conftest import defaults
 from tests.jenkins.controller import Answers, Build, Job
 from tests.jenkins.engine import Engine
 
@@ -20,10 +22,12 @@ WAITS = "options { timeout(time: 1, unit: 'HOURS') }"
 def run(engine: Engine, tmp_path: Path) -> Run:
     """One build of these stages; ``parameters=None`` is a job's first."""
 
-    def ran(stages: str, parameters: dict[str, Any] | None = None, post: str = "", **answers: Any) -> Build:
+    def ran(
+        stages: str, parameters: dict[str, Any] | None = None, post: str = "", functions: str = "", **answers: Any
+    ) -> Build:
         file = tmp_path / "Jenkinsfile"
         top = "agent none\nparameters { string(name: 'P', defaultValue: 'p') }\nenvironment { TOP = 'top' }"
-        file.write_text(f"pipeline {{\n{top}\nstages {{\n{stages}\n}}\n{post}\n}}\n", encoding="utf-8")
+        file.write_text(f"pipeline {{\n{top}\nstages {{\n{stages}\n}}\n{post}\n}}\n{functions}\n", encoding="utf-8")
         job = Job(file, tmp_path / "workspaces", tmp_path, {"PATH": "/usr/bin:/bin"}, defaults={"P": "p"})
         build = Build(job, parameters, Answers(**answers)).run(engine)
         assert "rules" not in build.end, build.end
@@ -157,3 +161,35 @@ def test_an_agent_that_is_lost_takes_its_workspace_and_its_steps_with_it(run: Ru
     assert build.result == "FAILURE"
     assert not build.stashes
     assert not list(Path(build.job.workspaces).rglob("kept"))
+
+
+def test_the_stages_behind_one_that_failed_are_there_and_count_as_failed(run: Run) -> None:  # J8
+    build = run(
+        "stage('One') { when { expression { false } }\nsteps { echo 'x' } }\n"
+        "stage('Two') { steps { error 'broken' } }\n"
+        "stage('Three') { stages { stage('In') { steps { echo 'never' } } } }"
+    )
+    assert (build.skipped, build.passed_over) == (["One"], ["Three", "In"])
+    assert "never" not in build.log
+    found = {stage["name"]: stage["status"] for stage in served.described(build)}
+    assert found == {"One": "SUCCESS", "Two": "FAILED", "Three": "FAILED", "In": "FAILED"}
+
+
+def test_the_console_has_notes_and_carriage_returns(run: Run) -> None:  # J7
+    text = served.console(run("stage('One') { steps { echo 'hello' } }"))
+    assert text.endswith(b"hello\r\n")
+    assert b"\x1b[8mha:////" in text
+    assert b"\x1b[0m[Pipeline] { (One)\r\n" in text
+
+
+def test_a_choice_is_its_first_where_nobody_chooses_and_none_but_them(run: Run, tmp_path: Path) -> None:
+    assert defaults()["ACTION"] == "roll back"
+    job = Job(tmp_path / "Jenkinsfile", tmp_path, tmp_path, {}, choices={"ACTION": ("roll back", "resume")})
+    with pytest.raises(AssertionError, match="Illegal choice for parameter ACTION: undo"):
+        Build(job, {"ACTION": "undo"}, Answers()).run(Engine())
+
+
+def test_around_a_step_stand_the_blocks_that_it_was_called_in_and_no_function(run: Run) -> None:  # J10
+    writes = "def write() { lock('x') { node('n') { sh(label: 'deep', script: 'true') } } }"
+    build = run("stage('One') { options { timeout(1) }\nsteps { write() } }", functions=writes)
+    assert build.nesting["deep"] == ["withEnv", "stage", "timeout", "lock", "node"]

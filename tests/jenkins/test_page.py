@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from rollback_lib.core.traffic import slots
 from rollback_lib.sandbox.playground import Playground
 from tests.command_line import rollback
 from tests.jenkins.conftest import ROOT, Play
@@ -81,6 +83,18 @@ def test_without_a_page_that_says_so_nothing_is_changed(play: Play, shop: Playgr
     assert stages_run(build)[-2:] == ["approve", "document"]
     assert "Nothing was changed" in build.description
     assert shop.specs() == before
+
+
+def test_what_another_run_has_closed_is_not_said_to_be_open(play: Play, shop: Playground) -> None:  # J4
+    live = json.loads(shop.must("get", "service", "user-service", "--output=json"))
+    shut = slots.close(live, None, run="20260301-120000-prod-ab12", since="2026-03-01T12:00:00Z")
+    marks = {name: shut["metadata"][name] for name in ("annotations", "labels")}
+    change = {"metadata": marks, "spec": {"selector": shut["spec"]["selector"]}}
+    shop.must("patch", "service", "user-service", "--type=merge", f"--patch={json.dumps(change)}")
+    build = play({"RELEASE": "v9.9.9"})
+    assert build.result == "FAILURE"
+    assert "traffic is open" not in build.text + build.description
+    assert "20260301-120000-prod-ab12" in build.description
 
 
 def test_who_may_say_yes_stands_in_the_question_and_on_the_page(play: Play, job: Job, tmp_path: Path) -> None:

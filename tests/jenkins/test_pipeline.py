@@ -15,8 +15,16 @@ from tests.jenkins.conftest import Play
 from tests.jenkins.controller import Build, Job
 
 BACK = {"RELEASE": "v1.1.0", "REASON": "checkout answers 500"}
-OURS = "Set up", "Set up again", "The failed deploy", "Ask"  # what Jenkins needs beside the plan's own stages
-GROUPS = "Prepare", "Restore", "Under the lock"
+OURS = (
+    "Set up",
+    "Set up again",
+    "The failed deploy",
+    "Ask",
+    "How it stands",
+)  # what Jenkins needs beside the plan's own stages
+GROUPS = "Prepare", "The plan", "Restore"
+# J10: a build is kept as its blocks nest. The withEnv is the pipeline's `environment`, the first stage is Restore.
+AROUND = ("withEnv", "stage", "lock", "node", "withCredentials", "stage")
 LOOKING = STAGES[: STAGES.index("approve")]
 
 
@@ -49,6 +57,7 @@ def test_every_stage_of_the_plan_is_a_stage_of_jenkins_and_all_go_green(play: Pl
     writing = {agent for words, agent in build.commands if words in ("stage approve", "stage apply", "stage verify")}
     assert len(writing) == 1
     assert build.held.count(("lock", "take")) == build.held.count(("lock", "release")) == 1
+    assert {tuple(build.nesting[f"stage {stage}"]) for stage in ("approve", "apply", "reopen")} == {AROUND}
 
     assert build.display_name.startswith("#7 v1.2.0 → v1.1.0 prod, 10/10, ")
     assert ":prod in 10 repositories is still v1.2.0" in build.description  # C44: what the next deploy would undo
@@ -57,6 +66,16 @@ def test_every_stage_of_the_plan_is_a_stage_of_jenkins_and_all_go_green(play: Pl
     assert {"report/incident.md", "report/plan.txt", "report/junit.xml", "plan.json", "journal.jsonl"} <= names
     assert not [name for name in names if name.startswith(("manifests", "before"))]
     assert b"NEW_FLAG" in build.archived[".rollback/current/report/plan.txt"]
+
+
+def test_the_question_says_from_what_to_what(play: Play) -> None:  # J1
+    build = play(BACK, kill_at_question=True)
+    assert "v1.2.0 to v1.1.0" in build.questions[0]["message"]
+
+
+def test_nothing_more_nests_around_the_first_write(play: Play) -> None:  # J10
+    build = play(BACK, lose_at="stage isolate")
+    assert tuple(build.nesting["stage isolate"]) == AROUND
 
 
 def test_no_run_is_left_on_an_agent(play: Play, job: Job) -> None:

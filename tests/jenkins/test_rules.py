@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.jenkins.controller import STEPS
 from tests.jenkins.engine import Engine
+
+RULES = (Path(__file__).parent / "RULES.md").read_text(encoding="utf-8")
+SHOWN = re.compile(r"\[(?:J(?:[1-9]|1[0-8])|notes|not seen)\]")
+
+
+def told() -> list[str]:
+    """The rules of RULES.md: what is numbered, a row of a table, an item."""
+    text = RULES[RULES.index("## What Jenkins refuses too") : RULES.index("## What is not known here")]
+    found: list[str] = []
+    for line in text.splitlines():
+        if re.match(r"\d+\. |- |\| (?!what )[^-]", line):
+            found.append(line)
+        elif found and line.startswith("  "):
+            found[-1] += line.strip()
+    return found
+
+
+def test_each_rule_names_what_shows_it() -> None:
+    rules = told()
+    assert len(rules) > 30
+    assert [rule for rule in rules if not SHOWN.search(rule.rstrip(" .|")[-12:])] == []
+
+
+@pytest.mark.parametrize("row", ["J1", "J2", "J7", "J8", "J10", "J16"])
+def test_each_row_that_the_engine_differed_in_has_a_rule(row: str) -> None:
+    assert [rule for rule in told() if f"[{row}]" in rule]
+
 
 ASKS = """options { timeout(time: 1, unit: 'HOURS') }
       input { message 'Go on?' }

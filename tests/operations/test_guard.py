@@ -161,6 +161,29 @@ def test_unlock_of_what_is_not_locked_says_so(world: World) -> None:
     assert unlock("shop", world.ports(), force=True, yes=True) == "shop is not locked."
 
 
+def test_unlock_of_one_holder_frees_no_other(world: World) -> None:
+    world.run().take()
+    with pytest.raises(LockedError, match="not locked by run-0 any more, but by run run-1"):
+        unlock("shop", world.ports(), force=True, yes=True, holder="run-0")
+    assert world.records.get("Lease", lock.name("shop")) is not None
+    assert "It was held by run run-1" in unlock("shop", world.ports(), force=True, yes=True, holder="run-1")
+
+
+def test_unlock_says_so_where_another_takes_the_lock_meanwhile(world: World) -> None:
+    """It said "Unlocked", whatever had become of it."""
+    world.run().take()
+
+    class Slow(FakeProgress):
+        def ask(self, question: str) -> bool | None:
+            world.records.delete(world.records.get("Lease", lock.name("shop")))
+            world.go("v9", hold=60)
+            return True
+
+    with pytest.raises(LockedError, match="is by deploy v9"):
+        unlock("shop", world.ports(approver=Slow()), force=True, yes=False)
+    assert world.records.get("Lease", lock.name("shop")) is not None
+
+
 def test_a_quarantined_release_is_not_deployed_again(world: World) -> None:
     world.quarantines("v2")
     with pytest.raises(RefusedError, match=r"v2 is quarantined since 2026-02-28 23:10 by ana: checkout") as caught:

@@ -188,8 +188,8 @@ def test_the_code_after_a_write_says_that_something_was_changed(
 def test_running_again_after_a_failure_finishes_the_job(world: World) -> None:
     acts = FakeActs(world.cluster, fail={2: FailedError("the network is gone")})
     assert operation.execute(world.run(), world.ports(acts=acts)).ending.code == 4
-    assert operation.execute(world.run("again"), world.ports()).ending.code == 6, "the failed one keeps its lock"
-    assert operation.execute(world.run("over", take_over=True), world.ports()).ending.code == 0
+    assert operation.execute(world.run("run-again"), world.ports()).ending.code == 6, "the failed one keeps its lock"
+    assert operation.execute(world.run("run-over", take_over=True), world.ports()).ending.code == 0
     assert sorted(world.cluster.writes) == ["apply/deployment/cart", "apply/deployment/user"]
 
 

@@ -33,6 +33,8 @@ def _parameter(p: Parameter, environments: Sequence[str], only_look: bool) -> Jo
     text = p.jenkins_help or p.help
     if p.name == "environment" and environments:
         return JobParameter("choice", p.jenkins, "Which environment of rollback.yaml.", choices=tuple(environments))
+    if p.kind == "choice":
+        return JobParameter("choice", p.jenkins, text, choices=p.choices)
     if p.name == "dry_run":
         return JobParameter("booleanParam", p.jenkins, text, "true" if only_look else "false")
     if p.kind in ("flag", "switch"):  # nothing chosen: as rollback.yaml says
@@ -140,9 +142,6 @@ _CONFIG: Final = """<?xml version='1.1' encoding='UTF-8'?>
   <description>Rolls a release back as the team's plan says. Written by `rollback jenkins provision`.</description>
   <keepDependencies>false</keepDependencies>
   <properties>
-    <org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty>
-      <abortPrevious>false</abortPrevious>
-    </org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty>
     <jenkins.model.BuildDiscarderProperty>
       <strategy class="hudson.tasks.LogRotator">
         <daysToKeep>-1</daysToKeep>

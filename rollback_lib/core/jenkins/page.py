@@ -23,6 +23,7 @@ from rollback_lib.core.run import ways
 from rollback_lib.core.run.journal import Ending
 from rollback_lib.core.run.records import Request, Verification
 from rollback_lib.core.run.ways import Left, Way
+from rollback_lib.core.settings.action import Action
 
 FILE: Final = "report/jenkins.txt"
 PLAN_FILE: Final = "report/plan.txt"
@@ -110,15 +111,18 @@ _WAYS: Final[dict[str, Pair]] = {  # by the command that ACTION stands for
 def text(
     request: Request, plan: Plan | None, ending: Ending, verification: Verification | None, last_line: str,
     seconds: int, moment: Moment, *, now: datetime, wait: timedelta, approvers: str = "", deploy_url: str = "",
+    resumes: bool = False,
 ) -> str:  # fmt: skip
-    """``name``, ``description``, ``hash``, ``go``, ``ask``, ``question``, ``approved``: the value after one blank.
+    """``name``, ``description``, ``hash``, ``go``, ``ask``, ``question``, ``approved``, ``lock``: the value after one
+    blank.
 
     What has several lines comes as often. ``go``: there is something left to do behind the plan. ``ask``: a person has
     to say yes to it first. ``approved`` is the description once somebody did. ``now`` is in the zone that people read;
     a question waits for ``wait``, for ``approvers`` (all who may build, where it is empty). ``deploy_url``: of the
-    deploy that asked for this.
+    deploy that asked for this. ``lock``: what builds that write queue for. ``resumes``: the run stopped, and this build
+    goes on with it.
     """
-    goes_on = _goes_on(request, plan, ending)
+    goes_on = _goes_on(request, plan, ending, resumes=resumes)
     asks = goes_on and _needs_yes(request, plan)
     at = LANGUAGES.index(request.settings.language)
 
@@ -134,16 +138,18 @@ def text(
     name, first = said(key) if key else (_name(request, plan, ending, verification, seconds), last_line)
     more = _next(plan, ending, at) if not key else _died(plan, at) if key == "changes" else ()
     below = tuple(_below(request, plan, at, key=key, deploy_url=deploy_url))
+    place, stopped = _place(request, PLAN_FILE), ending if resumes else None
     facts = {
         "name": (name,),
         "description": (first, *more, *below),
         "hash": (plan.hash if plan else "",),
         "go": (_word(goes_on),),
         "ask": (_word(asks),),
-        "question": (question(plan, request.settings.language, _place(request, PLAN_FILE)) if plan else "",),
+        "question": (question(plan, request.settings.language, place, stopped) if plan else "",),
         "approved": (said("approved")[1], *below),
+        "lock": (lock_of(request.application, request.environment),),
     }
-    return _file(facts)
+    return lines(facts)
 
 
 def of_no_run(
@@ -157,7 +163,9 @@ def of_no_run(
     first = _LINES["wrong" if wrong else "refused"][at].format(code=code)
     words = short("; ".join(f"{name} {' '.join(value.split())}" for name, value in asked.items()), _ASKS)
     told = _LINES["asked"][at].format(asked=words) if words else ""
-    title = f"→ {asked['RELEASE']} {asked.get('ENVIRONMENT', '')}".strip() if "RELEASE" in asked else ""
+    action = asked.get("ACTION", Action.ROLL_BACK)
+    what = action if action != Action.ROLL_BACK else f"→ {asked['RELEASE']}" if "RELEASE" in asked else ""
+    title = f"{what} {asked.get('ENVIRONMENT', '')}".strip() if what else ""
     ended = _ENDED[at].format(code=code)
     why = [f"✗ {problem}" for problem in problems]
     facts = {
@@ -166,10 +174,16 @@ def of_no_run(
         "go": ("no",),
         "ask": ("no",),
     }
-    return _file(facts), "".join(f"{short(line)}\n" for line in filter(None, (first, *why, told)))
+    return lines(facts), "".join(f"{short(line)}\n" for line in filter(None, (first, *why, told)))
 
 
-def _file(facts: Mapping[str, Sequence[str]]) -> str:
+def lock_of(application: str, environment: str) -> str:
+    """The resource that builds hold while they write, one at a time; the deploy job takes the same one."""
+    return f"deploy-{application}-{environment}"
+
+
+def lines(facts: Mapping[str, Sequence[str]]) -> str:
+    """One line of a fact a line, as the Jenkinsfile reads them: the value after one blank."""
     return "".join(
         f"{name} {_line(value, _ASKS if name == 'question' else _LIMIT)}\n"
         for name, values in facts.items()
@@ -238,8 +252,9 @@ def _time(at: datetime) -> str:
     return f"{at:%H:%M %Z}".strip()
 
 
-def _goes_on(request: Request, plan: Plan | None, ending: Ending) -> bool:
-    return plan is not None and not plan.refusals and not request.dry_run and ending.code == EXIT_DONE
+def _goes_on(request: Request, plan: Plan | None, ending: Ending, *, resumes: bool) -> bool:
+    stops = ending.code != EXIT_DONE and not resumes
+    return plan is not None and not plan.refusals and not request.dry_run and not stops
 
 
 def _needs_yes(request: Request, plan: Plan | None) -> bool:

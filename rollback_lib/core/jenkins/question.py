@@ -14,13 +14,23 @@ from rollback_lib.core.plan.model import CREATE, DELETE, LEFT, NONE, RESTART, UP
 from rollback_lib.core.plan.text import cautions, changes, summary
 from rollback_lib.core.releases import deploying
 from rollback_lib.core.report.words import LANGUAGES, Pair
-from rollback_lib.core.wording import some
+from rollback_lib.core.run.journal import Ending
+from rollback_lib.core.wording import counted, some
 
 _NAMED: Final = 6
 
 _SAYS: Final[dict[str, Pair]] = {
     "back": ("Roll {where} back from {was} to {to}?", "¿Volver atrás en {where}, de {was} a {to}?"),
-    "undo": ("Undo run {run} in {where}?", "¿Deshacer la ejecución {run} en {where}?"),
+    "undo": (
+        "Undo run {run} in {where}: from {was} back to {to}?",
+        "¿Deshacer la ejecución {run} en {where}, de {was} a {to}?",
+    ),
+    "resume": (
+        "Go on with run {run}, which stopped in {stage} with {changed}, in {where} from {was} to {to}?",
+        "¿Seguir con la ejecución {run}, que se paró en {stage} con {changed}, en {where} de {was} a {to}?",
+    ),
+    "before": ("what ran before it", "lo que corría antes"),
+    "middle": ("its middle", "la mitad"),
     "deleted": ("Deleted: {names}.", "Se borra: {names}."),
     "again": ("Deleted and made again: {names}.", "Se borra y se vuelve a crear: {names}."),
     "open": ("Traffic stays open.", "El tráfico sigue abierto."),
@@ -28,16 +38,18 @@ _SAYS: Final[dict[str, Pair]] = {
     "accepted": ("Accepted: {names}.", "Aceptado: {names}."),
     "cluster": ("Cluster {cluster}, namespace {namespace}.", "Clúster {cluster}, namespace {namespace}."),
     "plan": ("Plan {hash}: {place}", "Plan {hash}: {place}"),
-}
+}  # fmt: skip
+_CHANGED: Final = (("object changed", "objects changed"), ("objeto cambiado", "objetos cambiados"))
 _CHANGES: Final = {
     CREATE: "a crear", DELETE: "a borrar", RESTART: "a reiniciar", UPDATE: "a actualizar", NONE: "sin cambios",
     LEFT: "se dejan",
 }  # fmt: skip
 
 
-def question(plan: Plan, language: str, place: str) -> str:
-    """One paragraph. ``place``: where the whole plan with its diff can be read."""
-    return " ".join(_sentences(plan, LANGUAGES.index(language), place))
+def question(plan: Plan, language: str, place: str, stopped: Ending | None = None) -> str:
+    """One paragraph. ``place``: where the whole plan with its diff can be read. ``stopped``: how the run did that is
+    gone on with."""
+    return " ".join(_sentences(plan, LANGUAGES.index(language), place, stopped))
 
 
 def much(plan: Plan, at: int) -> str:
@@ -47,12 +59,18 @@ def much(plan: Plan, at: int) -> str:
     return ", ".join(f"{n} {_CHANGES.get(change, change)}" for change, n in sorted(changes(plan).items())) + "."
 
 
-def _sentences(plan: Plan, at: int, place: str) -> Iterator[str]:
+def _sentences(plan: Plan, at: int, place: str, stopped: Ending | None) -> Iterator[str]:
     def say(key: str, **given: str) -> str:
         return _SAYS[key][at].format(**given)
 
-    asked = "undo" if plan.undoes else "back"
-    yield say(asked, where=plan.environment, was=plan.current.release, to=plan.target.release, run=plan.undoes)
+    where, was = plan.environment, plan.current.release
+    to = plan.undone_to or say("before") if plan.undoes else plan.target.release
+    if stopped is not None:
+        changed = counted(len(stopped.objects), *_CHANGED[at])
+        stage = stopped.stage or say("middle")
+        yield say("resume", where=where, was=was, to=to, run=plan.run, stage=stage, changed=changed)
+    else:
+        yield say("undo" if plan.undoes else "back", where=where, was=was, to=to, run=plan.undoes)
     yield from deploying.said(plan.deploying, at)
     if gone := [str(o.ref) for o in plan.orphans if o.change == DELETE]:
         yield say("deleted", names=some(gone, _NAMED))

@@ -48,6 +48,21 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     def version(self) -> str:
         return str(self.lease["metadata"].get("resourceVersion", ""))
 
+    @property
+    def holder(self) -> str:
+        """The id of the run, the release of the deploy, or what another program wrote."""
+        return self.claim.holder if self.claim else str((self.lease.get("spec") or {}).get("holderIdentity") or "")
+
+    @property
+    def hold(self) -> tuple[Claim | None, str]:
+        """Whose it is, renewals aside: two that are equal are one hold."""
+        return self.claim, self.holder
+
+    def shows_life(self, now: datetime) -> bool:
+        """Whether a process of a run works on it, as far as its last sign of life tells."""
+        silent = self.silent_for(now)
+        return self.claim is not None and bool(self.claim.nonce) and (silent is None or silent < DEAD_AFTER)
+
     def is_of(self, kind: str, holder: str) -> bool:
         return self.claim is not None and (self.claim.kind, self.claim.holder) == (kind, holder)
 

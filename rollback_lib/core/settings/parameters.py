@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from rollback_lib.core import names
+from rollback_lib.core.settings.action import Action
 
 if TYPE_CHECKING:
     from rollback_lib.core.errors import Problem
@@ -27,6 +28,7 @@ PLANS: Final = ("plan", "run", "stage")
 KEEPS: Final = ("plan", "verify", *RUNS)
 TRIGGER: Final = "jenkins-trigger"  # asks a job of Jenkins for a run; takes what the job takes
 BY_PIPELINE: Final = ("run", "stage", TRIGGER)
+BY_ACTION: Final = ("stage", "jenkins-look", "jenkins-act", "jenkins-page", TRIGGER)
 LOOKS: Final = ("status", "history", "verify", "doctor", "report")
 ALL: Final = (
     "plan",
@@ -42,6 +44,8 @@ ALL: Final = (
     "jenkins-render",
     "jenkins-provision",
     "jenkins-admit",
+    "jenkins-look",
+    "jenkins-act",
 )
 
 
@@ -78,6 +82,11 @@ PARAMETERS: Final = (
         "Which environment of the settings; may be left out when there is one.",
         (*(c for c in ALL if c not in ("init", "jenkins-render", "jenkins-provision")), TRIGGER), short="-e",
         jenkins="ENVIRONMENT"),
+    Parameter("action", "--action", _V + "ACTION", "choice",
+        "Roll back, or the way on after a run that stopped.", BY_ACTION, Action.ROLL_BACK,
+        choices=tuple(map(str, Action)), jenkins="ACTION"),
+    Parameter("of_run", "--of-run", _V + "OF_RUN", "text",
+        "Which run to resume or undo; without it the last one that the cluster knows.", BY_ACTION, jenkins="RUN"),
     Parameter("to", "--to", _V + "TO", "text", "The release to go back to, or last-good.",
         (*PLANS, "verify", "retag", TRIGGER), LAST_GOOD, jenkins="RELEASE"),
     Parameter("service", "--service", _V + "SERVICE", "list", "Only this service (repeatable).",
@@ -117,6 +126,8 @@ PARAMETERS: Final = (
     Parameter("take_over", "--take-over", _V + "TAKE_OVER", "flag",
         "Take the lock from a deploy, or from a run that is dead.", RUNS),
     Parameter("force", "--force", "", "flag", "Do it, whoever has the lock.", ("unlock",), from_environment=False),
+    Parameter("holder", "--holder", _V + "HOLDER", "text",
+        "Take the lock from this run or deploy only; 6 where another has it.", ("unlock",)),
     Parameter("context", "--context", _V + "CONTEXT", "text", "The kubeconfig's context.", ("reopen",)),
     Parameter("namespace", "--namespace", _V + "NAMESPACE", "text", "The namespace; without settings.", ("reopen",)),
     Parameter("release", "--release", _V + "RELEASE", "text", "The release that is deployed.",
@@ -272,6 +283,8 @@ def _word_problem(p: Parameter, word: str) -> tuple[str, str]:
     if p.name in ("to", "release") and not names.is_tag_name(word):
         fix = f"name a tag, such as v1.4.0, or {LAST_GOOD}" if p.name == "to" else "name a tag, such as v1.4.0"
         return f"{word!r} cannot be a release's tag", fix
+    if p.name == "of_run" and not names.is_run(word):
+        return f"{word!r} cannot be a run", "as history and the page of its build name it"
     if p.name == "keep_tag" and ("{release}" not in word or not re.fullmatch(names.IMAGE_TAG, _as_tag(word))):
         return f"{word!r} cannot be a registry tag of each release", "such as keep-{release}"
     if p.name == "service" and not names.is_label(word):

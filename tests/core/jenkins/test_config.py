@@ -23,6 +23,13 @@ def test_a_parameter_that_somebody_added_by_hand_is_named() -> None:
     assert any("'SHELL', wanted nothing" in line for line in found)
 
 
+@pytest.mark.parametrize("inside", ["<abortPrevious>false</abortPrevious>", ""])
+def test_a_job_whose_builds_wait_for_each_other_is_put_right(inside: str) -> None:  # J16
+    name = "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty"
+    (found,) = differences(OURS, OURS.replace("<properties>", f"<properties><{name}>{inside}</{name}>"))
+    assert "wanted nothing" in found
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -95,7 +102,7 @@ def test_j18_another_default_type_or_order_is_said_of_this_parameter_alone() -> 
     assert differences(OURS, text) == (said,)
     moved = OURS.replace(line, "").replace("      </parameterDefinitions>", line + "      </parameterDefinitions>")
     (order,) = differences(OURS, moved)
-    assert order.startswith("parameters: ENVIRONMENT, SERVICES, ")
+    assert order.startswith("parameters: ENVIRONMENT, ACTION, RUN, SERVICES, ")
 
 
 def test_the_same_name_twice_is_a_parameter_too_many() -> None:
@@ -106,5 +113,5 @@ def test_the_same_name_twice_is_a_parameter_too_many() -> None:
 def test_what_a_job_would_get_is_a_line_for_each_parameter() -> None:
     lines = [line for line in config.content(OURS) if line.startswith("parameter ")]
     assert [line.split("'")[1] for line in lines] == [p.name for p in job.parameters()]
-    assert "defaultValue 'last-good', trim 'true'" in lines[1]
+    assert "defaultValue 'last-good', trim 'true'" in next(line for line in lines if "'RELEASE'" in line)
     assert any(line.endswith("BranchSpec/name: '*/main'") for line in config.content(OURS))

@@ -33,7 +33,7 @@ HOSTILE = JobParameter("string", "A", "it's $x \\ ${y} <b>&", "d'\"")
 def test_the_names_are_those_that_operators_are_told() -> None:
     named = [p.name for p in jenkins_job.parameters()]
     assert named == [
-        "ENVIRONMENT", "RELEASE", "SERVICES", "REASON", "ISOLATE", "DRY_RUN", "ACCEPT", "UPSTREAM_JOB",
+        "ENVIRONMENT", "ACTION", "RUN", "RELEASE", "SERVICES", "REASON", "ISOLATE", "DRY_RUN", "ACCEPT", "UPSTREAM_JOB",
         "UPSTREAM_BUILD", "REQUEST_ID",
     ]  # fmt: skip
     assert len({p.jenkins for p in PARAMETERS if p.jenkins}) == len(jenkins_job.parameters())
@@ -114,7 +114,7 @@ def _built(found: tuple[JobParameter, ...], folder: Path) -> str:
         "refspec": "", "name": "", "shallow-clone": False, "do-not-fetch-tags": False, "honor-refspec": False,
     }  # fmt: skip
     job = {
-        "name": "rollback", "project-type": "pipeline", "parameters": described, "concurrent": False,
+        "name": "rollback", "project-type": "pipeline", "parameters": described, "concurrent": True,
         "description": "Rolls a release back as the team's plan says. Written by `rollback jenkins provision`.",
         "properties": [{"build-discarder": {"num-to-keep": 100}}],
         "pipeline-scm": {"script-path": SOURCE.script, "lightweight-checkout": True, "scm": [{"git": git}]},

@@ -19,6 +19,7 @@ from rollback_lib.core.report.observation import Closed, Looked
 from rollback_lib.core.run.journal import Ending, Mark, ending
 from rollback_lib.core.run.ways import Left
 from rollback_lib.core.settings.local_time import zone
+from rollback_lib.core.settings.parameters import BY_NAME
 from rollback_lib.core.traffic.isolation import PlannedIsolation, Target
 from rollback_lib.operations import jenkins_page as operation
 from rollback_lib.wiring import run_directories
@@ -167,7 +168,7 @@ def test_what_is_asked_says_what_is_deleted_traffic_accepted_codes_cluster_and_w
 
 def test_a_plan_that_undoes_is_asked_as_that() -> None:
     said = facts("planned", plan=stories.plan(undoes="r0"))["question"]
-    assert said.startswith("Undo run r0 in prod?")
+    assert said.startswith("Undo run r0 in prod: from v2 back to what ran before it?")
     assert "Traffic stays open." in said
 
 
@@ -227,6 +228,11 @@ def test_a_failed_run_says_which_action_to_choose(how: dict[str, Any], ways: str
     assert any("ACTION" in line for line in spanish) == bool(ways)
 
 
+def test_what_leads_on_is_named_as_the_form_has_it() -> None:
+    for at in (0, 1):
+        assert {words[at].partition(" (")[0] for words in page._WAYS.values()} == set(BY_NAME["action"].choices)
+
+
 def test_what_undoes_a_run_is_only_finished() -> None:
     said = facts("ended", plan=stories.plan(undoes="r0"), ending=Ending(code=4, locked=True, changed=("a",)))
     assert f"Next, as ACTION: {RESUME}, {FREE}." in said["description"].splitlines()
@@ -269,7 +275,9 @@ def test_hostile_words_stay_on_their_line_and_are_cut(language: str, moment: Mom
         ), None, Ending(code=3, error=hostile), None, hostile, 3, moment, now=NIGHT, wait=timedelta(minutes=60),
     )  # fmt: skip
     said = [line.partition(" ") for line in text.splitlines()]
-    assert {name for name, _, _ in said} <= {"name", "description", "hash", "go", "ask", "question", "approved"}
+    assert {name for name, _, _ in said} <= {
+        "name", "description", "hash", "go", "ask", "question", "approved", "lock",
+    }  # fmt: skip
     assert ("hash", " ", "f00") not in said
     assert "hunter2" not in text
     assert max(len(value) for _, _, value in said) <= 500

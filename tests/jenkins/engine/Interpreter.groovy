@@ -26,7 +26,21 @@ def pipeline(Map model) {
 }
 
 def sequence(List stages) {
-  for (int i = 0; i < stages.size(); i++) { stage(stages[i]) }
+  Throwable failure = null
+  for (int i = 0; i < stages.size(); i++) {
+    if (failure != null) {
+      passedOver(stages[i])
+      continue
+    }
+    try { stage(stages[i]) } catch (Throwable problem) { failure = problem }
+  }
+  if (failure != null) { throw failure }
+}
+
+/** A stage behind one that failed: it is there, and none of it runs. */
+def passedOver(Map it) {
+  Host.call('passed_over', [it.name])
+  for (int i = 0; i < it.stages.size(); i++) { passedOver(it.stages[i]) }
 }
 
 def stage(Map it) {

@@ -85,7 +85,9 @@ def _resumed(session: Session, asked: Asked, place: str) -> RunStore:
     run = resume.find(session, asked.of_run)
     if run is None:
         raise RefusedError(f"no run of {session.environment} is unfinished: there is nothing to resume.")
-    lock_reader.by_another(run.get(Request), session.ports)
+    _, locked = lock_reader.by_another(run.get(Request), session.ports)
+    if locked is not None:
+        raise locked
     resume.answered(run, yes=False, take_over=False, accept=asked.accept)
     resume.entered_again(run, session.ports, own=session.runs.is_own(run))
     run.put(msgspec.structs.replace(run.get(Request), yes=False, dry_run=asked.dry_run))  # it takes another yes

@@ -350,7 +350,7 @@ def test_d48_a_lock_that_is_taken_away_meanwhile_does_not_stay(world: World) -> 
     with pytest.raises(RefusedError, match="rollback reopen"):
         resumes(world, run)
     reopens(world)
-    again = operation.execute(world.run("again"), world.ports(clock=later()))
+    again = operation.execute(world.run("run-again"), world.ports(clock=later()))
     assert (again.code, again.ending.traffic) == (0, "open"), again.ending
 
 

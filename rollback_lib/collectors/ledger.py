@@ -16,6 +16,7 @@ from rollback_lib.core.releases import ledger, live, matching
 from rollback_lib.core.releases.ledger import AnyKept, Ledger
 from rollback_lib.core.releases.live import Live
 from rollback_lib.core.releases.matching import Matched
+from rollback_lib.core.releases.tags import moment
 from rollback_lib.core.run import cluster_copy
 from rollback_lib.core.run.records import Request
 from rollback_lib.ports import ClusterRecords, Ports
@@ -33,13 +34,18 @@ def read(records: ClusterRecords, application: str, environment: str) -> Ledger:
 
 
 def later_runs(request: Request, plan: Plan | None, records: ClusterRecords) -> Iterator[str]:
-    """The runs that wrote after this one was planned: by the ledger, and by what they left half done."""
+    """The runs that wrote after this one was planned: by the ledger, and by what they left half done. Not the one that
+    it undoes, which a clock ahead of ours may have begun later than that."""
     since = (plan.made_at if plan else "") or request.started
     last = read(records, request.application, request.environment).last_run
-    if last is not None and last.run != request.run and last.at > since:
+    own = (request.run, request.undo)
+    if last is not None and last.run not in own and last.at > since:
         yield last.run
     for copy in records.list("ConfigMap", cluster_copy.labels(request.application, request.environment)):
-        if (other := cluster_copy.run_of(copy)) > request.run and (last is None or other != last.run):
+        # by the server's clock: another machine's may be ahead, and what it left would be later than all that comes
+        other, made = cluster_copy.run_of(copy), str(copy["metadata"].get("creationTimestamp") or "")
+        later = moment(made) > moment(since) if made else other > request.run
+        if later and other not in own and (last is None or other != last.run):
             yield other
 
 

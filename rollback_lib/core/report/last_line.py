@@ -93,6 +93,8 @@ def ways_on(ending: Ending, plan: Plan | None) -> tuple[Way, ...]:
         return ways.ways(left, plan.run)
     if ending.left is not Left.FREE:
         return ways.ways(ending.left, ending.holder)
+    if ending.code == errors.EXIT_LOCKED:  # somebody took it after it was looked at, and the error says who
+        return ways.ways(Left.FOREIGN)
     return ways.ways(Left.CLOSED) if ending.traffic == CLOSED and ending.closed_by else ()
 
 

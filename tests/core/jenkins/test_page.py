@@ -208,6 +208,7 @@ FAILED_ONES = [
     ({"code": 3, "traffic": "closed", "closed_by": ("run dead",)}, OPEN),
     ({"code": 6, "left": Left.DEAD, "holder": "r0"}, f"{RESUME}, {UNDO}, {FREE}"),
     ({"code": 6, "left": Left.DEPLOYING, "holder": "v1.2.0"}, FREE),
+    ({"code": 6}, FREE),  # it was free when it was looked at
     ({"code": 3}, ""),
     ({"code": 7}, ""),
     ({"code": 0}, ""),

@@ -197,6 +197,8 @@ def test_a_failed_run_says_what_to_choose_next(play: Play, shop: Playground) -> 
             shop.must("set", "image", "deployment/user-service", "user-service=sanjodb/user-service:none")
 
     build = play({**BACK, "REASON": ""}, before=it_goes_wrong_again, abort_when="Verifying (verify)")
-    ways = "Next, as ACTION: resume (finishes it), undo (goes back to the state before it), free the lock (if nobody works "
-    ways += "there any more)."
+    ways = (
+        "Next, as ACTION: resume (finishes it), undo (goes back to the state before it), free the lock (if nobody "
+        "works there any more)."
+    )
     assert ways in build.description.splitlines()

@@ -140,11 +140,12 @@ def _opened(
     place: Place, found: Settled, name: str, progress: Progress, approver: Approver, *, offline: bool = False,
     clock: StoppableClock | None = None,
 ) -> Iterator[Session]:  # fmt: skip
-    world = wiring.World(found.settings, name, found.folder, place.environ, offline=offline, clock=clock)
+    settings = found.settings.of(name)
+    world = wiring.World(settings, name, found.folder, place.environ, offline=offline, clock=clock)
     by, origin = wiring.who(place.environ)
     try:
         yield Session(
-            settings=found.settings, environment=name, ports=world.ports(progress, approver), runs=world.runs,
+            settings=settings, environment=name, ports=world.ports(progress, approver), runs=world.runs,
             folder=str(found.folder), config=found.config, by=by, origin=origin,
         )  # fmt: skip
     finally:

@@ -48,7 +48,7 @@ class Schema:
         """Every service that a path may tell, gone back or not."""
         where = self._settings.manifests
         paths = tuple(path for path in self._blobs(release.commit) if not where.ignores(path))
-        found = services.discover(paths, where.path, where.shared).services
+        found = services.discover(paths, where.paths, where.shared).services
         return {s.name for s in found} | set(self._settings.services.ignore)
 
     def _span(self, current: ReleaseRef, target: ReleaseRef) -> list[ReleaseRef]:

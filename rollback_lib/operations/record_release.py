@@ -68,7 +68,7 @@ def record(asked: Options, ports: Ports) -> Result:
         )
     held = _contents(asked.settings, asked.environment, tag, ports)
     if not held.objects:
-        raise RefusedError(f"{tag.name} has no manifests at {asked.settings.manifests.path}.")
+        raise RefusedError(f"{tag.name} has no manifests at {asked.settings.manifests.where}.")
     rollouts, smoked, warnings = _proven(asked, tag, held, ports)
     entry, more = _entry(asked, tag, held, rollouts, ports)
     entry = msgspec.structs.replace(entry, smoke=smoked)

@@ -51,7 +51,7 @@ def look(
     others = [r for r in resolution.releases if r.release != target.release]
     other = resolution.current if resolution.current.commit else next(iter(others), UNKNOWN)
     needles = {ref: _needles(past, settings) for ref, past in there.items()}
-    roots = services.roots(request.settings.manifests.path, request.settings.manifests.shared)
+    roots = services.roots(request.settings.manifests.paths, request.settings.manifests.shared)
     texts = sorted({n for found in needles.values() for n in found.values()})
     try:
         hits = ports.git.naming(texts, list(dict.fromkeys(r.commit for r in (target, *others))), roots)

@@ -49,7 +49,7 @@ class Release:
 
 def release(ports: Ports, settings: Settings, commit: str) -> Release:
     """What a commit holds. Raises RefusedError where this clone lacks it."""
-    roots = services.roots(settings.manifests.path, settings.manifests.shared)
+    roots = services.roots(settings.manifests.paths, settings.manifests.shared)
     held = ports.once.of(("tree", commit, roots), lambda: ports.git.tree(commit, roots))
     return Release(commit, held.without(settings.manifests.ignores), settings, ports.once)
 

@@ -48,11 +48,12 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
             reason=Reason.FILE_UNREAD, subject=u.path, facts=(choice.target.release,),
         )
         for u in held.unread
-        if services.concerns(u, paths.path, paths.shared, ignore)
+        if services.concerns(u, paths.paths, paths.shared, ignore)
     ]  # fmt: skip
     if refused:
         raise RefusedError(*refused)
-    found = services.discover(tuple(texts), paths.path, paths.shared, settings.services.order, ignore, request.services)
+    order = settings.services.order
+    found = services.discover(tuple(texts), paths.paths, paths.shared, order, ignore, request.services)
     found = services.once(found, held.links)
     objects: list[SourceObject] = []
     doubled: list[str] = []
@@ -74,10 +75,10 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
         raise RefusedError(*refused)
     if not objects:
         raise RefusedError(
-            f"{choice.target.release} has no manifests below {paths.path}. Check `manifests.path` in rollback.yaml."
+            f"{choice.target.release} has no manifests below {paths.where}. Check `manifests.path` in rollback.yaml."
         )
     if any(not o.service for o in objects):
-        objects = grouping.by_workload(objects, read, settings.services.order, ignore, request.services)
+        objects = grouping.by_workload(objects, read, order, ignore, request.services)
     waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))
     resolution = Resolution(
         target=choice.target,
@@ -102,10 +103,10 @@ def _ref(tag: release.Tag) -> ReleaseRef:
 def _left_ahead(request: Request, choice: TargetChoice, ledger: Ledger, live: Live, held: Files) -> Sequence[str]:
     """What a rollback of some services leaves as it is, although it was released together with them."""
     settings = request.settings
-    if not request.services or services.SERVICE not in settings.manifests.path:
+    if not request.services or not all(services.SERVICE in path for path in settings.manifests.paths):
         return ()
     paths = settings.manifests
-    every = services.discover(tuple(held.texts), paths.path, paths.shared, (), settings.services.ignore)
+    every = services.discover(tuple(held.texts), paths.paths, paths.shared, (), settings.services.ignore)
     every = services.once(every, held.links)
     others = {s.name for s in every.services} - set(request.services)
     ahead = matching.ahead(ledger, choice.entry, live, others)

@@ -68,15 +68,19 @@ def by_workload(
     A workload is a service of its own name. Another object belongs to the workload of the same name, or to the only
     one that a Service's selector, an HPA's target or a PDB's selector matches; else it is shared, and applied first.
     """
+    named = {o.service for o in objects} - {"", SHARED}  # by their paths
     waves = {name: number for number, names in enumerate(order, start=1) for name in names}
     bodies = {(o.file, o.document, o.part): _body(read, o) for o in objects}
     workloads = {o.name: bodies[o.file, o.document, o.part] for o in objects if _is_workload(o)}
-    unknown = [name for name in only if name not in workloads]
+    whose = {o.name: o.service or o.name for o in objects if _is_workload(o)}
+    known = sorted({*named, *whose.values()} - {SHARED})
+    unknown = [name for name in only if name not in known]
     if unknown:
-        raise UsageError(f"this release has no service {unknown[0]!r}; there are {', '.join(sorted(workloads))}")
+        raise UsageError(f"this release has no service {unknown[0]!r}; there are {', '.join(known)}")
     grouped = []
     for o in objects:
         service = o.service or _owner(o, bodies[o.file, o.document, o.part], workloads)
+        service = o.service or whose.get(service, service)
         if service in ignore or (only and service != SHARED and service not in only):
             continue
         wave = 0 if service == SHARED else waves.get(service, len(order) + 1)

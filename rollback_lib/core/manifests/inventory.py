@@ -48,8 +48,8 @@ def contents(
     ``read_file`` gives one of the files, its placeholders filled in; it raises RefusedError for one that does not read.
     """
     texts, paths, ignore = held.texts, settings.manifests, () if ignored else settings.services.ignore
-    beyond = tuple(f"{u.path} {u.why}" for u in held.unread if services.concerns(u, paths.path, paths.shared, ignore))
-    found = services.once(services.discover(tuple(texts), paths.path, paths.shared, (), ignore, ()), held.links)
+    beyond = tuple(f"{u.path} {u.why}" for u in held.unread if services.concerns(u, paths.paths, paths.shared, ignore))
+    found = services.once(services.discover(tuple(texts), paths.paths, paths.shared, (), ignore, ()), held.links)
     whose = {file: service.name for service in found.services for file in service.files}
     whose |= dict.fromkeys(found.shared, grouping.SHARED)
     read: dict[str, Sequence[Document]] = {}

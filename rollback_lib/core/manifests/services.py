@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from rollback_lib.core.errors import Problem, UsageError
 from rollback_lib.core.manifests.tree import Unread
 
 SERVICE: Final = "{service}"
+Patterns = str | Sequence[str]  # `manifests.path`: of several, the first that fits a file says whose it is
 MANIFEST_ENDINGS: Final = (".yaml", ".yml", ".json")  # what `kubectl apply -f FOLDER` reads; it, too, minds the case
 
 
@@ -62,12 +63,17 @@ def is_manifest(path: str) -> bool:
     return path.endswith(MANIFEST_ENDINGS)
 
 
-def roots(pattern: str, shared: Sequence[str]) -> tuple[str, ...]:
+def each(patterns: Patterns) -> Sequence[str]:
+    """The paths of `manifests.path`, in their order."""
+    return (patterns,) if isinstance(patterns, str) else patterns
+
+
+def roots(patterns: Patterns, shared: Sequence[str]) -> tuple[str, ...]:
     """The folders and files to read from git: sorted, none inside another. ``("",)`` is the whole tree.
 
     Raises UsageError for a pattern or path that cannot be.
     """
-    wanted = {_root(pattern), *(tidy(path) for path in shared)}
+    wanted = {*map(_root, each(patterns)), *(tidy(path) for path in shared)}
     return tuple(sorted(path for path in wanted if not any(o != path and _within(path, o) for o in wanted)))
 
 
@@ -82,12 +88,12 @@ def once(found: Discovery, links: Mapping[str, str]) -> Discovery:
     return msgspec.structs.replace(found, services=tuple(s for s in services if s.files), shared=own(found.shared))
 
 
-def concerns(unread: Unread, pattern: str, shared: Sequence[str], ignore: Sequence[str]) -> bool:
+def concerns(unread: Unread, patterns: Patterns, shared: Sequence[str], ignore: Sequence[str]) -> bool:
     """Whether manifests could be there, of a service that is not left out, in a place that cannot be read."""
     if unread.link and re.search(r"\.[A-Za-z]{1,5}$", unread.path) and not is_manifest(unread.path):
         return False  # a link to a README
     place = unread.path.split("/")
-    for wanted in (tidy(pattern), *map(tidy, shared)):
+    for wanted in (*map(tidy, each(patterns)), *map(tidy, shared)):
         parts = wanted.split("/") if wanted else []
         matched = [re.fullmatch(_segment(part), there) for part, there in zip(parts, place, strict=False)]
         services = {m["service"] for m in matched if m and "service" in m.re.groupindex}
@@ -103,7 +109,7 @@ def _segment(part: str) -> str:
 
 def discover(
     paths: Sequence[str],
-    pattern: str,
+    patterns: Patterns,
     shared: Sequence[str] = (),
     order: Sequence[Sequence[str]] = (),
     ignore: Sequence[str] = (),
@@ -111,20 +117,20 @@ def discover(
 ) -> Discovery:
     """Sort the files of a release (``paths``: as git names them) into services, shared files and what is left.
 
-    ``pattern`` is ``manifests.path``: ``k8s/{service}`` (a folder each), ``k8s/{service}.yaml`` (a file each), or a
-    plain folder or file. A shared file is never a service's as well. Wave N is the Nth entry of ``order``, at every
-    release alike; what is not named comes last, together. ``only`` keeps those services; in the one group of a plain
-    pattern it is for the caller to apply, once the workloads are read.
+    ``patterns`` are ``manifests.path``: ``k8s/{service}`` (a folder each), ``k8s/{service}.yaml`` (a file each), or a
+    plain folder or file; the first that fits a file says whose it is. A shared file is never a service's as well.
+    Wave N is the Nth entry of ``order``, at every release alike; what is not named comes last, together. ``only`` keeps
+    those services; where a path names no service it is for the caller to apply, once the workloads are read.
 
     Raises UsageError for a service that is twice in ``order``, and for one in ``only`` that the release does not have.
     """
-    whose = _Owner(pattern)
+    whose = owner(patterns)
     first = _shared(paths, shared)
     found: dict[str, list[str]] = {}
     left: list[str] = []
-    root = _root(pattern)
+    below = [_root(pattern) for pattern in each(patterns)]
     for path in sorted(set(paths)):
-        if not is_manifest(path) or path in first or not _within(path, root):
+        if not is_manifest(path) or path in first or not any(_within(path, root) for root in below):
             continue
         name = whose(path)
         if name is None:
@@ -133,11 +139,11 @@ def discover(
             found.setdefault(name, []).append(path)
     ignored = sorted({name for path in paths if is_manifest(path) and (name := whose(path)) and name in ignore})
     waves = _waves(order)
-    plain = SERVICE not in pattern
+    all_named = "" not in found
     warnings = [*_missing_shared(paths, shared)]
     if not found:
-        warnings.append(f"this release has no manifests of services at {pattern}")
-    elif not plain:
+        warnings.append(f"this release has no manifests of services at {', '.join(each(patterns))}")
+    elif all_named:
         _check_only(only, found, ignored)
         warnings += [
             f"services.order names {name}, which {'is ignored' if name in ignored else 'this release does not have'}"
@@ -147,10 +153,16 @@ def discover(
     services = [
         ServiceFiles(name, waves.get(name, len(order) + 1), tuple(files))
         for name, files in found.items()
-        if plain or not only or name in only
+        if not all_named or not only or name in only
     ]
     services.sort(key=lambda service: (service.wave, service.name))
     return Discovery(tuple(services), first, tuple(left), tuple(ignored), tuple(warnings))
+
+
+def owner(patterns: Patterns) -> Callable[[str], str | None]:
+    """Answers which service a file belongs to: None for none, "" where its path names none."""
+    every = [_Owner(pattern) for pattern in each(patterns)]
+    return lambda path: next((name for one in every if (name := one(path)) is not None), None)
 
 
 def _within(path: str, folder: str) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from rollback_lib.core.readouts.guesses import Guess, said
 from rollback_lib.core.redact import visible
-from rollback_lib.core.settings.model import Settings
+from rollback_lib.core.settings.model import Manifests, Settings
 from rollback_lib.core.wording import wrapped
 
 NO_FILE: Final = "There is no rollback.yaml here"
@@ -51,7 +51,7 @@ def _file(guess: Guess) -> Iterator[str]:
     yield f"  tag: {_quoted(settings.releases.tag)}"
     yield from _comment(why["manifests"])
     yield "manifests:"
-    yield f"  path: {_quoted(settings.manifests.path)}"
+    yield f"  path: {_paths(settings.manifests)}"
     if settings.manifests.shared:
         yield "  # ConfigMaps beside the services; applied before them."
         yield f"  shared: {_list(settings.manifests.shared)}"
@@ -110,6 +110,10 @@ def _quoted(text: str) -> str:
 _WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
+def _paths(manifests: Manifests) -> str:
+    return _quoted(manifests.path) if isinstance(manifests.path, str) else _list(manifests.path)
+
+
 def _list(items: Iterable[str]) -> str:
     return "[" + ", ".join(_quoted(i) for i in items) + "]"
 
@@ -124,7 +128,7 @@ def guessed(settings: Settings, environment: str) -> str:
     where = settings.environments[environment]
     context = f"context {where.context}" if where.context else "the kubeconfig's current context"
     return (
-        f"application {settings.application}, manifests in {settings.manifests.path}, {context}, "
+        f"application {settings.application}, manifests in {settings.manifests.where}, {context}, "
         f"namespace {where.namespace}, environment {environment}"
     )
 
@@ -139,10 +143,10 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     else:
         yield from _row("releases", f"{tags}; none does now. {proposal.no_tags}".rstrip())
     services = proposal.services
-    what = "service" if "{service}" in settings.manifests.path else "file"
+    what = "service" if all("{service}" in path for path in settings.manifests.paths) else "file"
     count = f"{len(services)} {what}{'s' if len(services) > 1 else ''}"
     found = count if services else "HEAD has no manifests there. Commit them, or mend the path."
-    yield from _row("manifests", f"{settings.manifests.path}: {found}")
+    yield from _row("manifests", f"{settings.manifests.where}: {found}")
     yield from _row("images", settings.images.repository or "as each manifest names them")
     for name, where in settings.environments.items():
         overlay = f", with {', '.join(where.overlay.env)} set" if where.overlay.env else ""

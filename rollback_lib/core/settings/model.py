@@ -56,29 +56,50 @@ class Releases(Section, frozen=True, kw_only=True):
 class Manifests(Section, frozen=True, kw_only=True):
     """Where manifests are, relative to the repository: a folder or file, with ``{service}`` where services differ.
 
+    Of several, the first that fits a file says whose it is. ``{environment}`` stands for the environment's name.
     ``ignore``: files there that are no manifests of ours, as globs: ``*`` stays within a folder, ``**`` spans folders.
     They count for every release as if they were not there.
     """
 
-    path: str
+    path: str | tuple[str, ...]
     shared: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     substitute: Mapping[EnvName, str] = {}
 
     def rules(self) -> Iterator[Problem]:
-        yield from path_rules(self.path, "path", ("service",))
+        if not self.paths:
+            yield Problem("no path at all", key="path", fix='a folder or file, such as "k8s/{service}"')
+        for i, path in enumerate(self.paths):
+            key = "path" if isinstance(self.path, str) else f"path[{i}]"
+            yield from path_rules(path, key, ("service", "environment"))
+            if path in self.paths[:i]:
+                yield Problem(f"{path!r} is named already", key=key, fix="name it once")
         for i, path in enumerate(self.shared):
-            yield from path_rules(path, f"shared[{i}]", ())
+            yield from path_rules(path, f"shared[{i}]", ("environment",))
         for i, pattern in enumerate(self.ignore):
-            yield from path_rules(pattern, f"ignore[{i}]", ())
+            yield from path_rules(pattern, f"ignore[{i}]", ("environment",))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """``path``, as a list also where it is one."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def where(self) -> str:
+        """The paths, for people."""
+        return ", ".join(self.paths)
+
+    def of(self, environment: str) -> Manifests:
+        """As they are for an environment."""
+        lists = (self.paths, self.shared, self.ignore)
+        path, shared, ignore = (tuple(p.replace("{environment}", environment) for p in paths) for paths in lists)
+        return msgspec.structs.replace(
+            self, path=path[0] if isinstance(self.path, str) else path, shared=shared, ignore=ignore
+        )
 
     def ignores(self, path: str) -> bool:
         """Whether a file of the repository is left out."""
         return any(as_glob(pattern).fullmatch(path) for pattern in self.ignore)
-
-    def path_of(self, service: str) -> str:
-        """The folder or file of one service; the same for all where ``path`` has no ``{service}``."""
-        return self.path.replace("{service}", service)
 
 
 class Services(Section, frozen=True, kw_only=True):
@@ -196,6 +217,7 @@ class Environment(Section, frozen=True, kw_only=True):
     """One place where the application runs. Without ``context`` the kubeconfig must leave no choice.
 
     ``timezone``: of its people, such as Europe/Madrid, for the incident record; default: the machine's.
+    ``manifests``: in place of the whole section of that name.
     """
 
     namespace: Label
@@ -204,6 +226,7 @@ class Environment(Section, frozen=True, kw_only=True):
     approval: Literal["required", "auto"] = "required"
     isolation: Isolation = Isolation()
     timezone: str = ""
+    manifests: Manifests | None = None
 
     def rules(self) -> Iterator[Problem]:
         if self.context is not None and (not self.context.strip() or not names.is_plain(self.context)):
@@ -279,8 +302,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     application: Application
-    manifests: Manifests
     environments: Mapping[Application, Environment]
+    manifests: Manifests = Manifests(path=())  # said here, or by each environment
     releases: Releases = Releases()
     services: Services = Services()
     images: Images = Images()
@@ -299,8 +322,26 @@ class Settings(Section, frozen=True, kw_only=True):
         if not self.environments:
             fix = "such as: prod: {namespace: shop}"
             yield Problem("at least one environment is needed", key="environments", fix=fix)
+        lacking = [name for name, where in self.environments.items() if where.manifests is None]
+        if not self.manifests.paths and (lacking or not self.environments):
+            named = f", also for {', '.join(lacking)}" if len(lacking) < len(self.environments) else ""
+            fix = f'such as: {{path: "k8s/{{service}}"}}{named}'
+            yield Problem("this key is missing", key="manifests", fix=fix)
         if self.announce is not None:
             yield from _announce_rules(self.announce, [e.isolation.maintenance for e in self.environments.values()])
+
+    def of(self, environment: str) -> Settings:
+        """As they are for an environment: ``manifests`` are its own, whichever way the file says them.
+
+        What each environment has is written out, so that this may be asked again, of what a run has kept too.
+        """
+        each = {name: (where.manifests or self.manifests).of(name) for name, where in self.environments.items()}
+        if all(mine == self.manifests for mine in each.values()):
+            return self
+        places = {
+            name: msgspec.structs.replace(where, manifests=each[name]) for name, where in self.environments.items()
+        }
+        return msgspec.structs.replace(self, manifests=each[environment], environments=places)
 
 
 def load(data: str | bytes, file: str = FILE) -> Settings:

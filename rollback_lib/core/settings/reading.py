@@ -100,9 +100,11 @@ class _Reader:
             if isinstance(kind, shapes.Metadata):
                 means = str((kind.extra or {}).get("means", means))
                 kind = kind.type
-            else:  # the models only use "X or nothing"
+            else:  # the models only use "X or nothing" and "one X or a list of them"
                 optional = optional or kind.includes_none
-                kind = next(t for t in kind.types if not isinstance(t, shapes.NoneType))
+                listed = isinstance(node, yaml.SequenceNode)
+                choices = [t for t in kind.types if not isinstance(t, shapes.NoneType)]
+                kind = next((t for t in choices if listed == isinstance(t, shapes.VarTupleType)), choices[0])
         if optional and is_null(node):
             return None
         if isinstance(kind, shapes.StructType):

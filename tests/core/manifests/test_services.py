@@ -171,3 +171,22 @@ def test_another_name_of_a_file_that_is_read_anyway_is_no_service() -> None:
 def test_which_places_that_cannot_be_read_could_hold_manifests(path: str, pattern: str, concerned: bool) -> None:
     unread = Unread(path, "leads out", "", link=True)
     assert concerns(unread, pattern, ["k8s/shared"], ["locust"]) is concerned
+
+
+def test_of_several_paths_the_first_that_fits_says_whose_a_file_is() -> None:
+    files = ("k8s/cart/d.yaml", "k8s/ingress.yaml", "config/cart/c.yaml", "web/d.yaml", "other/d.yaml")
+    found = discover(files, ["k8s/{service}", "config/{service}", "k8s", "web/d.yaml"])
+    assert {s.name: s.files for s in found.services} == {
+        "": ("k8s/ingress.yaml", "web/d.yaml"),
+        "cart": ("config/cart/c.yaml", "k8s/cart/d.yaml"),
+    }
+    assert found.left == ()
+    assert roots(["k8s/{service}", "k8s", "web/d.yaml"], ["web"]) == ("k8s", "web")
+    assert concerns(Unread("web/d.yaml", "is a link", ""), ["k8s/{service}", "web"], (), ())
+
+
+def test_several_paths_that_all_name_services_know_their_names() -> None:
+    files = ("a/cart/d.yaml", "b/users/d.yaml")
+    assert [s.name for s in discover(files, ["a/{service}", "b/{service}"], only=["users"]).services] == ["users"]
+    with pytest.raises(UsageError, match="did you mean users"):
+        discover(files, ["a/{service}", "b/{service}"], only=["user"])

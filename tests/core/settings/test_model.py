@@ -74,7 +74,6 @@ def test_the_full_file_is_read_as_written() -> None:
     assert got.services.order == (("zipkin",), ("service-discovery",), ("cloud-config",))
     assert got.environments["prod"].overlay.env == {"SPRING_PROFILES_ACTIVE": "prod", "VERSION": "1.10"}
     assert got.manifests.substitute == {"TAG": "1.10"}
-    assert got.manifests.path_of("user-service") == "k8s/user-service"
     assert got.images.repository_of("user-service") == "sanjodb/user-service"
     assert got.verify.smoke[0].status == 200
     assert got.verify.smoke[0].json == {"status": "UP"}
@@ -393,3 +392,64 @@ language: es
     assert made.notify.webhooks["pager"].body == {"summary": "{title}", "details": {"where": "{environment}"}}
     assert made.notify.teams is not None
     assert not made.notify.teams.wants("done")
+
+
+ENVIRONMENTS = """\
+application: shop
+manifests: {path: ["k8s/{environment}/{service}", "k8s/{environment}"], shared: ["k8s/{environment}.yaml"]}
+environments:
+  dev: {namespace: shop-dev}
+  prod: {namespace: shop, manifests: {path: deploy/production, ignore: ["deploy/{environment}-old/**"]}}
+"""
+
+
+def test_manifests_are_those_of_the_environment_however_the_file_says_them() -> None:
+    written = model.load(ENVIRONMENTS)
+    dev, prod = written.of("dev"), written.of("prod")
+    assert dev.manifests.paths == ("k8s/dev/{service}", "k8s/dev")
+    assert dev.manifests.shared == ("k8s/dev.yaml",)
+    assert prod.manifests == model.Manifests(path="deploy/production", ignore=("deploy/prod-old/**",))
+    assert prod.manifests.shared == ()  # the whole section is its own
+
+
+def test_what_a_run_has_kept_of_one_environment_still_tells_of_the_others() -> None:
+    written = model.load(ENVIRONMENTS)
+    kept = msgspec.json.decode(msgspec.json.encode(written.of("prod")), type=model.Settings)
+    assert kept.of("prod") == kept
+    assert kept.of("dev").manifests == written.of("dev").manifests
+
+
+def test_settings_without_such_a_thing_stay_as_they_are() -> None:
+    assert (got := model.load(SMALLEST)).of("prod") is got
+
+
+def test_the_section_may_stand_with_each_environment_alone() -> None:
+    got = model.load("application: shop\nenvironments: {prod: {namespace: shop, manifests: {path: k8s}}}\n")
+    assert got.of("prod").manifests.path == "k8s"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("application: a\nenvironments: {p: {namespace: n}}\n", 1, "manifests: this key is missing"),
+        (
+            "application: a\nenvironments:\n  p: {namespace: n, manifests: {path: k8s}}\n  q: {namespace: m}\n", 1,
+            "also for q",
+        ),
+        (SMALLEST.replace("path: k8s", "path: []"), 2, "manifests.path: no path at all"),
+        (SMALLEST.replace("path: k8s", "path: [k8s, k8s]"), 2, "manifests.path[1]: 'k8s' is named already"),
+        (SMALLEST.replace("path: k8s", "path: [k8s, ../x]"), 2, "manifests.path[1]: leads out with '..'"),
+        (SMALLEST.replace("path: k8s", "path: [{a: b}]"), 2, "manifests.path[0]: expected a text"),
+        (SMALLEST.replace("path: k8s", "path: {a: b}"), 2, "manifests.path: expected a text"),
+        (SMALLEST.replace("path: k8s", 'path: "k8s/{env}"'), 2, "known: {service}, {environment}"),
+        (
+            SMALLEST.replace("namespace: shop", 'namespace: shop, manifests: {path: "{x}"}'), 3,
+            "environments.prod.manifests.path: unknown placeholder {x}",
+        ),
+        (SMALLEST.replace("path: k8s", 'path: k8s, shared: ["{service}"]'), 2, "known: {environment}"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_such_a_path_is_said_with_its_line(text: str, line: int, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        model.load(text)
+    assert any(said in str(p) and p.line == line for p in caught.value.problems), caught.value.problems

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.manifests import services
 from rollback_lib.core.readouts import guesses, init
 from rollback_lib.core.readouts.init import Proposal
+from rollback_lib.core.releases import left_out
 from rollback_lib.core.releases import tags as release
+from rollback_lib.core.releases.left_out import NEXT, LeftOut
 from rollback_lib.ports import Checkout
 
 
@@ -19,18 +20,33 @@ def look(git: Checkout, name: str) -> Proposal:
     """
     commit = git.head_commit()
     paths = git.list_paths(commit) if commit else ()
+    blobs = git.blobs(commit) if commit else {}
+    wanted = {path: blob for path, blob in blobs.items() if left_out.may_matter(path)}
+    held = git.contents(list(dict.fromkeys(wanted.values())))
+    texts = {path: held[blob] for path, blob in wanted.items()}
     no_tags = ""
     tags: Sequence[release.Tag] = ()
     try:
         tags = git.tags()
     except RefusedError as error:
         no_tags = str(error)
-    guess = guesses.guess(paths, lambda path: git.read(commit, path), [t.name for t in tags], name)
+    names = [t.name for t in tags]
+    guess = guesses.guess(paths, lambda p: texts[p] if p in texts else git.read(commit, p), names, name)
     found = guess.settings
-    where = services.discover(paths, found.manifests.path, found.manifests.shared, (), found.services.ignore)
-    seen = [s.name for s in where.services if s.name] or [f for s in where.services for f in s.files]
+    releases = tuple(t.name for t in release.releases(tags, found.releases.tag))
+    left = left_out.find(texts, found, guess.workloads)
     return Proposal(
-        text=init.text(guess), settings=found, services=tuple(seen), no_tags=no_tags,
-        releases=tuple(t.name for t in release.releases(tags, found.releases.tag)),
-        open=tuple(map(init.of_variable, guess.open)),
+        text=init.text(guess), settings=found, services=guess.services, no_tags=no_tags, releases=releases,
+        open=tuple(map(init.of_variable, guess.open)), left_out=left, next=tuple(_next(left, len(releases))),
     )  # fmt: skip
+
+
+def _next(left: LeftOut, releases: int) -> Iterator[str]:
+    for tool in dict.fromkeys(other.tool for other in left.others):
+        yield NEXT[tool].format(place=next(o.place for o in left.others if o.tool == tool))
+    if left.workloads:
+        yield "add what is left out to `manifests.path` if it is deployed with this, else to `manifests.ignore`."
+    if not releases:
+        yield init.FIRST_RELEASE
+    elif releases == 1:
+        yield init.SECOND_RELEASE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from rollback_lib.core.errors import RefusedError
@@ -16,6 +16,8 @@ from rollback_lib.core.manifests import inventory, manifest_objects, placeholder
 from rollback_lib.core.manifests.inventory import Contents
 from rollback_lib.core.manifests.manifest_objects import Manifest
 from rollback_lib.core.manifests.tree import Files
+from rollback_lib.core.releases import left_out as beside
+from rollback_lib.core.releases.left_out import LeftOut
 from rollback_lib.core.releases.live import applied_shape
 from rollback_lib.core.releases.tags import ReleaseRef, moment
 from rollback_lib.core.run.records import Request, Resolution
@@ -52,6 +54,13 @@ def release(ports: Ports, settings: Settings, commit: str) -> Release:
     roots = services.roots(settings.manifests.paths, settings.manifests.shared)
     held = ports.once.of(("tree", commit, roots), lambda: ports.git.tree(commit, roots))
     return Release(commit, held.without(settings.manifests.ignores), settings, ports.once)
+
+
+def left_out(ports: Ports, settings: Settings, commit: str, planned: Collection[str]) -> LeftOut:
+    """What a commit has beyond the paths of the settings. ``planned``: workloads that a plan holds, as Kind/name."""
+    blobs = {path: blob for path, blob in ports.git.blobs(commit).items() if beside.may_matter(path)}
+    held = ports.git.contents(list(dict.fromkeys(blobs.values())))
+    return beside.find({path: held[blob] for path, blob in blobs.items()}, settings, planned)
 
 
 def contents(ports: Ports, settings: Settings, home: str, commit: str, *, ignored: bool = False) -> Contents:

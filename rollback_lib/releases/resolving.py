@@ -12,7 +12,7 @@ from rollback_lib.core.manifests.grouping import SourceObject
 from rollback_lib.core.manifests.manifest_objects import Document
 from rollback_lib.core.manifests.tree import Files
 from rollback_lib.core.reasons import Reason
-from rollback_lib.core.releases import matching, target
+from rollback_lib.core.releases import left_out, matching, target
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.ledger import Ledger
 from rollback_lib.core.releases.live import Live
@@ -73,13 +73,14 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
         objects += [grouping.source(d, service, wave, request.target_environment.namespace) for d in documents]
     if refused:
         raise RefusedError(*refused)
+    left = () if request.undo or request.services else _left_out(request, choice, objects, ports)
     if not objects:
-        raise RefusedError(
-            f"{choice.target.release} has no manifests below {paths.where}. Check `manifests.path` in rollback.yaml."
-        )
+        said = f"{choice.target.release} has no manifests below {paths.where}."
+        raise RefusedError(Refusal(said, fix=" ".join((*left, "Check `manifests.path` in rollback.yaml."))))
     if any(not o.service for o in objects):
         objects = grouping.by_workload(objects, read, order, ignore, request.services)
     waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))
+    left = (*left, *_left_ahead(request, choice, ledger, live, held))
     resolution = Resolution(
         target=choice.target,
         releases=tuple(_ref(t) for t in release.releases(tags, settings.releases.tag)),
@@ -91,9 +92,20 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
         in_ledger=tuple(e.release for e in ledger.entries),
         held=ledger.held_images,
         refusals=choice.refusals,
-        warnings=(*choice.warnings, *found.warnings, *doubled, *_left_ahead(request, choice, ledger, live, held)),
+        warnings=(*choice.warnings, *found.warnings, *doubled, *left),
     )
     return resolution, now
+
+
+def _left_out(
+    request: Request, choice: TargetChoice, objects: Sequence[SourceObject], ports: Ports
+) -> tuple[str, ...]:  # fmt: skip
+    planned = {f"{o.kind}/{o.name}" for o in objects}
+    try:
+        found = reading.left_out(ports, request.settings, choice.target.commit, planned)
+    except RefusedError as error:
+        return (f"What else the release has, beyond `manifests.path`, is not known: {error}",)
+    return tuple(left_out.warnings(found, {o.file for o in objects}))
 
 
 def _ref(tag: release.Tag) -> ReleaseRef:

@@ -48,7 +48,10 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Plan:
     targets = rewritten.planned(run, ports.once, resolution)
     repository = ports.git.identity()
     if request.offline:
-        plan = freeze(planning.offline(request, resolution, images, targets, repository))
+        newest = [r.commit for r in resolution.releases[:1] if r.commit != resolution.target.commit]
+        there = [reading.contents(ports, request.settings, request.target_environment.namespace, c) for c in newest]
+        bodies = there[0].bodies() if there else {}
+        plan = freeze(planning.offline(request, resolution, images, targets, repository, bodies))
         run.put(plan)
         return plan
     differ = remote_tags.ask(repository, resolution, images.current, ports)

@@ -320,26 +320,28 @@ def _scaled(draft: Draft) -> tuple[int | None, int | None] | None:
 
 def offline(
     request: Request, resolution: Resolution, images: Images, targets: Sequence[tuple[SourceObject, Object]],
-    repository: RepositoryIdentity,
+    repository: RepositoryIdentity, newest: Mapping[ObjectRef, Object],
 ) -> Plan:  # fmt: skip
-    """What can be said from git alone: nothing about the cluster, and no image is proven."""
+    """What can be said from git alone: nothing about the cluster, and no image is proven. ``newest``: the objects of
+    the newest release, to compare with; what runs is not known.
+    """
     environment = request.target_environment
-    found = []
-    for source, body in targets:
-        why = decide.never_written(body, environment.namespace)
-        change = LEFT if why else UPDATE
-        found.append(
-            Draft(
-                service=source.service, wave=source.wave, file=source.file, target=body, live=None, change=change,
-                why=why, namespace=source.namespace,
-            )
-        )  # fmt: skip
-    said = "Offline: neither the cluster nor the registry was asked."
+    found = [
+        Draft(
+            service=source.service, wave=source.wave, file=source.file, target=body, live=newest.get(source.ref),
+            why=why or ("its file is the same" if newest.get(source.ref) == body else ""),
+            change=LEFT if why else UPDATE, namespace=source.namespace, after=body if newest else None,
+        )
+        for source, body in targets
+        for why in (decide.never_written(body, environment.namespace),)
+    ]  # fmt: skip
+    said = ["Offline: neither the cluster nor the registry was asked."]
+    if newest:
+        said.append(f"The differences are to the files of {resolution.releases[0].release}, the newest release.")
     return Plan(
         run=request.run, application=request.application, environment=request.environment,
         namespace=environment.namespace,
         cluster=ClusterIdentity(context=environment.context or "", namespace=environment.namespace),
         current=images.current, target=resolution.target, services=services(resolution, found, images),
-        warnings=(*resolution.warnings, *images.warnings, said), proven=False,
-        repository=repository,
+        warnings=(*resolution.warnings, *images.warnings, *said), proven=False, repository=repository,
     )  # fmt: skip

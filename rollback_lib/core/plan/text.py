@@ -135,7 +135,9 @@ def _object(plan: Plan, service: PlannedService, planned: PlannedObject, diff: b
         if planned.replicas:
             late = f", {scaled(planned)}{late}"
         yield from wrapped(f"{name}: {planned.change}" + (f" ({planned.why})" if planned.why else "") + late, "  ")
-        shown = [c for c in service.containers if c.workload == name and c.from_ != c.to]
+        mine = [c for c in service.containers if c.workload == name]
+        yield from (f"    {c.name}: {c.to} (not asked)" for c in mine if not plan.proven)
+        shown = [c for c in mine if c.from_ != c.to]
         for container in shown:
             yield from _container(container)
         images = {f"ontainers[{c.name}].image" for c in shown}

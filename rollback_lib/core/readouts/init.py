@@ -10,10 +10,21 @@ import msgspec
 
 from rollback_lib.core.readouts.guesses import Guess, said
 from rollback_lib.core.redact import visible
+from rollback_lib.core.releases.left_out import LeftOut
 from rollback_lib.core.settings.model import Manifests, Settings
 from rollback_lib.core.wording import wrapped
 
 NO_FILE: Final = "There is no rollback.yaml here"
+# What a rollback goes back to has a git tag; which images it ran only the cluster knows, and only while it runs.
+FIRST_RELEASE: Final = (
+    "no release has a git tag, so there is nothing to go back to yet. If the remote has tags: `git fetch origin "
+    "--tags`. Else give what runs now one, while it is well: `git tag v1.0.0 COMMIT`, `git push origin v1.0.0`, then "
+    "`rollback record-release --release v1.0.0`; and both after each deploy from now on."
+)
+SECOND_RELEASE: Final = (
+    "one release has a git tag, so there is nothing to go back to from it. `rollback record-release` now, while it is "
+    "well, and tag and record each deploy from now on."
+)
 ADVICE: Final = "Run `rollback init`, read the file and commit it."
 
 
@@ -21,7 +32,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A rollback.yaml and how much of the repository it fits.
 
     ``no_tags`` is git's own reason and advice where the clone has no tags; ``open`` are the lines that a person has to
-    complete. ``services`` are names, or files where the path names no service.
+    complete. ``services`` are names. ``left_out``: what is not in it; ``next``: what to do about that, in sentences.
     """
 
     text: str
@@ -30,6 +41,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
     no_tags: str = ""
     open: tuple[str, ...] = ()
+    left_out: LeftOut = LeftOut()
+    next: tuple[str, ...] = ()
 
 
 def of_variable(name: str) -> str:
@@ -49,12 +62,8 @@ def _file(guess: Guess) -> Iterator[str]:
     yield from _comment(why["releases"])
     yield "releases:"
     yield f"  tag: {_quoted(settings.releases.tag)}"
-    yield from _comment(why["manifests"])
-    yield "manifests:"
-    yield f"  path: {_paths(settings.manifests)}"
-    if settings.manifests.shared:
-        yield "  # ConfigMaps beside the services; applied before them."
-        yield f"  shared: {_list(settings.manifests.shared)}"
+    if settings.manifests.paths:
+        yield from _manifests(settings.manifests, why["manifests"], "")
     yield "# What must be up before the others, wave by wave; what is not named comes last, together."
     if settings.services.ignore:
         yield "services:"
@@ -76,7 +85,7 @@ def _file(guess: Guess) -> Iterator[str]:
     yield "environments:"
     for name, where in settings.environments.items():
         yield f"  {name}:"
-        yield from _comment(why["environments"], "    ")
+        yield from _comment(why[name], "    ")
         yield f"    namespace: {_quoted(where.namespace)}"
         yield "    # The kubeconfig context; without it the kubeconfig must leave no choice."
         yield "    # context: my-cluster"
@@ -89,11 +98,25 @@ def _file(guess: Guess) -> Iterator[str]:
             yield f"    # TO DO: {of_variable(variable)}"
             write = "Write it so: overlay: {env: {NAME: value}}"
             yield f"    # Without it a rollback restores what the manifests say. {write}"
+        if where.manifests:
+            yield from _manifests(where.manifests, why[f"manifests.{name}"], "    ")
         yield f"    approval: {where.approval}   # auto lets Jenkins roll back without asking a person"
     yield "verify:"
     timeout = settings.verify.rollout_timeout
     yield f"  rollout_timeout: {timeout}   # the least that a workload is given; slow probes extend it by themselves"
     yield "  # smoke: [{service: api-gateway, path: /actuator/health, json: {status: UP}}]"
+
+
+def _manifests(manifests: Manifests, why: Iterable[str], indent: str) -> Iterator[str]:
+    yield from _comment(why, indent)
+    yield f"{indent}manifests:"
+    yield f"{indent}  path: {_paths(manifests)}"
+    if manifests.shared:
+        yield f"{indent}  # ConfigMaps beside the services; applied before them."
+        yield f"{indent}  shared: {_list(manifests.shared)}"
+    if manifests.ignore:
+        yield f"{indent}  # No manifests, or ones that stand elsewhere as well."
+        yield f"{indent}  ignore: {_list(manifests.ignore)}"
 
 
 def _comment(lines: Iterable[str], indent: str = "") -> Iterator[str]:
@@ -143,15 +166,23 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     else:
         yield from _row("releases", f"{tags}; none does now. {proposal.no_tags}".rstrip())
     services = proposal.services
-    what = "service" if all("{service}" in path for path in settings.manifests.paths) else "file"
-    count = f"{len(services)} {what}{'s' if len(services) > 1 else ''}"
-    found = count if services else "HEAD has no manifests there. Commit them, or mend the path."
-    yield from _row("manifests", f"{settings.manifests.where}: {found}")
+    found = f"{len(services)} service{'s' if len(services) > 1 else ''}"
+    if not services:
+        found = "HEAD has no manifests there. Commit them, or mend the path."
+    if settings.manifests.paths:
+        yield from _row("manifests", f"{settings.manifests.where}: {found}")
+    else:
+        yield from _row("manifests", f"{found}, at paths of each environment's own")
     yield from _row("images", settings.images.repository or "as each manifest names them")
     for name, where in settings.environments.items():
         overlay = f", with {', '.join(where.overlay.env)} set" if where.overlay.env else ""
-        yield from _row("environment", f"{name}: namespace {where.namespace}{overlay}")
-    for what in proposal.open:
+        own = f", {where.manifests.where}" if where.manifests else ""
+        yield from _row("environment", f"{name}: namespace {where.namespace}{own}{overlay}")
+    for left in proposal.left_out.workloads:
+        yield from _row("left out", str(left))
+    for other in proposal.left_out.others:
+        yield from _row(other.tool, str(other))
+    for what in (*proposal.open, *proposal.next):
         yield from _row("TO DO", what)
 
 

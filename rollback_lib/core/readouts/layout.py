@@ -14,11 +14,14 @@ import msgspec
 
 from rollback_lib.core import names
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.kube.kinds import WORKLOADS, template_path
+from rollback_lib.core.kube.kinds import template_path
 from rollback_lib.core.kube.objects import kind_of
 from rollback_lib.core.manifests import manifest_objects
+from rollback_lib.core.releases import left_out
 
 DEFAULT_MUTABLE: Final = ("latest", "prod", "dev", "stage")
+
+_NAMED: Final = {"Namespace": "name"}  # the namespace that an object speaks of
 
 _LIMIT = 4 * 1024 * 1024  # bytes of one manifest
 _VERSION = re.compile(r"([A-Za-z][A-Za-z/_-]*|)([0-9]+(?:\.[0-9]+)+.*)")
@@ -26,21 +29,19 @@ _IMAGE = re.compile(r"(?P<repository>[A-Za-z0-9./_-]+(?::[0-9]+/[A-Za-z0-9./_-]+
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What one file holds, as far as a guess needs it."""
+    """What one file holds, as far as a guess needs it. ``workloads`` are Kind/name."""
 
     path: str
     kinds: tuple[str, ...]
     workloads: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
+    objects: tuple[tuple[str, str, str], ...] = ()
 
-
-class Layout(msgspec.Struct, frozen=True):
-    """Where manifests are. ``services`` are the names that ``{service}`` takes; ``others`` the layouts not chosen."""
-
-    path: str
-    services: tuple[str, ...]
-    others: tuple[str, ...] = ()
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The workloads' names."""
+        return tuple(w.partition("/")[2] for w in self.workloads)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -52,62 +53,24 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def read_manifest(path: str, data: bytes) -> Manifest | None:
-    """The Kubernetes objects of a file; None if it has none or cannot be read (a template, a broken file)."""
+    """The Kubernetes objects of a file; None if it has none. Of one that cannot be read, the workloads by its lines."""
     if len(data) > _LIMIT:
         return None
     try:
-        objects = [o for document in manifest_objects.values(data, path) for o in _objects(document)]
+        objects = [o for document in manifest_objects.values(data, path) for o in left_out.objects(document)]
     except RefusedError:
+        found = left_out.workloads_in(data, path)
+        return Manifest(path, tuple(w.partition("/")[0] for w in found), found) if found else None
+    if not objects or any(o["kind"] in ("Kustomization", "Component") for o in objects):
         return None
-    if not objects:
-        return None
-    workloads = [o for o in objects if kind_of(o) in WORKLOADS]
+    workloads = [o for o in objects if o["kind"] in left_out.RUNS and _runs_something(o)]
     return Manifest(
         path,
         kinds=tuple(o["kind"] for o in objects),
-        workloads=tuple(name for o in workloads if (name := _text(o, "metadata", "name"))),
+        workloads=tuple(f"{o['kind']}/{name}" for o in workloads if (name := _text(o, "metadata", "name"))),
         images=tuple(image for o in workloads for image in _images(o)),
-        namespaces=tuple(ns for o in objects if (ns := _text(o, "metadata", "namespace"))),
-    )
-
-
-def guess_layout(manifests: Sequence[Manifest]) -> Layout | None:
-    """The path that most services share; a folder or file where no pattern fits; None without workloads."""
-    votes: dict[str, dict[str, None]] = {}
-    for m in manifests:
-        for service in m.workloads:
-            for pattern in _patterns(m.path, service):
-                votes.setdefault(pattern, {})[service] = None
-    ranked = sorted(votes, key=lambda p: (-len(votes[p]), p.count("/"), p))
-    found = sum(len(set(m.workloads)) for m in manifests)
-    if ranked and (len(votes[ranked[0]]) > 1 or found == 1):
-        best = ranked[0]
-        others = [p for p in ranked[1:] if len(votes[p]) > 1]
-        others += [m.path for m in manifests if len(m.workloads) > 1 and not _patterned(m.path, best)]
-        return Layout(best, tuple(sorted(votes[best])), tuple(others))
-    places: Counter[str] = Counter()
-    for m in manifests:
-        folder, _, name = m.path.rpartition("/")
-        places[folder or name] += len(m.workloads)
-    usable = sorted((p for p in places if places[p] and _sound(p)), key=lambda p: (-places[p], p))
-    if not usable:
-        return None
-    inside = [m for m in manifests if m.path == usable[0] or m.path.rpartition("/")[0] == usable[0]]
-    with_work = [m.path for m in inside if m.workloads]
-    path = with_work[0] if len(with_work) == 1 and len(inside) > 1 and _sound(with_work[0]) else usable[0]
-    services = sorted({w for m in inside for w in m.workloads})
-    return Layout(path, tuple(services), tuple(usable[1:]))
-
-
-def guess_shared(manifests: Sequence[Manifest], layout: Layout) -> tuple[str, ...]:
-    """Files beside the services that hold ConfigMaps and no workload."""
-    parent = layout.path.partition("{service}")[0].rpartition("/")[0] if "{service}" in layout.path else None
-    if parent is None:
-        return ()
-    return tuple(
-        m.path
-        for m in manifests
-        if m.path.rpartition("/")[0] == parent and "ConfigMap" in m.kinds and not m.workloads and _sound(m.path)
+        namespaces=tuple(ns for o in objects if (ns := _text(o, "metadata", _NAMED.get(o["kind"], "namespace")))),
+        objects=tuple((o["kind"], _text(o, "metadata", "name"), _text(o, "metadata", "namespace")) for o in objects),
     )
 
 
@@ -197,9 +160,9 @@ def _resolve(word: str, known: dict[str, set[str]]) -> str | None:
     return None if re.search(r"[$%{}]", word) else word
 
 
-def _patterns(path: str, service: str) -> list[str]:
+def patterns(path: str, service: str) -> list[str]:
     """The layouts in which ``path`` belongs to ``service``: a folder of its name, or a file of its name."""
-    if not names.is_label(service) or not _sound(path):
+    if not names.is_label(service) or not sound(path):
         return []
     *folders, file = path.split("/")
     found = ["/".join([*folders[:i], "{service}", *folders[i + 1 :]]) for i, f in enumerate(folders) if f == service]
@@ -209,30 +172,16 @@ def _patterns(path: str, service: str) -> list[str]:
     return found
 
 
-def _patterned(path: str, pattern: str) -> bool:
-    before, _, after = pattern.partition("{service}")
-    return path.startswith(before) and after in path[len(before) :]
-
-
-def _sound(path: str) -> bool:
+def sound(path: str) -> bool:
     """Whether a path can be written into the settings as it is."""
     parts = path.split("/")
     odd = re.search(r"[{}\\]|^[-~:/]|^[A-Za-z]:", path)
     return bool(path) and names.is_plain(path) and not odd and ".." not in parts and "" not in parts
 
 
-def _objects(document: Any) -> Iterable[dict[str, Any]]:
-    if not isinstance(document, dict):
-        return
-    kind, version = document.get("kind"), document.get("apiVersion")
-    if not isinstance(kind, str) or not isinstance(version, str):
-        return
-    if kind == "List" and isinstance(document.get("items"), list):
-        for item in document["items"]:
-            if not (isinstance(item, dict) and item.get("kind") == "List"):
-                yield from _objects(item)
-        return
-    yield document
+def _runs_something(workload: Any) -> bool:
+    """A patch of a workload has its kind and name, and no containers."""
+    return bool(_inside(workload, *template_path(kind_of(workload)), "spec", "containers"))
 
 
 def _inside(node: Any, *keys: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, cast, get_args
 from rollback_lib.adapters import git_grep
 from rollback_lib.adapters.bounded import Stopped, never
 from rollback_lib.adapters.git_program import GitProgram
-from rollback_lib.adapters.git_words import first_line, not_ours
+from rollback_lib.adapters.git_words import first_line, no_tags, not_ours
 from rollback_lib.core.errors import BugError, Refusal, RefusedError
 from rollback_lib.core.manifests import tree as trees
 from rollback_lib.core.manifests.services import is_manifest, tidy
@@ -104,7 +104,7 @@ class GitRepository:
         listed = self._ask("its tags", "for-each-ref", f"--format={'%00'.join(f'%({f})' for f in _TAG_FIELDS)}", _TAGS)
         rows = [line.split(b"\0") for line in listed.split(b"\n") if line]
         if not rows:
-            raise RefusedError(Refusal("This clone has no tags, so it knows no release.", fix=self.fetch_advice()))
+            raise RefusedError(no_tags(self.fetch_advice()))
         nested = self._peel([row[0] for row in rows if row[3] == b"tag"])
         tags = []
         for name, *rest in rows:

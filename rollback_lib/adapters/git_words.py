@@ -41,6 +41,12 @@ def elsewhere(folder: Path, own: str, led: Mapping[str, str]) -> Refusal:
     )
 
 
+def no_tags(fetch: str) -> Refusal:
+    """That a clone has no tags; ``fetch`` brings those that the remote has."""
+    none = "If there are none there either, tag what runs, while it is well, and `rollback record-release` it."
+    return Refusal("This clone has no tags, so it knows no release.", fix=f"{fetch} {none}")
+
+
 def first_line(said: str) -> str:
     """Why git failed, without its "fatal: "; never empty."""
     lines = [line for line in said.splitlines() if line.strip()]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from rollback_lib.core.manifests import services
+from rollback_lib.core.readouts import environments
 from rollback_lib.core.readouts.environments import is_prod
 from rollback_lib.core.settings import model
 from rollback_lib.core.settings.model import Settings
@@ -286,6 +287,48 @@ def test_what_init_and_plan_leave_out_of_a_layout_is_named(name: str, tmp_path: 
         if is_prod(environment) and not ended.code:
             held = {o["file"] for s in ended.json["plan"]["services"] for o in s["objects"]}
             assert not [f for f in held if re.search(r"(^|[/-])(dev|stage|canary|pre-prod)[/.-]", f)]
+
+
+def test_a_workload_beyond_the_paths_is_named(tmp_path: Path) -> None:
+    seen = contact(tmp_path, SHAPES["examples and tests beside the shop"].files)
+    assert "Deployment/sample (examples/d.yaml)" in seen.plans["prod"].json["plan"]["warnings"][0]
+
+
+def test_each_environment_plans_its_own_files(tmp_path: Path) -> None:
+    seen = contact(tmp_path, SHAPES["a folder an environment"].files)
+    for name, plan in seen.plans.items():
+        assert plan.code == 0, plan
+        held = {o["file"] for s in plan.json["plan"]["services"] for o in s["objects"]}
+        assert held == {f"k8s/{name}/d.yaml", f"k8s/{name}/s.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("name", "prod"),
+    [
+        ("prod", True), ("production", True), ("PRD", True), ("shop-prod", True), ("prod-eu", True), ("live", True),
+        ("prod2", True), ("pre-prod", False), ("preprod", False), ("nonprod", False), ("non_production", False),
+        ("staging", False), ("dev", False), ("canary", False), ("product-service", False), ("reproduction", False),
+        ("delivery", False), ("shop", False), ("qa", False), ("devprod-x", False),
+    ],
+)  # fmt: skip
+def test_what_stands_for_production_and_what_does_not(name: str, prod: bool) -> None:
+    assert is_prod(name) == prod
+
+
+@pytest.mark.parametrize(
+    ("path", "workload", "word"),
+    [
+        ("k8s/prod/d.yaml", "a", "prod"), ("k8s-dev/d.yaml", "a", "dev"), ("k8s/a-stage.yaml", "a", "stage"),
+        ("k8s/dev.yaml", "a", "dev"), ("deploy/Production/d.yaml", "a", "Production"), ("uat/a/d.yaml", "a", "uat"),
+        ("k8s/live-chat/d.yaml", "live-chat", ""), ("k8s/test-runner/d.yaml", "runner", ""),
+        ("k8s/dev-portal/d.yaml", "dev-portal", ""), ("k8s/dev-portal.yaml", "dev-portal", ""),
+        ("k8s/products/d.yaml", "products", ""), ("k8s/cart/d.yaml", "cart", ""), ("stages/d.yaml", "a", ""),
+        ("k8s/pre-prod/d.yaml", "a", "pre-prod"), ("k8s/web/device.yaml", "a", ""),
+    ],
+)  # fmt: skip
+def test_which_environment_a_path_speaks_of(path: str, workload: str, word: str) -> None:
+    found = environments.of_path(path, [workload])
+    assert (found.word if found else "") == word
 
 
 def test_what_is_left_out_of_a_layout_is_named_by_doctor_too(tmp_path: Path) -> None:

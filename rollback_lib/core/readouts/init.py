@@ -17,9 +17,9 @@ from rollback_lib.core.wording import wrapped
 NO_FILE: Final = "There is no rollback.yaml here"
 # What a rollback goes back to has a git tag; which images it ran only the cluster knows, and only while it runs.
 FIRST_RELEASE: Final = (
-    "no release has a git tag, so there is nothing to go back to yet. If the remote has tags: `git fetch origin "
-    "--tags`. Else give what runs now one, while it is well: `git tag v1.0.0 COMMIT`, `git push origin v1.0.0`, then "
-    "`rollback record-release --release v1.0.0`; and both after each deploy from now on."
+    "no release has a git tag, so there is nothing to go back to yet. Give what runs now one, while it is well: "
+    "`git tag v1.0.0 COMMIT`, `git push origin v1.0.0`, then `rollback record-release --release v1.0.0`; and both "
+    "after each deploy from now on."
 )
 SECOND_RELEASE: Final = (
     "one release has a git tag, so there is nothing to go back to from it. `rollback record-release` now, while it is "

@@ -34,7 +34,7 @@ def look(git: Checkout, name: str) -> Proposal:
     guess = guesses.guess(paths, lambda p: texts[p] if p in texts else git.read(commit, p), names, name)
     found = guess.settings
     releases = tuple(t.name for t in release.releases(tags, found.releases.tag))
-    left = left_out.find(texts, found, guess.workloads)
+    left = left_out.find(texts, found, guess.objects)
     return Proposal(
         text=init.text(guess), settings=found, services=guess.services, no_tags=no_tags, releases=releases,
         open=tuple(map(init.of_variable, guess.open)), left_out=left, next=tuple(_next(left, len(releases))),
@@ -44,7 +44,7 @@ def look(git: Checkout, name: str) -> Proposal:
 def _next(left: LeftOut, releases: int) -> Iterator[str]:
     for tool in dict.fromkeys(other.tool for other in left.others):
         yield NEXT[tool].format(place=next(o.place for o in left.others if o.tool == tool))
-    if left.workloads:
+    if left.objects:
         yield "add what is left out to `manifests.path` if it is deployed with this, else to `manifests.ignore`."
     if not releases:
         yield init.FIRST_RELEASE

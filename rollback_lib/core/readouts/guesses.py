@@ -32,14 +32,14 @@ class Guess(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that fit the repository. ``why``: by their section, the lines that give the reason for what differs.
 
     ``open``: the variables that the Jenkinsfile sets to what is not written there, so that a person has to complete it.
-    ``services`` and ``workloads``: those that the paths hold.
+    ``services`` and ``objects`` (Kind/name): those that the paths hold.
     """
 
     settings: Settings
     why: Mapping[str, Lines]
     open: tuple[str, ...]
     services: tuple[str, ...] = ()
-    workloads: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
 
 
 def guess(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str], name: str) -> Guess:
@@ -59,7 +59,7 @@ def guess(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str
     found = split(seen, every, skipped, job)
     held = {path for place in found for path in place.section.files}
     services = tuple(dict.fromkeys(s for place in found for s in place.section.services))
-    workloads = frozenset(w for place in found for w in place.section.workloads)
+    objects = frozenset(o for place in found for o in place.section.objects)
     releases, why_releases = _releases(tags)
     manifests, own = _sections(found)
     images, why_images = _images(services, seen)
@@ -94,7 +94,7 @@ def guess(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str
         application=_application(name), releases=releases, manifests=manifests,
         services=Services(ignore=ignore), images=images, environments=environments,
     )  # fmt: skip
-    return Guess(settings=settings, why=why, open=job.unknown, services=services, workloads=workloads)
+    return Guess(settings=settings, why=why, open=job.unknown, services=services, objects=objects)
 
 
 _NOTHING: Final = "No Deployment, StatefulSet, DaemonSet or CronJob was found: write here where they are."

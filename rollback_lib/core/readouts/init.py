@@ -178,7 +178,7 @@ def _lines(proposal: Proposal) -> Iterator[str]:
         overlay = f", with {', '.join(where.overlay.env)} set" if where.overlay.env else ""
         own = f", {where.manifests.where}" if where.manifests else ""
         yield from _row("environment", f"{name}: namespace {where.namespace}{own}{overlay}")
-    for left in proposal.left_out.workloads:
+    for left in proposal.left_out.objects:
         yield from _row("left out", str(left))
     for other in proposal.left_out.others:
         yield from _row(other.tool, str(other))

@@ -59,7 +59,7 @@ def read_manifest(path: str, data: bytes) -> Manifest | None:
     try:
         objects = [o for document in manifest_objects.values(data, path) for o in left_out.objects(document)]
     except RefusedError:
-        found = left_out.workloads_in(data, path)
+        found = left_out.named_in(data, path, left_out.RUNS)
         return Manifest(path, tuple(w.partition("/")[0] for w in found), found) if found else None
     if not objects or any(o["kind"] in ("Kustomization", "Component") for o in objects):
         return None

@@ -26,14 +26,15 @@ _SAMPLES: Final = re.compile(
 
 class Section(NamedTuple):
     """`manifests` of an environment. ``services``: what `{service}` takes; ``doubled``: files whose workloads stand
-    elsewhere; ``no_services``: names that the path would take for services; ``workloads``, ``files``: what it holds.
+    elsewhere; ``no_services``: names that the path would take for services; ``objects`` (Kind/name) and
+    ``files``: what it holds.
     """
 
     manifests: Manifests
     services: tuple[str, ...] = ()
     doubled: tuple[str, ...] = ()
     no_services: tuple[str, ...] = ()
-    workloads: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
 
 
@@ -143,13 +144,14 @@ def _section(chosen: Sequence[_Fit], mine: Sequence[Manifest], around: Collectio
     if any(services.is_manifest(f.pattern) for f in chosen):
         no_services = tuple(sorted({n for n in names_of.values() if n == "kustomization"}))
     junk = {p for f in chosen for p in f.junk if names_of.get(p) not in no_services}
+    inside = [m for m in mine if m in held or m.path in shared]
     return Section(
         Manifests(
             path=paths[0] if len(paths) == 1 else tuple(paths), shared=tuple(shared),
             ignore=(*_globs(junk, {m.path for m in held}), *(d for d in sorted(doubled) if sound(d))),
         ),
         tuple(sorted({owner(m.path) or name for m in held if m.workloads for name in m.names})),
-        tuple(sorted(doubled)), no_services, frozenset(w for m in held for w in m.workloads),
+        tuple(sorted(doubled)), no_services, frozenset(f"{o[0]}/{o[1]}" for m in inside for o in m.objects),
         frozenset(m.path for m in held),
     )  # fmt: skip
 

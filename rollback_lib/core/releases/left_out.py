@@ -1,4 +1,4 @@
-"""What of a commit no path of the settings reaches: workloads in other files, and what only another tool can read.
+"""What of a commit no path of the settings reaches: objects in other files, and what only another tool can read.
 
 It looks at names and kinds only, in files that need not even read: what is left out has to be named all the same.
 """
@@ -13,13 +13,14 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rollback_lib.core.errors import RefusedError
-from rollback_lib.core.kube.kinds import WORKLOADS
+from rollback_lib.core.kube.kinds import WORKLOADS, WRITTEN
 from rollback_lib.core.manifests import manifest_objects, services
 from rollback_lib.core.settings.model import Settings
 
 # What runs pods for long; those beyond WORKLOADS a plan refuses or leaves, and says so.
 RUNS: Final = (*WORKLOADS, "Rollout", "ReplicaSet", "ReplicationController", "DeploymentConfig")
-_KIND: Final = re.compile(rf"""(?m)^[ \t{{"'-]*kind["']?[ \t]*:[ \t]*["']?({"|".join(RUNS)})\b""")
+_TOLD: Final = (*RUNS, *(kind for kind in WRITTEN if kind not in RUNS))
+_KIND: Final = re.compile(rf"""(?m)^[ \t{{"'-]*kind["']?[ \t]*:[ \t]*["']?({"|".join(_TOLD)})\b""")
 _NAME: Final = re.compile(r"""(?m)^[ \t]*metadata:[\s\S]*?\bname["']?[ \t]*:[ \t]*["']?([^\s"',}]+)""")
 _ASIDE: Final = re.compile(r"(^|/)(\.git[^/]*|node_modules|vendor)/")
 _COMPOSE: Final = re.compile(r"(docker-)?compose[^/]*\.ya?ml")
@@ -29,8 +30,8 @@ _PLAIN_KEYS: Final = ("apiVersion", "kind", "metadata", *_LISTS)
 _LIMIT: Final = 4 * 1024 * 1024  # bytes of one file
 
 
-class Workloads(msgspec.Struct, frozen=True):
-    """Workloads of one file that no path reaches, as Kind/name."""
+class Beyond(msgspec.Struct, frozen=True):
+    """What a file holds that no path reaches, as Kind/name: workloads, and what a rollback would write beside them."""
 
     file: str
     names: tuple[str, ...]
@@ -41,7 +42,7 @@ class Workloads(msgspec.Struct, frozen=True):
 
 class Other(msgspec.Struct, frozen=True):
     """What another tool makes manifests of. ``files``: those that it builds on; ``keys``: what it changes in them;
-    ``names``: their workloads, where no path reaches them; ``namespace``: the one that it says.
+    ``names``: what these hold, where no path reaches them; ``namespace``: the one that it says.
     """
 
     tool: Literal["helm", "kustomize", "compose"]
@@ -58,7 +59,7 @@ class Other(msgspec.Struct, frozen=True):
 class LeftOut(msgspec.Struct, frozen=True):
     """All that a plan does not hold."""
 
-    workloads: tuple[Workloads, ...] = ()
+    objects: tuple[Beyond, ...] = ()
     others: tuple[Other, ...] = ()
 
 
@@ -79,16 +80,17 @@ def may_matter(path: str) -> bool:
     return named and not _ASIDE.search(path)
 
 
-def workloads_in(data: bytes, file: str) -> tuple[str, ...]:
-    """The workloads of a file as Kind/name; also of one that does not read, as far as its lines tell."""
+def named_in(data: bytes, file: str, kinds: Collection[str] = _TOLD) -> tuple[str, ...]:
+    """What a file holds of these kinds, as Kind/name; also one that does not read, as far as its lines tell."""
     text = data[:_LIMIT].decode("utf-8", "replace")
     if not _KIND.search(text) and not (text.lstrip()[:1] in "{[" and "kind" in text):
         return ()
     try:
         found = [o for value in manifest_objects.values(data, file) for o in objects(value)]
     except RefusedError:
-        return tuple(f"{kind[1]}/{name[1] if name else '?'}" for kind, name in _by_lines(text))
-    return tuple(f"{o['kind']}/{_name(o)}" for o in found if o["kind"] in RUNS)
+        lines = ((kind[1], name[1] if name else "?") for kind, name in _by_lines(text))
+        return tuple(f"{kind}/{name}" for kind, name in lines if kind in kinds)
+    return tuple(f"{o['kind']}/{_name(o)}" for o in found if o["kind"] in kinds)
 
 
 def _name(body: Mapping[str, Any]) -> str:
@@ -198,27 +200,27 @@ def _builds_on(folder: str, read: Mapping[str, Mapping[str, Any]], seen: set[str
 def find(texts: Mapping[str, bytes], settings: Settings, planned: Collection[str] = ()) -> LeftOut:
     """What these files hold, all that may matter of a commit, beyond what settings reach in any environment.
 
-    ``planned``: workloads that a plan holds, so that another file which has them too leaves nothing out. What
+    ``planned``: what a plan holds, as Kind/name, so that another file which has it too leaves nothing out. What
     `manifests.ignore` names is left out by a person, who knows.
     """
     reached = _reached(settings)
     there, kustomize = charts(texts), kustomized(texts)
-    known, found, made = set(planned), list[Workloads](), dict[str, tuple[str, ...]]()
+    known, found, made = set(planned), list[Beyond](), dict[str, tuple[str, ...]]()
     for file in sorted(texts):
         if reached(file) is not False or file in kustomize.patches or any(within(file, c) for c in there):
             continue
-        if names := tuple(n for n in dict.fromkeys(workloads_in(texts[file], file)) if n not in known):
+        if names := tuple(n for n in dict.fromkeys(named_in(texts[file], file)) if n not in known):
             if file in kustomize.changed:
                 made[file] = names
             else:
-                found.append(Workloads(file, names))
+                found.append(Beyond(file, names))
     others = [Other("helm", c) for c in there if reached(f"{c}/Chart.yaml") is not None]
     for o in kustomize.others:
         if reached(f"{o.place}/kustomization.yaml") is not None:
             names = tuple(dict.fromkeys(n for f in o.files for n in made.get(f, ())))
             others.append(msgspec.structs.replace(o, names=names))
     named = {f for o in others for f in o.files}
-    found += [Workloads(file, names) for file, names in made.items() if file not in named]
+    found += [Beyond(file, names) for file, names in made.items() if file not in named]
     others += [Other("compose", f) for f in sorted(texts) if _COMPOSE.fullmatch(posixpath.basename(f))]
     return LeftOut(tuple(found), tuple(others))
 
@@ -240,9 +242,9 @@ def _reached(settings: Settings) -> Callable[[str], bool | None]:
 
 def warnings(found: LeftOut, files: Collection[str]) -> Iterator[str]:
     """What a plan leaves out, for people. ``files``: those that it goes by."""
-    if found.workloads:
+    if found.objects:
         yield (
-            f"Left out, since `manifests.path` does not reach them: {'; '.join(map(str, found.workloads))}. Add their "
+            f"Left out, since `manifests.path` does not reach them: {'; '.join(map(str, found.objects))}. Add their "
             f"place there if they are deployed with this; else name them in `manifests.ignore`."
         )
     for other in found.others:

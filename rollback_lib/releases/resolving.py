@@ -76,7 +76,7 @@ def resolve(request: Request, ports: Ports, look: Callable[[], Now] | None = Non
     left = () if request.undo or request.services else _left_out(request, choice, objects, ports)
     if not objects:
         said = f"{choice.target.release} has no manifests below {paths.where}."
-        raise RefusedError(Refusal(said, fix=" ".join((*left, "Check `manifests.path` in rollback.yaml."))))
+        raise RefusedError(" ".join((said, *left, "Check `manifests.path` in rollback.yaml.")))
     if any(not o.service for o in objects):
         objects = grouping.by_workload(objects, read, order, ignore, request.services)
     waves = dict(sorted({o.service: o.wave for o in objects}.items(), key=lambda item: (item[1], item[0])))

@@ -85,7 +85,7 @@ def guess(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str
             why[env] = said
         made = bool(charts or rendered)
         manifests = Manifests(path="deploy/{environment}" if made else "k8s/{service}")
-        why |= {"manifests": (_MADE if made else _NOTHING,)}
+        why |= {"manifests": (_MADE_ELSEWHERE if made else _NO_WORKLOADS,)}
     else:
         why |= {f"manifests.{p.name}" if own else "manifests": _why(p, seen, held) for p in reversed(found)}
         why |= {place.name: place.why for place in found}
@@ -97,8 +97,8 @@ def guess(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str
     return Guess(settings=settings, why=why, open=job.unknown, services=services, objects=objects)
 
 
-_NOTHING: Final = "No Deployment, StatefulSet, DaemonSet or CronJob was found: write here where they are."
-_MADE: Final = "Another tool makes the manifests here. Keep what it makes in git at each release, such as at this path."
+_NO_WORKLOADS: Final = "No Deployment, StatefulSet, DaemonSet or CronJob was found: write here where they are."
+_MADE_ELSEWHERE: Final = "Another tool makes the manifests here. Keep what it makes in git at each release, such as at this path."
 
 
 def _overlay(job: Job, environment: str, of: int) -> Overlay:

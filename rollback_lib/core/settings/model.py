@@ -18,11 +18,12 @@ from rollback_lib.core import names
 from rollback_lib.core.errors import Problem, UsageError
 from rollback_lib.core.settings import local_time, reading
 from rollback_lib.core.settings.checks import Detect, Flow, Smoke
+from rollback_lib.core.settings.manifests import Manifests
 from rollback_lib.core.settings.notify import Announce, Notify
-from rollback_lib.core.settings.places import as_glob, path_rules, placeholder_rules, repository_rules, url_problem
+from rollback_lib.core.settings.places import path_rules, placeholder_rules, repository_rules, url_problem
 from rollback_lib.core.settings.types import Application, Duration, EnvName, Label, Section, ServiceOrAll, seconds, word
 
-__all__ = ["Smoke", "seconds"]  # for whoever reads settings; all else of this module is its own
+__all__ = ["Manifests", "Smoke", "seconds"]  # for whoever reads settings; all else of this module is its own
 FILE: Final = "rollback.yaml"
 
 MESSAGE_LIMIT: Final = 300  # characters: the page is one word of nginx's configuration, at most 4 kB
@@ -51,55 +52,6 @@ class Releases(Section, frozen=True, kw_only=True):
     def matches(self, tag: str) -> bool:
         """Whether a tag's short name is a release's."""
         return fnmatch.fnmatchcase(tag, self.tag)
-
-
-class Manifests(Section, frozen=True, kw_only=True):
-    """Where manifests are, relative to the repository: a folder or file, with ``{service}`` where services differ.
-
-    Of several, the first that fits a file says whose it is. ``{environment}`` stands for the environment's name.
-    ``ignore``: files there that are no manifests of ours, as globs: ``*`` stays within a folder, ``**`` spans folders.
-    They count for every release as if they were not there.
-    """
-
-    path: str | tuple[str, ...]
-    shared: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    substitute: Mapping[EnvName, str] = {}
-
-    def rules(self) -> Iterator[Problem]:
-        if not self.paths:
-            yield Problem("no path at all", key="path", fix='a folder or file, such as "k8s/{service}"')
-        for i, path in enumerate(self.paths):
-            key = "path" if isinstance(self.path, str) else f"path[{i}]"
-            yield from path_rules(path, key, ("service", "environment"))
-            if path in self.paths[:i]:
-                yield Problem(f"{path!r} is named already", key=key, fix="name it once")
-        for i, path in enumerate(self.shared):
-            yield from path_rules(path, f"shared[{i}]", ("environment",))
-        for i, pattern in enumerate(self.ignore):
-            yield from path_rules(pattern, f"ignore[{i}]", ("environment",))
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """``path``, as a list also where it is one."""
-        return (self.path,) if isinstance(self.path, str) else self.path
-
-    @property
-    def where(self) -> str:
-        """The paths, for people."""
-        return ", ".join(self.paths)
-
-    def of(self, environment: str) -> Manifests:
-        """As they are for an environment."""
-        lists = (self.paths, self.shared, self.ignore)
-        path, shared, ignore = (tuple(p.replace("{environment}", environment) for p in paths) for paths in lists)
-        return msgspec.structs.replace(
-            self, path=path[0] if isinstance(self.path, str) else path, shared=shared, ignore=ignore
-        )
-
-    def ignores(self, path: str) -> bool:
-        """Whether a file of the repository is left out."""
-        return any(as_glob(pattern).fullmatch(path) for pattern in self.ignore)
 
 
 class Services(Section, frozen=True, kw_only=True):

@@ -220,7 +220,7 @@ class TestClones:
         clone.git("checkout", "--quiet", "--detach")
         with pytest.raises(RefusedError, match="no tags") as error:
             GitRepository(clone.folder).tags()
-        assert advice(error) == "Fetch them: `git fetch up/stream --tags`."
+        assert advice(error).startswith("Fetch them: `git fetch up/stream --tags`. If there are none there either, tag")
         clone.git("fetch", "up/stream", "--tags")
         repository = GitRepository(clone.folder)
         commit = by_name(repository)["v1.0.0"].commit

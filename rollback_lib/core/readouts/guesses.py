@@ -98,7 +98,7 @@ def guess(files: Sequence[str], read: Callable[[str], bytes], tags: Sequence[str
 
 
 _NO_WORKLOADS: Final = "No Deployment, StatefulSet, DaemonSet or CronJob was found: write here where they are."
-_MADE_ELSEWHERE: Final = "Another tool makes the manifests here. Keep what it makes in git at each release, such as at this path."
+_MADE_ELSEWHERE: Final = "Another tool makes the manifests. Keep what it makes in git at each release, such as here."
 
 
 def _overlay(job: Job, environment: str, of: int) -> Overlay:

@@ -10,7 +10,6 @@ from rollback_lib.collectors.outage import through
 from rollback_lib.collectors.rollout import Rollouts, Watched, all_well
 from rollback_lib.core.errors import (
     FailedError,
-    ForbiddenError,
     RefusedError,
     RollbackError,
     StaleError,
@@ -54,8 +53,8 @@ def _still_so(request: Request, plan: Plan, ports: Ports) -> None:
     """While a person thought, or the lock was waited for, another run may have done the same, or something else."""
     try:
         later = through(ports, lambda: list(ledger.later_runs(request, plan, ports.records)))
-    except ForbiddenError:
-        return  # what it has changed is found object by object
+    except RefusedError:
+        return  # we may not look: what it has changed is found object by object
     if later:
         raise StaleError(f"run {some(later)} wrote after this plan was made. Plan again.")
 

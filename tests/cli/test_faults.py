@@ -54,6 +54,7 @@ CLASSES = (
     *_ours("preflight", "list", "ingresses services statefulsets"),
     *_ours("preflight", "create", "configmaps", dry_run=True),
     *_ours("preflight", "patch", "configmaps deployments", dry_run=True),
+    *_ours("isolate", "list", "configmaps"),  # whether another run came after the plan
     *_ours("isolate", "create", "configmaps leases"),  # the copy of the run, and the lock
     *_ours("apply", "get", "namespaces configmaps deployments"),
     *_ours("apply", "list", "configmaps deployments nodes pods replicasets services"),

@@ -18,7 +18,10 @@ NAMED: Final = {
     "AZURE_STORAGE_ACCOUNT_KEY": "«romanesco»", "OTP_SEED": "«rutabagas»", "DJANGO_SECRET": "«samphires»",
     "rootpw": "«shallotpie»", "LDAP_BIND_CREDENTIAL": "«sorrelsoup»", "APP_KEY": "«spinachtart»",
     "AES_KEY": "«2718281828»", "contraseña": "«sweetcorn»", "smtp.clave": "«tomatillo»", "PRIVATE_KEY": "«watercress»",
-    "ADMIN_PASSCODE": "«314159»", "WEBHOOK_SECRET": "«yamsandpeas»",
+    "CLOUD_STORAGE_KEY": "«celerystalk»", "client-key-data": "«chicoryroot»", "RSA_KEY_B64": "«daikonradish»",
+    "PAYPAL_KEY_LIVE": "«endivetips»", "contrasenyes": "«fiddlehead»", "LLAVE_PRIVADA": "«galangal»",
+    "wachtwoord": "«jicama»", "VERIFICATION_CODE": "«553311»", "ADMIN_PASSCODE": "«314159»",
+    "WEBHOOK_SECRET": "«yamsandpeas»",
 }  # fmt: skip
 #: values under a name that says nothing
 SHAPED: Final = (
@@ -49,10 +52,11 @@ SHAPED: Final = (
     "Endpoint=sb://bus.example/;SharedAccessKeyName=Root;SharedAccessKey=«servicebus=»", "«hf_AbCdEfGhIjKlMnOpQrStUv»",
     "«shpat_0123456789abcdef0123456789abcdef»", "«dop_v1_" + "0f1e2d3c" * 8 + "»", "«lin_api_AbCdEf0123456789AbCdEf»",
     "«glsa_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6_a1b2c3d4»", "«$2b$12$abcdefghijklmnopqrstuv»",
+    "jdbc:oracle:thin:shop/«thinsecret»@db:1521:shop", "shop/«ezconnect1»@//db:1521/shop",
     "«wJalrXUtnFEMI/K7MDENG/bPxRfiCYzzzPLANTED»", "«Zx9Kq2Lm7Vb4Nc8Rt1Wp»", "«Tr0ub4dor&3»", "«correct-H0rse»",
-    "«550e8400-e29b-41d4-a716-446655440000»",
+    "«550e8400-e29b-41d4-a716-446655440000»", "«ana:Mirabelle7»",
 )  # fmt: skip
-SHAPELESS: Final = 4  # of these have no shape of their own: only a difference hides them
+SHAPELESS: Final = 5  # of these have no shape of their own: only a difference hides them
 #: what a program is started with
 ARGUMENTS: Final = (
     ("--password", "«rhubarbs»"), ("--token", "«gooseberry»"), ("--api-key=«quincejam»",), ("-p«Medlars»",),
@@ -62,6 +66,11 @@ ARGUMENTS: Final = (
     ("sh", "-c", "mysql -ushop -p«cloudberry» shop < x.sql"), ("sh", "-c", "curl -u «shop:bilberry» https://x.example"),
     ("sh", "-c", "export SECRET=«dewberry»; ./run"), ("--connection-string", "«Server=x»"),
     ("--secret-id", "«salmonberry»"), ("-a", "«huckleberry»"), ("--masterauth", "«lingonberry»"),
+    ("--admin-user", "«ops:cranberry7»"), ("openssl", "enc", "-k", "«juniperberry»"), ("--repl-user=«ops:barberry»",),
+    ("sh", "-c", "rabbitmqctl add_user shop «whortleberry»"), ("http", "-a", "«ops:cowberry»", "x.example"),
+    ("sh", "-c", "echo «crowberry» | helm registry login -u a --password-stdin r.example"),
+    ("sh", "-c", "echo 'ops:«chokeberry»' | chpasswd"),
+    ("sh", "-c", "printf '%s' «snowberry» | docker login --password-stdin"),
 )  # fmt: skip
 #: texts: a file in a ConfigMap, a line of a log, a message
 TEXTS: Final = (
@@ -80,7 +89,17 @@ TEXTS: Final = (
     '{\\"secret\\":\\"«melogold7»\\"}', "Set-Cookie: SID=«valencia8»; Path=/; HttpOnly",
     '{"type": "service_account", "private_key_id": "«seville9»", "client_email": "a@b.example"}',
     "-----BEGIN OPENSSH PRIVATE KEY-----\n«b3BlbnNzaC1rZXktdjEA»\n-----END OPENSSH PRIVATE KEY-----",
-    "redis-cli -h cache -a «navelina0» ping", "login failed for shop: password=«cara cara»".replace(" cara»", "cara»"),
+    "redis-cli -h cache -a «navelina0» ping",
+    "La contraseña es «naranja31»", "clave '«mandarinas»'", "api key «citrange32» is not valid", "AUTH «lemonade33»",
+    "&quot;secret&quot;:&quot;«limequat34»&quot;", "\\u0022token\\u0022:\\u0022«ponderosa35»\\u0022",
+    "Password for 'https://git.example': «kinnow36»", "stats auth ops:«etrogs37»",
+    '{"kty":"EC","crv":"P-256","d":"«dGFuZ2Vsb3M»"}', "    client-key-data: «bGltZXRyZWU»",
+    'lookup ops:«papedas38»@db: no such host', "password [«bizzarria39»] rejected", "token caducado: «sanbokan40»",
+    'the variable SHOP_SECRET "«hyuganatsu41»" is invalid', "db.password->«shonan42»", "db.password «setoka43»",
+    "db.clave «amakusa48»",
+    '<property name="password"><value>«harumi44»</value></property>', "secret_key = '''«reikou45»'''",
+    'api_token = """\n«benibae46»\n"""', "- name: API_TOKEN\n  # of the shop\n  value: «kanpei47»\n",
+    "login failed for shop: password=«cara cara»".replace(" cara»", "cara»"),
 )  # fmt: skip
 
 HARMLESS: Final = (
@@ -99,6 +118,9 @@ HARMLESS: Final = (
     "us-east-1", "TLSv1.2,TLSv1.3", "Hello world", "$(POD_IP)", "classpath:db/migration", "org.postgresql.Driver",
     "s3://shop-assets/img", "shop-db.c9akciq32.eu-west-1.rds.amazonaws.com", "/usr/local/bin:/usr/bin:/bin",
     '{"level":"info","port":8080}', "checkout_v2_enabled", "SASL_SSL",
+    "europe-west4-b", "ap-northeast-1", "dd.MM.yyyy HH:mm", "%Y/%m/%d %H:%M",
+    "%d{ISO} [%thread] %-5level %logger{} - %m%n",
+    "^/cart/[0-9]+/.*$", "/(.*)", "/shop(/|$)(.*)", "web:1.4-alpine", "redis:7",
 )  # fmt: skip
 
 

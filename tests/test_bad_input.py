@@ -151,6 +151,7 @@ def test_help_loads_nothing_heavy() -> None:
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "rollback_lib.cli" in loaded
     assert not loaded & {"yaml", "msgspec", "kubernetes", "git", "requests", "docker_image"}
+    assert not any(name.startswith("rollback_lib.core") for name in loaded)
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real manifests is not beside the project")

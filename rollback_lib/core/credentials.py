@@ -21,9 +21,9 @@ def words(text: str) -> frozenset[str]:
 
 # In a name, whatever stands around them.
 _ANYWHERE: Final = re.compile(
-    r"passw(?:or)?d|passwd|passphrase|passcode|contrase[nñ]a|kennwort|passwort|motdepasse|senha|secret|token|credential|"
+    r"passw(?:or)?d|passwd|passphrase|passcode|contrase(?:n|ñ|ny)[ae]|kennwort|passwort|wachtwoord|losenord|salasana|motdepasse|senha|secret|token|credential|"
     r"credencial|apikey|privatekey|accesskey|accountkey|authorization|cookie|sessionid|webhook|mnemonic|connectionstring|"
-    r"connstr|sharedkey"
+    r"connstr|sharedkey|llave(?:de)?(?:api|privada|maestra|secreta|acceso|cifrado|firma)"
 )
 # As a word of a name: DB_PIN, githubPat, BASIC_AUTH.
 _WORDS: Final = words(
@@ -45,12 +45,19 @@ _PLAIN_KEYS: Final = words(
     public pub primary partition foreign sort routing cache shard hash group lookup row object unique message topic
     dedup index config label annotation field map node hot redis consul etcd feature translation i18n locale data
     record query param parameter header tag metric property option setting idempotency join order search item event
-    log kafka dictionary column table bucket affinity topology registry selector match hashing storage path file env
+    log kafka dictionary column table bucket affinity topology registry selector match hashing path file env
     duplicate missing unknown no the a of this required invalid each other same composite candidate natural super
     any in by for and to
     """
 )
-_CODES: Final = ("recovery code", "recovery codes", "backup codes", "access code", "activation code", "auth code")
+_CODES: Final = words("recovery backup access activation auth security verification pairing invite")  # before CODE
+# What may stand behind KEY, and it is still the key: client-key-data, SSH_KEY_B64, STRIPE_KEY_LIVE.
+_STILL: Final = words(
+    """
+    data value string text raw plain hex base64 b64 b pem content encoded prod production test live staging dev old
+    new current previous next backup secondary
+    """
+)
 # What says something about a secret and is none, at the end of a name: PASSWORD_FILE, TOKEN_TTL, SESSION_TIMEOUT.
 _ABOUT: Final = words(
     """
@@ -89,10 +96,11 @@ def is_secret_name(name: str) -> bool:
     lower = [w for part in re.split(r"[^A-Za-z0-9Ññ]+", name) if (w := part.lower())]
     if any(w in _WORDS or _ENDS.fullmatch(w) for w in (*words, *lower)):
         return True
-    if len(words) > 1 and (words[-1] == "private" or " ".join(words[-2:]) in _CODES):
+    if len(words) > 1 and (words[-1] == "private" or (words[-1] in ("code", "codes") and words[-2] in _CODES)):
         return True
-    keys = [i for i, w in enumerate(words) if w in ("key", "keys") and i == len(words) - 1]
-    return any(i and words[i - 1] not in _PLAIN_KEYS and len(words[i - 1]) > 1 for i in keys)
+    while len(words) > 1 and (words[-1] in _STILL or words[-1].isdigit()):
+        words.pop()
+    return words[-1] in ("key", "keys") and len(words) > 1 and len(words[-2]) > 1 and words[-2] not in _PLAIN_KEYS
 
 
 def is_short_word(name: str) -> bool:

@@ -22,7 +22,7 @@ _MOST_WORDS: Final = 5  # that follow each other with blanks between: a sentence
 # -- what a value may be, without blanks
 
 _NUMBER: Final = re.compile(
-    r"[+-]?(?:\d{1,15}(?:[.,]\d{1,9})?|\.\d{1,9})(?:[eE][+-]?\d{1,3})?(?:%|[A-Za-zµ]{1,4}(?:/[a-z]{1,6})?)?|0x[0-9a-fA-F]{1,8}|"
+    r"[+-]?(?:\d{1,15}(?:[.,]\d{1,9})?|\.\d{1,9})(?:[eE][+-]?\d{1,3})?(?:%|[A-Za-zµ]{1,4}(?:/[a-z]{1,6})?)?|0x[0-9a-fA-F]{1,8}|#(?:[0-9a-fA-F]{3}){1,2}|"
     r"(?:\d{1,6}(?:\.\d{1,6})?(?:ns|us|ms|[smhdwy])){1,6}|P(?:\d{1,4}[YMWD]){0,4}(?:T(?:\d{1,6}(?:\.\d{1,6})?[HMS]){1,3})?|"
     r"[<>=~^!]{1,2}\d{1,15}(?:\.\d{1,9}){0,3}|\d{1,9}(?:[-:x/]\d{1,9}){1,3}"
 )
@@ -62,6 +62,16 @@ _MAIL: Final = re.compile(r"(?P<who>[\w.+-]{1,64})@(?P<host>[A-Za-z0-9-]{1,63}(?
 _URL: Final = re.compile(
     r"(?P<scheme>(?:[a-z][a-z0-9+.-]{1,20}:){1,3})//(?P<hosts>[^/?#;\s@]{0,500})(?P<path>/[^?#;\s]{0,500})?(?P<rest>[?#;][^\s]{0,1000})?"
 )
+_REGION: Final = re.compile(r"[a-z]{2,14}-(?:north|south|east|west|central){1,2}-?\d{1,2}-?[a-f]?")
+_FORMAT: Final = re.compile(  # of a time, with its own letters, or as C's strftime has it
+    r"(?:([yYuMdDEHhkKmsSaAzZXxG])\1{0,5}(?:[-/:., ]{1,2}|'\w{1,2}'|T|$)){2,10}|"
+    r"(?:%[-#]?[A-Za-z](?:[-/:., ]{1,2}|T|$)){2,10}"
+)
+# What a logger's pattern has in the place of a value; what it is given holds no digit.
+_CONVERSION: Final = re.compile(r"%-?\d{0,3}(?:\.-?\d{1,3})?[A-Za-z]{1,20}(?:\{[A-Za-z:., /'_-]{0,40}\})?")
+_META: Final = re.compile(
+    r"\[\^?[/.\w-]{1,6}\]|\(\?(?:[:=!]|P?<[a-z]{1,20}>)|\{\d,?\d?\}|\.[*+]|\\[./dwsb-]|[\^$()*+?]"
+)
 _PREFIXES: Final = words("classpath file optional env log jdbc h2 mem tcp unix urn vault")
 _DEEPEST: Final = 8  # of values within values
 _SIGNS: Final = re.compile(r"[-*+_.,:;/|!?=~#<>()\[\]{}%^&@]{1,3}")
@@ -88,6 +98,11 @@ def _is_path(text: str) -> bool:
     return len(parts) <= 20 and all(_is_segment(p) for p in parts)
 
 
+def _is_expression(text: str) -> bool:
+    """A regular expression of paths: without its signs a path."""
+    return text[:1] in ("^", "/") and len(text) <= 200 and _is_path(_META.sub("", text).replace("|", "/"))
+
+
 def _is_segment(text: str) -> bool:
     inner = _REFERENCE.sub("", text).strip("*?{}[]()+,%")
     return not inner or is_name(inner, r"[-_.,*+~%]|\{|\}") or bool(_is_version(inner)) or _is_jar(inner)
@@ -105,6 +120,7 @@ def _is_version(text: str) -> bool:
     )
 
 
+_TAG: Final = re.compile(r"v?\d{1,5}(?!\d)|20\d{6}(?!\d)|[0-9a-f]{7,12}$")
 _TAGS: Final = words(
     """
     latest stable alpine slim prod production dev develop edge main master nightly staging test canary debian
@@ -124,8 +140,8 @@ def _is_image(text: str) -> bool:
     ):
         return False
     host, slash, path = repository.partition("/")
-    if tag.isalpha() and not slash and tag not in _TAGS:  # else any `user:password` would be an image
-        return False
+    if tag and not slash and not (_TAG.match(tag) or _TAGS & {*re.split(r"[-_.]", tag)}):
+        return False  # else any `user:password` would be an image
     if slash and not (_is_host(host) or is_name(host)):
         return False
     return (
@@ -173,6 +189,8 @@ def _is_item(text: str, name: str = "") -> bool:
     if _COMMIT.fullmatch(text) and _OF_CODE.search(name):
         return True
     if is_name(text, r"[-_./]") or _is_host(text) or _is_path(text) or _is_image(text) or _is_url(text):
+        return True
+    if _REGION.fullmatch(text) or _is_expression(text):
         return True
     if (found := _MAIL.fullmatch(text)) and is_name(found["who"], r"[-_.+]") and _is_host(found["host"]):
         return True
@@ -248,8 +266,9 @@ def _is_after(flag: str, text: str) -> bool:
 
 def _is_of(name: str, text: str) -> bool:
     """Whether a flag of this name may have this value: some take a secret as often as a number, a path or a user."""
-    user = name in ("u", "user", "U") and is_word(text)
-    return name not in _NEVER or user or bool(_NUMBER.fullmatch(text)) or ("/" in text and _is_path(text))
+    login = re.split(r"[-_.]", name)[-1] in ("u", "user", "U")
+    user = login and (is_word(text) or is_name(text, r"[-_.@]"))
+    return not (login or name in _NEVER) or user or bool(_NUMBER.fullmatch(text)) or ("/" in text and _is_path(text))
 
 
 def _are_words(words: Sequence[str]) -> bool:
@@ -261,7 +280,7 @@ def _are_words(words: Sequence[str]) -> bool:
         if bare.startswith("-") and len(bare) > 1:
             if not _is_flag(bare):
                 return False
-        elif not _is_list(bare.strip("()") or bare):
+        elif not _is_list(bare.strip("()[]") or bare):
             return False
         before = bare
     return True
@@ -279,11 +298,12 @@ def is_harmless(text: str, name: str = "") -> bool:
         return False
     if text.startswith("-") and len(text.split()) == 1 and not _NUMBER.fullmatch(text):
         return bool(_is_flag(text))
-    if not text or _CRON.fullmatch(text) or _is_list(text, name) or _TIME.fullmatch(text):
+    if not text or _CRON.fullmatch(text) or _FORMAT.fullmatch(text) or _is_list(text, name) or _TIME.fullmatch(text):
         return True
     if "\n" in text:
         return False
-    if text[0] in "[{":
+    text = _CONVERSION.sub("x", text)
+    if text[0] == "{" or (text[0] == "[" and text[-1] == "]"):
         return _is_json(text)
     words = text.split()
     plain = sum(w.isalpha() for w in words)

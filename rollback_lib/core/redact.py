@@ -37,42 +37,64 @@ _URL: Final = re.compile(
 )
 _LOGIN: Final = re.compile(  # without a scheme: Go's MySQL DSN, user:password@host
     r"(?<![\w.:/@-])(?!(?:mailto|sips?|xmpp|acct|git|ssh|http|https|file):)([\w.-]{1,64}):[^\s\"'@/<>]{1,200}@"
-    r"(?=(?:tcp6?|unix|udp)?\(|localhost\b|\d{1,3}(?:\.\d{1,3}){3}\b|"
-    r"[A-Za-z][\w-]{0,62}(?:(?:\.[\w-]{1,63}){0,8}\.[A-Za-z]|:\d|/))"
+    r"(?!sha(?:256|512):)(?=(?:tcp6?|unix|udp)?\(|localhost\b|\d{1,3}(?:\.\d{1,3}){3}\b|"
+    r"[A-Za-z][\w-]{0,62}(?:(?:\.[\w-]{1,63}){0,8}\.[A-Za-z]|:[\d\s]|/))"
+)
+_ORACLE: Final = re.compile(  # user/password@database
+    r"(?i)((?:\b(?:thin|oci8?):|\b(?:sqlplus|sqlldr|(?:exp|imp)(?:dp)?)[ \t](?:-\w{1,10}[ \t]){0,3})"
+    r"[ \t]{0,4}[\w.-]{1,64}/|"
+    r"(?<![\w.:/@-])[\w.-]{1,64}/(?=[^\s/@]{1,200}@//))[^\s@]{1,200}@"
+)
+_JWK: Final = re.compile(  # its private members
+    r"(\\*[\"'](?:d|p|q|dp|dq|qi|k)\\*[\"']\s{0,4}:\s{0,4}\\*[\"'])[\w+/=-]+"
 )
 _PGPASS: Final = re.compile(r"(?<!\S)([^\s:/]{1,255}:(?:\d{1,5}|\*):[^\s:/]{1,64}:[^\s:/]{1,64}:)\S+")
 # Who takes a password by an option of one letter, glued to it or not.
 _TOOL: Final = re.compile(
     r"\b(?:(?:mysql\w{0,20}|mariadb[\w-]{0,20}|sshpass|mongo\w{0,20}|7z|login)\b[^\n|;&]{0,300}?[\s\"',]-p|"
     r"redis-cli\b[^\n|;&]{0,300}?[\s\"',]-a|ldap\w{1,20}\b[^\n|;&]{0,300}?[\s\"',]-w|"
+    r"openssl\b[^\n|;&]{0,300}?[\s\"',]-[kK]|\b(?:https?|xh)[ \t](?:-{1,2}[\w-]{1,20}[ \t]){0,5}-a(?=[ \t])|"
+    r"\b(?:add_user|change_password)[ \t]{1,4}[\w.-]{1,64}|"
     r"(?:un)?zip\b[^\n|;&]{0,300}?[\s\"',]-P)(?:\\*[\"'],?\s{0,4},?\s{0,4}|[ \t]{1,4})?(?=[^\s,])"
 )
+# What is piped to who reads a password.
+_PIPED: Final = re.compile(
+    r"\b(?:echo|printf)[ \t]+(?=[^\n|]{1,200}\|[^\n|]{0,200}?(?:-stdin\b|chpasswd\b|with-token\b|sudo[ \t]+-S))"
+)
 _USER: Final = re.compile(
-    r"((?<![\w-])(?:-u|-U|--user|--proxy-user)[=\s\"',]{0,6}[^\s:%\"',=]{1,100}[:%])(?!\d+(?![^\s\"',]))[^\s\"',]+"
+    r"((?<![\w-])(?:-u|-U|--(?:[\w-]{1,60}-)?user|stats[ \t]auth)[=\s\"',]{0,6}[^\s:%\"',=]{1,100}[:%])"
+    r"(?!\d+(?![^\s\"',]))[^\s\"',]+"
 )
 # `name = value` in any of the ways that languages and formats have.
 _ASSIGNED: Final = re.compile(
-    r"(?<![\w.-])(?P<name>[\w.-]++)(?P<close>\\*[\"'`]\]?|%22)?"
+    r"(?<![\w.-])(?P<name>(?:[\w.]|-(?!>))++)(?P<close>\\*[\"'`]\]?|%22|&(?:quot|apos|#3[49]);|\\{1,4}u00(?:22|27))?"
     r"(?P<is>[ \t]*+(?::=|=>|->|={1,3}|:(?!:)|%3[ADad])[ \t]*+)"
 )
 # `--name value`, `["--name", "value"]`, and what takes its value after a blank in some format of its own.
 _SPACED: Final = re.compile(
     r"(?<![\w.-])(?:(?P<flag>-{1,2}[A-Za-z][\w.-]*+)(?:\\*[\"']\s{0,4},?\s{0,4}|[ \t]++|[ \t]*+\n[ \t]*+-[ \t]++)|"
     r"(?i:requirepass|masterauth|identified[ \t]{1,4}by|with[ \t]{1,4}password|"
-    r"password[ \t]{1,4}for[ \t]{1,4}\S{1,80}[ \t]{0,4}=|"
+    r"(?P<whose>(?:password|passphrase|contraseña|clave)[ \t]{1,4}(?:for|of|para|de)[ \t]{1,4}"
+    r"[^\n]{1,100}?(?:=|:(?=[ \t])))|"
     r"(?:login|account)\s{1,4}\S{1,100}\s{1,4}password)\\*[\"']?[ \t,]++|"
-    r"(?i:(?P<word>password|passwd|passphrase|token|pass))[ \t]++(?:(?:is|was)[ \t]++)?"
-    r"(?=[\"']?[A-Za-z_]*+[\d$%&@#*!^+~]))(?=[^\s=:-])"
+    r"(?i:(?P<word>token|pass|(?-i:AUTH)|(?P<plain>(?-i:[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,6})|(?:[\w-]{1,40}\.){0,4}"
+    r"(?:password|passwd|passphrase|passcode|pwd|contrase[ñn]a|clave|"
+    r"(?:api|access|secret|private|license|signing|encryption)[ \t_-]?key))))[ \t]++"
+    r"(?:(?i:is|was|es|era|[^\W\d_]{3,20}:)[ \t]++)?"
+    r"(?=[\"']?[A-Za-z_]*+[\d$%&@#*!^+~]|(?(plain)[\"'\[]\w|(?!))))(?=[^\s=:-])"
 )
 _PAIRED: Final = re.compile(  # a name in one field, its value in the next
     r"(?i)(?<![\w-])(?:name|key|id|property)\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?P<name>[\w.-]{1,200}+)"
-    r"\\*[\"']?[\s,;]{0,40}\\*[\"']?(?:value|val|content)\\*[\"']?\s{0,4}[:=]\s{0,4}"
+    r"\\*[\"']?[\s,;>]{0,40}(?:#[^\n]{0,200}\n\s{0,40})?\\*[\"'<]?(?:value|val|content)\\*[\"']?\s{0,4}[:=>]\s{0,4}"
 )
 _TAG: Final = re.compile(
     r"<(?P<tag>[\w:.-]{1,200}+)(?:\s[^<>]{0,200}?(?i:name|key)=[\"'](?P<name>[^\"'<>]{1,200})[\"'])?[^<>]{0,300}>"
     r"(?:<!\[CDATA\[)?(?=[^<])"
 )
-_QUOTED: Final = re.compile(r"(?P<quote>\\*[\"'`])(?:(?!(?P=quote))(?:\\.|[^\n\\]))*")
+_QUOTED: Final = re.compile(
+    r"(?P<quote>\\*[\"'`]|&(?:quot|apos|#3[49]);|\\{1,4}u00(?:22|27))(?:(?!(?P=quote))(?:\\.|[^\n\\]))*"
+)
+_TRIPLE: Final = re.compile(r"(?P<quote>\"{3}|'{3})(?:(?!(?P=quote)).){0,2000}", re.DOTALL)
 _LIST: Final = re.compile(r"\[[^\[\]{}\n]*\]?")
 _FIRST: Final = re.compile(r"[^\s\"',;&]+")
 _WORD: Final = re.compile(r"[^\s\"']+")
@@ -96,6 +118,9 @@ def redact(text: str) -> str:
     text = _PEM_LINE.sub(HIDDEN, text)
     text = _URL.sub(lambda m: f"{m[1] or m[2]}{HIDDEN}@", text)
     text = _LOGIN.sub(lambda m: f"{m[1]}:{HIDDEN}@", text)
+    text = _ORACLE.sub(rf"\1{HIDDEN}@", text)
+    if "kty" in text:
+        text = _JWK.sub(rf"\1{HIDDEN}", text)
     text = _PGPASS.sub(rf"\1{HIDDEN}", text)
     text = _SCHEME.sub(rf"\1 {HIDDEN}", text)
     text = SIGNED.sub(rf"\1{HIDDEN}", text)
@@ -122,7 +147,7 @@ def _without(text: str, pattern: re.Pattern[str], span: Callable[[re.Match[str]]
 
 def _value(text: str, at: int, plain: re.Pattern[str] = _FIRST) -> Span | None:
     """Where the value that begins here stands, within its quotes; what is an object has names of its own."""
-    if quoted := _QUOTED.match(text, at):
+    if quoted := _TRIPLE.match(text, at) or _QUOTED.match(text, at):
         return at + len(quoted["quote"]), quoted.end()
     found = None if text.startswith("{", at) else _LIST.match(text, at) or plain.match(text, at)
     return found.span() if found else None
@@ -154,6 +179,10 @@ def _assigned(found: re.Match[str]) -> Span | None:
 def _spaced(found: re.Match[str]) -> Span | None:
     if found["flag"] and not is_secret_name(found["flag"][-LONGEST_NAME:]):
         return None
+    if found["plain"] and not is_secret_name(found["plain"]):
+        return None
+    if found["whose"] and found["whose"].endswith(":") and _PROSE.match(found.string, found.end()):
+        return None
     where = _value(found.string, found.end())
     return None if where and found["word"] and where[1] - where[0] < _LEAST else where
 
@@ -169,6 +198,7 @@ def _tag(found: re.Match[str]) -> Span | None:
 
 
 _NAMED: Final = (
+    (_PIPED, lambda found: (found.end(), found.string.index("|", found.end()))),
     (_TOOL, lambda found: _value(found.string, found.end(), _WORD)),
     (_SPACED, _spaced),
     (_PAIRED, _paired),

@@ -20,7 +20,8 @@ NAMED: Final = {
     "AES_KEY": "«2718281828»", "contraseña": "«sweetcorn»", "smtp.clave": "«tomatillo»", "PRIVATE_KEY": "«watercress»",
     "CLOUD_STORAGE_KEY": "«celerystalk»", "client-key-data": "«chicoryroot»", "RSA_KEY_B64": "«daikonradish»",
     "PAYPAL_KEY_LIVE": "«endivetips»", "contrasenyes": "«fiddlehead»", "LLAVE_PRIVADA": "«galangal»",
-    "wachtwoord": "«jicama»", "VERIFICATION_CODE": "«553311»", "ADMIN_PASSCODE": "«314159»",
+    "wachtwoord": "«jicama»", "VERIFICATION_CODE": "«553311»", "admin_paswd": "«kohlrabis»",
+    "RESET_CODE": "«660044»", "ADMIN_PASSCODE": "«314159»",
     "WEBHOOK_SECRET": "«yamsandpeas»",
 }  # fmt: skip
 #: values under a name that says nothing
@@ -96,7 +97,8 @@ TEXTS: Final = (
     '{"kty":"EC","crv":"P-256","d":"«dGFuZ2Vsb3M»"}', "    client-key-data: «bGltZXRyZWU»",
     'lookup ops:«papedas38»@db: no such host', "password [«bizzarria39»] rejected", "token caducado: «sanbokan40»",
     'the variable SHOP_SECRET "«hyuganatsu41»" is invalid', "db.password->«shonan42»", "db.password «setoka43»",
-    "db.clave «amakusa48»",
+    "db.clave «amakusa48»", "Access key: «tachibanas»", "cluster_secret_key «ougonkan49»",
+    "refused with credentials ops:«kawabata50»", "vault login «haruka51»",
     '<property name="password"><value>«harumi44»</value></property>', "secret_key = '''«reikou45»'''",
     'api_token = """\n«benibae46»\n"""', "- name: API_TOKEN\n  # of the shop\n  value: «kanpei47»\n",
     "login failed for shop: password=«cara cara»".replace(" cara»", "cara»"),

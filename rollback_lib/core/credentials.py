@@ -21,7 +21,7 @@ def words(text: str) -> frozenset[str]:
 
 # In a name, whatever stands around them.
 _ANYWHERE: Final = re.compile(
-    r"passw(?:or)?d|passwd|passphrase|passcode|contrase(?:n|ñ|ny)[ae]|kennwort|passwort|wachtwoord|losenord|salasana|motdepasse|senha|secret|token|credential|"
+    r"pa?ss?w(?:or|r)?d|passphrase|passcode|contrase(?:n|ñ|ny)[ae]|kennwort|passwort|wachtwoord|losenord|salasana|motdepasse|senha|secret|token|credential|"
     r"credencial|apikey|privatekey|accesskey|accountkey|authorization|cookie|sessionid|webhook|mnemonic|connectionstring|"
     r"connstr|sharedkey|llave(?:de)?(?:api|privada|maestra|secreta|acceso|cifrado|firma)"
 )
@@ -50,7 +50,9 @@ _PLAIN_KEYS: Final = words(
     any in by for and to
     """
 )
-_CODES: Final = words("recovery backup access activation auth security verification pairing invite")  # before CODE
+_CODES: Final = words(
+    "recovery backup access activation auth security verification confirmation pairing invite unlock reset master"
+)  # before CODE
 # What may stand behind KEY, and it is still the key: client-key-data, SSH_KEY_B64, STRIPE_KEY_LIVE.
 _STILL: Final = words(
     """

@@ -54,7 +54,7 @@ _TOOL: Final = re.compile(
     r"\b(?:(?:mysql\w{0,20}|mariadb[\w-]{0,20}|sshpass|mongo\w{0,20}|7z|login)\b[^\n|;&]{0,300}?[\s\"',]-p|"
     r"redis-cli\b[^\n|;&]{0,300}?[\s\"',]-a|ldap\w{1,20}\b[^\n|;&]{0,300}?[\s\"',]-w|"
     r"openssl\b[^\n|;&]{0,300}?[\s\"',]-[kK]|\b(?:https?|xh)[ \t](?:-{1,2}[\w-]{1,20}[ \t]){0,5}-a(?=[ \t])|"
-    r"\b(?:add_user|change_password)[ \t]{1,4}[\w.-]{1,64}|"
+    r"\bvault[ \t]login(?=[ \t][^-])|\b(?:add_user|change_password)[ \t]{1,4}[\w.-]{1,64}|"
     r"(?:un)?zip\b[^\n|;&]{0,300}?[\s\"',]-P)(?:\\*[\"'],?\s{0,4},?\s{0,4}|[ \t]{1,4})?(?=[^\s,])"
 )
 # What is piped to who reads a password.
@@ -62,12 +62,14 @@ _PIPED: Final = re.compile(
     r"\b(?:echo|printf)[ \t]+(?=[^\n|]{1,200}\|[^\n|]{0,200}?(?:-stdin\b|chpasswd\b|with-token\b|sudo[ \t]+-S))"
 )
 _USER: Final = re.compile(
-    r"((?<![\w-])(?:-u|-U|--(?:[\w-]{1,60}-)?user|stats[ \t]auth)[=\s\"',]{0,6}[^\s:%\"',=]{1,100}[:%])"
-    r"(?!\d+(?![^\s\"',]))[^\s\"',]+"
+    r"((?<![\w-])(?:-u|-U|--(?:[\w-]{1,60}-)?user|stats[ \t]auth|credentials(?=[ \t]))[=\s\"',]{0,6}"
+    r"[^\s:%\"',=]{1,100}[:%])"
+    r"(?!//|\d+(?![^\s\"',]))[^\s\"',]+"
 )
 # `name = value` in any of the ways that languages and formats have.
 _ASSIGNED: Final = re.compile(
-    r"(?<![\w.-])(?P<name>(?:[\w.]|-(?!>))++)(?P<close>\\*[\"'`]\]?|%22|&(?:quot|apos|#3[49]);|\\{1,4}u00(?:22|27))?"
+    r"(?<![\w.-])(?P<name>(?:(?i:api|access|secret|private)[ \t](?=(?i:key)\b))?(?:[\w.]|-(?!>))++)"
+    r"(?P<close>\\*[\"'`]\]?|%22|&(?:quot|apos|#3[49]);|\\{1,4}u00(?:22|27))?"
     r"(?P<is>[ \t]*+(?::=|=>|->|={1,3}|:(?!:)|%3[ADad])[ \t]*+)"
 )
 # `--name value`, `["--name", "value"]`, and what takes its value after a blank in some format of its own.
@@ -77,7 +79,7 @@ _SPACED: Final = re.compile(
     r"(?P<whose>(?:password|passphrase|contraseña|clave)[ \t]{1,4}(?:for|of|para|de)[ \t]{1,4}"
     r"[^\n]{1,100}?(?:=|:(?=[ \t])))|"
     r"(?:login|account)\s{1,4}\S{1,100}\s{1,4}password)\\*[\"']?[ \t,]++|"
-    r"(?i:(?P<word>token|pass|(?-i:AUTH)|(?P<plain>(?-i:[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,6})|(?:[\w-]{1,40}\.){0,4}"
+    r"(?i:(?P<word>token|pass|(?-i:AUTH)|(?P<plain>[a-z][a-z0-9]{0,40}(?:_[a-z0-9]{1,40}){1,6}|(?:[\w-]{1,40}\.){0,4}"
     r"(?:password|passwd|passphrase|passcode|pwd|contrase[ñn]a|clave|"
     r"(?:api|access|secret|private|license|signing|encryption)[ \t_-]?key))))[ \t]++"
     r"(?:(?i:is|was|es|era|[^\W\d_]{3,20}:)[ \t]++)?"

@@ -38,7 +38,9 @@ def test_a_credential_is_hidden_and_what_it_was_stays_readable(text: str) -> Non
     [
         "", "connection refused", "http://user-service:8080/actuator/health", "r.example/web:v1@sha256:ab",
         "Deployment/web put back", "año → ok", "a token is missing", "tokens 5 of 6",
-        'pulling "web:v1@sha256:9f86d081"', "wrong password for user ana: connection refused", "auth service1 is down",
+        'pulling "web:v1@sha256:9f86d081"', "wrong password for user ana: connection refused",
+        "invalid credentials https://a.example", "the table user_tokens is full", "auth_type oauth2",
+        "auth service1 is down",
         'Secret "web2-tls" not found', 'duplicate key value violates "orders2_pk"',
         "couldn't find key password in Secret shop/db", "STRIPE_KEY is missing in DB_PASSWORD_FILE",
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,8 @@ _ALLOWED: Final = "seconds allowed"
 def pytest_configure(config: pytest.Config) -> None:
     # Here, before any worker is started: all of them have to draw the same.
     os.environ.setdefault(SEED, str(random.randrange(1_000_000)))
+    if hasattr(signal, "SIGHUP"):  # ignored where somebody started this with nohup, and so in all that tests start
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # How long one example takes is the machine's affair; `LIMIT` is for the whole test.
     hypothesis.settings.register_profile("ours", deadline=None)
     hypothesis.settings.load_profile("ours")

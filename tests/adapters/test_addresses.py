@@ -1,7 +1,7 @@
 """No name leads an address elsewhere."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollback_lib.adapters import addresses
@@ -15,6 +15,7 @@ def test_the_path_of_a_kind_in_a_namespace_or_in_none() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@example("../secrets/x")
 def test_any_name_is_one_segment(name: str) -> None:
     try:
         made = addresses.of_kind("v1", "configmaps", "shop", name)

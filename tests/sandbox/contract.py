@@ -123,6 +123,7 @@ class Contract:
         (left,) = world.until(
             "apps/v1 replicasets?labelSelector=app=a", lambda f: "ownerReferences" not in f["items"][0]["metadata"]
         )["items"]
+        world.until("apps/v1 deployments", lambda f: not f["items"])  # its finalizer goes after that
         again = world.create("apps/v1 deployments", workload("a", good))
         assert again["metadata"]["uid"] != made["metadata"]["uid"]
         taken = world.until(

@@ -151,7 +151,10 @@ class KubernetesHttp:
         except (RefusedError, InterruptedRunError):  # a login that does not work is no lost answer
             raise
         except bounded.LargerError:
-            raise RefusedError(f"the cluster's answer is larger than {largest >> 20} MiB ({method} {path}).") from None
+            said = f"the cluster's answer is larger than {largest >> 20} MiB ({method} {path})."
+            if is_write:  # what it asked for may be done, so whoever asked has to look
+                return Answer(_LOST, said.encode())
+            raise RefusedError(said) from None
         except Exception as error:
             return Answer(_LOST, reason(error).encode())
         self._has_answered = True

@@ -103,8 +103,13 @@ OUTSIDE: dict[str, Ask] = {
 }  # fmt: skip
 
 
+_before: set[int | None] = set()  # threads of a sandbox that other tests share
+
+
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    _before.clear()
+    _before.update(t.ident for t in threading.enumerate())
     monkeypatch.setattr(jenkins_http, "WHOLE_TIMEOUT", LIMIT)
     monkeypatch.setattr(jenkins, "PAUSES", ())
     monkeypatch.setattr(bounded, "AFTER_STOP", 0.1)
@@ -112,7 +117,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def holding_threads() -> list[str]:
     """What a process would wait for before it ends."""
-    return [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+    return [t.name for t in threading.enumerate() if not t.daemon and t.ident not in _before]
 
 
 @pytest.mark.parametrize("how", ["status", "headers", "body"])

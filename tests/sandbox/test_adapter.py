@@ -8,7 +8,7 @@ import pytest
 from rollback_lib.adapters import kubernetes
 from rollback_lib.adapters.cluster_records import ClusterRecords
 from rollback_lib.adapters.kubernetes import KubernetesCluster
-from rollback_lib.adapters.kubernetes_http import Answer
+from rollback_lib.adapters.kubernetes_http import Answer, KubernetesHttp
 from rollback_lib.core.errors import RefusedError, UnreachableError
 from rollback_lib.core.kube.identity import ObjectRef
 from rollback_lib.core.kube.snapshot import Events, LogEnd
@@ -229,11 +229,12 @@ RECORDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("fault", ["reset", "reset-after", "truncated", "500"])
+@pytest.mark.parametrize("fault", ["reset", "reset-after", "truncated", "500", "endless"])
 @pytest.mark.parametrize("kind", RECORDS)
 def test_d49_a_record_whose_answer_is_lost_is_looked_at_and_counts_where_it_is_ours(
-    sandbox: Sandbox, kubeconfig: str, kind: str, fault: str
+    sandbox: Sandbox, kubeconfig: str, kind: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(KubernetesHttp.ask.__kwdefaults__, "largest", 1 << 20)  # soon at the end of our patience
     cluster, _ = counting(kubeconfig)
     records = ClusterRecords(cluster)
     assert records.get(kind, "ours") is None

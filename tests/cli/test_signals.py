@@ -13,7 +13,7 @@ from rollback_lib.cli import invocation, signals
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in signals.ENDING}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in signals.ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -35,9 +35,7 @@ def look(values: dict[str, Any]) -> int:
         except RollbackError as error:
             _keep(session, jenkins_page.of_no_run(error, parameters.asked(os.environ), language))
             raise
-        said = actions.asking(found, language)
-        if values.get("dry_run"):
-            said = said.replace("\ngo yes\nask yes\n", "\ngo no\nask no\n")
+        said = actions.asking(found, language, only_look=bool(values.get("dry_run")))
         _keep(session, {page.FILE: said.encode(), _SHOWN: msgspec.json.encode(found)})
         out(said.rstrip())
     return 0

@@ -33,6 +33,11 @@ def state(run: RunStore, ref: ObjectRef, live: Object | None) -> str:
     return fingerprint(without_labels(now, known))
 
 
+def fits(run: RunStore, ref: ObjectRef, live: Object | None, *planned: str) -> bool:
+    """Whether an object has one of these fingerprints, with the labels that somebody put on it since or without."""
+    return fingerprint(slots.as_open(live)) in planned or state(run, ref, live) in planned
+
+
 def check(run: RunStore, ports: Ports, plan: Plan) -> None:
     """Nothing that was decided about may have changed since. What is as planned already is confirmed by its turn."""
     identity = ports.cluster.identity()
@@ -56,8 +61,7 @@ def check(run: RunStore, ports: Ports, plan: Plan) -> None:
         str(o.ref)
         for o in planned
         if not _begun(o, done)
-        and fingerprint(slots.as_open(snapshot.get(o.ref))) not in (o.before, o.after)
-        and state(run, o.ref, snapshot.get(o.ref)) not in (o.before, o.after)
+        and not fits(run, o.ref, snapshot.get(o.ref), o.before, o.after)
         and not (o.recreate and snapshot.get(o.ref) is None and _entered_again(done))
     ]
     if moved:
@@ -99,7 +103,5 @@ def differing(run: RunStore, plan: Plan, live: Snapshot) -> list[str]:
         f"{o.ref} is not what the plan says any more: something changed it after the rollback."
         for s in plan.services
         for o in s.objects
-        if o.change != LEFT
-        and fingerprint(slots.as_open(live.get(o.ref))) != o.after
-        and state(run, o.ref, live.get(o.ref)) != o.after
+        if o.change != LEFT and not fits(run, o.ref, live.get(o.ref), o.after)
     ]

@@ -14,7 +14,6 @@ from rollback_lib.core.jenkins.actions import Done, Look
 from rollback_lib.core.report.observation import closed
 from rollback_lib.core.run import cluster_copy, lock
 from rollback_lib.core.run.journal import done_stages
-from rollback_lib.core.run.lock import Held
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.settings.action import Action
 from rollback_lib.core.traffic import slots
@@ -129,9 +128,13 @@ def look(session: Session, action: Action, of_run: str = "") -> Look:
             f"no life for {lock.DEAD_AFTER:.0f} s."
         )
     if action is Action.FREE:
-        if held is not None and of_run and held.holder != of_run:
-            raise LockedError(f"{application} is not locked by {of_run}, but by {lock.who(held, now)}.")
-        return found if held is None else _of_lock(found, held, actions.hash_of(action, identity, held), session)
+        if held is None:
+            return found
+        whose = lock.who(held, now)
+        if of_run and held.holder != of_run:
+            raise LockedError(f"{application} is not locked by {of_run}, but by {whose}.")
+        hash_ = actions.hash_of(action, identity, held)
+        return msgspec.structs.replace(found, hash=hash_, holder=held.holder, whose=whose)
     snapshot = ports.cluster.snapshot(slots.CLOSABLE)
     unread = tuple(why for kind, why in snapshot.refused.items() if kind not in snapshot.unserved)
     there = closed(snapshot)
@@ -141,11 +144,6 @@ def look(session: Session, action: Action, of_run: str = "") -> Look:
     )  # fmt: skip
 
 
-def _of_lock(found: Look, held: Held, hash_: str, session: Session) -> Look:
-    whose = lock.who(held, session.ports.clock.now())
-    return msgspec.structs.replace(found, hash=hash_, holder=held.holder, whose=whose)
-
-
 def act(session: Session, shown: Look, scratch: RunStore) -> tuple[int, str]:
     """Do what was ``shown`` and approved, and nothing else; the exit code, and what was done in words.
 
@@ -153,8 +151,8 @@ def act(session: Session, shown: Look, scratch: RunStore) -> tuple[int, str]:
     anything else is not as it was shown.
     """
     ports = session.ports
-    if denied := ports.environ.get("ROLLBACK_DENIED", "").strip():
-        raise NotApprovedError(f"not approved: {denied[:200]}")
+    if denied := approval.denied(ports):
+        raise NotApprovedError(f"not approved: {denied}")
     if not shown.hash or approval.given(ports) != shown.hash:
         raise NotApprovedError("nobody has said yes to this.")
     now = look(session, shown.action, shown.holder)
@@ -169,9 +167,9 @@ def act(session: Session, shown: Look, scratch: RunStore) -> tuple[int, str]:
 
 def record(session: Session, shown: Look, reason: str, code: int, said: str) -> Done:
     """What is kept of it beside the build."""
-    environ = session.ports.environ
+    ports = session.ports
     return Done(
         look=shown, by=session.by, origin=session.origin, reason=reason, code=code, said=said,
-        approved_by=environ.get("ROLLBACK_APPROVED_BY", "").strip() if approval.given(session.ports) else "",
-        at=session.ports.clock.now().isoformat(timespec="seconds"),
+        approved_by=approval.by(ports) if approval.given(ports) else "",
+        at=ports.clock.now().isoformat(timespec="seconds"),
     )  # fmt: skip

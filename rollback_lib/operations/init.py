@@ -11,6 +11,7 @@ from rollback_lib.core.releases import left_out
 from rollback_lib.core.releases import tags as release
 from rollback_lib.core.releases.left_out import NEXT, LeftOut
 from rollback_lib.ports import Checkout
+from rollback_lib.releases import reading
 
 
 def look(git: Checkout, name: str) -> Proposal:
@@ -20,10 +21,7 @@ def look(git: Checkout, name: str) -> Proposal:
     """
     commit = git.head_commit()
     paths = git.list_paths(commit) if commit else ()
-    blobs = git.blobs(commit) if commit else {}
-    wanted = {path: blob for path, blob in blobs.items() if left_out.may_matter(path)}
-    held = git.contents(list(dict.fromkeys(wanted.values())))
-    texts = {path: held[blob] for path, blob in wanted.items()}
+    texts = reading.texts_that_matter(git, commit) if commit else {}
     no_tags = ""
     tags: Sequence[release.Tag] = ()
     try:

@@ -88,12 +88,14 @@ def _with_objects(seen: Circumstances, run: RunStore, plan: Plan, ports: Ports) 
 
 
 def _is(now: Object | None, before: str, after: str, run: RunStore, planned: PlannedObject | None = None) -> Is:
-    fits = {fingerprint(slots.as_open(now))}
-    if planned is not None:
-        fits.add(as_planned.state(run, planned.ref, now))
-    if after in fits:
+    def fits(one: str) -> bool:
+        if planned is None:
+            return fingerprint(slots.as_open(now)) == one
+        return as_planned.fits(run, planned.ref, now, one)
+
+    if fits(after):
         return Is.AFTER
-    if before not in fits:
+    if not fits(before):
         return Is.OTHER
     return Is.OTHER if planned is not None and now and _rolled_out_since(now, run, planned) else Is.BEFORE
 

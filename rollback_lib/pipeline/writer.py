@@ -82,7 +82,8 @@ class JournalledWriter:
             if said := not_given_back(change, now):
                 self._ports.progress.say(f"  ! {said}")
         result = {"uid": str((now or {}).get("metadata", {}).get("uid", "")), "fingerprint": fingerprint(now)}
-        if change.after and change.after not in (result["fingerprint"], as_planned.state(self._run, change.ref, now)):
+        differs = bool(change.after) and result["fingerprint"] != change.after
+        if differs and as_planned.state(self._run, change.ref, now) != change.after:
             raise errors.FailedError(
                 f"{change.ref} was written, but is not what the plan says: another program changes it "
                 f"as it is stored. See `kubectl get {change.kind.lower()} {change.name} -o yaml`."

@@ -22,7 +22,7 @@ from rollback_lib.core.releases.live import applied_shape
 from rollback_lib.core.releases.tags import ReleaseRef, moment
 from rollback_lib.core.run.records import Request, Resolution
 from rollback_lib.core.settings.model import Settings
-from rollback_lib.ports import Once, Ports
+from rollback_lib.ports import GitHistory, Once, Ports
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,14 @@ def release(ports: Ports, settings: Settings, commit: str) -> Release:
 
 def left_out(ports: Ports, settings: Settings, commit: str, planned: Collection[str]) -> LeftOut:
     """What a commit has beyond the paths of the settings. ``planned``: workloads that a plan holds, as Kind/name."""
-    blobs = {path: blob for path, blob in ports.git.blobs(commit).items() if beside.may_matter(path)}
-    held = ports.git.contents(list(dict.fromkeys(blobs.values())))
-    return beside.find({path: held[blob] for path, blob in blobs.items()}, settings, planned)
+    return beside.find(texts_that_matter(ports.git, commit), settings, planned)
+
+
+def texts_that_matter(git: GitHistory, commit: str) -> dict[str, bytes]:
+    """The files of a commit that may hold what is deployed, wherever they are."""
+    blobs = {path: blob for path, blob in git.blobs(commit).items() if beside.may_matter(path)}
+    held = git.contents(list(dict.fromkeys(blobs.values())))
+    return {path: held[blob] for path, blob in blobs.items()}
 
 
 def contents(ports: Ports, settings: Settings, home: str, commit: str, *, ignored: bool = False) -> Contents:
@@ -124,9 +129,10 @@ def of_later(
     home = request.target_environment.namespace
     if (given := last_applied(found)) is None:
         return False
+    shape = applied_shape(given)
     for later in (r for r in resolution.releases if moment(r.date) > moment(current.date)):
         with contextlib.suppress(RefusedError):
             body = contents(ports, request.settings, home, later.commit).bodies().get(ref)
-            if body is not None and applied_shape(body) == applied_shape(given):
+            if body is not None and applied_shape(body) == shape:
                 return True
     return False

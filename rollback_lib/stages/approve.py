@@ -24,8 +24,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         )
     if not plan.writes:
         return _approval(plan, ports, "", "nothing to do")
-    hash_, by = approval.given(ports), ports.environ.get("ROLLBACK_APPROVED_BY", "").strip()
-    denied = ports.environ.get("ROLLBACK_DENIED", "").strip()
+    hash_, by, denied = approval.given(ports), approval.by(ports), approval.denied(ports)
     if request.yes or not (hash_ or denied):  # who has answered elsewhere has seen it there
         ports.progress.say(text.text(plan))
     approval.sure_of_cluster(request, plan.cluster, ports)
@@ -40,7 +39,7 @@ def run(run: RunStore, ports: Ports, write: Writer) -> Approval:
         began = f"; it began with the yes of {before.by} ({before.how})" if before else ""
         return _approval(plan, ports, by, f"ROLLBACK_APPROVED_HASH{began}")
     if denied:
-        raise NotApprovedError(f"not approved: {denied[:200]}")
+        raise NotApprovedError(f"not approved: {denied}")
     if request.target_environment.approval == "auto":
         return _approval(plan, ports, "policy", "approval: auto")
     question = " ".join((*text.cautions(plan), f"Roll {plan.environment} back to {plan.target.release} as planned?"))

@@ -54,15 +54,16 @@ def _patch(run: RunStore, ports: Ports, planned: PlannedObject) -> PatchObject:
         before=planned.before, after=planned.after, operations=msgspec.json.decode(data, type=tuple[Operation, ...]),
         appliers=_appliers(run, planned.ref),
     )  # fmt: skip
-    if any(e.mark is Mark.ANNOUNCED and e.key == planned.change_key for e in run.events()):
-        # it was begun before: done, maybe, and somebody has put a label on it since
-        live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.ref)
-        if live is not None and as_planned.state(run, planned.ref, live) == planned.after:
-            change = msgspec.structs.replace(change, after=fingerprint(slots.as_open(live)))
-    if planned.kind not in slots.CLOSABLE or not run.get(Plan).isolation.closes:
+    begun = any(e.mark is Mark.ANNOUNCED and e.key == planned.change_key for e in run.events())
+    may_be_closed = planned.kind in slots.CLOSABLE and run.get(Plan).isolation.closes
+    if not (begun or may_be_closed):
         return change
     live = ports.cluster.snapshot([planned.kind], {planned.kind: planned.api_version}).get(planned.ref)
-    return change if live is None or slots.closing(live) is None else _while_closed(change, live)
+    if live is None:
+        return change
+    if begun and as_planned.state(run, planned.ref, live) == planned.after:  # done, and labelled by somebody since
+        change = msgspec.structs.replace(change, after=fingerprint(slots.as_open(live)))
+    return _while_closed(change, live) if may_be_closed and slots.closing(live) is not None else change
 
 
 def _appliers(run: RunStore, ref: ObjectRef) -> Appliers:

@@ -12,7 +12,17 @@ from rollback_lib.core.errors import FailedError, RefusedError, StaleError
 from rollback_lib.core.kube.objects import kind_of, name_of
 from rollback_lib.core.kube.snapshot import Snapshot
 from rollback_lib.core.plan.model import Plan
-from rollback_lib.core.run.journal import CLOSES, GONE, OPENS, RECORDS, Mark, closed_targets, traffic_key, unconfirmed
+from rollback_lib.core.run.journal import (
+    CLOSES,
+    GONE,
+    OPENS,
+    RECORDS,
+    Mark,
+    closed_targets,
+    traffic_key,
+    traffic_keys,
+    unconfirmed,
+)
 from rollback_lib.core.run.records import Request
 from rollback_lib.core.traffic import isolation, maintenance, slots
 from rollback_lib.core.traffic.isolation import Target
@@ -87,7 +97,7 @@ def found_open(run: RunStore, target: Target, stage: str, said: str) -> None:
 
 def found_gone(run: RunStore, target: Target, stage: str) -> None:
     """Keep in the journal that a target is not there: it is not open with that."""
-    key = f"{GONE}/{target.kind.lower()}/{target.name}"
+    key = traffic_keys(GONE, target.kind, target.name)
     run.append(Mark.SEEN, stage, key=key, what=f"{target.ref} is gone", subject=str(target.ref))
 
 
@@ -123,7 +133,7 @@ def opened_by_others(run: RunStore, ports: Ports, plan: Plan, stage: str) -> Seq
     """
     begun = {e.key.rpartition("/")[0] for e in unconfirmed(run.events())}
     targets = [
-        t for t in still_closed(run, plan) if not begun & {f"{w}/{t.kind.lower()}/{t.name}" for w in (CLOSES, OPENS)}
+        t for t in still_closed(run, plan) if not begun & {traffic_keys(w, t.kind, t.name) for w in (CLOSES, OPENS)}
     ]
     if not targets:
         return ()

@@ -82,14 +82,14 @@ def hash_of(action: Action, cluster: ClusterIdentity, found: Held | Sequence[Clo
     return hashlib.sha256(canonical([action, place, cluster.namespace, what])).hexdigest()
 
 
-def asking(look: Look, language: str) -> str:
-    """The facts before anything is done: ``go`` and ``ask`` where there is something to do."""
+def asking(look: Look, language: str, *, only_look: bool = False) -> str:
+    """The facts before anything is done: ``go`` and ``ask`` where there is something to do, and it may be."""
     at = LANGUAGES.index(language)
     what = look.whose or ", ".join(look.closed)
     words = {"where": look.where, "application": look.application, "what": what}
     question = _ASKS[look.action][at].format(**words) if look.is_needed else ""
     nothing = " ".join([_NOTHING[look.action][at].format(**words), *look.unread])
-    said = "yes" if look.is_needed else "no"
+    said = "yes" if look.is_needed and not only_look else "no"
     facts = {
         "name": _name(look.action, look.environment, "asks" if look.is_needed else "nothing", at),
         "description": question or nothing,

@@ -206,11 +206,16 @@ def ending(events: Sequence[Event]) -> Ending:
     )
 
 
+def traffic_keys(what: str, kind: str, name: str) -> str:
+    """What all keys of closing or opening one object begin with."""
+    return f"{what}/{kind.lower()}/{name}"
+
+
 def traffic_key(what: str, kind: str, name: str, events: Sequence[Event]) -> str:
     """The key of closing or opening one object: another one each time that it was opened again in between."""
-    opened = f"{OPENS}/{kind.lower()}/{name}/"
+    opened = f"{traffic_keys(OPENS, kind, name)}/"
     times = sum(e.mark in (Mark.DONE, Mark.SEEN) and e.key.startswith(opened) for e in events)
-    return f"{what}/{kind.lower()}/{name}/{times + 1}"
+    return f"{traffic_keys(what, kind, name)}/{times + 1}"
 
 
 def gone_key(key: str, uid: str = "") -> str:
